@@ -119,10 +119,20 @@ class HaloModelConfig:
             )
         if min(self.table_nodes) < 2:
             raise ValueError(f"table_nodes = {self.table_nodes} must each be at least 2")
+        self.fits()  # refuses unknown names
         if self.panels < 1 or self.panel_nodes < 2:
             raise ValueError(
                 f"panels = {self.panels}, panel_nodes = {self.panel_nodes} must be at least 1 and 2"
             )
+
+    def fits(self) -> Fits:
+        """The fits for haloes that these choices name."""
+        return Fits(
+            mass_function=self.mass_function,
+            halo_bias=self.halo_bias,
+            concentration=self.concentration,
+            mass_def="200m" if self.model == "standard" else "",
+        )
 
 
 def occupation(M: Array, hod: dict[str, float]) -> tuple[Array, Array]:
@@ -211,12 +221,7 @@ class HaloModel:
         self.k = config.k.values()
         self._table = table
         self._standard = config.model == "standard"
-        self._fits = Fits(
-            mass_function=config.mass_function,
-            halo_bias=config.halo_bias,
-            concentration=config.concentration,
-            mass_def="200m" if self._standard else "",
-        )
+        self._fits = config.fits()
         self._M_min, self._M_max = 10**config.log10M_min, 10**config.log10M_max
         self._edges = panel_edges(np.log(self._M_min), np.log(self._M_max), config.panels)
 

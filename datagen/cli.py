@@ -1,0 +1,27 @@
+"""Command lines from function signatures: ``--help``, YAML files, dotted overrides, errors."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from jsonargparse import auto_cli
+
+__all__ = ["run"]
+
+_USER_ERRORS = (ValueError, OSError, ConnectionError)
+
+
+def run(command: Callable[..., Any], prog: str, argv: list[str] | None = None) -> Any:
+    """Call a function with its arguments from the command line.
+
+    Options are the function's arguments (``--design.points 500``), ``--config FILE`` reads them
+    from YAML, later options override earlier ones, ``--print_config`` writes them all. What a
+    user can cause ends in one line and exit status 2, without a traceback.
+    """
+    try:
+        usage = "%(prog)s [--config FILE] [--option VALUE ...]"
+        return auto_cli(command, args=argv, as_positional=False, prog=prog, usage=usage)
+    except _USER_ERRORS as error:
+        sys.exit(f"{prog}: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{prog}: interrupted; the same command goes on from here")
