@@ -1,0 +1,1 @@
+"""The emulators: networks, their scalings, and their training with Lightning."""

@@ -1,0 +1,170 @@
+"""The emulator: physical parameters in, power spectra out, and all that describes it."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from datagen.files import atomic
+from datagen.space import PARAMETERS, Space
+from emulator.network import NetworkConfig
+from emulator.scaling import Features, Standardize
+
+__all__ = ["SCHEMA", "Emulator", "EmulatorFileError", "Spec"]
+
+SCHEMA = "hodspectra-emulator-1"
+
+
+class EmulatorFileError(ValueError):
+    """An emulator file that is damaged, of another schema, or not an emulator."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an emulator predicts and where it holds; it travels with the weights.
+
+    Attributes:
+        space: Trained ranges of the parameters, and which enter by their log10.
+        k: Wavenumbers [1/Mpc], shape (K,).
+        z: Redshift.
+        outputs: Names of the spectra [Mpc^3], such as ``gg_1h``, ``gg_2h``, ``gg_total``.
+        total: ``sum`` adds the predicted 1-halo and 2-halo terms, so that the three are
+            consistent; ``network`` predicts the total by itself, as published.
+        network: The network.
+        halo_model: Choices of the halo model behind the labels.
+        provenance: Versions, commit, data hash, seeds and settings of the training.
+        record: Accuracy on the validation split.
+    """
+
+    space: Space
+    k: tuple[float, ...]
+    z: float
+    outputs: tuple[str, ...]
+    total: Literal["sum", "network"]
+    network: NetworkConfig
+    halo_model: dict[str, Any]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def predicted(self) -> tuple[str, ...]:
+        """The outputs that come out of the network itself."""
+        if self.total == "network":
+            return self.outputs
+        return tuple(name for name in self.outputs if not name.endswith("_total"))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists, as stored in files."""
+        return asdict(self) | {"space": self.space.as_dict()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Spec":
+        """The inverse of `as_dict`."""
+        return cls(
+            **data
+            | {
+                "space": Space.from_dict(data["space"]),
+                "k": tuple(data["k"]),
+                "outputs": tuple(data["outputs"]),
+                "network": NetworkConfig(**data["network"]),
+            }
+        )
+
+
+class Emulator(nn.Module):
+    """Network, scalings, names, ranges and wavenumbers as one object.
+
+    theta -> log10 where sampled so -> standardise -> network -> ln P of each term -> exp.
+    What is trained is this object, and what is saved, loaded and exported is this object.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        for name in spec.outputs:
+            halves = {name.replace("total", term) for term in ("1h", "2h")}
+            if name not in spec.predicted and not halves <= set(spec.predicted):
+                raise ValueError(f"{name} as a sum needs {' and '.join(sorted(halves))}")
+        self.spec = spec
+        self.features = Features(spec.space.is_log.tolist())
+        self.network = spec.network.build(len(PARAMETERS), len(spec.predicted) * len(spec.k))
+        self.targets = Standardize(len(spec.outputs), len(spec.k))
+
+    def fit_scalings(self, theta: Tensor, ln_spectra: Tensor) -> None:
+        """Fit the scalings, on the training split.
+
+        Args:
+            theta: Points, shape (N, 10), physical units.
+            ln_spectra: ln of the spectra in the order of the outputs, shape (N, O, K).
+        """
+        self.features.fit(theta)
+        self.targets.fit(ln_spectra)
+
+    def ln_spectra(self, x: Tensor) -> Tensor:
+        """Ln P [ln Mpc^3] of every output from features x (B, 10), shape (B, O, K)."""
+        spec = self.spec
+        rows = [spec.outputs.index(name) for name in spec.predicted]
+        y = self.network(x).unflatten(-1, (len(rows), len(spec.k)))  # (B, O K) -> (B, O, K)
+        ln_P = y * self.targets.std[rows] + self.targets.mean[rows]
+        terms = {name: ln_P[:, i] for i, name in enumerate(spec.predicted)}
+        for name in spec.outputs:
+            if name not in terms:
+                terms[name] = torch.logaddexp(
+                    terms[name.replace("total", "1h")], terms[name.replace("total", "2h")]
+                )
+        return torch.stack([terms[name] for name in spec.outputs], dim=1)
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Standardised ln P of every output from features x (B, 10), shape (B, O, K)."""
+        y: Tensor = self.targets(self.ln_spectra(x))
+        return y
+
+    def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
+        """The spectra [Mpc^3], one tensor (B, K) for each of the outputs, in their order.
+
+        Args:
+            theta: Points, columns `datagen.space.PARAMETERS`, physical units, shape (B, 10).
+        """
+        return tuple(self.ln_spectra(self.features(theta)).exp().unbind(dim=1))
+
+    def with_record(self, **changes: Any) -> "Emulator":
+        """This emulator, its spec changed in the given fields."""
+        self.spec = replace(self.spec, **changes)
+        return self
+
+    def save(self, path: Path) -> None:
+        """Write weights, scalings and spec as one safetensors file."""
+        metadata = {"schema": SCHEMA, "spec": json.dumps(self.spec.as_dict())}
+        with atomic(path) as partial:
+            save_file(self.state_dict(), partial, metadata=metadata)
+
+    @classmethod
+    def load(cls, path: Path) -> "Emulator":
+        """Read what `save` wrote, ready to predict.
+
+        Raises:
+            FileNotFoundError: No such file.
+            EmulatorFileError: A damaged or foreign file, or one of another schema.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"no emulator at {path}; train one with python -m emulator.train"
+            )
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise EmulatorFileError(f"{path} is not an emulator file ({error})") from error
+        if metadata.get("schema") != SCHEMA:
+            raise EmulatorFileError(
+                f"{path} has schema {metadata.get('schema')!r}, this version reads {SCHEMA!r}"
+            )
+        emulator = cls(Spec.from_dict(json.loads(metadata["spec"])))
+        emulator.load_state_dict(weights)
+        return emulator.eval()

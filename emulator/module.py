@@ -1,0 +1,79 @@
+"""The LightningModule: loss and optimiser around an emulator."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import lightning
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from emulator.emulator import Emulator
+
+__all__ = ["EmulatorModule", "Optimizer", "OptimizerConfig"]
+
+Optimizer = Literal["adam", "RAdam", "AdamW"]
+
+_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "RAdam": torch.optim.RAdam,
+    "AdamW": torch.optim.AdamW,
+}
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How weights move.
+
+    Attributes:
+        name: The optimiser.
+        lr: Learning rate of the first stage.
+        batch_size: Points in a step.
+    """
+
+    name: Optimizer = "adam"
+    lr: float = 1e-3
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(Optimizer):
+            raise ValueError(
+                f"optimizer.name = {self.name!r} must be one of {', '.join(get_args(Optimizer))}"
+            )
+        if not 0 < self.lr < 1:
+            raise ValueError(f"optimizer.lr = {self.lr:g} must lie in (0, 1)")
+        if self.batch_size < 1:
+            raise ValueError(f"optimizer.batch_size = {self.batch_size} must be at least 1")
+
+
+class EmulatorModule(lightning.LightningModule):
+    """Trains an emulator on the mean squared error of its standardised ln P.
+
+    Args:
+        emulator: What is trained, its scalings fitted.
+        optimizer: How.
+    """
+
+    def __init__(self, emulator: Emulator, optimizer: OptimizerConfig) -> None:
+        super().__init__()
+        self.emulator = emulator
+        self.optimizer = optimizer
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser over the network's weights."""
+        weights = self.emulator.network.parameters()
+        return _OPTIMIZERS[self.optimizer.name](weights, lr=self.optimizer.lr)  # type: ignore[call-arg]
+
+    def _loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        x, y = batch
+        return mse_loss(self.emulator.standardised(x), y)
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Loss of a training batch."""
+        loss = self._loss(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        """Log the validation loss."""
+        self.log("val_loss", self._loss(batch), batch_size=len(batch[0]))

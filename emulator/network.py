@@ -1,0 +1,62 @@
+"""The network between the scalings: a multilayer perceptron."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from torch import nn
+
+__all__ = ["ACTIVATIONS", "Activation", "NetworkConfig"]
+
+Activation = Literal["relu", "selu", "leaky_relu", "elu", "gelu", "swish", "sigmoid", "tanh"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "selu": nn.SELU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "swish": nn.SiLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A perceptron with equal hidden layers.
+
+    Attributes:
+        layers: Number of hidden layers.
+        units: Width of each.
+        activation: Nonlinearity after each; ``swish`` is also known as SiLU.
+        dropout: Fraction of hidden units dropped in training.
+    """
+
+    layers: int = 4
+    units: int = 256
+    activation: Activation = "gelu"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.layers < 1:
+            raise ValueError(f"network.layers = {self.layers} must be at least 1")
+        if self.units < 1:
+            raise ValueError(f"network.units = {self.units} must be at least 1")
+        if self.activation not in get_args(Activation):
+            raise ValueError(
+                f"network.activation = {self.activation!r} must be one of "
+                f"{', '.join(get_args(Activation))}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"network.dropout = {self.dropout:g} must lie in [0, 1)")
+
+    def build(self, inputs: int, outputs: int) -> nn.Sequential:
+        """The network, freshly initialised."""
+        modules: list[nn.Module] = []
+        width = inputs
+        for _ in range(self.layers):
+            modules += [nn.Linear(width, self.units), ACTIVATIONS[self.activation]()]
+            if self.dropout > 0:
+                modules.append(nn.Dropout(self.dropout))
+            width = self.units
+        return nn.Sequential(*modules, nn.Linear(width, outputs))

@@ -1,0 +1,98 @@
+"""A progress bar over epochs, and Lightning without its greetings."""
+
+import logging
+import warnings
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from tqdm.auto import tqdm
+
+from emulator.schedule import StagedTraining
+
+__all__ = ["EpochBar", "History", "quiet_lightning"]
+
+
+def quiet_lightning() -> None:
+    """Silence the messages that say nothing about this training."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",  # the data are tensors in memory
+        ".*Starting from v1.9.0.*",
+        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # lightning 2.6 with torch 2.13
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+class History(Callback):
+    """Losses and learning rate of every epoch.
+
+    Attributes:
+        epochs: One dictionary an epoch: epoch, stage, lr, train_loss, val_loss.
+    """
+
+    def __init__(self, stages: StagedTraining) -> None:
+        self.stages = stages
+        self.epochs: list[dict[str, Any]] = []
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Note the epoch."""
+        self.epochs.append(
+            {
+                "epoch": trainer.current_epoch,
+                "stage": self.stages.stage,
+                "lr": trainer.optimizers[0].param_groups[0]["lr"],
+                "train_loss": float(trainer.callback_metrics["train_loss"]),
+                "val_loss": float(trainer.callback_metrics["val_loss"]),
+            }
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint kept."""
+        self.epochs = list(state_dict["epochs"])
+
+
+class EpochBar(Callback):
+    """One line: epochs done of the most there can be, rate, stage and best validation loss."""
+
+    def __init__(self, stages: StagedTraining, label: str = "training") -> None:
+        self.stages, self.label = stages, label
+        self.bar: Any = None
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Open the bar."""
+        self.bar = tqdm(
+            total=sum(self.stages.config.max_epochs),
+            initial=trainer.current_epoch,
+            desc=self.label,
+            unit="epoch",
+            mininterval=1.0,
+        )
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Move the bar."""
+        last = len(self.stages.config.max_epochs)
+        text = f"stage {min(self.stages.stage + 1, last)}/{last}, best {self.stages.best:.3g}"
+        self.bar.set_postfix_str(text, refresh=False)
+        self.bar.update()
+
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def on_exception(self, *_: Any) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.close()

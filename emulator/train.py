@@ -1,0 +1,244 @@
+"""Train an emulator on labels: ``python -m emulator.train``."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from datagen.cli import run
+from datagen.files import atomic
+from datagen.halomodel import CORRELATIONS, TERMS
+from datagen.record import provenance
+from datagen.space import Space
+from datagen.splits import Split
+from datagen.store import Spectra
+from emulator.data import SpectraData
+from emulator.emulator import Emulator, Spec
+from emulator.metrics import accuracy
+from emulator.module import EmulatorModule, OptimizerConfig
+from emulator.network import NetworkConfig
+from emulator.progress import EpochBar, History, quiet_lightning
+from emulator.schedule import StagedTraining, StagesConfig
+
+__all__ = ["TrainConfig", "fit", "predict", "train"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What is learned, by which network, and how.
+
+    Attributes:
+        correlations: Power spectra to learn: mm, gm, gg, one or several in one network.
+        terms: Terms of each: ``[1h, 2h, total]`` is the combined emulator, ``[1h]`` or ``[2h]``
+            a separate one.
+        total: ``sum`` adds the predicted terms, ``network`` predicts the total by itself.
+        network: The network.
+        optimizer: How weights move.
+        stages: How long, and when the learning rate drops.
+        split: Which labels train, validate and test.
+        seed: Seed of the initial weights and of the shuffling.
+    """
+
+    correlations: tuple[str, ...] = ("gg",)
+    terms: tuple[str, ...] = TERMS
+    total: Literal["sum", "network"] = "sum"
+    network: NetworkConfig = NetworkConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    stages: StagesConfig = StagesConfig()
+    split: Split = Split()
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, known in (("correlations", CORRELATIONS), ("terms", TERMS)):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values) or not set(values) <= set(known):
+                raise ValueError(f"{name} = {list(values)} must be some of {', '.join(known)}")
+        if "total" in self.terms and self.total == "sum" and len(self.terms) < len(TERMS):
+            raise ValueError("terms: a total that is a sum needs 1h and 2h; or set total: network")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the spectra: ``gg_1h``, ..."""
+        return tuple(f"{xy}_{term}" for xy in self.correlations for term in self.terms)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists, as YAML and JSON take them."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+
+def make_emulator(spectra: Spectra, config: TrainConfig) -> Emulator:
+    """An untrained emulator for labels: their space, wavenumbers and halo model."""
+    model = spectra.metadata["model"]
+    spec = Spec(
+        space=Space.from_dict(spectra.metadata["space"]),
+        k=tuple(spectra.k.tolist()),
+        z=model["z"],
+        outputs=config.outputs,
+        total=config.total,
+        network=config.network,
+        halo_model=model,
+    )
+    return Emulator(spec)
+
+
+def fit(
+    spectra: Spectra,
+    config: TrainConfig,
+    *,
+    folder: Path | None = None,
+    callbacks: tuple[Callback, ...] = (),
+    bar: str = "",
+    resume: Path | None = None,
+) -> tuple[Emulator, dict[str, Any]]:
+    """Train an emulator on the training split, stopping on the validation split.
+
+    Args:
+        spectra: The labels.
+        config: What and how.
+        folder: Where TensorBoard logs and a checkpoint to resume from are kept, if anywhere.
+        callbacks: Further Lightning callbacks.
+        bar: Label of a progress bar over epochs; empty for none.
+        resume: Lightning checkpoint to go on from.
+
+    Returns:
+        The emulator with its best weights and its validation record, and the training's
+        history: ``epochs``, ``best_epoch``, ``best_val_loss``, ``diverged``.
+
+    Raises:
+        ValueError: Labels or settings that cannot be trained on.
+        FloatingPointError: The loss was never finite.
+    """
+    quiet_lightning()
+    lightning.seed_everything(config.seed, verbose=False)
+    data = SpectraData(spectra, config.outputs, config.split, config.optimizer.batch_size)
+    emulator = make_emulator(spectra, config)
+    data.fit_scalings(emulator)
+    data.prepare(emulator)
+    stages = StagedTraining(config.stages)
+    history = History(stages)
+    own: list[Callback] = [stages, history, *callbacks]
+    if bar:
+        own.append(EpochBar(stages, bar))
+    if folder is not None:
+        own.append(ModelCheckpoint(folder, filename="last", every_n_epochs=10, save_last=False,
+                                   enable_version_counter=False))  # fmt: skip
+    trainer = lightning.Trainer(
+        max_epochs=sum(config.stages.max_epochs),
+        accelerator="auto",
+        devices=1,
+        logger=TensorBoardLogger(folder, name="", version="tensorboard") if folder else False,
+        callbacks=own,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=folder is not None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1_000_000,  # per epoch, not per step
+    )
+    module = EmulatorModule(emulator, config.optimizer)
+    trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=False)
+    if not stages.best_weights:
+        raise FloatingPointError(
+            f"the validation loss was never finite; lower optimizer.lr = {config.optimizer.lr:g}"
+        )
+    emulator = module.emulator.cpu().eval()
+    emulator.with_record(
+        provenance={
+            **provenance(),
+            "labels": {"sha256": spectra.hash(), "design": spectra.metadata["design"]},
+            "training": config.as_dict(),
+            "points": {"train": len(data.train_spectra), "all": len(spectra)},
+            "epochs": len(history.epochs),
+        },
+        record={
+            "split": "validation",
+            "val_loss": stages.best,
+            "spectra": {
+                name: accuracy(Pk, data.validation_spectra[name])
+                for name, Pk in predict(emulator, data.validation_spectra.theta).items()
+            },
+        },
+    )
+    return emulator, {
+        "best_val_loss": stages.best,
+        "best_epoch": stages.best_epoch,
+        "diverged": stages.diverged,
+        "epochs": history.epochs,
+    }
+
+
+def predict(emulator: Emulator, theta: Any) -> dict[str, Any]:
+    """Spectra [Mpc^3] of points (N, 10) as arrays (N, K), by name; no check of ranges."""
+    with torch.inference_mode():
+        spectra = emulator(torch.as_tensor(theta, dtype=torch.float32))
+    return {name: Pk.numpy() for name, Pk in zip(emulator.spec.outputs, spectra, strict=True)}
+
+
+def train(
+    data: Path, out: Path, train: TrainConfig = TrainConfig(), threads: int = 0
+) -> dict[str, Any]:
+    """Train an emulator on labels; a training that was killed goes on where it was.
+
+    The folder gets ``emulator.safetensors`` (network, scalings, names, ranges and record in one
+    file), ``history.json``, ``config.yaml`` (which repeats the run) and ``tensorboard/``.
+
+    Args:
+        data: Label file of ``datagen.generate``.
+        out: Folder for the results.
+        train: What is learned, by which network, and how.
+        threads: Threads of the computation; 0 takes all cores.
+
+    Returns:
+        The training's history; see `fit`.
+    """
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    spectra = Spectra.read(data)
+    out.mkdir(parents=True, exist_ok=True)
+    config_path, last = out / "config.yaml", out / "last.ckpt"
+    config = {"data": str(data), "out": str(out), "threads": threads, "train": train.as_dict()}
+    if config_path.exists() and yaml.safe_load(config_path.read_text()) != config:
+        raise ValueError(
+            f"{out} holds a training with other settings (see {config_path}); "
+            f"choose another folder or delete it"
+        )
+    if (out / "emulator.safetensors").exists():
+        raise FileExistsError(f"{out} holds a finished training; choose another folder")
+    with atomic(config_path) as partial:
+        partial.write_text(yaml.safe_dump(config, sort_keys=False))
+    resume = last if last.exists() else None
+    emulator, history = fit(spectra, train, folder=out, bar="training", resume=resume)
+    emulator.save(out / "emulator.safetensors")
+    with atomic(out / "history.json") as partial:
+        partial.write_text(json.dumps(history))
+    last.unlink(missing_ok=True)
+    _report(emulator, history, out)
+    return history
+
+
+def _report(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
+    lines = [f"{out}: validation loss {history['best_val_loss']:.4g}"]
+    if history["diverged"]:
+        lines.append("the loss stopped being finite; kept the best weights before that")
+    for name, record in emulator.spec.record["spectra"].items():
+        e = record["all"]
+        lines.append(
+            f"  {name:9s} |P/P_true - 1| at 68/95/99 %: "
+            f"{100 * e['68']:.2f} / {100 * e['95']:.2f} / {100 * e['99']:.2f} %  (validation)"
+        )
+    print("\n".join(lines))  # noqa: T201
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `train`."""
+    run(train, "python -m emulator.train", argv)
+
+
+if __name__ == "__main__":
+    main()
