@@ -37,19 +37,25 @@ class History(Callback):
     def __init__(self, stages: StagedTraining) -> None:
         self.stages = stages
         self.epochs: list[dict[str, Any]] = []
+        self._start: dict[str, Any] = {}
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Note what the epoch starts with; its end may be the end of a stage."""
+        self._start = {
+            "epoch": trainer.current_epoch,
+            "stage": self.stages.stage,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Note the epoch."""
         self.epochs.append(
-            {
-                "epoch": trainer.current_epoch,
-                "stage": self.stages.stage,
-                "lr": trainer.optimizers[0].param_groups[0]["lr"],
-                "train_loss": float(trainer.callback_metrics["train_loss"]),
-                "val_loss": float(trainer.callback_metrics["val_loss"]),
-            }
+            self._start
+            | {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "val_loss")}
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class StagedTraining(Callback):
         self._clock = time.monotonic()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Do not let one long epoch run past the end of the last stage."""
+        """Cut a long epoch at the end of the last stage; its validation still runs."""
         seconds = self.seconds + time.monotonic() - self._clock
         if seconds >= self.config.seconds_until_end_of(len(self.config.max_epochs) - 1):
             trainer.should_stop = True

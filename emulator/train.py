@@ -122,7 +122,7 @@ def fit(
 
     Raises:
         ValueError: Labels or settings that cannot be trained on.
-        TrainingFailed: The loss was never finite, or the time too short for one epoch.
+        TrainingFailed: The validation loss was never finite.
     """
     quiet_lightning()
     lightning.seed_everything(config.seed, verbose=False)
@@ -155,8 +155,6 @@ def fit(
     if not stages.best_weights:
         raise TrainingFailed(
             f"the validation loss was never finite; lower optimizer.lr = {config.optimizer.lr:g}"
-            if stages.diverged
-            else f"stages.max_minutes = {config.stages.max_minutes:g} ended before one epoch"
         )
     emulator = module.emulator.cpu().eval()
     emulator.with_record(

@@ -1,5 +1,6 @@
 """Search for good hyperparameters: ``python -m tuning.search``."""
 
+import logging
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -86,9 +87,11 @@ def search(
         The folder with the best emulator.
 
     Raises:
-        ValueError: All trials failed, or the folder holds another search.
+        ValueError: All trials failed, batches would be larger than the training split, or the
+            folder holds another search.
     """
     spectra = Spectra.read(data)
+    _check_batches(space, len(train.split.rows(len(spectra), "train")))
     request = {
         "data": str(data), "out": str(out), "train": train.as_dict(), "space": asdict(space),
         "budget": asdict(budget), "sampler": sampler, "seed": seed, "final": asdict(final),
@@ -105,6 +108,14 @@ def search(
     return out / "best"
 
 
+def _check_batches(space: SearchSpace, points: int) -> None:
+    if space.batch_size[1] > points:
+        raise ValueError(
+            f"space.batch_size reaches {space.batch_size[1]}, but only {points} points train; "
+            f"lower it or generate more labels"
+        )
+
+
 def _run_trials(
     spectra: Spectra,
     out: Path,
@@ -118,6 +129,7 @@ def _run_trials(
     import ray
     from ray import tune
 
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the bar names failed trials
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, spectra=spectra, base=base, threads=budget.threads),
         {"cpu": budget.threads},
@@ -184,7 +196,8 @@ def _best(trials: Any, base: TrainConfig) -> TrainConfig:
     done = [trial for trial in trials if trial.metrics and METRIC in trial.metrics]
     best = min(done, key=lambda trial: trial.metrics[METRIC], default=None)
     if best is None or best.metrics[METRIC] >= FAILED_LOSS:
-        reasons = {str(trial.error) for trial in trials if trial.error} or {"no finite loss"}
+        errors = [str(trial.error).strip() for trial in trials if trial.error]
+        reasons = {error.splitlines()[-1] for error in errors} or {"no loss was finite"}
         raise ValueError(f"all {len(trials)} trials failed: {'; '.join(sorted(reasons))}")
     return SearchSpace.apply(best.config, base)
 
