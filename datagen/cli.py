@@ -8,7 +8,7 @@ from jsonargparse import auto_cli
 
 __all__ = ["run"]
 
-_USER_ERRORS = (ValueError, OSError, ConnectionError)
+_USER_ERRORS = (ValueError, OSError)
 
 
 def run(command: Callable[..., Any], prog: str, argv: list[str] | None = None) -> Any:
@@ -22,6 +22,8 @@ def run(command: Callable[..., Any], prog: str, argv: list[str] | None = None) -
         usage = "%(prog)s [--config FILE] [--option VALUE ...]"
         return auto_cli(command, args=argv, as_positional=False, prog=prog, usage=usage)
     except _USER_ERRORS as error:
-        sys.exit(f"{prog}: error: {error}")
+        sys.stderr.write(f"{prog}: error: {error}\n")
+        sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(f"{prog}: interrupted; the same command goes on from here")
+        sys.stderr.write(f"{prog}: interrupted; the same command goes on from here\n")
+        sys.exit(130)  # what shells report for an interrupt
