@@ -47,7 +47,7 @@ class Spectra:
         theta: Points, columns `datagen.space.PARAMETERS`, shape (N, 10).
         k: Wavenumbers [1/Mpc], shape (K,).
         arrays: ``P_lin``, ``mm_1h``, ... [Mpc^3], each (N, K), and the keys of
-            `datagen.halomodel.DERIVED`, each (N,).
+            `datagen.halomodel.DERIVED`, each (N,); labels from elsewhere may lack the latter.
         metadata: Model, space, design, versions and commit.
         failed: Index in the design and reason of every point that could not be computed; such
             points have no row.
@@ -61,7 +61,8 @@ class Spectra:
 
     def __post_init__(self) -> None:
         N, K = len(self.theta), len(self.k)
-        expected = dict.fromkeys(STORED, (N, K)) | dict.fromkeys(DERIVED, (N,))
+        derived = [name for name in DERIVED if name in self.arrays]
+        expected = dict.fromkeys(STORED, (N, K)) | dict.fromkeys(derived, (N,))
         expected |= {"theta": (N, len(PARAMETERS))}
         have = self.arrays | {"theta": self.theta}
         for name, shape in expected.items():
@@ -138,7 +139,10 @@ class Spectra:
                 spectra = cls(
                     theta=file["theta"][()],
                     k=file["k"][()],
-                    arrays={name: file[name][()] for name in (*STORED, *DERIVED)},
+                    arrays={
+                        name: file[name][()]
+                        for name in (*STORED, *(name for name in DERIVED if name in file))
+                    },
                     metadata=json.loads(file.attrs["metadata"]),
                     failed={
                         int(i): reason.decode()
