@@ -48,7 +48,7 @@ def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
         ValueError: The labels are not the emulator's, so that its test points are unknown.
     """
     model = OnnxEmulator(emulator, threads=1)
-    labels = Spectra.read(data)
+    labels = Spectra.read(data, model.outputs)
     test = labels.select(_test_rows(model, labels, data))
     result = {
         "emulator": str(emulator),

@@ -228,7 +228,7 @@ def train(
         The training's history; see `fit`.
     """
     torch.set_num_threads(threads or os.cpu_count() or 1)
-    spectra = Spectra.read(data)
+    spectra = Spectra.read(data, train.outputs)
     last = out / "last.ckpt"
     check_run_config(out, {"data": str(data), "out": str(out), "train": train.as_dict()})
     if (out / EMULATOR_FILE).exists():

@@ -90,7 +90,7 @@ def search(
         ValueError: All trials failed, batches would be larger than the training split, or the
             folder holds another search.
     """
-    spectra = Spectra.read(data)
+    spectra = Spectra.read(data, train.outputs)
     _check_batches(space, len(train.split.rows(len(spectra), "train")))
     request = {
         "data": str(data), "out": str(out), "train": train.as_dict(), "space": asdict(space),
