@@ -12,7 +12,7 @@ from datagen.cli import run
 from datagen.files import atomic
 from datagen.parallel import RayConfig, ray_session
 from datagen.store import Spectra
-from emulator.schedule import StagesConfig
+from emulator.schedule import ScheduleConfig
 from emulator.train import EMULATOR_FILE, TrainConfig, check_run_config
 from emulator.train import train as train_emulator
 from tuning.progress import SearchBar
@@ -61,14 +61,14 @@ def search(
     budget: Budget = Budget(),
     sampler: Sampler = "tpe",
     seed: int = 1,
-    final: StagesConfig = StagesConfig(),
+    final: ScheduleConfig = ScheduleConfig(),
     ray: RayConfig = RayConfig(dashboard=True),
 ) -> Path:
     """Search for the hyperparameters with the lowest validation loss, and train the best.
 
     Trials are proposed by Optuna and run by Ray Tune. The folder gets ``trials.csv`` (every
     trial), ``best.yaml`` (a configuration for ``emulator.train``), and ``best/``, the emulator
-    trained anew with it and the stages of `final`. The same command resumes a search that was
+    trained anew with it and the schedule `final`. The same command resumes a search that was
     interrupted. The test split is never touched.
 
     Args:
@@ -80,7 +80,7 @@ def search(
         sampler: ``tpe`` is Optuna's multivariate tree-structured Parzen estimator (Bergstra et
             al. 2011), ``random`` draws blindly.
         seed: Seed of the sampler.
-        final: Stages of the training of the best.
+        final: Schedule of the training of the best.
         ray: Where the trials run.
 
     Returns:
@@ -101,7 +101,7 @@ def search(
         if session.dashboard_url:
             print(f"Ray dashboard: http://{session.dashboard_url}")  # noqa: T201
         trials = _run_trials(spectra, out, train, space, budget, sampler, seed)
-    best = replace(_best(trials, train), stages=final)
+    best = replace(_best(trials, train), schedule=final)
     _write_results(out, trials, best)
     if not (out / "best" / EMULATOR_FILE).exists():
         train_emulator(data, out / "best", best)
@@ -148,7 +148,7 @@ def _run_trials(
             metric=METRIC,
             mode="min",
             search_alg=_searcher(sampler, seed),
-            scheduler=_scheduler(base.stages) if budget.early_stopping else None,
+            scheduler=_scheduler(base.schedule) if budget.early_stopping else None,
             num_samples=budget.trials,
             max_concurrent_trials=max(1, int(cores // budget.threads)),
             time_budget_s=60 * budget.minutes or None,
@@ -177,12 +177,12 @@ def _searcher(sampler: Sampler, seed: int) -> Any:
     return OptunaSearch(metric=METRIC, mode="min", sampler=samplers[sampler]())
 
 
-def _scheduler(stages: StagesConfig) -> Any:
+def _scheduler(schedule: ScheduleConfig) -> Any:
     """ASHA over the trials' time, or over their epochs where time is not limited."""
     from ray.tune.schedulers import ASHAScheduler
 
-    time_attr = "time_total_s" if stages.max_minutes else "epochs"
-    longest = math.ceil(60 * stages.max_minutes) or sum(stages.max_epochs)
+    time_attr = "time_total_s" if schedule.max_minutes else "epochs"
+    longest = math.ceil(60 * schedule.max_minutes) or sum(schedule.max_epochs)
     grace = math.ceil(_GRACE * longest)
     return ASHAScheduler(time_attr=time_attr, max_t=longest, grace_period=grace, reduction_factor=2)
 
