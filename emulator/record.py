@@ -1,5 +1,6 @@
 """What a trained emulator says of itself: how it was made, and how accurate it is."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from emulator.data import SpectraData
 from emulator.emulator import Emulator
 from emulator.metrics import spectra_accuracy
 
-__all__ = ["log_line", "make_record", "predict", "standardised_errors"]
+__all__ = ["log_line", "make_record", "predict", "standardised_errors", "validation_loss"]
 
 _BATCH = 4096
 
@@ -41,6 +42,11 @@ def standardised_errors(emulator: Emulator, features: Tensor, targets: Tensor) -
         y = torch.cat([emulator.standardised(batch) for batch in features.split(_BATCH)])
     difference = (y - targets).double()
     return {"mse": float(difference.square().mean()), "mae": float(difference.abs().mean())}
+
+
+def validation_loss(path: Path) -> float:
+    """Mean squared standardised error on the validation split, from an emulator's own record."""
+    return float(Emulator.load(path).spec.record["standardised"]["validation"]["mse"])
 
 
 def make_record(

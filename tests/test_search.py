@@ -8,8 +8,9 @@ import yaml
 from conftest import SMALL_TRAINING
 
 from emulator.emulator import Emulator
+from emulator.record import validation_loss
 from emulator.schedule import ScheduleConfig
-from emulator.train import TrainConfig
+from emulator.train import EMULATOR_FILE, TrainConfig
 from tuning.search import Budget, search
 from tuning.space import SearchSpace
 
@@ -63,13 +64,15 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, caps
     config = yaml.safe_load((out / "best.yaml").read_text())["train"]
     assert config["network"]["units"] == table["units"][0]
     assert config["optimizer"]["batch_size"] == table["batch_size"][0]
-    emulator = Emulator.load(best / "emulator.safetensors")
-    assert emulator.spec.provenance["training"] == config
+    emulator = Emulator.load(best)
+    losses = [validation_loss(out / "final" / EMULATOR_FILE), table["val_loss"][0]]
+    assert validation_loss(best) == pytest.approx(min(losses), rel=1e-4)
+    assert emulator.spec.network.units == table["units"][0]
     # the same command finds all done, and does nothing again
-    before = (best / "emulator.safetensors").stat().st_mtime_ns
+    before = (out / "final" / EMULATOR_FILE).stat().st_mtime_ns
     search(label_file, out, BRIEF, SPACE, Budget(trials=3), final=BRIEF.schedule)
     assert "resuming" in capsys.readouterr().out
-    assert (best / "emulator.safetensors").stat().st_mtime_ns == before
+    assert (out / "final" / EMULATOR_FILE).stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="other settings .budget differ"):
         search(label_file, out, BRIEF, SPACE, Budget(trials=4), final=BRIEF.schedule)
 

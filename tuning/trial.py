@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from datagen.store import Spectra
 from emulator.loop import LAST_CHECKPOINT, TrainingFailed
 from emulator.schedule import Training
-from emulator.train import TrainConfig, fit
+from emulator.train import EMULATOR_FILE, TrainConfig, fit
 from tuning.space import SearchSpace
 
 __all__ = ["FAILED_LOSS", "METRIC", "run_trial"]
@@ -78,6 +78,7 @@ def run_trial(point: dict[str, Any], *, spectra: Spectra, base: TrainConfig, thr
         tune.report({METRIC: FAILED_LOSS, "epochs": 0})
         return
     errors = [record["all"]["95"] for record in emulator.spec.record["validation"].values()]
-    tune.report(
-        {METRIC: history["best_val_loss"], "epochs": len(history["epochs"]), "p95": max(errors)}
-    )
+    metrics = {METRIC: history["best_val_loss"], "epochs": len(history["epochs"])}
+    with tempfile.TemporaryDirectory() as last:
+        emulator.save(Path(last) / EMULATOR_FILE)
+        tune.report(metrics | {"p95": max(errors)}, checkpoint=tune.Checkpoint.from_directory(last))
