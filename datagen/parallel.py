@@ -38,6 +38,7 @@ class ray_session:  # noqa: N801 (a context manager, named like a function)
 
     def __init__(self, config: RayConfig) -> None:
         self.config = config
+        self.dashboard_url = ""
 
     def __enter__(self) -> Any:
         # before Ray is imported: no usage reports, quiet workers, one thread per task

@@ -55,7 +55,8 @@ class Spectra:
         theta: Points, columns `datagen.space.PARAMETERS`, shape (N, 10).
         k: Wavenumbers [1/Mpc], shape (K,).
         arrays: ``P_lin``, ``mm_1h``, ... [Mpc^3], each (N, K), and the keys of
-            `datagen.halomodel.DERIVED`, each (N,); all of them, or those that were read.
+            `datagen.halomodel.DERIVED`, each (N,); all of them, or those that were read. Labels
+            from elsewhere may lack the derived numbers.
         metadata: Model, space, design, versions and commit.
         failed: Index in the design and reason of every point that could not be computed; such
             points have no row.
@@ -100,10 +101,11 @@ class Spectra:
         """Write the label file; an interrupted write leaves nothing behind.
 
         Raises:
-            StoreError: Not all arrays are there.
+            StoreError: A spectrum is missing, for example because it was not read.
         """
         blocks = [{**self.arrays, "theta": self.theta}]
-        write_blocks(path, blocks, len(self), self.k, self.metadata, self.failed)
+        derived = tuple(name for name in DERIVED if name in self.arrays)
+        write_blocks(path, blocks, len(self), self.k, self.metadata, self.failed, derived)
 
     @classmethod
     def read(cls, path: Path, names: Iterable[str] | None = None) -> "Spectra":
@@ -119,10 +121,12 @@ class Spectra:
             StoreError: Not a label file of this schema, truncated, or altered.
             KeyError: A name that no label file has.
         """
-        wanted = dict.fromkeys(
-            NAMES if names is None else (term for name in names for term in _terms(name))
-        )
+        asked = None if names is None else [term for name in names for term in _terms(name)]
         with _open(path) as (file, digests):
+            there = [name for name in NAMES if name in digests]
+            wanted = dict.fromkeys(there if asked is None else asked)
+            if missing := [name for name in wanted if name not in there]:
+                raise StoreError(f"{path} lacks {', '.join(missing)}; it was made elsewhere")
             arrays = {name: file[name][()] for name in ("theta", "k", *wanted)}
             for name, array in arrays.items():
                 if ContentHash.of(array) != digests[name]:
@@ -133,7 +137,7 @@ class Spectra:
                 arrays=arrays,
                 metadata=json.loads(file.attrs["metadata"]),
                 failed=_failed(file),
-                unread={name: digests[name] for name in NAMES if name not in wanted},
+                unread={name: digests[name] for name in there if name not in wanted},
             )
 
 
@@ -145,7 +149,7 @@ def read_blocks(path: Path, rows: int = ROWS) -> Iterator[Block]:
         StoreError: As in `Spectra.read`; altered content is found when all blocks were read.
     """
     with _open(path) as (file, digests):
-        names = ("theta", *NAMES)
+        names = [name for name in digests if name != "k"]
         content = {name: ContentHash(file[name].shape, file[name].dtype) for name in names}
         for start in range(0, len(file["theta"]), rows):
             block = {name: file[name][start : start + rows] for name in names}
@@ -164,6 +168,7 @@ def write_blocks(
     k: NDArray[np.float64],
     metadata: dict[str, Any],
     failed: dict[int, str],
+    derived: tuple[str, ...] = tuple(DERIVED),
 ) -> None:
     """Write a label file block by block; an interrupted write leaves nothing behind.
 
@@ -174,14 +179,17 @@ def write_blocks(
         k: Wavenumbers [1/Mpc], shape (K,).
         metadata: Model, space, design, versions and commit.
         failed: Index in the design and reason of every point that could not be computed.
+        derived: Which derived numbers the blocks have.
 
     Raises:
         StoreError: The blocks lack an array, or have more or fewer rows than announced.
         OSError: The file could not be written.
     """
+    shapes = _shapes(rows, len(k))
+    shapes = {name: shapes[name] for name in ("theta", *STORED, *derived)}
     with atomic(path) as partial, HeldBack(partial, "w+") as disk:
         with h5py.File(disk, "w") as file:
-            digests = _fill(file, disk, blocks, _shapes(rows, len(k)))
+            digests = _fill(file, disk, blocks, shapes)
             _describe(file, k, metadata, failed, digests)
         disk.check()
 
@@ -218,8 +226,9 @@ def _describe(
     file.create_dataset("k", data=k).attrs["units"] = "1/Mpc"
     file["theta"].attrs["names"] = list(PARAMETERS)
     file["theta"].attrs["units"] = [UNITS[name] for name in PARAMETERS]
-    for name, unit in (dict.fromkeys(STORED, "Mpc^3") | DERIVED).items():
-        file[name].attrs["units"] = unit
+    units = dict.fromkeys(STORED, "Mpc^3") | DERIVED
+    for name in [name for name in units if name in digests]:  # in order: equal files stay equal
+        file[name].attrs["units"] = units[name]
     digests = digests | {"k": ContentHash.of(k)}
     for name, digest in digests.items():
         file[name].attrs["sha256"] = digest
@@ -249,7 +258,9 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
             columns = list(file["theta"].attrs["names"])
             if columns != list(PARAMETERS):
                 raise StoreError(f"{path} has columns {columns}, expected {list(PARAMETERS)}")
-            digests = {name: str(file[name].attrs["sha256"]) for name in ("theta", "k", *NAMES)}
+            derived = [name for name in DERIVED if name in file]
+            names = ("theta", "k", *STORED, *derived)
+            digests = {name: str(file[name].attrs["sha256"]) for name in names}
             if _whole(file, digests) != file.attrs["sha256"]:
                 raise StoreError(f"{path} was altered: its checksum does not match its content")
             yield file, digests

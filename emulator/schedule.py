@@ -1,6 +1,7 @@
 """Staged training: each stage runs to its patience, then the rate drops by a factor."""
 
 import math
+import time
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +21,16 @@ class StagesConfig:
         patience: Epochs without a better validation loss that end each stage.
         factor: The learning rate is multiplied by this after each stage.
         min_delta: Relative improvement of the validation loss that counts as better.
+        max_minutes: Most minutes of all stages together, shared equally among them; 0 sets no
+            limit. A training that meets it ends with all its stages run, but depends on the
+            machine's speed.
     """
 
     max_epochs: tuple[int, ...] = (1000, 1000, 10000)
     patience: tuple[int, ...] = (100, 100, 1000)
     factor: float = 0.1
     min_delta: float = 0.0
+    max_minutes: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.max_epochs) != len(self.patience) or not self.max_epochs:
@@ -39,14 +44,22 @@ class StagesConfig:
             raise ValueError(f"stages.factor = {self.factor:g} must lie in (0, 1]")
         if not 0 <= self.min_delta < 1:
             raise ValueError(f"stages.min_delta = {self.min_delta:g} must lie in [0, 1)")
+        if not self.max_minutes >= 0:
+            raise ValueError(f"stages.max_minutes = {self.max_minutes:g} must not be negative")
+
+    def seconds_until_end_of(self, stage: int) -> float:
+        """Seconds of training after which a stage, counted from 0, has used up its share."""
+        share = (stage + 1) / len(self.max_epochs)
+        return 60 * self.max_minutes * share if self.max_minutes else math.inf
 
 
 class StagedTraining(Callback):
     """Runs the stages within one ``Trainer.fit``, and leaves the best weights in the module.
 
-    A stage ends at its epoch limit or when the validation loss has not improved for its
-    patience. Then the best weights come back, the optimiser starts afresh, and the learning rate
-    drops. The state travels in checkpoints, so that training resumes in the middle of a stage.
+    A stage ends at its epoch limit, when the validation loss has not improved for its patience,
+    or when its share of the time is over. Then the best weights come back, the optimiser starts
+    afresh, and the learning rate drops. The state travels in checkpoints, so that training
+    resumes in the middle of a stage.
 
     Args:
         config: The stages.
@@ -56,15 +69,32 @@ class StagedTraining(Callback):
         best: Best value of the metric so far.
         best_epoch: Its epoch.
         stage: Number of the present stage, from 0.
+        seconds: Seconds of training so far, those before a resume included.
         diverged: Whether the metric stopped being finite, which ends the training.
     """
+
+    _STATE = (
+        "stage", "epochs_in_stage", "waited", "best", "best_epoch", "best_weights", "seconds"
+    )  # fmt: skip
 
     def __init__(self, config: StagesConfig, monitor: str = "val_loss") -> None:
         self.config, self.monitor = config, monitor
         self.stage, self.epochs_in_stage, self.waited = 0, 0, 0
         self.best, self.best_epoch = math.inf, -1
         self.best_weights: dict[str, Any] = {}
+        self.seconds = 0.0
         self.diverged = False
+        self._clock = time.monotonic()
+
+    def on_train_start(self, *_: Any) -> None:
+        """Start the clock."""
+        self._clock = time.monotonic()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Cut a long epoch at the end of the last stage; its validation still runs."""
+        seconds = self.seconds + time.monotonic() - self._clock
+        if seconds >= self.config.seconds_until_end_of(len(self.config.max_epochs) - 1):
+            trainer.should_stop = True
 
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -73,6 +103,9 @@ class StagedTraining(Callback):
         if trainer.sanity_checking:
             return
         loss = float(trainer.callback_metrics[self.monitor])
+        now = time.monotonic()
+        self.seconds += now - self._clock
+        self._clock = now
         self.epochs_in_stage += 1
         if loss < self.best * (1 - self.config.min_delta):
             self.best, self.best_epoch, self.waited = loss, trainer.current_epoch, 0
@@ -85,6 +118,7 @@ class StagedTraining(Callback):
         elif (
             self.waited >= self.config.patience[self.stage]
             or self.epochs_in_stage >= self.config.max_epochs[self.stage]
+            or self.seconds >= self.config.seconds_until_end_of(self.stage)
         ):
             self._end_stage(trainer, pl_module)
 
@@ -104,8 +138,6 @@ class StagedTraining(Callback):
         """Bring back the best weights, however the training ended."""
         if self.best_weights:
             pl_module.load_state_dict(self.best_weights)
-
-    _STATE = ("stage", "epochs_in_stage", "waited", "best", "best_epoch", "best_weights")
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

@@ -27,7 +27,15 @@ from emulator.network import NetworkConfig
 from emulator.progress import EpochBar, History, quiet_lightning
 from emulator.schedule import StagedTraining, StagesConfig
 
-__all__ = ["TrainConfig", "fit", "predict", "train"]
+__all__ = [
+    "EMULATOR_FILE", "TrainConfig", "TrainingFailed", "check_run_config", "fit", "predict", "train",
+]  # fmt: skip
+
+EMULATOR_FILE = "emulator.safetensors"
+
+
+class TrainingFailed(ValueError):  # noqa: N818 (it says what happened)
+    """A training that led to no usable weights."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ def fit(
 
     Raises:
         ValueError: Labels or settings that cannot be trained on.
-        FloatingPointError: The loss was never finite.
+        TrainingFailed: The validation loss was never finite.
     """
     quiet_lightning()
     lightning.seed_everything(config.seed, verbose=False)
@@ -145,7 +153,7 @@ def fit(
     module = EmulatorModule(emulator, config.optimizer)
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=False)
     if not stages.best_weights:
-        raise FloatingPointError(
+        raise TrainingFailed(
             f"the validation loss was never finite; lower optimizer.lr = {config.optimizer.lr:g}"
         )
     emulator = module.emulator.cpu().eval()
@@ -181,6 +189,27 @@ def predict(emulator: Emulator, theta: Any) -> dict[str, Any]:
     return {name: Pk.numpy() for name, Pk in zip(emulator.spec.outputs, spectra, strict=True)}
 
 
+def check_run_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write a run's ``config.yaml``, or check that the one in the folder is the same.
+
+    Raises:
+        ValueError: The folder holds a run with other settings.
+    """
+    path = folder / "config.yaml"
+    config = json.loads(json.dumps(config))  # tuples become lists, as YAML reads them back
+    if path.exists():
+        have = yaml.safe_load(path.read_text())
+        differs = [name for name in config if have.get(name) != config[name]]
+        if differs:
+            raise ValueError(
+                f"{folder} holds a run with other settings ({', '.join(differs)} differ from "
+                f"{path}); choose another folder or delete it"
+            )
+        return
+    with atomic(path) as partial:
+        partial.write_text(yaml.safe_dump(config, sort_keys=False))
+
+
 def train(
     data: Path, out: Path, train: TrainConfig = TrainConfig(), threads: int = 0
 ) -> dict[str, Any]:
@@ -199,22 +228,14 @@ def train(
         The training's history; see `fit`.
     """
     torch.set_num_threads(threads or os.cpu_count() or 1)
-    spectra = Spectra.read(data)
-    out.mkdir(parents=True, exist_ok=True)
-    config_path, last = out / "config.yaml", out / "last.ckpt"
-    config = {"data": str(data), "out": str(out), "threads": threads, "train": train.as_dict()}
-    if config_path.exists() and yaml.safe_load(config_path.read_text()) != config:
-        raise ValueError(
-            f"{out} holds a training with other settings (see {config_path}); "
-            f"choose another folder or delete it"
-        )
-    if (out / "emulator.safetensors").exists():
+    spectra = Spectra.read(data, train.outputs)
+    last = out / "last.ckpt"
+    check_run_config(out, {"data": str(data), "out": str(out), "train": train.as_dict()})
+    if (out / EMULATOR_FILE).exists():
         raise FileExistsError(f"{out} holds a finished training; choose another folder")
-    with atomic(config_path) as partial:
-        partial.write_text(yaml.safe_dump(config, sort_keys=False))
     resume = last if last.exists() else None
     emulator, history = fit(spectra, train, folder=out, bar="training", resume=resume)
-    emulator.save(out / "emulator.safetensors")
+    emulator.save(out / EMULATOR_FILE)
     with atomic(out / "history.json") as partial:
         partial.write_text(json.dumps(history))
     last.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""How good and how fast: labels and emulators against other codes, measured, never asserted."""
