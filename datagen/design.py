@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from datagen.cli import run
-from datagen.files import atomic
+from datagen.files import HeldBack, atomic
 from datagen.record import ContentHash, combined_hash
 from datagen.space import PARAMETERS, UNITS, Space, check_theta
 
@@ -93,9 +93,13 @@ class Points:
         content = {"schema": SCHEMA, "units": UNITS, "space": self.space.as_dict()}
         content |= {"design": self.design, "sha256": self.hash()}
         if _suffix(path) == ".h5":
-            with atomic(path) as partial, h5py.File(partial, "w") as file:
-                file.create_dataset("theta", data=self.theta).attrs["names"] = list(PARAMETERS)
-                file.attrs["content"] = json.dumps(content)
+            with atomic(path) as partial, HeldBack(partial, "w+") as disk:
+                with h5py.File(disk, "w") as file:
+                    theta = file.create_dataset("theta", data=self.theta)
+                    theta.attrs["names"] = list(PARAMETERS)
+                    theta.attrs["units"] = [UNITS[name] for name in PARAMETERS]
+                    file.attrs["content"] = json.dumps(content)
+                disk.check()
         else:
             with atomic(path) as partial, partial.open("w") as file:
                 file.write(f"# {json.dumps(content)}\n{','.join(PARAMETERS)}\n")

@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.files import atomic
+from datagen.files import HeldBack, atomic
 from datagen.halomodel import CORRELATIONS, DERIVED
 from datagen.record import ContentHash, combined_hash
 from datagen.space import PARAMETERS, UNITS
@@ -192,28 +192,36 @@ def write_blocks(
     """
     shapes = _shapes(rows, len(k))
     shapes = {name: shapes[name] for name in ("theta", *STORED, *derived)}
-    content = {name: ContentHash(shape, np.dtype(float)) for name, shape in shapes.items()}
-    try:
-        with atomic(path) as partial, h5py.File(partial, "w") as file:
-            for name, shape in shapes.items():
-                chunk = (min(rows, ROWS), *shape[1:])
-                file.create_dataset(name, shape, dtype=float, chunks=chunk)
-            start = 0
-            for block in blocks:
-                if missing := [name for name in shapes if name not in block]:
-                    raise StoreError(f"labels lack {', '.join(missing)}")
-                stop = start + len(block["theta"])
-                if stop <= rows:
-                    for name in shapes:
-                        file[name][start:stop] = block[name]
-                        content[name].update(block[name])
-                start = stop
-            if start != rows:
-                raise StoreError(f"{start} rows of labels came where {rows} were announced")
-            digests = {name: c.hexdigest() for name, c in content.items()}
+    with atomic(path) as partial, HeldBack(partial, "w+") as disk:
+        with h5py.File(disk, "w") as file:
+            digests = _fill(file, disk, blocks, shapes)
             _describe(file, k, metadata, failed, digests)
-    except RuntimeError as error:  # HDF5, when it cannot flush and close on a full disk
-        raise OSError(f"{path} could not be written: {error}") from error
+        disk.check()
+
+
+def _fill(
+    file: Any, disk: HeldBack, blocks: Iterable[Block], shapes: dict[str, tuple[int, ...]]
+) -> dict[str, str]:
+    """Write rows as they come; the checksum of every array, by name."""
+    rows = shapes["theta"][0]
+    content = {name: ContentHash(shape, np.dtype(float)) for name, shape in shapes.items()}
+    for name, shape in shapes.items():
+        file.create_dataset(name, shape, dtype=float, chunks=(min(rows, ROWS), *shape[1:]))
+    start = 0
+    for block in blocks:
+        if missing := [name for name in shapes if name not in block]:
+            raise StoreError(f"labels lack {', '.join(missing)}")
+        stop = start + len(block["theta"])
+        if stop > rows:
+            raise StoreError(f"more than the {rows} rows of labels that were announced came")
+        for name in shapes:
+            file[name][start:stop] = block[name]
+            content[name].update(block[name])
+        start = stop
+        disk.check()
+    if start < rows:
+        raise StoreError(f"{start} rows of labels came where {rows} were announced")
+    return {name: array.hexdigest() for name, array in content.items()}
 
 
 def _describe(
@@ -224,7 +232,7 @@ def _describe(
     file["theta"].attrs["names"] = list(PARAMETERS)
     file["theta"].attrs["units"] = [UNITS[name] for name in PARAMETERS]
     units = dict.fromkeys(STORED, "Mpc^3") | DERIVED
-    for name in units.keys() & digests.keys():
+    for name in [name for name in units if name in digests]:  # in order: equal files stay equal
         file[name].attrs["units"] = units[name]
     digests = digests | {"k": ContentHash.of(k)}
     for name, digest in digests.items():
