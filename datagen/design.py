@@ -1,15 +1,26 @@
-"""Space-filling designs: which points of the parameter space get labels."""
+"""Space-filling designs, as points and as parameter files: ``python -m datagen.design``."""
 
-from dataclasses import dataclass
-from typing import Literal
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from datagen.space import PARAMETERS, Space
+from datagen.cli import run
+from datagen.files import HeldBack, atomic
+from datagen.record import ContentHash, combined_hash
+from datagen.space import PARAMETERS, UNITS, Space, check_theta
 
-__all__ = ["Design", "draw"]
+__all__ = ["SCHEMA", "Design", "Points", "draw", "write_design"]
+
+SCHEMA = "hodspectra-parameters-1"
+_ROWS = 65_536  # rows handled at once where copies are made: 5 MB
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,13 +48,166 @@ class Design:
             raise ValueError(f"method = {self.method!r} must be 'lhs' or 'sobol'")
 
 
-def draw(design: Design, space: Space) -> NDArray[np.float64]:
+def draw(design: Design, space: Space) -> Array:
     """Points of the box, shape (points, 10), columns in the order of `PARAMETERS`."""
-    dimensions = len(PARAMETERS)
+    dimensions, n = len(PARAMETERS), design.points
     if design.method == "lhs":
-        unit = qmc.LatinHypercube(dimensions, rng=design.seed).random(design.points)
+        theta = qmc.LatinHypercube(dimensions, rng=design.seed).random(n)
     else:
-        # drawn to a power of two, where Sobol's balance holds, and cut
-        exponent = int(np.ceil(np.log2(design.points)))
-        unit = qmc.Sobol(dimensions, rng=design.seed).random_base2(exponent)[: design.points]
-    return space.from_unit(unit)
+        # a power of two first, where Sobol's balance holds; then the sequence goes on
+        sobol, balanced = qmc.Sobol(dimensions, rng=design.seed), 1 << (n.bit_length() - 1)
+        theta = np.concatenate([sobol.random(balanced), sobol.random(n - balanced)])
+    theta = np.ascontiguousarray(theta)
+    for start in range(0, n, _ROWS):  # in place: millions of points need no second copy
+        theta[start : start + _ROWS] = space.from_unit(theta[start : start + _ROWS])
+    return theta
+
+
+@dataclass
+class Points:
+    """Points of a space, to be labelled or to be fed to an emulator.
+
+    Attributes:
+        theta: Columns `datagen.space.PARAMETERS`, shape (N, 10).
+        space: The box that they lie in.
+        design: How they were drawn, or that they were given.
+    """
+
+    theta: Array
+    space: Space
+    design: dict[str, Any]
+
+    @classmethod
+    def of(cls, design: Design, space: Space) -> "Points":
+        """Points that are drawn."""
+        return cls(draw(design, space), space, asdict(design))
+
+    def write(self, path: Path) -> None:
+        """Write a parameter file: HDF5 (``.h5``) or a table in text (``.csv``).
+
+        Both hold names, units, space, design and a checksum; the table in one comment line.
+
+        Raises:
+            ValueError: Another suffix.
+        """
+        content = {"schema": SCHEMA, "units": UNITS, "space": self.space.as_dict()}
+        content |= {"design": self.design, "sha256": self.hash()}
+        if _suffix(path) == ".h5":
+            with atomic(path) as partial, HeldBack(partial, "w+") as disk:
+                with h5py.File(disk, "w") as file:
+                    theta = file.create_dataset("theta", data=self.theta)
+                    theta.attrs["names"] = list(PARAMETERS)
+                    theta.attrs["units"] = [UNITS[name] for name in PARAMETERS]
+                    file.attrs["content"] = json.dumps(content)
+                disk.check()
+        else:
+            with atomic(path) as partial, partial.open("w") as file:
+                file.write(f"# {json.dumps(content)}\n{','.join(PARAMETERS)}\n")
+                for start in range(0, len(self.theta), _ROWS):
+                    rows = self.theta[start : start + _ROWS].tolist()
+                    file.writelines(",".join(map(repr, row)) + "\n" for row in rows)
+
+    def hash(self) -> str:
+        """SHA-256 of points, space and design."""
+        described = json.dumps([self.space.as_dict(), self.design], sort_keys=True)
+        return combined_hash({"theta": ContentHash.of(self.theta), "described": described})
+
+    @classmethod
+    def read(cls, path: Path, space: Space = Space()) -> "Points":
+        """Read a parameter file, or any table whose header names the ten parameters.
+
+        Args:
+            path: ``.h5`` or ``.csv``; columns may stand in any order.
+            space: The box of a table that does not tell its own.
+
+        Raises:
+            FileNotFoundError: No such file.
+            ValueError: Not such a file, or one that was altered; points outside of the space or
+                of where the halo model is defined.
+        """
+        if not path.exists():
+            raise FileNotFoundError(f"no parameter file at {path}; write one with datagen.design")
+        try:
+            names, theta, content = _read_h5(path) if _suffix(path) == ".h5" else _read_csv(path)
+            columns = [names.index(name) for name in PARAMETERS]
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not a parameter file ({error}); it needs the columns "
+                f"{', '.join(PARAMETERS)}"
+            ) from error
+        theta = np.ascontiguousarray(theta[:, columns])
+        if content is None:
+            points = cls(theta, space, {})
+            points.design = {"given": ContentHash.of(theta), "points": len(theta)}
+        else:
+            points = cls(theta, Space.from_dict(content["space"]), content["design"])
+            if points.hash() != content["sha256"]:
+                raise ValueError(
+                    f"{path} was altered: its checksum does not match its content; if that is "
+                    f"meant, save the points as a table without the comment line"
+                )
+        try:
+            check_theta(theta)
+            points.space.check(theta)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return points
+
+
+def _suffix(path: Path) -> str:
+    if path.suffix not in (".h5", ".csv"):
+        raise ValueError(f"{path}: parameter files end in .h5 or .csv")
+    return path.suffix
+
+
+def _read_h5(path: Path) -> tuple[list[str], Array, dict[str, Any]]:
+    with h5py.File(path) as file:
+        content = json.loads(file.attrs["content"])
+        if content["schema"] != SCHEMA:
+            raise ValueError(f"schema {content['schema']!r}, this version reads {SCHEMA!r}")
+        return list(file["theta"].attrs["names"]), file["theta"][()], content
+
+
+def _read_csv(path: Path) -> tuple[list[str], Array, dict[str, Any] | None]:
+    with path.open() as file:
+        header, content = file.readline(), None
+        if header.startswith(f'# {{"schema": "{SCHEMA}"'):
+            content = json.loads(header[1:])
+        while header.startswith("#"):
+            header = file.readline()
+        names = [name.strip() for name in header.split(",")]
+        return names, np.loadtxt(file, delimiter=",", ndmin=2), content
+
+
+def write_design(
+    out: Path, design: Design = Design(), space: Space = Space(), overwrite: bool = False
+) -> Path:
+    """Draw points of a parameter space and write them without labels.
+
+    Args:
+        out: The parameter file to write: HDF5 (``.h5``) or a table in text (``.csv``).
+        design: How points are spread over the space.
+        space: Ranges of the ten parameters.
+        overwrite: Replace an existing file.
+
+    Returns:
+        The path of the parameter file.
+
+    Raises:
+        FileExistsError: The file exists.
+    """
+    _suffix(out)
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out} exists; pass --overwrite true or another --out")
+    Points.of(design, space).write(out)
+    print(f"{design.points} points in {out}")  # noqa: T201
+    return out
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `write_design`."""
+    run(write_design, "python -m datagen.design", argv)
+
+
+if __name__ == "__main__":
+    main()

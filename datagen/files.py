@@ -1,11 +1,13 @@
 """Files that are either whole or not there, and where caches live."""
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["atomic", "cache_directory"]
+__all__ = ["HeldBack", "atomic", "cache_directory"]
 
 
 @contextmanager
@@ -24,6 +26,39 @@ def atomic(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+class HeldBack(io.FileIO):
+    """A file to write that holds its first error back until `check`.
+
+    For HDF5, which cannot close a file that it could not write (a full disk), and then crashes
+    when Python ends.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of the data, or nothing more once there was an error."""
+        rest = memoryview(data)
+        try:
+            while rest and not self.error:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or grow the file, unless there was an error."""
+        try:
+            return self.tell() if self.error else super().truncate(size)
+        except OSError as error:
+            self.error = error
+            return self.tell()
+
+    def check(self) -> None:
+        """Raise the error that was held back, if any."""
+        if self.error:
+            raise OSError(self.error.errno, self.error.strerror, str(self.name))
 
 
 def cache_directory() -> Path:

@@ -1,8 +1,7 @@
 """Draw points and compute their true power spectra: ``python -m datagen.generate``."""
 
 import json
-import shutil
-import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,21 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.cli import run
-from datagen.design import Design, draw
-from datagen.files import atomic
+from datagen.design import Design, Points
 from datagen.halomodel import HaloModel, HaloModelConfig
 from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.parallel import RayConfig, ray_map, ray_session
 from datagen.record import provenance
+from datagen.shards import Shard, Shards, differences
 from datagen.space import Space
-from datagen.store import Spectra
+from datagen.store import Block, Spectra, read_blocks, write_blocks
 
-__all__ = ["generate", "load_table"]
+__all__ = ["compute", "generate", "load_table"]
 
-SHARD = 250  # points computed at once: under a second of work, the most that a kill loses
+# Points computed at once, a second or two of work on a core: a kill loses two shards a core.
+SHARD = {"table": 250, "camb": 4}
+_LIBRARIES = ("hodspectra", "numpy", "scipy", "pyccl", "camb")  # that labels depend on
 
 Array = NDArray[np.float64]
-Shard = dict[str, Any]
 
 
 def load_table(model: HaloModelConfig, space: Space) -> LinearPowerTable | None:
@@ -34,12 +34,25 @@ def load_table(model: HaloModelConfig, space: Space) -> LinearPowerTable | None:
     if model.linear_power == "camb":
         return None
     box = TableBox.of(space, model.table_nodes)
+    folder = box.path.with_suffix(".shards")
 
     def node_map(function: Any, points: Any) -> list[Array]:
-        done = dict(ray_map(function, list(points), label="CAMB for P_lin", unit="run"))
-        return [done[i] for i in range(len(done))]
+        shards = Shards(folder, {"table": box.key})
+        done = {i: shard[0]["ln_P"] for i in range(len(points)) if (shard := shards.read(i))}
+        todo = [i for i in range(len(points)) if i not in done]
+        runs = ray_map(
+            function, [points[i] for i in todo], label="CAMB for P_lin", unit="run", done=len(done)
+        )
+        for i, ln_P in runs:
+            if isinstance(ln_P, ChildProcessError):
+                raise ChildProcessError(f"CAMB for P_lin, node {todo[i]}: {ln_P}")
+            shards.write(todo[i], {"ln_P": ln_P}, {})
+            done[todo[i]] = ln_P
+        return [done[i] for i in range(len(points))]
 
-    return LinearPowerTable.load_or_build(box, node_map)
+    table = LinearPowerTable.load_or_build(box, node_map)
+    Shards.remove_leftover(folder, {"table": box.key})
+    return table
 
 
 def compute(
@@ -51,56 +64,43 @@ def compute(
     try:
         rows = halo_model(theta)
     except Exception:  # find out which of the points it was; a bad point must not cost the rest
-        singles: list[Shard] = []
-        for i, point in enumerate(theta):
-            try:
-                singles.append(halo_model(point[None]))
-            except Exception as error:
-                failed[i] = f"{type(error).__name__}: {error}"
-                singles.append({})
-        names = next((list(single) for single in singles if single), [])
-        good = [single for single in singles if single]
-        rows = {name: np.concatenate([single[name] for single in good]) for name in names}
-    kept = [i for i in range(len(theta)) if i not in failed]
-    bad = {
-        row: name
-        for name, array in rows.items()
-        for row in np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
-    }
-    failed |= {kept[row]: f"{name} is not finite" for row, name in bad.items()}
-    finite = np.array([row for row in range(len(kept)) if row not in bad], dtype=int)
+        rows, failed = _gather([_attempt(halo_model, point) for point in theta])
+    kept = np.setdiff1d(np.arange(len(theta)), list(failed))
+    finite = np.ones(len(kept), dtype=bool)
+    for name, array in rows.items():
+        bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        failed |= {int(row): f"{name} is not finite" for row in kept[bad & finite]}
+        finite &= ~bad
     return {name: array[finite] for name, array in rows.items()}, failed
 
 
-def _read_shard(path: Path) -> tuple[Shard, dict[int, str]] | None:
-    """A shard that was written before, or None if it must be computed (again)."""
+def _attempt(halo_model: HaloModel, point: Array) -> Shard | str:
+    """Spectra of one point, shape (10,), or the reason why there are none."""
     try:
-        with np.load(path) as file:
-            rows = {name: file[name] for name in file.files if name != "failed"}
-            return rows, {int(i): why for i, why in json.loads(str(file["failed"])).items()}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
+        return halo_model(point[None])
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
-def _write_shard(path: Path, rows: Shard, failed: dict[int, str]) -> None:
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, failed=json.dumps(failed), **rows)
+def _gather(singles: Sequence[Shard | str]) -> tuple[Shard, dict[int, str]]:
+    """One shard from points computed one by one, and the reasons among them by row."""
+    failed = {row: single for row, single in enumerate(singles) if isinstance(single, str)}
+    good = [single for single in singles if not isinstance(single, str)]
+    names = good[0] if good else ()
+    return {name: np.concatenate([single[name] for single in good]) for name in names}, failed
 
 
-def _check_request(folder: Path, request: dict[str, Any]) -> None:
-    """Refuse to mix the shards of two different requests."""
-    path = folder / "request.json"
-    if path.exists():
-        have = json.loads(path.read_text())
-        differs = [name for name in request if have.get(name) != request[name]]
-        if differs:
-            raise ValueError(
-                f"{folder} holds shards of another request ({', '.join(differs)} differ); "
-                f"repeat that request to finish it, or delete the folder to start anew"
-            )
-        return
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(request, indent=1))
+def _one_by_one(work: Any, theta: Array) -> tuple[Shard, dict[int, str]]:
+    """A shard that kills its worker: each point in a task of its own, to find out which does."""
+    singles: dict[int, Shard | str] = {}
+    points = [point[None] for point in theta]
+    for row, result in ray_map(work, points, label="one by one", unit="pt"):
+        if isinstance(result, ChildProcessError):
+            singles[row] = str(result)
+        else:
+            rows, failed = result
+            singles[row] = failed.get(0, rows)
+    return _gather([singles[row] for row in range(len(theta))])
 
 
 def generate(
@@ -109,12 +109,14 @@ def generate(
     space: Space = Space(),
     model: HaloModelConfig = HaloModelConfig(),
     ray: RayConfig = RayConfig(),
+    parameters: Path | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Draw points of a parameter space and compute their true power spectra.
 
     The points go to Ray in shards. Every finished shard is on disk at once: a run that was
-    killed goes on where it was when the same command is given again.
+    killed goes on where it was when the same command is given again. The same command with more
+    points of a Sobol design extends the label file.
 
     Args:
         out: The label file to write (HDF5).
@@ -122,66 +124,157 @@ def generate(
         space: Ranges of the ten parameters.
         model: The halo model and its ingredients.
         ray: Where the work runs.
+        parameters: Parameter file (of ``datagen.design``, or a .csv table whose header names the
+            ten parameters) with the points to take instead of drawing them.
         overwrite: Replace an existing label file.
 
     Returns:
         The path of the label file.
 
     Raises:
-        ValueError: Shards of another request lie where this one would resume.
-        FileExistsError: The label file exists and holds something else.
+        ValueError: Shards of another request lie where this one would resume; parameters outside
+            of their ranges.
+        FileExistsError: The label file exists and holds something that cannot be extended.
+        OSError: The disk is full, for example; finished shards stay.
     """
-    request = json.loads(
-        json.dumps({"design": asdict(design), "space": space.as_dict(), "model": asdict(model)})
-    )
+    points = _given_points(parameters, design, space) if parameters else None
+    space = points.space if points else space
+    content = {
+        "design": points.design if points else asdict(design),
+        "space": space.as_dict(),
+        "model": asdict(model),
+    }
+    request: dict[str, Any] = json.loads(json.dumps(content))
+    folder = out.with_name(out.name + ".shards")
+    base = None
     if out.exists() and not overwrite:
-        if all(Spectra.read(out).metadata.get(name) == request[name] for name in request):
+        base = Spectra.read(out, names=())
+        differ = differences({name: base.metadata[name] for name in request}, request)
+        if not differ:
+            Shards.remove_leftover(folder, base.metadata)
             print(f"{out} is there already and answers this request")  # noqa: T201
             return out
-        raise FileExistsError(
-            f"{out} exists and answers another request; pass --overwrite true or another --out"
-        )
-    theta = draw(design, space)
-    starts = list(range(0, len(theta), SHARD))
-    folder = out.with_name(out.name + ".shards")
-    _check_request(folder, request)
-    paths = [folder / f"{start:09d}.npz" for start in starts]
-    shards = {i: shard for i, path in enumerate(paths) if (shard := _read_shard(path))}
-    todo = [i for i in range(len(paths)) if i not in shards]
-    if todo:
-        if shards:
-            print(f"resuming: {len(shards)} of {len(paths)} shards are there")  # noqa: T201
-        with ray_session(ray):
-            work = partial(compute, model=model, table=load_table(model, space))
-            pieces = [theta[starts[i] : starts[i] + SHARD] for i in todo]
-            sizes = [len(piece) for piece in pieces]
-            for done, shard in ray_map(work, pieces, label="labels", unit="pt", sizes=sizes):
-                _write_shard(paths[todo[done]], *shard)
-                shards[todo[done]] = shard
-    spectra = _merge(theta, starts, shards, model, {**request, "provenance": provenance()})
-    spectra.write(out)
-    shutil.rmtree(folder)
-    print(f"{len(spectra)} points in {out}" + _failures(spectra))  # noqa: T201
+        request["extends"] = _check_extends(out, base, request["design"], differ)
+    request["provenance"] = provenance(_LIBRARIES)
+    shards = Shards(folder, request)
+    theta = points.theta if points else Points.of(design, space).theta
+    known = _known_points(out, base, theta)
+    size = SHARD[model.linear_power]
+    pieces = {start: theta[start : start + size] for start in range(known, len(theta), size)}
+    failed = _compute_missing(shards, pieces, known, model, space, ray)
+    failed = (base.failed if base else {}) | failed
+    if len(failed) == len(theta):
+        raise ValueError(f"not one of {len(theta)} points could be computed: {failed[0]}")
+    for stale in out.parent.glob(f".{out.name}.*.partial"):
+        stale.unlink()  # of a run that was killed while it wrote the label file
+    blocks = _blocks(out if base else None, shards, pieces)
+    write_blocks(out, blocks, len(theta) - len(failed), model.k.values(), request, failed)
+    shards.remove()
+    print(f"{len(theta) - len(failed)} points in {out}{_failures(failed)}")  # noqa: T201
     return out
 
 
-def _merge(
-    theta: Array, starts: list[int], shards: dict[int, Any], model: HaloModelConfig, meta: Any
-) -> Spectra:
-    failed = {starts[i] + row: why for i in sorted(shards) for row, why in shards[i][1].items()}
-    rows = [shards[i][0] for i in sorted(shards) if shards[i][0]]
-    if not rows:
-        raise ValueError(f"not one of {len(theta)} points could be computed: {failed[0]}")
-    arrays = {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
-    kept = np.setdiff1d(np.arange(len(theta)), list(failed))
-    return Spectra(theta[kept], model.k.values(), arrays, meta, failed)
+def _given_points(path: Path, design: Design, space: Space) -> Points:
+    points = Points.read(path, space)
+    if design != Design():
+        raise ValueError(f"design: the points come from {path}; leave one of the two out")
+    if space not in (Space(), points.space):
+        raise ValueError(f"space: {path} tells its own, another one; leave space out")
+    return points
 
 
-def _failures(spectra: Spectra) -> str:
-    if not spectra.failed:
+def _check_extends(
+    out: Path, base: Spectra, design: dict[str, Any], differ: list[str]
+) -> dict[str, Any]:
+    """What a label file with fewer points of the same Sobol sequence adds to the metadata.
+
+    Raises:
+        FileExistsError: The label file is no such file.
+    """
+    have = base.metadata["design"]
+    more = design.get("points", 0) > have.get("points", 0)
+    if len(differ) == 1 and differ[0].startswith("design.points") and more:
+        if design["method"] == "sobol":
+            # the older file may come from another version, and be an extension itself
+            keep = ("provenance", "extends")
+            earlier = {name: base.metadata[name] for name in keep if name in base.metadata}
+            return {**earlier, "points": have["points"], "sha256": base.hash()}
+        raise FileExistsError(
+            f"{out} holds {have['points']} points of a Latin hypercube, which cannot be extended "
+            f"(its points depend on their number); use design.method sobol, or make a second file "
+            f"with another design.seed"
+        )
+    raise FileExistsError(
+        f"{out} exists and answers another request ({'; '.join(differ)}); "
+        f"pass --overwrite true or another --out"
+    )
+
+
+def _known_points(out: Path, base: Spectra | None, theta: Array) -> int:
+    """How many of the points have labels already, as the first rows of the label file."""
+    if base is None:
+        return 0
+    known: int = base.metadata["design"]["points"]
+    if not np.array_equal(base.theta, np.delete(theta[:known], list(base.failed), axis=0)):
+        raise ValueError(
+            f"{out} cannot be extended: this version of scipy draws other points; "
+            f"pass --overwrite true to compute all of them"
+        )
+    return known
+
+
+def _compute_missing(
+    shards: Shards,
+    pieces: dict[int, Array],
+    known: int,
+    model: HaloModelConfig,
+    space: Space,
+    ray: RayConfig,
+) -> dict[int, str]:
+    """Compute the shards that are not there yet; all failed points, by index in the design."""
+    failed: dict[int, dict[int, str]] = {}
+    for start in pieces:
+        if (shard := shards.read(start)) is not None:
+            failed[start] = shard[1]
+    todo = [start for start in pieces if start not in failed]
+    if todo:
+        if failed:
+            print(f"resuming: {len(failed)} of {len(pieces)} shards are there")  # noqa: T201
+        items = [pieces[start] for start in todo]
+        done = known + sum(len(pieces[start]) for start in failed)
+        with ray_session(ray):
+            work = partial(compute, model=model, table=load_table(model, space))
+            results = ray_map(work, items, label="labels", unit="pt", sizes=list(map(len, items)),
+                              done=done)  # fmt: skip
+            for i, result in results:
+                if isinstance(result, ChildProcessError):
+                    result = _one_by_one(work, items[i])
+                shards.write(todo[i], *result)
+                failed[todo[i]] = result[1]
+    return {start + row: failed[start][row] for start in pieces for row in sorted(failed[start])}
+
+
+def _blocks(base: Path | None, shards: Shards, pieces: dict[int, Array]) -> Iterator[Block]:
+    """All rows of the label file: those of the file that is extended, then the shards."""
+    if base:
+        yield from read_blocks(base)
+    for start, theta in pieces.items():
+        shard = shards.read(start)
+        if shard is None:
+            raise OSError(
+                f"{shards.folder}: the shard of point {start} was damaged just now; "
+                f"give the same command again"
+            )
+        rows, failed = shard
+        if rows:
+            yield {**rows, "theta": np.delete(theta, list(failed), axis=0)}
+
+
+def _failures(failed: dict[int, str]) -> str:
+    if not failed:
         return ""
-    index, reason = next(iter(spectra.failed.items()))
-    return f"; {len(spectra.failed)} points failed, the first (point {index}): {reason}"
+    index, reason = next(iter(failed.items()))
+    return f"; {len(failed)} points failed, the first (point {index}): {reason}"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -37,6 +38,7 @@ class ray_session:  # noqa: N801 (a context manager, named like a function)
 
     def __init__(self, config: RayConfig) -> None:
         self.config = config
+        self.dashboard_url = ""
 
     def __enter__(self) -> Any:
         # before Ray is imported: no usage reports, quiet workers, one thread per task
@@ -87,8 +89,13 @@ def ray_map(
     label: str,
     unit: str = "it",
     sizes: Sequence[int] | None = None,
+    done: int = 0,
 ) -> Iterator[tuple[int, Any]]:
     """Index and result of ``function(item)``, as each is done, with a progress bar.
+
+    Only two tasks a core are in flight, so that memory does not grow with the number of items.
+    Ray repeats a task whose worker dies; where the worker dies every time, the result is a
+    `ChildProcessError`.
 
     Args:
         function: Runs in Ray's workers, one core each.
@@ -96,16 +103,29 @@ def ray_map(
         label: Stands before the bar.
         unit: What the bar counts.
         sizes: How far each item moves the bar; one each by default.
+        done: Where the bar starts: what was done in an earlier run.
     """
     import ray
 
     shared = ray.put(function)  # once, with all that it holds
     task = ray.remote(num_cpus=1)(_call)
     sizes = sizes or [1] * len(items)
-    pending = {task.remote(shared, item): i for i, item in enumerate(items)}
-    with tqdm(total=sum(sizes), desc=label, unit=unit, smoothing=0.05) as bar:
-        while pending:
-            (done,), _ = ray.wait(list(pending), num_returns=1)
-            index = pending.pop(done)
-            yield index, ray.get(done)
+    waiting = iter(enumerate(items))
+    pending: dict[Any, int] = {}
+    with tqdm(total=done + sum(sizes), initial=done, desc=label, unit=unit, smoothing=0.05) as bar:
+        while True:
+            cores = int(ray.cluster_resources().get("CPU", 1))  # clusters grow and shrink
+            for index, item in islice(waiting, max(0, 2 * cores - len(pending))):
+                pending[task.remote(shared, item)] = index
+            if not pending:
+                return
+            (ready,), _ = ray.wait(list(pending), num_returns=1)
+            index = pending.pop(ready)
+            try:
+                result = ray.get(ready)
+            except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+                result = ChildProcessError("the worker process died each time it was tried")
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error  # what the function raised, without Ray's wrapping
+            yield index, result
             bar.update(sizes[index])

@@ -1,14 +1,16 @@
 """Where a file came from: code versions, commit, and hashes of content."""
 
 import hashlib
+import json
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["content_hash", "provenance"]
+__all__ = ["ContentHash", "combined_hash", "provenance"]
 
 _LIBRARIES = (
     "hodspectra", "numpy", "scipy", "pyccl", "camb", "torch", "lightning", "ray", "optuna",
@@ -34,10 +36,10 @@ def commit() -> str:
         return "unknown"
 
 
-def provenance() -> dict[str, str]:
+def provenance(libraries: tuple[str, ...] = _LIBRARIES) -> dict[str, str]:
     """Commit of this code and versions of the libraries that numbers depend on."""
     record = {"commit": commit()}
-    for library in _LIBRARIES:
+    for library in libraries:
         try:
             record[library] = version(library)
         except PackageNotFoundError:
@@ -45,11 +47,33 @@ def provenance() -> dict[str, str]:
     return record
 
 
-def content_hash(arrays: dict[str, NDArray[np.float64]]) -> str:
-    """SHA-256 over names, shapes and bytes of arrays, in the order of their names."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+class ContentHash:
+    """SHA-256 over type, shape and bytes of an array that comes in blocks of rows.
+
+    Args:
+        shape: Shape of the whole array.
+        dtype: Its type.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._digest = hashlib.sha256(f"{dtype.str}{shape}".encode())
+
+    def update(self, rows: NDArray[Any]) -> None:
+        """Add the next rows."""
+        self._digest.update(np.ascontiguousarray(rows).data)
+
+    def hexdigest(self) -> str:
+        """The hash of all rows so far."""
+        return self._digest.hexdigest()
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> str:
+        """The hash of an array that is in memory."""
+        content = cls(array.shape, array.dtype)
+        content.update(array)
+        return content.hexdigest()
+
+
+def combined_hash(parts: dict[str, str]) -> str:
+    """SHA-256 over named hashes (or texts), in the order of their names."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -55,16 +55,6 @@ class Range:
     high: float
     sampling: Sampling = "linear"
 
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.low) and np.isfinite(self.high)):
-            raise ValueError(f"range [{self.low:g}, {self.high:g}] must be finite")
-        if self.low > self.high:
-            raise ValueError(f"range [{self.low:g}, {self.high:g}] is reversed; swap low and high")
-        if self.sampling not in ("linear", "log10"):
-            raise ValueError(f"sampling = {self.sampling!r} must be 'linear' or 'log10'")
-        if self.sampling == "log10" and self.low <= 0:
-            raise ValueError(f"log10 sampling needs low > 0, got low = {self.low:g}")
-
     @property
     def is_log(self) -> bool:
         """Whether the parameter is sampled, and fed to networks, as its log10."""
@@ -105,12 +95,21 @@ class Space:
 
     def __post_init__(self) -> None:
         for name, (low, high) in BOUNDS_OF_VALIDITY.items():
-            r = self[name]
+            r = self[name]  # checked here and not in Range, which does not know its name
+            interval = f"{name}: range [{r.low:g}, {r.high:g}]"
+            if not (np.isfinite(r.low) and np.isfinite(r.high)):
+                raise ValueError(f"{interval} must be finite")
+            if r.low > r.high:
+                raise ValueError(f"{interval} is reversed; swap low and high")
             if r.low < low or r.high > high:
                 raise ValueError(
-                    f"{name}: range [{r.low:g}, {r.high:g}] leaves [{low:g}, {high:g}], "
-                    f"where the halo model is defined; narrow it"
+                    f"{interval} leaves [{low:g}, {high:g}], where the halo model is defined; "
+                    f"narrow it"
                 )
+            if r.sampling not in ("linear", "log10"):
+                raise ValueError(f"{name}: sampling = {r.sampling!r} must be 'linear' or 'log10'")
+            if r.is_log and r.low <= 0:
+                raise ValueError(f"{interval} reaches 0; log10 sampling needs low > 0")
 
     def __getitem__(self, name: str) -> Range:
         value: Range = getattr(self, name)
@@ -133,11 +132,32 @@ class Space:
 
     def from_unit(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points of the box, shape (N, 10), from points of the unit cube, shape (N, 10)."""
-        log, low, high = self.is_log, self.low.copy(), self.high.copy()
-        low[log], high[log] = np.log10(low[log]), np.log10(high[log])
+        low, high = self._coordinates(np.stack([self.low, self.high]))
         theta = low + unit * (high - low)
+        log = self.is_log
         theta[:, log] = 10.0 ** theta[:, log]
         return np.clip(theta, self.low, self.high)  # 10**log10(x) may miss x by an ulp
+
+    def to_unit(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inverse of `from_unit`; 0 for a parameter that is held fixed."""
+        low, high = self._coordinates(np.stack([self.low, self.high]))
+        width = np.where(high > low, high - low, 1.0)
+        position: NDArray[np.float64] = (self._coordinates(theta) - low) / width
+        return position
+
+    def _coordinates(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points in the coordinates that they are evenly drawn in."""
+        x = np.array(theta, dtype=np.float64)
+        x[:, self.is_log] = np.log10(x[:, self.is_log])
+        return x
+
+    def check(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The points as float64 of shape (N, 10), checked to lie in the box.
+
+        Raises:
+            ValueError: Wrong shape, or a value that is not finite or outside of its range.
+        """
+        return _inside(theta, self.low, self.high, "the range in the space; widen it")
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Plain numbers and strings, as stored in files."""
@@ -164,18 +184,24 @@ def check_theta(theta: NDArray[np.float64]) -> NDArray[np.float64]:
         ValueError: Wrong shape, a value that is not finite, or one outside
             `BOUNDS_OF_VALIDITY`; the message names row, parameter, value and limits.
     """
+    low, high = np.array(list(BOUNDS_OF_VALIDITY.values())).T
+    return _inside(theta, low, high, "where the halo model is defined")
+
+
+def _inside(
+    theta: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64], what: str
+) -> NDArray[np.float64]:
     theta = np.asarray(theta, dtype=np.float64)
     if theta.ndim != 2 or theta.shape[1] != len(PARAMETERS):
         raise ValueError(
             f"theta has shape {theta.shape}, expected (N, {len(PARAMETERS)}) "
             f"with columns {', '.join(PARAMETERS)}"
         )
-    low, high = np.array(list(BOUNDS_OF_VALIDITY.values())).T
     bad = ~((theta >= low) & (theta <= high))  # NaN is bad too
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise ValueError(
             f"row {row}: {PARAMETERS[column]} = {theta[row, column]:g} is outside "
-            f"[{low[column]:g}, {high[column]:g}], where the halo model is defined"
+            f"[{low[column]:g}, {high[column]:g}], {what}"
         )
     return theta

@@ -18,9 +18,11 @@ class Split:
     Training fits weights and scalings, validation stops the training and ranks the trials of a
     search, and the test rows are opened once, by ``benchmarks``.
 
+    A size below 1 is a fraction of the rows, one above 1 is a number of rows; the rest trains.
+
     Attributes:
-        validation: Fraction of rows that validate.
-        test: Fraction of rows kept for the final test; the rest trains.
+        validation: Fraction or number of rows that validate.
+        test: Fraction or number of rows kept for the final test; 0 for none.
         seed: Seed of the shuffle.
     """
 
@@ -30,13 +32,19 @@ class Split:
 
     def __post_init__(self) -> None:
         for name in ("validation", "test"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"split.{name} = {getattr(self, name):g} must lie in [0, 1)")
-        if not self.validation > 0 or not self.validation + self.test < 1:
+            size = getattr(self, name)
+            if not (0 <= size < 1 or (1 < size < np.inf and size == int(size))):  # 1 is unclear
+                raise ValueError(
+                    f"split.{name} = {size:g} must be a fraction in [0, 1) or 2, 3, ... rows"
+                )
+        fractions = sum(size for size in (self.validation, self.test) if size < 1)
+        if not self.validation > 0 or not fractions < 1:
             raise ValueError(
                 f"split: validation = {self.validation:g} must be positive and leave, with "
                 f"test = {self.test:g}, something to train on"
             )
+        if self.seed < 0:
+            raise ValueError(f"split.seed = {self.seed} must not be negative")
 
     def rows(self, n: int, part: Part) -> NDArray[np.intp]:
         """Row numbers of one part of n rows, sorted.
@@ -45,9 +53,13 @@ class Split:
             ValueError: Too few rows for every part to get one.
         """
         shuffled = np.random.default_rng(self.seed).permutation(n)
-        n_test, n_validation = round(self.test * n), round(self.validation * n)
+        n_test, n_validation = (
+            int(size) if size > 1 else round(size * n) for size in (self.test, self.validation)
+        )
         if n_validation < 1 or n - n_test - n_validation < 1 or (self.test > 0 and n_test < 1):
-            raise ValueError(f"{n} rows are too few for the split {self}; generate more")
+            raise ValueError(
+                f"{n} rows are too few for the split {self}; generate more or take smaller parts"
+            )
         parts = {
             "test": shuffled[:n_test],
             "validation": shuffled[n_test : n_test + n_validation],

@@ -8,7 +8,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from emulator.schedule import StagedTraining
+from emulator.schedule import Training
 
 __all__ = ["EpochBar", "History", "quiet_lightning"]
 
@@ -20,6 +20,8 @@ def quiet_lightning() -> None:
     for message in (
         ".*does not have many workers.*",  # the data are tensors in memory
         ".*Starting from v1.9.0.*",
+        ".*Checkpoint directory .* exists and is not empty.*",  # config.yaml lies there
+        ".*is smaller than the logging interval.*",  # logged per epoch
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # lightning 2.6 with torch 2.13
     ):
         warnings.filterwarnings("ignore", message=message)
@@ -32,22 +34,26 @@ class History(Callback):
         epochs: One dictionary an epoch: epoch, stage, lr, train_loss, val_loss.
     """
 
-    def __init__(self, stages: StagedTraining) -> None:
-        self.stages = stages
+    def __init__(self, training: Training) -> None:
+        self.training = training
         self.epochs: list[dict[str, Any]] = []
+        self._step: dict[str, Any] = {}
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Note the last step's rate and stage; the epoch's end may be the end of a stage."""
+        self._step = {
+            "epoch": trainer.current_epoch,
+            "stage": self.training.stage,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Note the epoch."""
         self.epochs.append(
-            {
-                "epoch": trainer.current_epoch,
-                "stage": self.stages.stage,
-                "lr": trainer.optimizers[0].param_groups[0]["lr"],
-                "train_loss": float(trainer.callback_metrics["train_loss"]),
-                "val_loss": float(trainer.callback_metrics["val_loss"]),
-            }
+            self._step
+            | {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "val_loss")}
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -60,32 +66,39 @@ class History(Callback):
 
 
 class EpochBar(Callback):
-    """One line: epochs done of the most there can be, rate, stage and best validation loss."""
+    """One line: how much of the longest possible training is done, rate, best validation loss.
 
-    def __init__(self, stages: StagedTraining, label: str = "training") -> None:
-        self.stages, self.label = stages, label
+    It counts epochs, or seconds where the time is limited.
+    """
+
+    def __init__(self, training: Training, label: str = "training") -> None:
+        self.training, self.label = training, label
         self.bar: Any = None
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Open the bar."""
+        config = self.training.config
         self.bar = tqdm(
-            total=sum(self.stages.config.max_epochs),
-            initial=trainer.current_epoch,
+            total=round(60 * config.max_minutes) or sum(config.max_epochs),
+            initial=self._done(trainer.current_epoch),
             desc=self.label,
-            unit="epoch",
+            unit="s" if config.max_minutes else "epoch",
             mininterval=1.0,
         )
+
+    def _done(self, epochs: int) -> int:
+        return round(self.training.seconds) if self.training.config.max_minutes else epochs
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Move the bar."""
-        last = len(self.stages.config.max_epochs)
-        text = f"stage {min(self.stages.stage + 1, last)}/{last}, best {self.stages.best:.3g}"
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        text = f"lr {lr:.1g}, best val_loss {self.training.best:.3g}"
         self.bar.set_postfix_str(text, refresh=False)
-        self.bar.update()
+        self.bar.update(self._done(trainer.current_epoch + 1) - self.bar.n)
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Close the bar."""

@@ -1,0 +1,36 @@
+# make search: set up, and go the whole way once: labels, search, ONNX file, accuracy and speed
+# make test:   set up, and run the tests
+# make lint:   set up, style and types
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := runs/quick
+READY := $(VENV)/.ready
+PY := $(VENV)/bin/python
+
+.PHONY: search test lint benchmarks clean
+
+search: $(READY)
+	$(PY) -m datagen.generate --config configs/quick/labels.yaml
+	$(PY) -m tuning.search --config configs/quick/search.yaml
+	$(PY) -m export.to_onnx --emulator $(RUN)/emulator.safetensors --out $(RUN)/emulator.onnx
+	$(PY) -m benchmarks.report --emulator $(RUN)/emulator.onnx --data $(RUN)/labels.h5 --out $(RUN)/report
+
+test: $(READY)
+	$(PY) -m pytest
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+benchmarks: $(READY)
+	$(PY) -m pytest benchmarks
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

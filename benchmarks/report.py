@@ -1,0 +1,146 @@
+"""Accuracy and speed of an emulator against the true code: ``python -m benchmarks.report``."""
+
+import json
+import platform
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.pyccl_model import PycclHaloModel
+from benchmarks.timing import seconds_per_point
+from datagen.cli import run
+from datagen.files import atomic
+from datagen.record import provenance
+from datagen.space import Space
+from datagen.splits import Split
+from datagen.store import Spectra
+from emulator.metrics import spectra_accuracy
+from export.runtime import OnnxEmulator
+
+__all__ = ["report"]
+
+BATCHES = (1, 100, 10_000)
+PYCCL_POINTS = 8  # at half a second each
+AGREEMENT = 1e-2  # before pyccl is timed; its 512 masses do not resolve every narrow threshold
+
+Array = NDArray[np.float64]
+
+
+def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
+    """Open the test split: how accurate an emulator is, and how fast beside the true code.
+
+    The errors are |P/P_true - 1| on the test points of the emulator's own labels, which neither
+    its training nor a search has seen. Times are of one core, in this very run: the emulator
+    through onnxruntime with all its checks, and pyccl's halo model with a fresh cosmology at every
+    point. Written as ``report.json`` and ``report.md``.
+
+    Args:
+        emulator: ONNX file of ``export.to_onnx``.
+        data: The label file that the emulator was trained on.
+        out: Folder for the report.
+
+    Returns:
+        The content of ``report.json``.
+
+    Raises:
+        ValueError: The labels are not the emulator's, so that its test points are unknown.
+    """
+    model = OnnxEmulator(emulator, threads=1)
+    labels = Spectra.read(data, model.outputs)
+    test = labels.select(_test_rows(model, labels, data))
+    result = {
+        "emulator": str(emulator),
+        "megabytes": emulator.stat().st_size / 1e6,
+        "accuracy": spectra_accuracy(
+            model(test.theta), test, Space.from_dict(labels.metadata["space"])
+        ),
+        "speed": _speed(model, test),
+        "environment": {"machine": platform.machine(), "python": platform.python_version()}
+        | provenance(),
+    }
+    text = render(result)
+    for name, content in (("report.json", json.dumps(result, indent=1)), ("report.md", text)):
+        with atomic(out / name) as partial:
+            partial.write_text(content)
+    print(text)  # noqa: T201
+    return result
+
+
+def _test_rows(model: OnnxEmulator, labels: Spectra, data: Path) -> NDArray[np.intp]:
+    """The rows that neither the training nor the search has seen, where P is positive."""
+    made_of = model.metadata["provenance"]["labels"]["sha256"]
+    if labels.hash() != made_of:
+        raise ValueError(
+            f"{data} is not what the emulator was trained on (sha256 {labels.hash()[:12]}..., "
+            f"expected {made_of[:12]}...), so its test points are unknown"
+        )
+    split = Split(**model.metadata["provenance"]["training"]["split"])
+    rows = split.rows(len(labels), "test")
+    return rows[labels.is_positive(model.outputs)[rows]]  # others have no ratio to be judged by
+
+
+def _speed(model: OnnxEmulator, test: Spectra) -> dict[str, Any]:
+    """Seconds per point of the emulator, by batch size, and of pyccl, for the same spectra."""
+    pyccl = PycclHaloModel()
+    theta = test.theta[:PYCCL_POINTS]
+    for name, Pk in pyccl(theta).items():
+        worst = np.abs(Pk / test[name][:PYCCL_POINTS] - 1).max()
+        if worst > AGREEMENT:
+            raise ValueError(
+                f"pyccl and the labels differ by {worst:.1e} in {name} (tolerance {AGREEMENT:g}), "
+                f"so they are not timed"
+            )
+    batches = {}
+    for batch in BATCHES:
+        points = np.resize(test.theta, (batch, test.theta.shape[1]))
+        batches[str(batch)] = seconds_per_point(partial(model, points), batch)
+    return {
+        "cores": 1,
+        "onnxruntime": batches,
+        "pyccl": seconds_per_point(partial(pyccl, theta), len(theta), rounds=3),
+    }
+
+
+def render(result: dict[str, Any]) -> str:
+    """The report as Markdown."""
+    spectra = result["accuracy"]
+    points = next(iter(spectra.values()))["points"]
+    lines = [
+        f"Accuracy on {points} test points: abs(P/P_true - 1) in percent",
+        "",
+        "| spectrum | 68 % | 95 % | 99 % | largest over k: median | 95 % |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, record in spectra.items():
+        every, worst = record["all"], record["worst_k"]
+        numbers = [every["68"], every["95"], every["99"], worst["50"], worst["95"]]
+        lines.append(f"| {name} | " + " | ".join(f"{100 * x:.2f}" for x in numbers) + " |")
+    speed = result["speed"]
+    pyccl = speed["pyccl"]["median"]
+    lines += [
+        "",
+        "Time per point on one core",
+        "",
+        "| code | points at once | microseconds | times faster than pyccl |",
+        "|---|---|---|---|",
+        f"| pyccl, fresh cosmology | 1 | {1e6 * pyccl:,.0f} | 1 |",
+    ]
+    for batch, time in speed["onnxruntime"].items():
+        median = time["median"]
+        lines.append(
+            f"| emulator, onnxruntime | {int(batch):,} | {1e6 * median:,.1f} "
+            f"| {pyccl / median:,.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `report`."""
+    run(report, "python -m benchmarks.report", argv)
+
+
+if __name__ == "__main__":
+    main()

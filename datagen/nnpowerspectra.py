@@ -1,0 +1,252 @@
+"""NNPowerspectra's JSON files, both ways: ``python -m datagen.nnpowerspectra export | import``.
+
+``GeneratedData_{N}_{time}.json`` is a list of N objects with ten lists of K numbers each [Mpc^3],
+``Parameter_{N}_{time}.json`` a list of N objects with ten numbers (masses in Msun). Their s(ource)
+is matter, m here, and their l(ens) galaxies, g here. Numbers keep every bit in both directions.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from datagen.cli import run
+from datagen.files import atomic
+from datagen.halomodel import HaloModelConfig, KGrid
+from datagen.record import provenance
+from datagen.space import PARAMETERS, Range, Space, check_theta
+from datagen.store import Spectra
+
+__all__ = ["KEYS", "PUBLISHED_SPACE", "export_labels", "import_labels"]
+
+Array = NDArray[np.float64]
+
+# their key: our name
+KEYS: dict[str, str] = {
+    "Pk_ss_1h": "mm_1h",
+    "Pk_ss_2h": "mm_2h",
+    "Pk_ss": "mm_total",
+    "Pk_sl_1h": "gm_1h",
+    "Pk_sl_2h": "gm_2h",
+    "Pk_sl": "gm_total",
+    "Pk_ll_1h": "gg_1h",
+    "Pk_ll_2h": "gg_2h",
+    "Pk_ll": "gg_total",
+    "Pk_lin": "P_lin",
+}
+
+# masses were drawn uniformly in M, not in log10 M
+PUBLISHED_SPACE = Space(Mth=Range(1e10, 1e15), Mprime=Range(1e10, 1e17))
+
+_CHUNK = 1 << 20  # characters read at once, some fifty points
+_DECODER = json.JSONDecoder()
+_LONGEST_TOKEN = 64  # characters; no key and no number is longer
+_TOTAL_RTOL = 1e-12  # of |1h| + |2h|; a total is one addition, which rounds at 1e-16
+
+
+def export_labels(labels: Path, folder: Path) -> tuple[Path, Path]:
+    """Write a label file as NNPowerspectra's two JSON files.
+
+    Their format has no place for the wavenumbers, the halo model, the derived numbers and the
+    failed points; keep the label file for those.
+
+    Args:
+        labels: Label file of ``datagen.generate``.
+        folder: Folder for the two files.
+
+    Returns:
+        The paths of ``GeneratedData_{N}_{time}.json`` and ``Parameter_{N}_{time}.json``.
+    """
+    spectra = Spectra.read(labels)
+    name = f"{len(spectra)}_{datetime.now():%Y-%m-%d_%H-%M-%S}.json"
+    data, parameters = folder / f"GeneratedData_{name}", folder / f"Parameter_{name}"
+    columns = [spectra[ours] for ours in KEYS.values()]
+    points = (dict(zip(KEYS, row, strict=True)) for row in zip(*columns, strict=True))
+    _write(data, tqdm(points, desc="spectra", unit="pt", total=len(spectra)))
+    _write(parameters, (dict(zip(PARAMETERS, row, strict=True)) for row in spectra.theta))
+    grid = f"{len(spectra.k)} wavenumbers, {spectra.k[0]:g} to {spectra.k[-1]:g} 1/Mpc"
+    print(f"{len(spectra)} points ({grid}) in {data} and {parameters}")  # noqa: T201
+    return data, parameters
+
+
+def import_labels(
+    data: Path,
+    parameters: Path,
+    out: Path,
+    space: Space = PUBLISHED_SPACE,
+    k: KGrid = KGrid(),
+    overwrite: bool = False,
+) -> Path:
+    """Write NNPowerspectra's two JSON files as a label file.
+
+    No point is dropped: those with a negative 1-halo term are kept, as they are. The derived
+    numbers are not in the files and stay absent.
+
+    Args:
+        data: Their ``GeneratedData_*.json``.
+        parameters: Their ``Parameter_*.json`` of the same points.
+        out: The label file to write (HDF5).
+        space: Box the points were drawn from; the published one by default. An emulator takes a
+            mass as its log10 only where the sampling says ``log10``.
+        k: Wavenumbers of the spectra; the published ones by default.
+        overwrite: Replace an existing label file.
+
+    Returns:
+        The path of the label file.
+
+    Raises:
+        ValueError: Files that are damaged, of another shape, or do not belong together.
+        FileExistsError: The label file exists.
+    """
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out} exists; pass --overwrite true or another --out")
+    theta = _theta(parameters, space)
+    points = tqdm(_points(data, tuple(KEYS), (k.points,)), "spectra", len(theta), unit="pt")
+    rows = np.array(list(points))  # (N, 10, K)
+    if len(rows) != len(theta):
+        raise ValueError(
+            f"{data} holds {len(rows)} points, {parameters} holds {len(theta)}; "
+            f"give two files that were written together"
+        )
+    spectra = {ours: rows[:, i] for i, ours in enumerate(KEYS.values())}
+    _check_totals(data, spectra)
+    metadata = {
+        "model": asdict(HaloModelConfig(model="g3lhalo", linear_power="camb", k=k)),
+        "space": space.as_dict(),
+        "design": {"method": "imported", "points": len(theta)},
+        "imported": {
+            "from": "NNPowerspectra",
+            "data": _identity(data),
+            "parameters": _identity(parameters),
+        },
+        "provenance": provenance(),
+    }
+    stored = {name: array for name, array in spectra.items() if not name.endswith("_total")}
+    Spectra(theta, k.values(), stored, metadata).write(out)
+    print(f"{len(theta)} points in {out}")  # noqa: T201
+    return out
+
+
+def _write(path: Path, points: Iterable[dict[str, Any]]) -> None:
+    """A JSON list with one object a line; a million points never lie in memory as text."""
+    separator = "[\n"
+    with atomic(path) as partial, partial.open("w") as file:
+        for point in points:
+            row = {key: value.tolist() for key, value in point.items()}
+            file.write(separator + json.dumps(row, allow_nan=False))
+            separator = ",\n"
+        file.write("\n]\n")
+
+
+def _theta(path: Path, space: Space) -> Array:
+    """The points of a parameter file, shape (N, 10), checked to lie in the space."""
+    rows = list(_points(path, PARAMETERS, ()))
+    if not rows:
+        raise ValueError(f"{path} holds no points")
+    theta = np.array(rows)
+    try:
+        check_theta(theta)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    outside = (theta < space.low) | (theta > space.high)
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        name = PARAMETERS[column]
+        raise ValueError(
+            f"{path}, point {row}: {name} = {theta[row, column]:g} is outside the space, "
+            f"[{space[name].low:g}, {space[name].high:g}]; give the box that the points were "
+            f"drawn from with --space.{name}"
+        )
+    return theta
+
+
+def _points(path: Path, keys: tuple[str, ...], shape: tuple[int, ...]) -> Iterator[Array]:
+    """The values of each object of a file in the order of the keys, shape (len(keys), *shape)."""
+    for i, record in enumerate(_records(path)):
+        where = f"{path}, point {i}"
+        if not isinstance(record, dict) or set(record) != set(keys):
+            have = ", ".join(record) if isinstance(record, dict) else type(record).__name__
+            raise ValueError(f"{where} must have the keys {', '.join(keys)}; it has {have}")
+        try:
+            values = {key: np.asarray(record[key], dtype=np.float64) for key in keys}
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{where} holds something other than numbers ({error})") from error
+        for key, value in values.items():
+            if value.shape != shape:
+                wanted = f"{shape[0]} numbers, one for each k; see --k" if shape else "one number"
+                raise ValueError(f"{where}: {key} has shape {value.shape}, expected {wanted}")
+            if not np.isfinite(value).all():
+                raise ValueError(f"{where}: {key} is not finite; take the point out of both files")
+        yield np.array(list(values.values()))
+
+
+def _records(path: Path) -> Iterator[Any]:
+    """The elements of a JSON list, one by one: read whole, the files outgrow memory."""
+    with path.open() as file:
+        buffer = file.read(_CHUNK).lstrip()
+        if not buffer.startswith("["):
+            raise ValueError(f"{path} is not a JSON list of points")
+        buffer = buffer[1:].lstrip()
+        while not buffer.startswith("]"):
+            try:
+                found = _first(buffer)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path} is damaged: {error.msg}") from error
+            if found:
+                record, buffer = found
+                yield record
+            elif more := file.read(_CHUNK):
+                buffer = (buffer + more).lstrip()
+            else:
+                raise ValueError(f"{path} ends before its list does; it was cut off")
+
+
+def _first(buffer: str) -> tuple[Any, str] | None:
+    """First element of a buffer, and the buffer after it; None if it may not be all there."""
+    try:
+        record, end = _DECODER.raw_decode(buffer)
+    except json.JSONDecodeError as error:
+        # what the end of the buffer cuts off fails within its last token, damage before it
+        if error.pos < len(buffer) - _LONGEST_TOKEN:
+            raise
+        return None
+    rest = buffer[end:].lstrip()
+    if not rest:
+        return None
+    if rest[0] not in ",]":
+        raise json.JSONDecodeError("no comma between two points", buffer, end)
+    return record, rest.removeprefix(",").lstrip()
+
+
+def _check_totals(path: Path, spectra: dict[str, Array]) -> None:
+    """Refuse totals that are not the sum of their terms, which the label file relies on."""
+    for key, name in KEYS.items():
+        if name.endswith("_total"):
+            one, two = (spectra[name.replace("total", term)] for term in ("1h", "2h"))
+            off = np.abs(spectra[name] - (one + two)) > _TOTAL_RTOL * (np.abs(one) + np.abs(two))
+            if off.any():
+                raise ValueError(
+                    f"{path}, point {np.argwhere(off)[0][0]}: {key} is not {key}_1h + {key}_2h"
+                )
+
+
+def _identity(path: Path) -> dict[str, str]:
+    with path.open("rb") as file:
+        return {"file": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `export_labels` and `import_labels`."""
+    commands = {"export": export_labels, "import": import_labels}
+    run(commands, "python -m datagen.nnpowerspectra", argv)
+
+
+if __name__ == "__main__":
+    main()

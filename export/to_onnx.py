@@ -1,0 +1,129 @@
+"""Write an emulator as one ONNX file: ``python -m export.to_onnx``."""
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from datagen.cli import run
+from datagen.files import atomic
+from datagen.record import provenance
+from datagen.space import PARAMETERS, Space
+from emulator.emulator import Emulator, Spec
+from emulator.metrics import fractional_error
+from export.runtime import SCHEMA, OnnxEmulator
+
+__all__ = ["ExportMismatch", "to_onnx"]
+
+OPSET = 20  # the first with Gelu as an operator
+TOLERANCE = 1e-4  # float32 rounding of |P/P' - 1|; a wrong activation or scaling shows at 1e-3
+RANDOM_POINTS = 10_000
+
+
+class ExportMismatch(ValueError):  # noqa: N818 (it says what happened)
+    """An ONNX file that does not give the numbers of the emulator it was made from."""
+
+
+def to_onnx(emulator: Path, out: Path) -> Path:
+    """Write an emulator as one ONNX file, and check it.
+
+    The graph takes ``theta`` (N, 10), float32, raw parameters in the units of the metadata, and
+    returns each spectrum (N, K) in Mpc^3 by name. Names, units, ranges, wavenumbers, redshift,
+    halo model, versions, data hash and validation record are in the file's metadata, as JSON.
+    The written file is compared with the emulator on all corners of its space and on random
+    points before it is put in place.
+
+    Args:
+        emulator: File of ``emulator.train`` or ``tuning.search``.
+        out: The ONNX file to write.
+
+    Returns:
+        The path of the ONNX file.
+
+    Raises:
+        ExportMismatch: The file's numbers differ from the emulator's.
+    """
+    model = Emulator.load(emulator)
+    proto = _graph(model)
+    onnx.helper.set_model_props(proto, _metadata(model.spec))
+    with atomic(out) as partial:
+        onnx.save(proto, partial)
+        worst = _verify(model, partial)
+    print(  # noqa: T201
+        f"{out}: {out.stat().st_size / 1e6:.2f} MB, onnxruntime agrees with torch to {worst:.1e}"
+    )
+    return out
+
+
+def _graph(model: Emulator) -> onnx.ModelProto:
+    """The emulator as an ONNX model with named inputs and outputs and a free batch axis."""
+    example = torch.tensor(model.spec.space.from_unit(np.full((2, len(PARAMETERS)), 0.5)))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, aloud
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside the exporter
+        program = torch.onnx.export(
+            model,
+            (example.float(),),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["theta"],
+            output_names=list(model.spec.outputs),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    assert program is not None  # dynamo returns one
+    proto = program.model_proto
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def _metadata(spec: Spec) -> dict[str, str]:
+    """All that the file says of itself, as JSON texts by key."""
+    fields: dict[str, Any] = spec.as_dict()
+    fields["parameters"] = fields.pop("space")
+    for name in ("outputs", "total"):  # the graph itself says so
+        fields.pop(name)
+    fields["export"] = provenance()
+    return {"schema": SCHEMA} | {name: json.dumps(value) for name, value in fields.items()}
+
+
+def _verify(model: Emulator, path: Path) -> float:
+    """Largest |P_onnx / P_torch - 1| over corners and random points; torch in float64."""
+    theta = _points(model.spec.space)
+    with torch.inference_mode():
+        reference = model.double()(torch.tensor(theta))
+    spectra = OnnxEmulator(path)(theta)
+    worst = 0.0
+    for (name, Pk), Pk_torch in zip(spectra.items(), reference, strict=True):
+        error = fractional_error(Pk, Pk_torch.numpy()).max(axis=1)
+        row = int(np.argmax(error))
+        if not error[row] <= TOLERANCE:
+            raise ExportMismatch(
+                f"{name} differs by {error[row]:.1e} (tolerance {TOLERANCE:g}) between "
+                f"onnxruntime and torch at theta = {theta[row].tolist()}"
+            )
+        worst = max(worst, float(error[row]))
+    return worst
+
+
+def _points(space: Space) -> NDArray[np.float64]:
+    """All corners of the space and random points in it, rounded to float32."""
+    axes = np.stack([space.low, space.high], axis=1)
+    corners = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    random = space.from_unit(np.random.default_rng(0).random((RANDOM_POINTS, len(axes))))
+    return np.concatenate([corners, random]).astype(np.float32).astype(np.float64)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `to_onnx`."""
+    run(to_onnx, "python -m export.to_onnx", argv)
+
+
+if __name__ == "__main__":
+    main()

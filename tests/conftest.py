@@ -1,0 +1,75 @@
+"""What many tests share: one Ray, real labels of a small box, an emulator trained in seconds."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from datagen.design import Design
+from datagen.generate import generate
+from datagen.halomodel import HaloModelConfig
+from datagen.parallel import RayConfig, ray_session
+from datagen.space import Range, Space
+from datagen.store import Spectra
+from emulator.emulator import Emulator
+from emulator.module import OptimizerConfig
+from emulator.network import NetworkConfig
+from emulator.schedule import ScheduleConfig
+from emulator.train import TrainConfig, fit
+
+# narrow in cosmology, so that six CAMB runs make its table of linear power
+SMALL_SPACE = Space(
+    Om_c=Range(0.24, 0.28),
+    Om_b=Range(0.047, 0.050),
+    h=Range(0.67, 0.70),
+    Mth=Range(1e12, 1e14, "log10"),
+)
+SMALL_MODEL = HaloModelConfig(table_nodes=(3, 2))
+SMALL_TRAINING = TrainConfig(
+    network=NetworkConfig(layers=2, units=64, activation="swish"),
+    optimizer=OptimizerConfig(lr=3e-3, batch_size=32),
+    schedule=ScheduleConfig(max_epochs=(30, 10), patience=(30, 10)),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty cache, so that no test leans on what this machine computed before."""
+    path = tmp_path_factory.mktemp("cache")
+    os.environ["HODSPECTRA_CACHE"] = str(path)
+    torch.set_num_threads(1)
+    return path
+
+
+@pytest.fixture(scope="session")
+def ray():
+    """Ray on two cores, for all tests that need it."""
+    with ray_session(RayConfig(cpus=2)) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def label_file(ray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A label file of a few hundred points."""
+    path = tmp_path_factory.mktemp("labels") / "labels.h5"
+    return generate(path, Design(points=400), SMALL_SPACE, SMALL_MODEL)
+
+
+@pytest.fixture(scope="session")
+def spectra(label_file: Path) -> Spectra:
+    """Its content."""
+    return Spectra.read(label_file)
+
+
+@pytest.fixture(scope="session")
+def trained(spectra: Spectra) -> tuple[Emulator, dict]:
+    """A combined gg emulator trained in seconds, and its history."""
+    return fit(spectra, SMALL_TRAINING)
+
+
+@pytest.fixture
+def emulator(trained: tuple[Emulator, dict], tmp_path: Path) -> Emulator:
+    """A copy of the trained emulator, by way of its file."""
+    trained[0].save(tmp_path / "emulator.safetensors")
+    return Emulator.load(tmp_path / "emulator.safetensors")

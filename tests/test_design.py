@@ -1,0 +1,191 @@
+import json
+import re
+from dataclasses import asdict
+
+import h5py
+import numpy as np
+import pytest
+
+from datagen import design as design_module
+from datagen.design import Design, Points, draw, main
+from datagen.space import PARAMETERS, UNITS, Range, Space
+
+SUB_BOX = Space(
+    Om_c=Range(0.2, 0.3),
+    h=Range(0.7, 0.7),
+    Mth=Range(1e11, 1e13, "log10"),
+    Mprime=Range(1e12, 1e14, "linear"),
+)
+
+
+def unit_cube(theta, space):
+    """Where points lie in the box, in each parameter's own sampling, as 0..1."""
+    low, high, theta = space.low, space.high, theta.copy()
+    log = space.is_log
+    low[log], high[log] = np.log10(low[log]), np.log10(high[log])
+    theta[:, log] = np.log10(theta[:, log])
+    free = high > low
+    return ((theta - low)[:, free]) / (high - low)[free]
+
+
+@pytest.mark.parametrize("space", [Space(), SUB_BOX], ids=["full", "sub-box"])
+@pytest.mark.parametrize(("method", "points"), [("lhs", 1000), ("lhs", 7), ("sobol", 1024)])
+def test_every_stratum_of_every_free_parameter_holds_one_point(space, method, points):
+    unit = unit_cube(draw(Design(points, method, seed=5), space), space)
+    # 1e-9: a log10 and its power move a point by rounding, possibly over a stratum's edge
+    strata = np.floor(unit * points - 1e-9).astype(int)
+    for column in np.sort(np.clip(strata, 0, points - 1), axis=0).T:
+        np.testing.assert_array_equal(column, np.arange(points))
+
+
+@pytest.mark.parametrize("method", ["lhs", "sobol"])
+def test_points_lie_in_the_box_and_fixed_parameters_do_not_move(method):
+    theta = draw(Design(500, method), SUB_BOX)
+    SUB_BOX.check(theta)
+    assert set(theta[:, PARAMETERS.index("h")]) == {0.7}
+
+
+@pytest.mark.parametrize("method", ["lhs", "sobol"])
+def test_the_seed_decides_the_points(method):
+    np.testing.assert_array_equal(draw(Design(33, method, 4), Space()),
+                                  draw(Design(33, method, 4), Space()))  # fmt: skip
+    assert (draw(Design(33, method, 4), Space()) != draw(Design(33, method, 5), Space())).all()
+
+
+def test_sobol_extends_and_a_latin_hypercube_does_not():
+    few, many = (draw(Design(n, "sobol"), Space()) for n in (100, 700))
+    np.testing.assert_array_equal(few, many[:100])
+    few, many = (draw(Design(n, "lhs"), Space()) for n in (100, 700))
+    assert not np.array_equal(few, many[:100])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"points": 0}, "points = 0 must be at least 1"),
+        ({"seed": -1}, "seed = -1 must not be negative"),
+        ({"method": "grid"}, "method = 'grid' must be 'lhs' or 'sobol'"),
+    ],
+)
+def test_impossible_designs_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Design(**arguments)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+def test_command_writes_points_with_space_and_design_that_read_back_to_the_bit(tmp_path, suffix):
+    out = tmp_path / f"points{suffix}"
+    main(["--out", str(out), "--design.points", "50", "--design.seed", "9",
+          "--space.h", "{low: 0.7, high: 0.71}"])  # fmt: skip
+    points, space = Points.read(out), Space(h=Range(0.7, 0.71))
+    assert points.space == space
+    assert points.design == asdict(Design(50, "lhs", 9))
+    np.testing.assert_array_equal(points.theta, draw(Design(50, "lhs", 9), space))
+
+
+def test_large_tables_are_written_in_blocks_without_loss(tmp_path, monkeypatch):
+    monkeypatch.setattr(design_module, "_ROWS", 7)
+    points = Points.of(Design(50), Space())
+    points.write(tmp_path / "points.csv")
+    np.testing.assert_array_equal(Points.read(tmp_path / "points.csv").theta, points.theta)
+
+
+def test_files_tell_names_units_and_seed_to_other_programs(tmp_path):
+    points = Points.of(Design(3, seed=8), Space())
+    points.write(tmp_path / "points.h5")
+    points.write(tmp_path / "points.csv")
+    with h5py.File(tmp_path / "points.h5") as file:
+        assert list(file["theta"].attrs["names"]) == list(PARAMETERS)
+        assert list(file["theta"].attrs["units"]) == list(UNITS.values())
+        content = json.loads(file.attrs["content"])
+    comment, header, *rows = (tmp_path / "points.csv").read_text().splitlines()
+    assert json.loads(comment.removeprefix("# ")) == content
+    assert content["design"]["seed"] == 8
+    assert content["units"] == UNITS
+    assert header.split(",") == list(PARAMETERS)
+    assert len(rows) == 3
+
+
+def test_equal_requests_write_equal_files(tmp_path):
+    for name in ("a", "b"):
+        Points.of(Design(20), Space()).write(tmp_path / f"{name}.h5")
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def write_table(path, theta, names=PARAMETERS):
+    np.savetxt(path, theta, delimiter=",", header=",".join(names), comments="", fmt="%.17g")
+
+
+def test_any_table_with_the_ten_names_is_read_whatever_the_order(tmp_path):
+    theta, order = draw(Design(5), Space()), [3, 1, 0, 2, 9, 8, 7, 6, 5, 4]
+    write_table(tmp_path / "own.csv", theta[:, order], [PARAMETERS[i] for i in order])
+    points = Points.read(tmp_path / "own.csv")
+    np.testing.assert_array_equal(points.theta, theta)
+    assert set(points.design) == {"given", "points"}
+
+
+def test_points_outside_of_the_space_are_named_with_the_file(tmp_path):
+    write_table(tmp_path / "own.csv", draw(Design(5), Space()))
+    with pytest.raises(ValueError, match=r"own.csv: row 0: Om_c = .* is outside \[0.2, 0.3\]"):
+        Points.read(tmp_path / "own.csv", SUB_BOX)
+
+
+@pytest.mark.parametrize(("name", "value"), [("sigma", 0.0), ("sigma", -1.0), ("Mth", np.nan)])
+def test_points_where_no_halo_model_is_are_refused(tmp_path, name, value):
+    theta = draw(Design(5), Space())
+    theta[2, PARAMETERS.index(name)] = value
+    write_table(tmp_path / "own.csv", theta)
+    with pytest.raises(ValueError, match=rf"own.csv: row 2: {name} = .* where the halo model"):
+        Points.read(tmp_path / "own.csv")
+
+
+def damage(path, kind):
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif kind == "foreign":
+        path.write_text("nothing\n1,2\n")
+    elif kind == "schema":
+        data = path.read_bytes()
+        assert b"parameters-1" in data
+        path.write_bytes(data.replace(b"parameters-1", b"parameters-0"))
+    elif path.suffix == ".h5":
+        with h5py.File(path, "r+") as file:
+            file["theta"][0, 0] += 1e-12
+    else:
+        path.write_text(path.read_text().replace('"seed": 1', '"seed": 2'))
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+@pytest.mark.parametrize("kind", ["truncated", "foreign", "altered"])
+def test_damaged_parameter_files_are_refused(tmp_path, suffix, kind):
+    path = tmp_path / f"points{suffix}"
+    Points.of(Design(50), Space()).write(path)
+    damage(path, kind)
+    with pytest.raises(ValueError, match=re.escape(str(path)) + " (is not a param|was altered)"):
+        Points.read(path)
+
+
+def test_a_parameter_file_of_another_schema_is_refused_by_its_schema(tmp_path):
+    path = tmp_path / "points.h5"
+    Points.of(Design(50), Space()).write(path)
+    damage(path, "schema")
+    with pytest.raises(ValueError, match="schema 'hodspectra-parameters-0', this version reads"):
+        Points.read(path)
+
+
+def test_missing_files_and_other_suffixes_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no parameter file at"):
+        Points.read(tmp_path / "none.h5")
+    with pytest.raises(ValueError, match=r"parameter files end in .h5 or .csv"):
+        Points.of(Design(2), Space()).write(tmp_path / "points.txt")
+
+
+def test_command_does_not_overwrite_unasked(tmp_path, capsys):
+    arguments = ["--out", str(tmp_path / "points.csv"), "--design.points"]
+    main([*arguments, "3"])
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, "4"])
+    assert stop.value.code == 2
+    assert "points.csv exists; pass --overwrite true" in capsys.readouterr().err
+    main([*arguments, "4", "--overwrite", "true"])
+    assert len(Points.read(tmp_path / "points.csv").theta) == 4

@@ -1,0 +1,76 @@
+"""Data flows one way, imports are light, and ``__all__`` is what is public."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ALLOWED = {
+    "datagen": set(),
+    "emulator": {"datagen"},
+    "tuning": {"datagen", "emulator"},
+    "export": {"datagen", "emulator"},
+    "benchmarks": {"datagen", "emulator", "tuning", "export"},
+}
+FILES = [path for package in ALLOWED for path in sorted((ROOT / package).glob("**/*.py"))]
+IDS = [str(path.relative_to(ROOT)) for path in FILES]
+HEAVY = {  # third party -> the only library file that may import it
+    "pyccl": {"datagen/ccl.py"},
+    "onnxruntime": {"export/runtime.py"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all modules that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_nothing_imports_backwards(path: Path):
+    package = path.relative_to(ROOT).parts[0]
+    ours = {name.split(".")[0] for name in imported(path)} & set(ALLOWED)
+    assert ours <= ALLOWED[package] | {package}
+
+
+@pytest.mark.parametrize(("library", "files"), HEAVY.items())
+def test_heavy_library_has_one_door(library: str, files: set[str]):
+    users = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if library in {name.split(".")[0] for name in imported(path)}
+        and path.relative_to(ROOT).parts[0] != "benchmarks"
+    }
+    assert users == files
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_all_names_what_there_is(path: Path):
+    if path.name == "__init__.py" or path.name.startswith("test_"):
+        return
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    assert sorted(module.__all__) == sorted(set(module.__all__))
+    assert all(hasattr(module, name) for name in module.__all__)
+    assert module.__doc__
+
+
+def test_runtime_needs_numpy_and_onnxruntime_alone():
+    code = (
+        "import sys, export.runtime; "
+        "print(*{m.split('.')[0] for m in sys.modules} & "
+        "{'torch', 'lightning', 'ray', 'pyccl', 'camb', 'scipy', 'h5py', 'onnx', 'matplotlib'})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == ""

@@ -1,0 +1,48 @@
+"""The README: its numbers come from a report, its code runs."""
+
+import json
+import re
+from pathlib import Path
+
+from benchmarks.report import render
+from export.to_onnx import to_onnx
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_tables_are_those_of_the_report():
+    blocks = re.findall(r"<!-- (benchmarks/results/\S+\.json) -->\n(.*?)<!-- end -->", README, re.S)
+    assert blocks
+    for path, text in blocks:
+        assert text.strip() == render(json.loads((ROOT / path).read_text())).strip()
+
+
+def test_prediction_runs(emulator, tmp_path, capsys, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    to_onnx(tmp_path / "emulator.safetensors", tmp_path / "runs" / "quick" / "emulator.onnx")
+    # the small emulator of the tests knows a narrower range of cosmologies
+    code = code.replace('"h": 0.7,', '"h": 0.69,').replace('"Om_b": 0.05,', '"Om_b": 0.049,')
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert capsys.readouterr().out.count("[") == 2
+
+
+def test_every_command_exists_and_explains_itself(capsys):
+    import importlib
+
+    import pytest
+
+    commands = set(re.findall(r"`python -m ([\w.]+)`", README))
+    assert len(commands) >= 5
+    for command in commands:
+        with pytest.raises(SystemExit) as stop:
+            importlib.import_module(command).main(["--help"])
+        assert stop.value.code == 0
+        assert f"usage: python -m {command}" in capsys.readouterr().out
+
+
+def test_every_file_it_points_to_exists():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target

@@ -1,0 +1,241 @@
+"""Training: it learns, repeats itself, runs in stages, resumes, and says what is wrong."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import SMALL_TRAINING
+from lightning.pytorch.callbacks import Callback
+
+from emulator.data import SpectraData
+from emulator.emulator import Emulator
+from emulator.loop import TrainingFailed
+from emulator.metrics import REGIMES, accuracy, fractional_error, spectra_accuracy
+from emulator.module import OptimizerConfig
+from emulator.network import NetworkConfig
+from emulator.record import log_line
+from emulator.schedule import ScheduleConfig
+from emulator.train import fit, main, make_emulator, train
+
+QUICK = replace(SMALL_TRAINING, schedule=ScheduleConfig(max_epochs=(3, 2), patience=(3, 2)))
+
+
+def test_it_learns(trained, spectra):
+    emulator, history = trained
+    losses = [epoch["val_loss"] for epoch in history["epochs"]]
+    assert history["best_val_loss"] == min(losses)
+    assert min(losses) < 0.2 * losses[0]
+    P = spectra.select(SMALL_TRAINING.split.rows(len(spectra), "validation"))["gg_total"]
+    ignorant = fractional_error(np.exp(np.log(P).mean(axis=0)), P)
+    learned = emulator.spec.record["validation"]["gg_total"]["all"]["68"]
+    assert learned < 0.5 * np.percentile(ignorant, 68)
+
+
+def test_same_seed_same_weights(spectra):
+    one, two = (fit(spectra, QUICK)[0] for _ in range(2))
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_scalings_see_the_training_split_only(spectra):
+    emulator = make_emulator(spectra, QUICK)
+    data = SpectraData(spectra, QUICK.outputs, QUICK.split, 32)
+    data.fit_scalings(emulator)
+    train = spectra.select(QUICK.split.rows(len(spectra), "train"))
+    mean = emulator.features.standardize.mean.numpy()
+    np.testing.assert_allclose(mean[2], train.theta[:, 2].mean(), rtol=1e-6)
+    np.testing.assert_allclose(mean[7], np.log10(train.theta[:, 7]).mean(), rtol=1e-6)
+    np.testing.assert_allclose(
+        emulator.targets.mean[0].numpy(), np.log(train["gg_1h"]).mean(axis=0), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_stages_drop_the_rate_after_epochs_or_patience(spectra):
+    schedule = ScheduleConfig(max_epochs=(4, 50, 2), patience=(50, 1, 2), min_delta=0.5)
+    _, history = fit(spectra, replace(QUICK, schedule=schedule))
+    rates = [epoch["lr"] for epoch in history["epochs"]]
+    assert [epoch["epoch"] for epoch in history["epochs"]] == list(range(len(rates)))
+    np.testing.assert_allclose(rates[3:5], [3e-3, 3e-4])
+    assert len(rates) < 56  # patience ended the second stage
+    np.testing.assert_allclose(rates[-1], 3e-5)
+
+
+def test_cosine_warms_up_and_ends_at_zero(spectra):
+    schedule = ScheduleConfig(kind="cosine", max_epochs=(10,), patience=(1,), warmup=0.2)
+    _, history = fit(spectra, replace(QUICK, schedule=schedule))
+    rates = [epoch["lr"] for epoch in history["epochs"]]  # at the end of each epoch
+    assert len(rates) == 10
+    assert rates[0] == pytest.approx(1.5e-3)
+    assert max(rates) == pytest.approx(3e-3)
+    assert rates[5] == pytest.approx(3e-3 * 0.5, rel=1e-6)  # half of the way down
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+def test_time_limit_runs_every_stage(spectra):
+    schedule = ScheduleConfig(
+        max_epochs=(10_000, 10_000), patience=(10_000, 10_000), max_minutes=0.05
+    )
+    _, history = fit(spectra, replace(QUICK, schedule=schedule))
+    assert {round(np.log10(epoch["lr"] / 3e-3)) for epoch in history["epochs"]} == {0, -1}
+
+
+def test_resumed_training_equals_an_uninterrupted_one(spectra, tmp_path):
+    class Stop(Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            if trainer.current_epoch == 3:
+                trainer.save_checkpoint(tmp_path / "middle.ckpt")
+                raise KeyboardInterrupt
+
+    config = replace(QUICK, schedule=ScheduleConfig(max_epochs=(3, 4), patience=(3, 4)))
+    _, whole_history = fit(spectra, config)
+    with pytest.raises(SystemExit):
+        fit(spectra, config, callbacks=(Stop(),))
+    _, history = fit(spectra, config, resume=tmp_path / "middle.ckpt")
+    assert len(history["epochs"]) == len(whole_history["epochs"]) == 7
+    assert history["epochs"][:4] == whole_history["epochs"][:4]
+    assert history["best_val_loss"] <= min(e["val_loss"] for e in history["epochs"][:4])
+
+
+class Poison(Callback):
+    """Makes the loss NaN from an epoch on, as a divergence does."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == self.epoch:
+            with torch.no_grad():
+                for weights in pl_module.parameters():
+                    weights.fill_(torch.nan)
+
+
+def test_diverging_training_stops_and_keeps_the_best(spectra):
+    emulator, history = fit(spectra, QUICK, callbacks=(Poison(2),))
+    assert history["diverged"]
+    assert len(history["epochs"]) == 3
+    assert history["best_val_loss"] == history["epochs"][1]["val_loss"]
+    assert all(torch.isfinite(weights).all() for weights in emulator.parameters())
+
+
+def test_training_that_never_worked_says_what_to_change(spectra):
+    with pytest.raises(
+        TrainingFailed, match="val_loss was never finite; lower the learning rate from 0.003"
+    ):
+        fit(spectra, QUICK, callbacks=(Poison(0),))
+
+
+def test_an_epoch_longer_than_the_time_is_cut_and_validated(spectra):
+    schedule = ScheduleConfig(max_epochs=(5,), patience=(5,), max_minutes=1e-6)
+    _, history = fit(spectra, replace(QUICK, schedule=schedule))
+    assert len(history["epochs"]) == 1
+    assert np.isfinite(history["best_val_loss"])
+
+
+def test_more_points_in_a_batch_than_there_are(spectra):
+    with pytest.raises(ValueError, match="320 training points are fewer than batch_size = 321"):
+        fit(spectra, replace(QUICK, optimizer=OptimizerConfig(batch_size=321)))
+
+
+@pytest.fixture
+def negative(spectra):
+    """Labels with a negative gg 1-halo term in every tenth point, as the g3lhalo model has."""
+    labels = spectra.select(np.arange(len(spectra)))
+    labels.arrays["gg_1h"] = labels["gg_1h"].copy()
+    labels.arrays["gg_1h"][::10, 7] *= -1
+    return labels
+
+
+def test_points_without_a_logarithm_are_refused(negative):
+    with pytest.raises(ValueError, match="40 of 400 points, first row 0, have values of gg_1h"):
+        fit(negative, QUICK)
+
+
+def test_points_without_a_logarithm_are_dropped_and_counted(negative):
+    emulator, _ = fit(negative, replace(QUICK, negative="drop"))
+    points = emulator.spec.provenance["points"]
+    assert points["dropped"] > 0
+    assert points["train"] + points["validation"] + points["dropped"] == 360  # 40 are for tests
+    assert np.isfinite(emulator.spec.record["standardised"]["train"]["mse"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ScheduleConfig(max_epochs=(1, 2), patience=(1,)), "same number of stages"),
+        (lambda: ScheduleConfig(factor=0), "factor = 0 must lie in"),
+        (lambda: ScheduleConfig(max_minutes=-1), "max_minutes = -1 must not be negative"),
+        (lambda: OptimizerConfig(lr=0), "lr = 0 must lie in"),
+        (lambda: OptimizerConfig(name="sgd"), "must be one of adam, RAdam, AdamW"),
+        (lambda: NetworkConfig(layers=0), "layers = 0 must be at least 1"),
+        (lambda: NetworkConfig(activation="step"), "must be one of relu, selu"),
+        (lambda: NetworkConfig(dropout=1), "dropout = 1 must lie in"),
+    ],
+)
+def test_bad_settings_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_run_directory_repeats_the_run(label_file, tmp_path, capsys):
+    train(label_file, tmp_path / "one", QUICK, threads=1)
+    assert "validation loss" in capsys.readouterr().out
+    config = yaml.safe_load((tmp_path / "one" / "config.yaml").read_text())
+    config["out"] = str(tmp_path / "two")
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(config))
+    main(["--config", str(tmp_path / "again.yaml"), "--threads", "1"])
+    one, two = (Emulator.load(tmp_path / run / "emulator.safetensors") for run in ("one", "two"))
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert len(json.loads((tmp_path / "one" / "history.json").read_text())["epochs"]) == 5
+    with pytest.raises(FileExistsError, match="holds a finished training"):
+        train(label_file, tmp_path / "one", QUICK)
+    with pytest.raises(ValueError, match="other settings .train differ"):
+        train(label_file, tmp_path / "one", SMALL_TRAINING)
+
+
+def test_unknown_key_is_named(label_file, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--data", str(label_file), "--out", str(tmp_path), "--train.networks.layers", "3"])
+    assert stop.value.code == 2
+    assert "networks" in capsys.readouterr().err
+
+
+def test_errors_are_of_P():
+    P_true = np.full((4, 3), 100.0)
+    error = fractional_error(P_true * np.array([1.0, 1.01, 0.98]), P_true)
+    np.testing.assert_allclose(error[0], [0, 0.01, 0.02], atol=1e-12)
+    record = accuracy(error)
+    assert record["points"] == 4
+    assert record["worst_k"]["50"] == pytest.approx(0.02)
+
+
+def test_accuracy_by_wavenumber_and_regime(spectra):
+    space = make_emulator(spectra, QUICK).spec.space
+    P = spectra["gg_1h"].copy()
+    P[:, 3] *= 1.01
+    sharp = spectra.theta[:, 6] < 0.1
+    P[sharp] *= 2
+    record = spectra_accuracy({"gg_1h": P}, spectra, space)["gg_1h"]
+    assert record["per_k"]["50"][3] == pytest.approx(0.01, rel=1e-3)
+    assert record["per_k"]["50"][4] == 0
+    assert record["regimes"]["sigma < 0.1"]["points"] == sharp.sum()
+    assert record["regimes"]["sigma < 0.1"]["all"]["50"] == pytest.approx(1)
+    assert "Mth < 1e13" in record["regimes"]
+    assert set(record["regimes"]) <= set(REGIMES)
+
+
+def test_record_has_the_published_figures(trained, spectra):
+    errors = trained[0].spec.record["standardised"]
+    assert errors["validation"]["mse"] == pytest.approx(trained[1]["best_val_loss"], rel=1e-4)
+    line = log_line(trained[0], "2026-01-01_00-00-00")
+    assert re.fullmatch(
+        r"2026-01-01_00-00-00 test_loss=, validation loss=0\.\d{6}, loss=0\.\d{6}, "
+        r"train_mae=0\.\d{6}, val_mae=0\.\d{6}, test_mae=, params={'n_layers': 2, 'n_units': 64, "
+        r"'activation': 'swish', 'optimizer': 'adam', 'lr': 0.003, 'batchsize': 32, "
+        r"'dropout_rate': 0.0}",
+        line,
+    )

@@ -1,0 +1,1 @@
+"""The search for good hyperparameters: Ray Tune, with Optuna's Bayesian samplers."""
