@@ -48,6 +48,7 @@ class SpectraData(lightning.LightningDataModule):
         negative: What to do with points that have no logarithm.
 
     Attributes:
+        changes: Whether the training data differ from epoch to epoch.
         train_spectra: Labels of the training split.
         validation_spectra: Labels of the validation split.
         train: Features and standardised targets of the training split, after `prepare`.
@@ -58,6 +59,7 @@ class SpectraData(lightning.LightningDataModule):
         ValueError: Spectra that are not positive, or fewer training rows than a batch takes.
     """
 
+    changes: bool = False
     train: TensorDataset
     validation: TensorDataset
 

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, TERMS
+from datagen.shards import differences
 from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
@@ -149,12 +150,11 @@ def check_run_config(folder: Path, config: dict[str, Any]) -> None:
     path = folder / "config.yaml"
     config = json.loads(json.dumps(config))  # tuples become lists, as YAML reads them back
     if path.exists():
-        have = yaml.safe_load(path.read_text())
-        differs = [name for name in config if have.get(name) != config[name]]
-        if differs:
+        differ = differences(yaml.safe_load(path.read_text()), config)
+        if differ:
             raise ValueError(
-                f"{folder} holds a run with other settings ({', '.join(differs)} differ from "
-                f"{path}); choose another folder or delete it"
+                f"{folder} holds a run with other settings ({'; '.join(differ)}); repeat them to "
+                f"go on, choose another folder, or delete this one"
             )
         return
     with atomic(path) as partial:
