@@ -78,7 +78,7 @@ def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
     if smallest < MIN_ROWS:
         raise ValueError(
             f"a part of the split has {smallest} rows, a comparison needs {MIN_ROWS}; "
-            f"generate more points"
+            f"give the split larger parts or generate more points"
         )
     pairs = [(b, a) for a, b in combinations(names, 2)]
     x = features(spectra)
