@@ -8,13 +8,13 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, RandomSampler, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.splits import Split
 from datagen.store import Spectra
-from emulator.data import SpectraData
+from emulator.data import SpectraData, batches
 from emulator.emulator import Emulator
 from emulator.loop import LAST_CHECKPOINT, run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
@@ -95,7 +95,7 @@ class WorstPoints(SpectraData):
         self.emulator.train(training)
         rows = worst.indices.clone()
         bad = TensorDataset(features[rows], targets[rows])
-        return self._loader(bad, RandomSampler(bad), self.batch_size, True)
+        return batches(bad, self.batch_size, shuffle=True)
 
 
 class TailModule(EmulatorModule):
