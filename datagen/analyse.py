@@ -201,8 +201,8 @@ def _values(summary: dict[str, Any]) -> list[str]:
         return [paragraph("Every spectrum of every point is finite and positive.", "good")]
     return [
         paragraph(
-            "Points with values that have no logarithm; such spectra cannot be trained on "
-            "in ln P. Negative gg 1-halo terms come with the g3lhalo model.",
+            "Points with values that have no logarithm; training on ln P refuses them, or leaves "
+            "them out on request. Negative gg 1-halo terms come with the g3lhalo model.",
             "bad",
         ),
         table(

@@ -18,15 +18,12 @@ ROUNDING = 1e-10  # P_lin of the same table, summed in another order
 
 
 @pytest.fixture(scope="module")
-def labels(tmp_path_factory):
-    """Six points with coarse integrals and a table of six CAMB runs, which is cached aside."""
+def labels():
+    """Six points with coarse integrals and a table of six CAMB runs."""
     theta = SPACE.from_unit(np.random.default_rng(4).random((6, 10)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HODSPECTRA_CACHE", str(tmp_path_factory.mktemp("cache")))
-        table = LinearPowerTable.load_or_build(TableBox.of(SPACE, COARSE.table_nodes))
-        arrays = HaloModel(COARSE, table)(theta)
-        metadata = {"space": SPACE.as_dict(), "model": asdict(COARSE)}
-        yield Spectra(theta, COARSE.k.values(), arrays, metadata)
+    table = LinearPowerTable.load_or_build(TableBox.of(SPACE, COARSE.table_nodes))
+    metadata = {"space": SPACE.as_dict(), "model": asdict(COARSE)}
+    return Spectra(theta, COARSE.k.values(), HaloModel(COARSE, table)(theta), metadata)
 
 
 def test_quadrature_errors_are_seen_where_there_are_integrals(labels):
