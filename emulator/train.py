@@ -12,6 +12,7 @@ import yaml
 from lightning.pytorch.callbacks import Callback
 
 from datagen.cli import run
+from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, TERMS
 from datagen.shards import differences
@@ -20,6 +21,7 @@ from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.data import Negative, SpectraData
 from emulator.emulator import Emulator, Spec
+from emulator.figures import accuracy_figure, history_figure
 from emulator.loop import LAST_CHECKPOINT, run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
 from emulator.network import NetworkConfig
@@ -167,7 +169,8 @@ def train(
     """Train an emulator on labels; a training that was killed goes on where it was.
 
     The folder gets ``emulator.safetensors`` (network, scalings, names, ranges and record in one
-    file), ``history.json``, ``config.yaml`` (which repeats the run) and ``tensorboard/``.
+    file), ``history.json``, figures of the losses and of the accuracy on the validation split
+    over k, ``config.yaml`` (which repeats the run) and ``tensorboard/``.
 
     Args:
         data: Label file of ``datagen.generate``.
@@ -190,6 +193,11 @@ def train(
     with atomic(out / "history.json") as partial:
         partial.write_text(json.dumps(history))
     last.unlink(missing_ok=True)
+    with style():
+        save_figure(history_figure(history["epochs"]), out / "history")
+        save_figure(
+            accuracy_figure(spectra.k, emulator.spec.record["validation"]), out / "accuracy"
+        )
     _report(emulator, history, out)
     return history
 

@@ -191,6 +191,8 @@ def test_run_directory_repeats_the_run(label_file, tmp_path, capsys):
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b)
     assert len(json.loads((tmp_path / "one" / "history.json").read_text())["epochs"]) == 5
+    for figure in ("history.png", "accuracy.png", "accuracy.pdf"):
+        assert (tmp_path / "one" / figure).stat().st_size > 5000
     with pytest.raises(FileExistsError, match="holds a finished training"):
         train(label_file, tmp_path / "one", QUICK)
     with pytest.raises(
