@@ -24,7 +24,7 @@ __all__ = ["report"]
 
 BATCHES = (1, 100, 10_000)
 PYCCL_POINTS = 8  # at half a second each
-AGREEMENT = 1e-2  # before pyccl is timed; its 512 masses do not resolve every narrow threshold
+AGREEMENT = 1e-2  # before pyccl is timed; its masses do not resolve every narrow threshold
 
 Array = NDArray[np.float64]
 
