@@ -16,6 +16,8 @@ __all__ = ["agreement", "difference_in_errors", "features"]
 
 Array = NDArray[np.float64]
 
+MIN_ROWS = 10  # of a part; a spread and its error need some
+_CONSTANT = 1e-9  # spread of ln P below which a spectrum only differs by rounding
 FALSE_ALARMS = 0.01  # chance to call a good split bad, for each of the two kinds of test
 
 
@@ -57,18 +59,27 @@ def difference_in_errors(a: Array, b: Array) -> tuple[Array, Array]:
 def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
     """How much the parts of a split differ, in what a network sees: features and ln P.
 
-    Values that have no logarithm are left out of ln P.
+    Parameters and spectra that are constant, and points without a logarithm, are left out.
 
     Returns:
         ``parts`` (rows of each), and for every pair of parts ``features`` (by parameter:
         differences ``mean`` and ``spread`` in standard errors, and ``ks_p``, the p-value of the
         two-sample Kolmogorov-Smirnov test), ``targets`` (by spectrum: ``mean`` and ``spread``,
         one for each k), and the ``verdict``.
+
+    Raises:
+        ValueError: A part has too few rows to compare.
     """
     names: list[Part] = ["train", "validation"]
     if split.test > 0:
         names.append("test")
     rows = {part: split.rows(len(spectra), part) for part in names}
+    smallest = min(map(len, rows.values()))
+    if smallest < MIN_ROWS:
+        raise ValueError(
+            f"a part of the split has {smallest} rows, a comparison needs {MIN_ROWS}; "
+            f"give the split larger parts or generate more points"
+        )
     pairs = [(b, a) for a, b in combinations(names, 2)]
     x = features(spectra)
     varied = [i for i in range(len(PARAMETERS)) if np.ptp(x[:, i]) > 0]
@@ -81,17 +92,21 @@ def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
         "targets": {f"{a} - {b}": {} for a, b in pairs},
     }
     for name in (f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS):
-        Pk = spectra[name]
-        ln = {part: np.log(Pk[row][(Pk[row] > 0).all(axis=1)]) for part, row in rows.items()}
-        if min(map(len, ln.values())) > 1:
+        ln = {part: _ln(spectra[name][row]) for part, row in rows.items()}
+        if all(len(y) >= MIN_ROWS and (y.std(axis=0) > _CONSTANT).all() for y in ln.values()):
             for a, b in pairs:
                 mean, spread = difference_in_errors(ln[a], ln[b])
                 result["targets"][f"{a} - {b}"][name] = {
                     "mean": mean.tolist(),
                     "spread": spread.tolist(),
                 }
-    result["verdict"] = _verdict(result, min(map(len, rows.values())))
+    result["verdict"] = _verdict(result, smallest)
     return result
+
+
+def _ln(Pk: Array) -> Array:
+    """Ln P of the points that have it at every k."""
+    return np.log(Pk[((Pk > 0) & np.isfinite(Pk)).all(axis=1)])
 
 
 def _feature(a: Array, b: Array) -> dict[str, float]:

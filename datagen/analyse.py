@@ -158,6 +158,7 @@ def _page(summary: dict[str, Any], figures: dict[str, Path]) -> str:
     if "imported" in metadata:
         facts.append(("imported from", json.dumps(metadata["imported"])))
     parts = ", ".join(f"{n} {part}" for part, n in summary["agreement"]["parts"].items())
+    split = ", ".join(f"{name} = {value:g}" for name, value in summary["split"].items())
     return page(
         f"Labels: {Path(labels['file']).name}",
         {
@@ -180,12 +181,12 @@ def _page(summary: dict[str, Any], figures: dict[str, Path]) -> str:
                 *_values(summary),
             ],
             "Training, validation and test": [
-                paragraph(f"Rows: {parts}. Split: {summary['split']}."),
+                paragraph(f"Rows: {parts} (split: {split})."),
                 figure(
                     figures["agreement"],
                     "Differences between the parts in units of their standard errors. Left: the "
-                    "parameters, as sampled. Right: ln P. Grey: what chance allows for the "
-                    "largest of all of them.",
+                    "parameters, as sampled. Right: ln P, without points that are not positive. "
+                    "Grey: what chance allows for the largest of all differences.",
                 ),
             ],
             "How exact the labels are": _budget(summary["error_budget"], figures),
@@ -200,8 +201,8 @@ def _values(summary: dict[str, Any]) -> list[str]:
         return [paragraph("Every spectrum of every point is finite and positive.", "good")]
     return [
         paragraph(
-            "Points with values that have no logarithm; such spectra cannot be trained on "
-            "in ln P. Negative gg 1-halo terms come with the g3lhalo model.",
+            "Points with values that have no logarithm; training on ln P refuses them, or leaves "
+            "them out on request. Negative gg 1-halo terms come with the g3lhalo model.",
             "bad",
         ),
         table(

@@ -53,38 +53,30 @@ def error_budget(spectra: Spectra, config: ErrorBudget) -> dict[str, Any]:
     model = HaloModelConfig(
         **record | {"k": KGrid(**record["k"]), "table_nodes": tuple(record["table_nodes"])}
     )
-    space = Space.from_dict(spectra.metadata["space"])
     finer = replace(
         model, panels=FINER_PANELS * model.panels, panel_nodes=FINER_NODES * model.panel_nodes
     )
-    skip_quadrature = skip_linear = ""
-    if model.model == "g3lhalo":
-        skip_quadrature = "the trapezoid over 128 masses is part of the g3lhalo model"
-    if model.linear_power == "camb":
-        skip_linear = "the labels have CAMB's linear power themselves"
-    return {
-        "quadrature": _compare(
-            spectra, space, finer, config.quadrature, config.seed, skip_quadrature
-        ),
-        "linear_power": _compare(
-            spectra,
-            space,
-            replace(model, linear_power="camb"),
-            config.linear_power,
-            config.seed,
-            skip_linear,
-        ),
+    camb = replace(model, linear_power="camb")
+    is_g3lhalo, is_camb = model.model == "g3lhalo", model.linear_power == "camb"
+    why_not = {
+        "quadrature": "the trapezoid over 128 masses defines the model" if is_g3lhalo else "",
+        "linear_power": "the labels have CAMB's linear power" if is_camb else "",
     }
+    budget: dict[str, Any] = {}
+    for source, reference in (("quadrature", finer), ("linear_power", camb)):
+        points = getattr(config, source)
+        if why_not[source] or points == 0:
+            budget[source] = {"skipped": why_not[source] or "no points were asked for"}
+        else:
+            budget[source] = _compare(spectra, reference, points, config.seed)
+    return budget
 
 
-def _compare(
-    spectra: Spectra, space: Space, model: HaloModelConfig, points: int, seed: int, skip: str
-) -> dict[str, Any]:
+def _compare(spectra: Spectra, model: HaloModelConfig, points: int, seed: int) -> dict[str, Any]:
     """Percentiles of the error of some stored points against a model's."""
-    if skip or points == 0:
-        return {"skipped": skip or "no points were asked for"}
     points = min(points, len(spectra))
     rows = np.sort(np.random.default_rng(seed).choice(len(spectra), points, replace=False))
+    space = Space.from_dict(spectra.metadata["space"])
     reference = HaloModel(model, _table(model, space))
     label = "against CAMB" if model.linear_power == "camb" else "finer integrals"
     parts = [reference(spectra.theta[row : row + 1]) for row in tqdm(rows, desc=label, unit="pt")]

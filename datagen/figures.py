@@ -78,15 +78,9 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]
 
 
-def new_figure(width: float, height: float, pad: float = 0.08) -> Figure:
-    """An empty figure whose parts make room for each other.
-
-    Args:
-        width: Width [inches].
-        height: Height [inches].
-        pad: Space around each panel and its labels [inches].
-    """
-    engine = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad / 2, wspace=0, hspace=0)
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure [inches] whose parts make room for each other."""
+    engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.04, wspace=0, hspace=0)
     return Figure(figsize=(width, height), layout=engine)
 
 

@@ -44,8 +44,12 @@ def corner_figure(
         parts: Part of the split of each point, shape (N,).
     """
     P = len(names)
-    figure = new_figure(1.05 * P + 0.8, 1.05 * P + 0.8, pad=0.02)
-    grid = figure.subplots(P, P, sharex="col", squeeze=False)
+    size = 1.05 * P + 0.8
+    figure = new_figure(size, size)
+    figure.set_layout_engine("none")  # the layout is known, and that of so many panels slow
+    low, high = 0.75 / size, 1 - 0.1 / size
+    edges = {"left": low, "bottom": low, "right": high, "top": high, "wspace": 0.06, "hspace": 0.06}
+    grid = figure.subplots(P, P, sharex="col", squeeze=False, gridspec_kw=edges)
     colours = [PART_COLOURS[part] for part in parts]
     for i in range(P):
         for j in range(P):
@@ -58,21 +62,28 @@ def corner_figure(
             else:
                 axes.scatter(x[:, j], x[:, i], s=1.5, c=colours, lw=0, rasterized=True)
                 axes.yaxis.set_major_locator(MaxNLocator(3))
+                axes.yaxis.set_major_formatter(_plain)
             axes.xaxis.set_major_locator(MaxNLocator(3))
+            axes.xaxis.set_major_formatter(_plain)
             axes.tick_params(labelsize=8, labelleft=j == 0 < i, labelbottom=i == P - 1)
             axes.tick_params(axis="x", labelrotation=90)
             if i == P - 1:
-                axes.set_xlabel(parameter_label(names[j], is_log[j]), fontsize=11)
+                axes.set_xlabel(parameter_label(names[j], is_log[j]), fontsize=10)
             if j == 0 < i:
-                axes.set_ylabel(parameter_label(names[i], is_log[i]), fontsize=11)
+                axes.set_ylabel(parameter_label(names[i], is_log[i]), fontsize=10)
     figure.align_labels()
     handles = [
         Line2D([], [], color=PART_COLOURS[part], marker="o", ls="", label=part)
         for part in PART_COLOURS
         if part in parts
     ]
-    figure.legend(handles=handles, loc="upper right", fontsize=12, bbox_to_anchor=(0.9, 0.9))
+    figure.legend(handles=handles, loc="upper right", fontsize=8 + 0.4 * P)
     return figure
+
+
+def _plain(value: float, _: object) -> str:
+    """A tick label that carries its own power of ten: 0.4, 5e14."""
+    return f"{value:g}".replace("e+", "e")
 
 
 def _histograms(axes: Axes, x: Array, parts: NDArray[np.str_]) -> None:

@@ -1,25 +1,19 @@
 """Labels as tensors that networks train on."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import lightning
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import (
-    BatchSampler,
-    DataLoader,
-    RandomSampler,
-    Sampler,
-    SequentialSampler,
-    TensorDataset,
-)
+from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.emulator import Emulator
 
-__all__ = ["Negative", "SpectraData"]
+__all__ = ["Negative", "SpectraData", "batches"]
 
 Negative = Literal["refuse", "drop"]
 
@@ -48,6 +42,7 @@ class SpectraData(lightning.LightningDataModule):
         negative: What to do with points that have no logarithm.
 
     Attributes:
+        changes: Whether the training data differ from epoch to epoch.
         train_spectra: Labels of the training split.
         validation_spectra: Labels of the validation split.
         train: Features and standardised targets of the training split, after `prepare`.
@@ -58,6 +53,7 @@ class SpectraData(lightning.LightningDataModule):
         ValueError: Spectra that are not positive, or fewer training rows than a batch takes.
     """
 
+    changes: bool = False
     train: TensorDataset
     validation: TensorDataset
 
@@ -110,16 +106,27 @@ class SpectraData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """Shuffled batches of (features, standardised targets)."""
-        return self._loader(self.train, RandomSampler(self.train), self.batch_size, True)
+        return batches(self.train, self.batch_size, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """The validation split in order."""
-        sampler = SequentialSampler(self.validation)
-        return self._loader(self.validation, sampler, _VALIDATION_BATCH, False)
+        return batches(self.validation, _VALIDATION_BATCH, shuffle=False)
 
-    @staticmethod
-    def _loader(
-        data: TensorDataset, sampler: Sampler[int], size: int, drop_last: bool
-    ) -> DataLoader[tuple[Tensor, ...]]:
-        # batch_size=None: the sampler yields whole lists of rows, one indexing operation each
-        return DataLoader(data, sampler=BatchSampler(sampler, size, drop_last), batch_size=None)
+
+class _Rows(Sampler[Tensor]):
+    """Row numbers of one batch after the other, as tensors: no Python loop over rows."""
+
+    def __init__(self, rows: int, size: int, shuffle: bool) -> None:
+        self.rows, self.size, self.shuffle = rows, size, shuffle
+
+    def __len__(self) -> int:
+        return self.rows // self.size if self.shuffle else -(-self.rows // self.size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = torch.randperm(self.rows) if self.shuffle else torch.arange(self.rows)
+        return iter(order.split(self.size)[: len(self)])
+
+
+def batches(data: TensorDataset, size: int, *, shuffle: bool) -> DataLoader[tuple[Tensor, ...]]:
+    """Batches of tensors, each by one indexing operation; when shuffled, all of equal size."""
+    return DataLoader(data, sampler=_Rows(len(data), size, shuffle), batch_size=None)

@@ -6,6 +6,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from emulator.data import SpectraData
 from emulator.progress import EpochBar, History, quiet_lightning
 from emulator.schedule import Training
 
@@ -21,7 +22,7 @@ class TrainingFailed(ValueError):  # noqa: N818 (it says what happened)
 
 def run_loop(
     module: lightning.LightningModule,
-    data: lightning.LightningDataModule,
+    data: SpectraData,
     training: Training,
     *,
     folder: Path | None = None,
@@ -68,8 +69,9 @@ def run_loop(
         enable_checkpointing=folder is not None,
         num_sanity_val_steps=0,
         log_every_n_steps=1_000_000,  # per epoch, not per step
-        reload_dataloaders_every_n_epochs=1 if getattr(data, "changes", False) else 0,
+        reload_dataloaders_every_n_epochs=int(data.changes),
     )
+    module.train()
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=False)
     if not training.best_weights:
         lr = trainer.optimizers[0].defaults["lr"]

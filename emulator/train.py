@@ -12,13 +12,16 @@ import yaml
 from lightning.pytorch.callbacks import Callback
 
 from datagen.cli import run
+from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, TERMS
+from datagen.shards import differences
 from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.data import Negative, SpectraData
 from emulator.emulator import Emulator, Spec
+from emulator.figures import accuracy_figure, history_figure
 from emulator.loop import LAST_CHECKPOINT, run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
 from emulator.network import NetworkConfig
@@ -149,12 +152,11 @@ def check_run_config(folder: Path, config: dict[str, Any]) -> None:
     path = folder / "config.yaml"
     config = json.loads(json.dumps(config))  # tuples become lists, as YAML reads them back
     if path.exists():
-        have = yaml.safe_load(path.read_text())
-        differs = [name for name in config if have.get(name) != config[name]]
-        if differs:
+        differ = differences(yaml.safe_load(path.read_text()), config)
+        if differ:
             raise ValueError(
-                f"{folder} holds a run with other settings ({', '.join(differs)} differ from "
-                f"{path}); choose another folder or delete it"
+                f"{folder} holds a run with other settings ({'; '.join(differ)}); repeat them to "
+                f"go on, choose another folder, or delete this one"
             )
         return
     with atomic(path) as partial:
@@ -167,7 +169,8 @@ def train(
     """Train an emulator on labels; a training that was killed goes on where it was.
 
     The folder gets ``emulator.safetensors`` (network, scalings, names, ranges and record in one
-    file), ``history.json``, ``config.yaml`` (which repeats the run) and ``tensorboard/``.
+    file), ``history.json``, figures of the losses and of the accuracy on the validation split
+    over k, ``config.yaml`` (which repeats the run) and ``tensorboard/``.
 
     Args:
         data: Label file of ``datagen.generate``.
@@ -190,6 +193,11 @@ def train(
     with atomic(out / "history.json") as partial:
         partial.write_text(json.dumps(history))
     last.unlink(missing_ok=True)
+    with style():
+        save_figure(history_figure(history["epochs"]), out / "history")
+        save_figure(
+            accuracy_figure(spectra.k, emulator.spec.record["validation"]), out / "accuracy"
+        )
     _report(emulator, history, out)
     return history
 

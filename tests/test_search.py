@@ -73,7 +73,7 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, caps
     search(label_file, out, BRIEF, SPACE, Budget(trials=3), final=BRIEF.schedule)
     assert "resuming" in capsys.readouterr().out
     assert (out / "final" / EMULATOR_FILE).stat().st_mtime_ns == before
-    with pytest.raises(ValueError, match="other settings .budget differ"):
+    with pytest.raises(ValueError, match="other settings .budget.trials is 3, not 4"):
         search(label_file, out, BRIEF, SPACE, Budget(trials=4), final=BRIEF.schedule)
 
 

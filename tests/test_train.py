@@ -191,9 +191,13 @@ def test_run_directory_repeats_the_run(label_file, tmp_path, capsys):
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b)
     assert len(json.loads((tmp_path / "one" / "history.json").read_text())["epochs"]) == 5
+    for figure in ("history.png", "accuracy.png", "accuracy.pdf"):
+        assert (tmp_path / "one" / figure).stat().st_size > 5000
     with pytest.raises(FileExistsError, match="holds a finished training"):
         train(label_file, tmp_path / "one", QUICK)
-    with pytest.raises(ValueError, match="other settings .train differ"):
+    with pytest.raises(
+        ValueError, match=r"other settings \(train.schedule.max_epochs is \[3, 2\], not \[30, 10\]"
+    ):
         train(label_file, tmp_path / "one", SMALL_TRAINING)
 
 
