@@ -36,10 +36,10 @@ class ClosedConfig:
         start: First node, 3 ln(R_L / Mpc), R_L the Lagrangian radius of the halo mass.
     """
 
-    units: int = 320
-    rank: int = 40
-    nodes: int = 64
-    spacing: float = 0.3
+    units: int = 480
+    rank: int = 48
+    nodes: int = 76
+    spacing: float = 0.25
     start: float = -5.0
 
     def __post_init__(self) -> None:

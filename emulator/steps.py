@@ -18,7 +18,9 @@ from torch import Tensor, nn
 __all__ = ["MOMENTS", "Threshold", "lower_edge"]
 
 MOMENTS = 4
-_NARROW = 0.85  # narrowest step that the grid resolves, in spacings; see benchmarks
+# Narrowest step that is taken as it is, in spacings. Errors are flat from 0.8 to 1; at 0.65, where
+# a sum no longer resolves it, the 95 % error of gg's 1-halo term is six times larger.
+_NARROW = 0.85
 _DRAWS = 48  # nodes of the threshold's distribution, over +- 4.6 sigma
 _ROOT_2, _ROOT_2_PI = math.sqrt(2), math.sqrt(2 * math.pi)
 

@@ -161,8 +161,8 @@ def test_refusals(form: ClosedForm) -> None:
         fit_closed(replace(CONFIG, start=-3.0), SPACE, HALO_MODEL, points=10)
     with pytest.raises(ValueError, match="need model: standard"):
         fit_closed(CONFIG, SPACE, replace(HALO_MODEL, model="g3lhalo"), points=10)
-    with pytest.raises(ValueError, match="rank = 400 must lie in"):
-        ClosedConfig(rank=400)
+    with pytest.raises(ValueError, match="rank = 600 must lie in"):
+        ClosedConfig(rank=600)
     spec = Spec(SPACE, tuple(HALO_MODEL.k.values()), 0.0, ("gg_1h",), "network", CONFIG, {})
     with pytest.raises(ValueError, match="a closed form adds its terms"):
         Emulator(spec, form)
