@@ -148,6 +148,21 @@ class Emulator(nn.Module):
             return tuple(spectra[name] for name in self.spec.outputs)
         return tuple(self.ln_spectra(self.features(theta)).exp().unbind(dim=1))
 
+    def jacobian(self, theta: Tensor) -> tuple[Tensor, ...]:
+        """Derivatives dP/dtheta of each of the outputs, in their order, each (B, K, 10).
+
+        In the units of the output over those of the parameter: masses in Msun.
+
+        Args:
+            theta: Points, columns `datagen.space.PARAMETERS`, physical units, shape (B, 10).
+        """
+
+        def point(row: Tensor) -> tuple[Tensor, ...]:
+            return tuple(Pk[0] for Pk in self(row[None]))
+
+        derivatives: tuple[Tensor, ...] = torch.func.vmap(torch.func.jacfwd(point))(theta)
+        return derivatives
+
     def with_record(self, **changes: Any) -> "Emulator":
         """This emulator, its spec changed in the given fields."""
         self.spec = replace(self.spec, **changes)
