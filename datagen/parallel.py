@@ -126,7 +126,7 @@ def ray_map(
     pending: dict[Any, int] = {}
     with tqdm(total=done + sum(sizes), initial=done, desc=label, unit=unit, smoothing=0.05) as bar:
         while True:
-            cores = int(ray.cluster_resources().get("CPU", 1))  # clusters grow and shrink
+            cores = max(1, int(ray.cluster_resources().get("CPU", 0)))  # clusters grow and shrink
             for index, item in islice(waiting, max(0, 2 * cores - len(pending))):
                 pending[task.remote(shared, item)] = index
             if not pending:

@@ -117,15 +117,18 @@ def damaged(path, damage):
         del content[-100:]
     elif damage == "empty":
         content.clear()
-    else:  # a whole shard with other numbers, under the same name
-        rows = {name: 2 * np.ones(SHARD) for name in ("n_g", "f_sat")}
+    elif damage == "of other points":
+        content = bytearray(path.with_name(f"{SHARD:09d}.npz").read_bytes())
+    else:  # of another request, under the same name
         other = Shards(path.parent.with_name("other"), {"another": "request"})
-        other.write(int(path.stem), rows, {})
+        other.write(int(path.stem), {"n_g": np.ones(SHARD)}, {})
         content = bytearray((other.folder / path.name).read_bytes())
     return content
 
 
-@pytest.mark.parametrize("damage", ["flipped byte", "cut", "empty", "of another request"])
+@pytest.mark.parametrize(
+    "damage", ["flipped byte", "cut", "empty", "of other points", "of another request"]
+)
 def test_a_damaged_shard_is_computed_again(interrupted, four_shards, damage):
     path = shards_of(interrupted)[0]
     path.write_bytes(damaged(path, damage))
