@@ -13,7 +13,7 @@ PY := $(VENV)/bin/python
 search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
 	$(PY) -m tuning.search --config configs/quick/search.yaml
-	$(PY) -m export.to_onnx --emulator $(RUN)/best/emulator.safetensors --out $(RUN)/emulator.onnx
+	$(PY) -m export.to_onnx --emulator $(RUN)/emulator.safetensors --out $(RUN)/emulator.onnx
 	$(PY) -m benchmarks.report --emulator $(RUN)/emulator.onnx --data $(RUN)/labels.h5 --out $(RUN)/report
 
 test: $(READY)

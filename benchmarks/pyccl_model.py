@@ -18,8 +18,8 @@ __all__ = ["MASSES_CONVERGED", "MASSES_REFERENCE", "PycclHaloModel"]
 
 Array = NDArray[np.float64]
 
-MASSES_CONVERGED = 512  # see `benchmarks.convergence`
-MASSES_REFERENCE = 4096
+MASSES_CONVERGED = 768  # 1e-3 in every term for a threshold of sigma >= 0.1
+MASSES_REFERENCE = 4096  # 1e-4 down to sigma = 0.03
 
 
 class _Galaxies(halos.HaloProfileHOD):

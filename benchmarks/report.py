@@ -14,16 +14,17 @@ from benchmarks.timing import seconds_per_point
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.record import provenance
+from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
-from emulator.metrics import accuracy
+from emulator.metrics import spectra_accuracy
 from export.runtime import OnnxEmulator
 
 __all__ = ["report"]
 
 BATCHES = (1, 100, 10_000)
 PYCCL_POINTS = 8  # at half a second each
-AGREEMENT = 1e-2  # before pyccl is timed; its 512 masses do not resolve every narrow threshold
+AGREEMENT = 1e-2  # before pyccl is timed; its masses do not resolve every narrow threshold
 
 Array = NDArray[np.float64]
 
@@ -53,7 +54,9 @@ def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
     result = {
         "emulator": str(emulator),
         "megabytes": emulator.stat().st_size / 1e6,
-        "accuracy": {name: accuracy(Pk, test[name]) for name, Pk in model(test.theta).items()},
+        "accuracy": spectra_accuracy(
+            model(test.theta), test, Space.from_dict(labels.metadata["space"])
+        ),
         "speed": _speed(model, test),
         "environment": {"machine": platform.machine(), "python": platform.python_version()}
         | provenance(),
@@ -67,7 +70,7 @@ def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
 
 
 def _test_rows(model: OnnxEmulator, labels: Spectra, data: Path) -> NDArray[np.intp]:
-    """The rows that neither the training nor the search has seen."""
+    """The rows that neither the training nor the search has seen, where P is positive."""
     made_of = model.metadata["provenance"]["labels"]["sha256"]
     if labels.hash() != made_of:
         raise ValueError(
@@ -75,7 +78,8 @@ def _test_rows(model: OnnxEmulator, labels: Spectra, data: Path) -> NDArray[np.i
             f"expected {made_of[:12]}...), so its test points are unknown"
         )
     split = Split(**model.metadata["provenance"]["training"]["split"])
-    return split.rows(len(labels), "test")
+    rows = split.rows(len(labels), "test")
+    return rows[labels.is_positive(model.outputs)[rows]]  # others have no ratio to be judged by
 
 
 def _speed(model: OnnxEmulator, test: Spectra) -> dict[str, Any]:

@@ -76,18 +76,35 @@ class Fits:
             "concentration": pyccl.halos.Concentration,
         }
         for field, base in kinds.items():
-            name = getattr(self, field)
-            try:
-                fit = base.from_name(name)
-            except KeyError:
-                names = sorted(c.name for c in base.__subclasses__() if hasattr(c, "name"))
-                raise ValueError(
-                    f"{field} = {name!r} is not among pyccl's: {', '.join(names)}"
-                ) from None
-            options: dict[str, Any] = {"mass_def": self.mass_def} if self.mass_def else {}
-            if self.mass_def and not fit._mass_def_strict_always:
-                options["mass_def_strict"] = False
-            object.__setattr__(self, f"_{field}", fit(**options))
+            object.__setattr__(self, f"_{field}", self._build(field, base))
+
+    def _build(self, field: str, base: Any) -> Any:
+        """The fit that a field names, or an error that says why it cannot be used."""
+        name = getattr(self, field)
+        known = {
+            fit.name: fit
+            for fit in base.__subclasses__()
+            # emulated mass functions know no f(sigma)
+            if base is not pyccl.halos.MassFunc or "_get_fsigma" in vars(fit)
+        }
+        if name not in known:
+            raise ValueError(f"{field} = {name!r} must be one of {', '.join(sorted(known))}")
+        options: dict[str, Any] = {"mass_def": self.mass_def} if self.mass_def else {}
+        if self.mass_def and not known[name]._mass_def_strict_always:
+            options["mass_def_strict"] = False
+        try:
+            return known[name](**options)
+        except ValueError as error:  # a concentration for other masses
+            raise ValueError(f"{field} = {name!r}: {error}") from None
+
+    def concentration_needs_power(self) -> bool:
+        """Whether the concentration asks the cosmology for a power spectrum."""
+        any_will_do = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96}
+        try:
+            self.concentration_of(Background(any_will_do).cosmo, np.array([1e13]), 1.0)
+        except KeyError:  # pyccl's way to say that there is none
+            return True
+        return False
 
     def radius_of(self, cosmo: Any, M: Array, a: float) -> Array:
         """Comoving halo radius [Mpc] of masses M [Msun] in this mass definition."""

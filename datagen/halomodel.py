@@ -119,7 +119,12 @@ class HaloModelConfig:
             )
         if min(self.table_nodes) < 2:
             raise ValueError(f"table_nodes = {self.table_nodes} must each be at least 2")
-        self.fits()  # refuses unknown names
+        fits = self.fits()  # refuses unknown names
+        if self.linear_power == "table" and fits.concentration_needs_power():
+            raise ValueError(
+                f"concentration = {self.concentration!r} needs a power spectrum of its own; "
+                f"choose another, or linear_power: camb"
+            )
         if self.panels < 1 or self.panel_nodes < 2:
             raise ValueError(
                 f"panels = {self.panels}, panel_nodes = {self.panel_nodes} must be at least 1 and 2"
@@ -156,11 +161,12 @@ def nfw_fourier(k: Array, R: Array, c: Array) -> Array:
         c: Concentrations R / r_s, shape (M,).
     """
     c = c[:, None]
-    x = k * (R[:, None] / c)
-    Si, Ci = sici(np.stack([x, (1 + c) * x]))
-    mass = np.log1p(c) - c / (1 + c)
-    shape = np.sin(x) * (Si[1] - Si[0]) + np.cos(x) * (Ci[1] - Ci[0])
-    return (shape - np.sin(c * x) / ((1 + c) * x)) / mass
+    x = k * (R[:, None] / c)  # (M, K)
+    y = (1 + c) * x
+    Si_x, Ci_x = sici(x)
+    Si_y, Ci_y = sici(y)
+    shape = np.sin(x) * (Si_y - Si_x) + np.cos(x) * (Ci_y - Ci_x) - np.sin(c * x) / y
+    return shape / (np.log1p(c) - c / (1 + c))
 
 
 def panel_edges(ln_min: float, ln_max: float, panels: int) -> Array:
@@ -292,7 +298,7 @@ class HaloModel:
         nb = n * b
         N_c, N_s = occupation(M, hod)
         n_g, rho_m, P_lin = n @ (N_c + N_s), haloes.rho_m, haloes.P_lin
-        if not n_g > 0:
+        if not n_g**2 > 0:  # the spectra divide by it
             raise ValueError(f"no galaxies (n_g = {n_g:g} 1/Mpc^3) for {hod}")
 
         u = self._u(haloes, M)

@@ -8,6 +8,8 @@ interpolation of ln P in (ln omega_c, ln omega_b) replaces one CAMB run a point.
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -170,7 +172,7 @@ class LinearPowerTable:
         try:
             with np.load(box.path) as file:
                 ln_power = file["ln_power"]
-        except (OSError, KeyError, ValueError, EOFError) as error:
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(
                 f"{box.path} is not a readable table of linear power ({error}); "
                 f"delete it, and it is computed again"

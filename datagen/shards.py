@@ -54,7 +54,11 @@ class Shards:
 
     def write(self, number: int, shard: Shard, failed: dict[int, str]) -> None:
         """Keep a shard and the reason for each of its rows that could not be computed."""
-        content: dict[str, Any] = {**shard, "key": f"{self._key}/{number}", "failed": json.dumps(failed)}
+        content: dict[str, Any] = {
+            **shard,
+            "key": f"{self._key}/{number}",
+            "failed": json.dumps(failed),
+        }
         with atomic(self._path(number)) as partial, partial.open("wb") as file:
             np.savez(file, **content)
 

@@ -132,11 +132,24 @@ class Space:
 
     def from_unit(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points of the box, shape (N, 10), from points of the unit cube, shape (N, 10)."""
-        log, low, high = self.is_log, self.low.copy(), self.high.copy()
-        low[log], high[log] = np.log10(low[log]), np.log10(high[log])
+        low, high = self._coordinates(np.stack([self.low, self.high]))
         theta = low + unit * (high - low)
+        log = self.is_log
         theta[:, log] = 10.0 ** theta[:, log]
         return np.clip(theta, self.low, self.high)  # 10**log10(x) may miss x by an ulp
+
+    def to_unit(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inverse of `from_unit`; 0 for a parameter that is held fixed."""
+        low, high = self._coordinates(np.stack([self.low, self.high]))
+        width = np.where(high > low, high - low, 1.0)
+        position: NDArray[np.float64] = (self._coordinates(theta) - low) / width
+        return position
+
+    def _coordinates(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points in the coordinates that they are evenly drawn in."""
+        x = np.array(theta, dtype=np.float64)
+        x[:, self.is_log] = np.log10(x[:, self.is_log])
+        return x
 
     def check(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """The points as float64 of shape (N, 10), checked to lie in the box.

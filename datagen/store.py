@@ -92,6 +92,11 @@ class Spectra:
         arrays = {name: array[rows] for name, array in self.arrays.items()}
         return Spectra(self.theta[rows], self.k, arrays, self.metadata)
 
+    def is_positive(self, names: Iterable[str]) -> NDArray[np.bool_]:
+        """Whether all the named spectra of a point have a logarithm at every k, shape (N,)."""
+        positive: NDArray[np.bool_] = np.all([(self[n] > 0).all(axis=1) for n in names], axis=0)
+        return positive
+
     def hash(self) -> str:
         """SHA-256 of points, wavenumbers and spectra, whether they were read or not."""
         arrays = {**self.arrays, "theta": self.theta, "k": self.k}

@@ -1,44 +1,30 @@
 """Labels as tensors that networks train on."""
 
+from collections.abc import Iterator
+from typing import Literal
+
 import lightning
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import (
-    BatchSampler,
-    DataLoader,
-    RandomSampler,
-    Sampler,
-    SequentialSampler,
-    TensorDataset,
-)
+from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.emulator import Emulator
 
-__all__ = ["SpectraData", "ln_targets"]
+__all__ = ["Negative", "SpectraData", "batches"]
+
+Negative = Literal["refuse", "drop"]
 
 _VALIDATION_BATCH = 4096
 
 
-def ln_targets(spectra: Spectra, outputs: tuple[str, ...]) -> Tensor:
-    """Ln P [ln Mpc^3] of the named spectra, shape (N, O, K), float64.
-
-    Raises:
-        ValueError: A spectrum that is not positive, so that it has no logarithm.
-    """
+def _ln(spectra: Spectra, outputs: tuple[str, ...]) -> Tensor:
+    """Ln P [ln Mpc^3] of the named spectra, shape (N, O, K), float64."""
     targets = np.empty((len(spectra), len(outputs), len(spectra.k)))
     for i, name in enumerate(outputs):
-        Pk = spectra[name]
-        bad = ~(Pk > 0)
-        if bad.any():
-            raise ValueError(
-                f"{name} is not positive at {bad.any(axis=1).sum()} of {len(Pk)} points, first "
-                f"at row {np.argwhere(bad)[0][0]}; its logarithm cannot be learned (the g3lhalo "
-                f"model has negative gg 1-halo terms, the standard model has none)"
-            )
-        np.log(Pk, out=targets[:, i])
+        np.log(spectra[name], out=targets[:, i])
     return torch.from_numpy(targets)
 
 
@@ -53,35 +39,62 @@ class SpectraData(lightning.LightningDataModule):
         outputs: Names of the spectra to learn.
         split: Which rows train and which validate.
         batch_size: Rows of a training batch.
+        negative: What to do with points that have no logarithm.
+
+    Attributes:
+        changes: Whether the training data differ from epoch to epoch.
+        train_spectra: Labels of the training split.
+        validation_spectra: Labels of the validation split.
+        train: Features and standardised targets of the training split, after `prepare`.
+        validation: Features and standardised targets of the validation split, after `prepare`.
+        dropped: Points without a logarithm in both splits together, which were dropped.
 
     Raises:
-        ValueError: Fewer training rows than a batch takes.
+        ValueError: Spectra that are not positive, or fewer training rows than a batch takes.
     """
 
+    changes: bool = False
+    train: TensorDataset
+    validation: TensorDataset
+
     def __init__(
-        self, spectra: Spectra, outputs: tuple[str, ...], split: Split, batch_size: int
+        self,
+        spectra: Spectra,
+        outputs: tuple[str, ...],
+        split: Split,
+        batch_size: int,
+        negative: Negative = "refuse",
     ) -> None:
         super().__init__()
         self.batch_size = batch_size
-        n = len(spectra)
-        self.train_spectra = spectra.select(split.rows(n, "train"))
-        self.validation_spectra = spectra.select(split.rows(n, "validation"))
-        if len(self.train_spectra) < batch_size:
+        positive = spectra.is_positive(outputs)
+        if negative == "refuse" and not positive.all():
+            raise ValueError(
+                f"{(~positive).sum()} of {len(spectra)} points, first row "
+                f"{np.flatnonzero(~positive)[0]}, have values of {', '.join(outputs)} that are "
+                f"not positive, so no logarithm (the g3lhalo model has negative gg 1-halo terms, "
+                f"the standard model has none); set negative: drop to leave these points out"
+            )
+        rows = {part: split.rows(len(spectra), part) for part in ("train", "validation")}
+        kept = {part: index[positive[index]] for part, index in rows.items()}
+        self.dropped = sum(len(rows[part]) - len(kept[part]) for part in rows)
+        self.train_spectra = spectra.select(kept["train"])
+        self.validation_spectra = spectra.select(kept["validation"])
+        if len(self.train_spectra) < batch_size or not len(self.validation_spectra):
             raise ValueError(
                 f"{len(self.train_spectra)} training points are fewer than "
                 f"batch_size = {batch_size}; generate more or take smaller batches"
             )
-        self._train_ln = ln_targets(self.train_spectra, outputs)
-        self._validation_ln = ln_targets(self.validation_spectra, outputs)
+        self._ln = [_ln(s, outputs) for s in (self.train_spectra, self.validation_spectra)]
 
     def fit_scalings(self, emulator: Emulator) -> None:
         """Fit the emulator's scalings on the training split."""
-        emulator.fit_scalings(torch.tensor(self.train_spectra.theta), self._train_ln)
+        emulator.fit_scalings(torch.tensor(self.train_spectra.theta), self._ln[0])
 
     def prepare(self, emulator: Emulator) -> None:
         """Make the tensors, in the emulator's own scalings."""
-        self._train = self._tensors(emulator, self.train_spectra, self._train_ln)
-        self._validation = self._tensors(emulator, self.validation_spectra, self._validation_ln)
+        self.train = self._tensors(emulator, self.train_spectra, self._ln[0])
+        self.validation = self._tensors(emulator, self.validation_spectra, self._ln[1])
 
     @staticmethod
     def _tensors(emulator: Emulator, spectra: Spectra, ln: Tensor) -> TensorDataset:
@@ -93,16 +106,27 @@ class SpectraData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """Shuffled batches of (features, standardised targets)."""
-        return self._loader(self._train, RandomSampler(self._train), self.batch_size, True)
+        return batches(self.train, self.batch_size, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """The validation split in order."""
-        sampler = SequentialSampler(self._validation)
-        return self._loader(self._validation, sampler, _VALIDATION_BATCH, False)
+        return batches(self.validation, _VALIDATION_BATCH, shuffle=False)
 
-    @staticmethod
-    def _loader(
-        data: TensorDataset, sampler: Sampler[int], size: int, drop_last: bool
-    ) -> DataLoader[tuple[Tensor, ...]]:
-        # batch_size=None: the sampler yields whole lists of rows, one indexing operation each
-        return DataLoader(data, sampler=BatchSampler(sampler, size, drop_last), batch_size=None)
+
+class _Rows(Sampler[Tensor]):
+    """Row numbers of one batch after the other, as tensors: no Python loop over rows."""
+
+    def __init__(self, rows: int, size: int, shuffle: bool) -> None:
+        self.rows, self.size, self.shuffle = rows, size, shuffle
+
+    def __len__(self) -> int:
+        return self.rows // self.size if self.shuffle else -(-self.rows // self.size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = torch.randperm(self.rows) if self.shuffle else torch.arange(self.rows)
+        return iter(order.split(self.size)[: len(self)])
+
+
+def batches(data: TensorDataset, size: int, *, shuffle: bool) -> DataLoader[tuple[Tensor, ...]]:
+    """Batches of tensors, each by one indexing operation; when shuffled, all of equal size."""
+    return DataLoader(data, sampler=_Rows(len(data), size, shuffle), batch_size=None)

@@ -1,16 +1,44 @@
-"""Errors of P, never of ln P: |P / P_true - 1| and its percentiles."""
+"""Errors of P, never of ln P: |P / P_true - 1|, its percentiles, and where it is large."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["PERCENTILES", "accuracy", "fractional_error"]
+from datagen.space import PARAMETERS, Space
+from datagen.store import Spectra
+
+__all__ = ["PERCENTILES", "REGIMES", "accuracy", "fractional_error", "spectra_accuracy"]
+
+Array = NDArray[np.float64]
+Regime = Callable[[Array, Space], NDArray[np.bool_]]
 
 PERCENTILES: tuple[float, ...] = (50, 68, 90, 95, 99, 99.9, 100)
+_EDGE = 0.01  # share of a parameter's range at each of its ends that counts as edge
+_DIGITS = 4  # of every number in a record
 
 
-def fractional_error(Pk: ArrayLike, Pk_true: ArrayLike) -> NDArray[np.float64]:
+def _below(name: str, limit: float) -> Regime:
+    column = PARAMETERS.index(name)
+    return lambda theta, space: theta[:, column] < limit
+
+
+def _at_an_edge(theta: Array, space: Space) -> NDArray[np.bool_]:
+    free = space.high > space.low
+    position = space.to_unit(theta)[:, free]
+    return np.asarray(((position < _EDGE) | (position > 1 - _EDGE)).any(axis=1))
+
+
+REGIMES: dict[str, Regime] = {
+    "alpha < 0.1": _below("alpha", 0.1),
+    "Mth < 1e13": _below("Mth", 1e13),
+    "sigma < 0.1": _below("sigma", 0.1),
+    "edge of the box": _at_an_edge,
+}
+
+
+def fractional_error(Pk: ArrayLike, Pk_true: ArrayLike) -> Array:
     """|P / P_true - 1|, element by element.
 
     Args:
@@ -20,18 +48,58 @@ def fractional_error(Pk: ArrayLike, Pk_true: ArrayLike) -> NDArray[np.float64]:
     return np.abs(np.asarray(Pk, np.float64) / np.asarray(Pk_true, np.float64) - 1)
 
 
-def accuracy(Pk: ArrayLike, Pk_true: ArrayLike) -> dict[str, Any]:
+def _percentiles(error: Array) -> dict[str, float]:
+    return {f"{q:g}": _round(np.percentile(error, q)) for q in PERCENTILES}
+
+
+def _round(x: float) -> float:
+    return float(f"{x:.{_DIGITS}g}")
+
+
+def accuracy(error: Array) -> dict[str, Any]:
     """Percentiles of the fractional error.
+
+    Args:
+        error: |P / P_true - 1|, shape (N, K).
 
     Returns:
         ``points``, and for each of `PERCENTILES`: ``all`` over every (point, k), ``worst_k``
-        over the points' largest error in k, and ``per_k``, a list of K numbers.
+        over the points' largest error in k.
     """
-    error = fractional_error(Pk, Pk_true)
-    worst = error.max(axis=1)
     return {
         "points": len(error),
-        "all": {f"{q:g}": float(np.percentile(error, q)) for q in PERCENTILES},
-        "worst_k": {f"{q:g}": float(np.percentile(worst, q)) for q in PERCENTILES},
-        "per_k": {f"{q:g}": np.percentile(error, q, axis=0).tolist() for q in PERCENTILES},
+        "all": _percentiles(error),
+        "worst_k": _percentiles(error.max(axis=1)),
     }
+
+
+def spectra_accuracy(
+    predicted: Mapping[str, ArrayLike], spectra: Spectra, space: Space
+) -> dict[str, dict[str, Any]]:
+    """The accuracy record of each spectrum.
+
+    Args:
+        predicted: Spectra [Mpc^3] by name, each (N, K).
+        spectra: The truth at the same points.
+        space: The trained ranges, which have the edges.
+
+    Returns:
+        By name: what `accuracy` says of all points; ``per_k``, K numbers for each of
+        `PERCENTILES`; and ``regimes``, what `accuracy` says of the points in each of `REGIMES`
+        that has points.
+    """
+    inside = {name: regime(spectra.theta, space) for name, regime in REGIMES.items()}
+    records = {}
+    for name, Pk in predicted.items():
+        error = fractional_error(Pk, spectra[name])
+        per_k = np.percentile(error, PERCENTILES, axis=0)
+        records[name] = accuracy(error) | {
+            "per_k": {
+                f"{q:g}": [_round(x) for x in row]
+                for q, row in zip(PERCENTILES, per_k, strict=True)
+            },
+            "regimes": {
+                regime: accuracy(error[rows]) for regime, rows in inside.items() if rows.any()
+            },
+        }
+    return records

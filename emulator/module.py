@@ -68,11 +68,19 @@ class EmulatorModule(lightning.LightningModule):
         x, y = batch
         return mse_loss(self.emulator.standardised(x), y)
 
+    def on_train_epoch_start(self) -> None:
+        """Start the mean loss of the epoch."""
+        self._losses: list[Tensor] = []
+
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Loss of a training batch."""
         loss = self._loss(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        self._losses.append(loss.detach())
         return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Log the mean training loss; once an epoch, since a step can be as short as a log."""
+        self.log("train_loss", torch.stack(self._losses).mean())
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Log the validation loss."""

@@ -8,7 +8,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from emulator.schedule import StagedTraining
+from emulator.schedule import Training
 
 __all__ = ["EpochBar", "History", "quiet_lightning"]
 
@@ -34,18 +34,16 @@ class History(Callback):
         epochs: One dictionary an epoch: epoch, stage, lr, train_loss, val_loss.
     """
 
-    def __init__(self, stages: StagedTraining) -> None:
-        self.stages = stages
+    def __init__(self, training: Training) -> None:
+        self.training = training
         self.epochs: list[dict[str, Any]] = []
-        self._start: dict[str, Any] = {}
+        self._step: dict[str, Any] = {}
 
-    def on_train_epoch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Note what the epoch starts with; its end may be the end of a stage."""
-        self._start = {
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Note the last step's rate and stage; the epoch's end may be the end of a stage."""
+        self._step = {
             "epoch": trainer.current_epoch,
-            "stage": self.stages.stage,
+            "stage": self.training.stage,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
 
@@ -54,7 +52,7 @@ class History(Callback):
     ) -> None:
         """Note the epoch."""
         self.epochs.append(
-            self._start
+            self._step
             | {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "val_loss")}
         )
 
@@ -68,20 +66,20 @@ class History(Callback):
 
 
 class EpochBar(Callback):
-    """One line: how much of the longest possible training is done, stage, best validation loss.
+    """One line: how much of the longest possible training is done, rate, best validation loss.
 
     It counts epochs, or seconds where the time is limited.
     """
 
-    def __init__(self, stages: StagedTraining, label: str = "training") -> None:
-        self.stages, self.label = stages, label
+    def __init__(self, training: Training, label: str = "training") -> None:
+        self.training, self.label = training, label
         self.bar: Any = None
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Open the bar."""
-        config = self.stages.config
+        config = self.training.config
         self.bar = tqdm(
             total=round(60 * config.max_minutes) or sum(config.max_epochs),
             initial=self._done(trainer.current_epoch),
@@ -91,14 +89,14 @@ class EpochBar(Callback):
         )
 
     def _done(self, epochs: int) -> int:
-        return round(self.stages.seconds) if self.stages.config.max_minutes else epochs
+        return round(self.training.seconds) if self.training.config.max_minutes else epochs
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Move the bar."""
-        last = len(self.stages.config.max_epochs)
-        text = f"stage {min(self.stages.stage + 1, last)}/{last}, best {self.stages.best:.3g}"
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        text = f"lr {lr:.1g}, best val_loss {self.training.best:.3g}"
         self.bar.set_postfix_str(text, refresh=False)
         self.bar.update(self._done(trainer.current_epoch + 1) - self.bar.n)
 

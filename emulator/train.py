@@ -9,33 +9,28 @@ from typing import Any, Literal
 import lightning
 import torch
 import yaml
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.callbacks import Callback
 
 from datagen.cli import run
+from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, TERMS
-from datagen.record import provenance
+from datagen.shards import differences
 from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
-from emulator.data import SpectraData
+from emulator.data import Negative, SpectraData
 from emulator.emulator import Emulator, Spec
-from emulator.metrics import accuracy
+from emulator.figures import accuracy_figure, history_figure
+from emulator.loop import LAST_CHECKPOINT, run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
 from emulator.network import NetworkConfig
-from emulator.progress import EpochBar, History, quiet_lightning
-from emulator.schedule import StagedTraining, StagesConfig
+from emulator.record import make_record
+from emulator.schedule import ScheduleConfig
 
-__all__ = [
-    "EMULATOR_FILE", "TrainConfig", "TrainingFailed", "check_run_config", "fit", "predict", "train",
-]  # fmt: skip
+__all__ = ["EMULATOR_FILE", "TrainConfig", "check_run_config", "fit", "make_emulator", "train"]
 
 EMULATOR_FILE = "emulator.safetensors"
-
-
-class TrainingFailed(ValueError):  # noqa: N818 (it says what happened)
-    """A training that led to no usable weights."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +44,10 @@ class TrainConfig:
         total: ``sum`` adds the predicted terms, ``network`` predicts the total by itself.
         network: The network.
         optimizer: How weights move.
-        stages: How long, and when the learning rate drops.
+        schedule: How long, and how the learning rate falls.
         split: Which labels train, validate and test.
+        negative: What to do with points where a spectrum is not positive, so that it has no
+            logarithm: ``refuse`` them, or ``drop`` them and count them in the record.
         seed: Seed of the initial weights and of the shuffling.
     """
 
@@ -59,8 +56,9 @@ class TrainConfig:
     total: Literal["sum", "network"] = "sum"
     network: NetworkConfig = NetworkConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    stages: StagesConfig = StagesConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
     split: Split = Split()
+    negative: Negative = "refuse"
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -124,69 +122,25 @@ def fit(
         ValueError: Labels or settings that cannot be trained on.
         TrainingFailed: The validation loss was never finite.
     """
-    quiet_lightning()
     lightning.seed_everything(config.seed, verbose=False)
-    data = SpectraData(spectra, config.outputs, config.split, config.optimizer.batch_size)
+    data = SpectraData(
+        spectra, config.outputs, config.split, config.optimizer.batch_size, config.negative
+    )
     emulator = make_emulator(spectra, config)
     data.fit_scalings(emulator)
     data.prepare(emulator)
-    stages = StagedTraining(config.stages)
-    history = History(stages)
-    own: list[Callback] = [stages, history, *callbacks]
-    if bar:
-        own.append(EpochBar(stages, bar))
-    if folder is not None:
-        own.append(ModelCheckpoint(folder, filename="last", every_n_epochs=10, save_last=False,
-                                   enable_version_counter=False))  # fmt: skip
-    trainer = lightning.Trainer(
-        max_epochs=sum(config.stages.max_epochs),
-        accelerator="auto",
-        devices=1,
-        logger=TensorBoardLogger(folder, name="", version="tensorboard") if folder else False,
-        callbacks=own,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=folder is not None,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1_000_000,  # per epoch, not per step
-    )
+    training = config.schedule.build()
     module = EmulatorModule(emulator, config.optimizer)
-    trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=False)
-    if not stages.best_weights:
-        raise TrainingFailed(
-            f"the validation loss was never finite; lower optimizer.lr = {config.optimizer.lr:g}"
-        )
-    emulator = module.emulator.cpu().eval()
-    emulator.with_record(
-        provenance={
-            **provenance(),
-            "labels": {"sha256": spectra.hash(), "design": spectra.metadata["design"]},
-            "training": config.as_dict(),
-            "points": {"train": len(data.train_spectra), "all": len(spectra)},
-            "epochs": len(history.epochs),
-        },
-        record={
-            "split": "validation",
-            "val_loss": stages.best,
-            "spectra": {
-                name: accuracy(Pk, data.validation_spectra[name])
-                for name, Pk in predict(emulator, data.validation_spectra.theta).items()
-            },
-        },
+    history = run_loop(
+        module, data, training, folder=folder, callbacks=callbacks, bar=bar, resume=resume
     )
+    make_record(emulator, data, spectra, config.as_dict(), len(history.epochs))
     return emulator, {
-        "best_val_loss": stages.best,
-        "best_epoch": stages.best_epoch,
-        "diverged": stages.diverged,
+        "best_val_loss": training.best,
+        "best_epoch": training.best_epoch,
+        "diverged": training.diverged,
         "epochs": history.epochs,
     }
-
-
-def predict(emulator: Emulator, theta: Any) -> dict[str, Any]:
-    """Spectra [Mpc^3] of points (N, 10) as arrays (N, K), by name; no check of ranges."""
-    with torch.inference_mode():
-        spectra = emulator(torch.as_tensor(theta, dtype=torch.float32))
-    return {name: Pk.numpy() for name, Pk in zip(emulator.spec.outputs, spectra, strict=True)}
 
 
 def check_run_config(folder: Path, config: dict[str, Any]) -> None:
@@ -198,12 +152,11 @@ def check_run_config(folder: Path, config: dict[str, Any]) -> None:
     path = folder / "config.yaml"
     config = json.loads(json.dumps(config))  # tuples become lists, as YAML reads them back
     if path.exists():
-        have = yaml.safe_load(path.read_text())
-        differs = [name for name in config if have.get(name) != config[name]]
-        if differs:
+        differ = differences(yaml.safe_load(path.read_text()), config)
+        if differ:
             raise ValueError(
-                f"{folder} holds a run with other settings ({', '.join(differs)} differ from "
-                f"{path}); choose another folder or delete it"
+                f"{folder} holds a run with other settings ({'; '.join(differ)}); repeat them to "
+                f"go on, choose another folder, or delete this one"
             )
         return
     with atomic(path) as partial:
@@ -216,7 +169,8 @@ def train(
     """Train an emulator on labels; a training that was killed goes on where it was.
 
     The folder gets ``emulator.safetensors`` (network, scalings, names, ranges and record in one
-    file), ``history.json``, ``config.yaml`` (which repeats the run) and ``tensorboard/``.
+    file), ``history.json``, figures of the losses and of the accuracy on the validation split
+    over k, ``config.yaml`` (which repeats the run) and ``tensorboard/``.
 
     Args:
         data: Label file of ``datagen.generate``.
@@ -229,7 +183,7 @@ def train(
     """
     torch.set_num_threads(threads or os.cpu_count() or 1)
     spectra = Spectra.read(data, train.outputs)
-    last = out / "last.ckpt"
+    last = out / LAST_CHECKPOINT
     check_run_config(out, {"data": str(data), "out": str(out), "train": train.as_dict()})
     if (out / EMULATOR_FILE).exists():
         raise FileExistsError(f"{out} holds a finished training; choose another folder")
@@ -239,6 +193,11 @@ def train(
     with atomic(out / "history.json") as partial:
         partial.write_text(json.dumps(history))
     last.unlink(missing_ok=True)
+    with style():
+        save_figure(history_figure(history["epochs"]), out / "history")
+        save_figure(
+            accuracy_figure(spectra.k, emulator.spec.record["validation"]), out / "accuracy"
+        )
     _report(emulator, history, out)
     return history
 
@@ -247,12 +206,11 @@ def _report(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
     lines = [f"{out}: validation loss {history['best_val_loss']:.4g}"]
     if history["diverged"]:
         lines.append("the loss stopped being finite; kept the best weights before that")
-    for name, record in emulator.spec.record["spectra"].items():
-        e = record["all"]
-        lines.append(
-            f"  {name:9s} |P/P_true - 1| at 68/95/99 %: "
-            f"{100 * e['68']:.2f} / {100 * e['95']:.2f} / {100 * e['99']:.2f} %  (validation)"
-        )
+    if dropped := emulator.spec.provenance["points"]["dropped"]:
+        lines.append(f"{dropped} points with values that are not positive were left out")
+    for name, record in emulator.spec.record["validation"].items():
+        errors = " / ".join(f"{100 * record['all'][q]:.2f}" for q in ("68", "95", "99"))
+        lines.append(f"  {name:9s} |P/P_true - 1| at 68/95/99 %: {errors} %  (validation)")
     print("\n".join(lines))  # noqa: T201
 
 

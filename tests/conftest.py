@@ -16,7 +16,7 @@ from datagen.store import Spectra
 from emulator.emulator import Emulator
 from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
-from emulator.schedule import StagesConfig
+from emulator.schedule import ScheduleConfig
 from emulator.train import TrainConfig, fit
 
 # narrow in cosmology, so that six CAMB runs make its table of linear power
@@ -30,7 +30,7 @@ SMALL_MODEL = HaloModelConfig(table_nodes=(3, 2))
 SMALL_TRAINING = TrainConfig(
     network=NetworkConfig(layers=2, units=64, activation="swish"),
     optimizer=OptimizerConfig(lr=3e-3, batch_size=32),
-    stages=StagesConfig(max_epochs=(30, 10), patience=(30, 10)),
+    schedule=ScheduleConfig(max_epochs=(30, 10), patience=(30, 10)),
 )
 
 

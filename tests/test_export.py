@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 import export.to_onnx
 from datagen.space import PARAMETERS
-from emulator.train import predict
+from emulator.record import predict
 from export.runtime import OnnxEmulatorError, load
 from export.to_onnx import ExportMismatch, to_onnx
 
@@ -56,7 +56,7 @@ def test_the_file_describes_itself(model, spectra):
     np.testing.assert_array_equal(model.k, spectra.k)
     assert model.metadata["halo_model"]["model"] == "standard"
     assert model.metadata["provenance"]["labels"]["sha256"] == spectra.hash()
-    assert model.metadata["record"]["spectra"]["gg_1h"]["points"] == 40
+    assert model.metadata["record"]["validation"]["gg_1h"]["points"] == 40
 
 
 def test_mapping_array_and_single_point_agree(model, spectra, point):

@@ -8,8 +8,9 @@ import yaml
 from conftest import SMALL_TRAINING
 
 from emulator.emulator import Emulator
-from emulator.schedule import StagesConfig
-from emulator.train import TrainConfig
+from emulator.record import validation_loss
+from emulator.schedule import ScheduleConfig
+from emulator.train import EMULATOR_FILE, TrainConfig
 from tuning.search import Budget, search
 from tuning.space import SearchSpace
 
@@ -17,7 +18,7 @@ SPACE = SearchSpace(
     layers=(1, 2), units=(8, 32), activation=("gelu", "tanh"), optimizer=("adam",),
     lr=(1e-3, 1e-2), batch_size=(16, 64), dropout=(0.0, 0.0),
 )  # fmt: skip
-BRIEF = replace(SMALL_TRAINING, stages=StagesConfig(max_epochs=(4,), patience=(4,)))
+BRIEF = replace(SMALL_TRAINING, schedule=ScheduleConfig(max_epochs=(4,), patience=(4,)))
 
 
 def test_default_space_is_the_published_one():
@@ -51,27 +52,29 @@ def test_every_draw_lies_in_the_space_and_sets_the_training():
         assert config.network.activation in SPACE.activation
         assert 16 <= config.optimizer.batch_size <= 64
         assert config.network.dropout == 0
-        assert config.stages == BRIEF.stages
+        assert config.schedule == BRIEF.schedule
 
 
 def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, capsys):
     out = tmp_path / "search"
-    best = search(label_file, out, BRIEF, SPACE, Budget(trials=3), final=BRIEF.stages)
+    best = search(label_file, out, BRIEF, SPACE, Budget(trials=3), final=BRIEF.schedule)
     table = pd.read_csv(out / "trials.csv")
     assert len(table) == 3
     assert table["val_loss"].is_monotonic_increasing
     config = yaml.safe_load((out / "best.yaml").read_text())["train"]
     assert config["network"]["units"] == table["units"][0]
     assert config["optimizer"]["batch_size"] == table["batch_size"][0]
-    emulator = Emulator.load(best / "emulator.safetensors")
-    assert emulator.spec.provenance["training"] == config
+    emulator = Emulator.load(best)
+    losses = [validation_loss(out / "final" / EMULATOR_FILE), table["val_loss"][0]]
+    assert validation_loss(best) == pytest.approx(min(losses), rel=1e-4)
+    assert emulator.spec.network.units == table["units"][0]
     # the same command finds all done, and does nothing again
-    before = (best / "emulator.safetensors").stat().st_mtime_ns
-    search(label_file, out, BRIEF, SPACE, Budget(trials=3), final=BRIEF.stages)
+    before = (out / "final" / EMULATOR_FILE).stat().st_mtime_ns
+    search(label_file, out, BRIEF, SPACE, Budget(trials=3), final=BRIEF.schedule)
     assert "resuming" in capsys.readouterr().out
-    assert (best / "emulator.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(ValueError, match="other settings .budget differ"):
-        search(label_file, out, BRIEF, SPACE, Budget(trials=4), final=BRIEF.stages)
+    assert (out / "final" / EMULATOR_FILE).stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="other settings .budget.trials is 3, not 4"):
+        search(label_file, out, BRIEF, SPACE, Budget(trials=4), final=BRIEF.schedule)
 
 
 def test_all_trials_failing_says_why(ray, label_file, tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Training: it learns, repeats itself, runs in stages, resumes, and says what is wrong."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,13 +13,15 @@ from lightning.pytorch.callbacks import Callback
 
 from emulator.data import SpectraData
 from emulator.emulator import Emulator
-from emulator.metrics import accuracy, fractional_error
+from emulator.loop import TrainingFailed
+from emulator.metrics import REGIMES, accuracy, fractional_error, spectra_accuracy
 from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
-from emulator.schedule import StagesConfig
-from emulator.train import TrainingFailed, fit, main, make_emulator, train
+from emulator.record import log_line
+from emulator.schedule import ScheduleConfig
+from emulator.train import fit, main, make_emulator, train
 
-QUICK = replace(SMALL_TRAINING, stages=StagesConfig(max_epochs=(3, 2), patience=(3, 2)))
+QUICK = replace(SMALL_TRAINING, schedule=ScheduleConfig(max_epochs=(3, 2), patience=(3, 2)))
 
 
 def test_it_learns(trained, spectra):
@@ -28,7 +31,7 @@ def test_it_learns(trained, spectra):
     assert min(losses) < 0.2 * losses[0]
     P = spectra.select(SMALL_TRAINING.split.rows(len(spectra), "validation"))["gg_total"]
     ignorant = fractional_error(np.exp(np.log(P).mean(axis=0)), P)
-    learned = emulator.spec.record["spectra"]["gg_total"]["all"]["68"]
+    learned = emulator.spec.record["validation"]["gg_total"]["all"]["68"]
     assert learned < 0.5 * np.percentile(ignorant, 68)
 
 
@@ -52,8 +55,8 @@ def test_scalings_see_the_training_split_only(spectra):
 
 
 def test_stages_drop_the_rate_after_epochs_or_patience(spectra):
-    stages = StagesConfig(max_epochs=(4, 50, 2), patience=(50, 1, 2), min_delta=0.5)
-    _, history = fit(spectra, replace(QUICK, stages=stages))
+    schedule = ScheduleConfig(max_epochs=(4, 50, 2), patience=(50, 1, 2), min_delta=0.5)
+    _, history = fit(spectra, replace(QUICK, schedule=schedule))
     rates = [epoch["lr"] for epoch in history["epochs"]]
     assert [epoch["epoch"] for epoch in history["epochs"]] == list(range(len(rates)))
     np.testing.assert_allclose(rates[3:5], [3e-3, 3e-4])
@@ -61,9 +64,22 @@ def test_stages_drop_the_rate_after_epochs_or_patience(spectra):
     np.testing.assert_allclose(rates[-1], 3e-5)
 
 
+def test_cosine_warms_up_and_ends_at_zero(spectra):
+    schedule = ScheduleConfig(kind="cosine", max_epochs=(10,), patience=(1,), warmup=0.2)
+    _, history = fit(spectra, replace(QUICK, schedule=schedule))
+    rates = [epoch["lr"] for epoch in history["epochs"]]  # at the end of each epoch
+    assert len(rates) == 10
+    assert rates[0] == pytest.approx(1.5e-3)
+    assert max(rates) == pytest.approx(3e-3)
+    assert rates[5] == pytest.approx(3e-3 * 0.5, rel=1e-6)  # half of the way down
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+
+
 def test_time_limit_runs_every_stage(spectra):
-    stages = StagesConfig(max_epochs=(10_000, 10_000), patience=(10_000, 10_000), max_minutes=0.05)
-    _, history = fit(spectra, replace(QUICK, stages=stages))
+    schedule = ScheduleConfig(
+        max_epochs=(10_000, 10_000), patience=(10_000, 10_000), max_minutes=0.05
+    )
+    _, history = fit(spectra, replace(QUICK, schedule=schedule))
     assert {round(np.log10(epoch["lr"] / 3e-3)) for epoch in history["epochs"]} == {0, -1}
 
 
@@ -74,7 +90,7 @@ def test_resumed_training_equals_an_uninterrupted_one(spectra, tmp_path):
                 trainer.save_checkpoint(tmp_path / "middle.ckpt")
                 raise KeyboardInterrupt
 
-    config = replace(QUICK, stages=StagesConfig(max_epochs=(3, 4), patience=(3, 4)))
+    config = replace(QUICK, schedule=ScheduleConfig(max_epochs=(3, 4), patience=(3, 4)))
     _, whole_history = fit(spectra, config)
     with pytest.raises(SystemExit):
         fit(spectra, config, callbacks=(Stop(),))
@@ -106,13 +122,15 @@ def test_diverging_training_stops_and_keeps_the_best(spectra):
 
 
 def test_training_that_never_worked_says_what_to_change(spectra):
-    with pytest.raises(TrainingFailed, match=r"lower optimizer\.lr = 0\.003"):
+    with pytest.raises(
+        TrainingFailed, match="val_loss was never finite; lower the learning rate from 0.003"
+    ):
         fit(spectra, QUICK, callbacks=(Poison(0),))
 
 
 def test_an_epoch_longer_than_the_time_is_cut_and_validated(spectra):
-    stages = StagesConfig(max_epochs=(5,), patience=(5,), max_minutes=1e-6)
-    _, history = fit(spectra, replace(QUICK, stages=stages))
+    schedule = ScheduleConfig(max_epochs=(5,), patience=(5,), max_minutes=1e-6)
+    _, history = fit(spectra, replace(QUICK, schedule=schedule))
     assert len(history["epochs"]) == 1
     assert np.isfinite(history["best_val_loss"])
 
@@ -122,20 +140,34 @@ def test_more_points_in_a_batch_than_there_are(spectra):
         fit(spectra, replace(QUICK, optimizer=OptimizerConfig(batch_size=321)))
 
 
-def test_labels_without_a_logarithm_are_refused(spectra):
-    bad = spectra.select(np.arange(len(spectra)))
-    bad.arrays["gg_1h"] = bad["gg_1h"].copy()
-    bad.arrays["gg_1h"][5, 7] = -1.0
-    with pytest.raises(ValueError, match="gg_1h is not positive at 1 of .* points"):
-        fit(bad, QUICK)
+@pytest.fixture
+def negative(spectra):
+    """Labels with a negative gg 1-halo term in every tenth point, as the g3lhalo model has."""
+    labels = spectra.select(np.arange(len(spectra)))
+    labels.arrays["gg_1h"] = labels["gg_1h"].copy()
+    labels.arrays["gg_1h"][::10, 7] *= -1
+    return labels
+
+
+def test_points_without_a_logarithm_are_refused(negative):
+    with pytest.raises(ValueError, match="40 of 400 points, first row 0, have values of gg_1h"):
+        fit(negative, QUICK)
+
+
+def test_points_without_a_logarithm_are_dropped_and_counted(negative):
+    emulator, _ = fit(negative, replace(QUICK, negative="drop"))
+    points = emulator.spec.provenance["points"]
+    assert points["dropped"] > 0
+    assert points["train"] + points["validation"] + points["dropped"] == 360  # 40 are for tests
+    assert np.isfinite(emulator.spec.record["standardised"]["train"]["mse"])
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: StagesConfig(max_epochs=(1, 2), patience=(1,)), "same number of stages"),
-        (lambda: StagesConfig(factor=0), "factor = 0 must lie in"),
-        (lambda: StagesConfig(max_minutes=-1), "max_minutes = -1 must not be negative"),
+        (lambda: ScheduleConfig(max_epochs=(1, 2), patience=(1,)), "same number of stages"),
+        (lambda: ScheduleConfig(factor=0), "factor = 0 must lie in"),
+        (lambda: ScheduleConfig(max_minutes=-1), "max_minutes = -1 must not be negative"),
         (lambda: OptimizerConfig(lr=0), "lr = 0 must lie in"),
         (lambda: OptimizerConfig(name="sgd"), "must be one of adam, RAdam, AdamW"),
         (lambda: NetworkConfig(layers=0), "layers = 0 must be at least 1"),
@@ -159,9 +191,13 @@ def test_run_directory_repeats_the_run(label_file, tmp_path, capsys):
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b)
     assert len(json.loads((tmp_path / "one" / "history.json").read_text())["epochs"]) == 5
+    for figure in ("history.png", "accuracy.png", "accuracy.pdf"):
+        assert (tmp_path / "one" / figure).stat().st_size > 5000
     with pytest.raises(FileExistsError, match="holds a finished training"):
         train(label_file, tmp_path / "one", QUICK)
-    with pytest.raises(ValueError, match="other settings .train differ"):
+    with pytest.raises(
+        ValueError, match=r"other settings \(train.schedule.max_epochs is \[3, 2\], not \[30, 10\]"
+    ):
         train(label_file, tmp_path / "one", SMALL_TRAINING)
 
 
@@ -174,9 +210,36 @@ def test_unknown_key_is_named(label_file, tmp_path, capsys):
 
 def test_errors_are_of_P():
     P_true = np.full((4, 3), 100.0)
-    P = P_true * np.array([1.0, 1.01, 0.98])
-    np.testing.assert_allclose(fractional_error(P, P_true)[0], [0, 0.01, 0.02], atol=1e-12)
-    record = accuracy(P, P_true)
+    error = fractional_error(P_true * np.array([1.0, 1.01, 0.98]), P_true)
+    np.testing.assert_allclose(error[0], [0, 0.01, 0.02], atol=1e-12)
+    record = accuracy(error)
     assert record["points"] == 4
     assert record["worst_k"]["50"] == pytest.approx(0.02)
-    assert record["per_k"]["99"] == pytest.approx([0, 0.01, 0.02])
+
+
+def test_accuracy_by_wavenumber_and_regime(spectra):
+    space = make_emulator(spectra, QUICK).spec.space
+    P = spectra["gg_1h"].copy()
+    P[:, 3] *= 1.01
+    sharp = spectra.theta[:, 6] < 0.1
+    P[sharp] *= 2
+    record = spectra_accuracy({"gg_1h": P}, spectra, space)["gg_1h"]
+    assert record["per_k"]["50"][3] == pytest.approx(0.01, rel=1e-3)
+    assert record["per_k"]["50"][4] == 0
+    assert record["regimes"]["sigma < 0.1"]["points"] == sharp.sum()
+    assert record["regimes"]["sigma < 0.1"]["all"]["50"] == pytest.approx(1)
+    assert "Mth < 1e13" in record["regimes"]
+    assert set(record["regimes"]) <= set(REGIMES)
+
+
+def test_record_has_the_published_figures(trained, spectra):
+    errors = trained[0].spec.record["standardised"]
+    assert errors["validation"]["mse"] == pytest.approx(trained[1]["best_val_loss"], rel=1e-4)
+    line = log_line(trained[0], "2026-01-01_00-00-00")
+    assert re.fullmatch(
+        r"2026-01-01_00-00-00 test_loss=, validation loss=0\.\d{6}, loss=0\.\d{6}, "
+        r"train_mae=0\.\d{6}, val_mae=0\.\d{6}, test_mae=, params={'n_layers': 2, 'n_units': 64, "
+        r"'activation': 'swish', 'optimizer': 'adam', 'lr': 0.003, 'batchsize': 32, "
+        r"'dropout_rate': 0.0}",
+        line,
+    )

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,8 @@ from datagen.cli import run
 from datagen.files import atomic
 from datagen.parallel import RayConfig, ray_session
 from datagen.store import Spectra
-from emulator.schedule import StagesConfig
+from emulator.record import validation_loss
+from emulator.schedule import ScheduleConfig
 from emulator.train import EMULATOR_FILE, TrainConfig, check_run_config
 from emulator.train import train as train_emulator
 from tuning.progress import SearchBar
@@ -61,15 +63,15 @@ def search(
     budget: Budget = Budget(),
     sampler: Sampler = "tpe",
     seed: int = 1,
-    final: StagesConfig = StagesConfig(),
+    final: ScheduleConfig = ScheduleConfig(),
     ray: RayConfig = RayConfig(dashboard=True),
 ) -> Path:
     """Search for the hyperparameters with the lowest validation loss, and train the best.
 
     Trials are proposed by Optuna and run by Ray Tune. The folder gets ``trials.csv`` (every
-    trial), ``best.yaml`` (a configuration for ``emulator.train``), and ``best/``, the emulator
-    trained anew with it and the stages of `final`. The same command resumes a search that was
-    interrupted. The test split is never touched.
+    trial), ``best.yaml`` (a configuration for ``emulator.train``), ``final/`` (a training with
+    it, by the schedule `final`) and ``emulator.safetensors``, the better of this and the trial's
+    own. The same command resumes a search that was interrupted. The test split is never touched.
 
     Args:
         data: Label file of ``datagen.generate``.
@@ -80,11 +82,11 @@ def search(
         sampler: ``tpe`` is Optuna's multivariate tree-structured Parzen estimator (Bergstra et
             al. 2011), ``random`` draws blindly.
         seed: Seed of the sampler.
-        final: Stages of the training of the best.
+        final: Schedule of the training of the best.
         ray: Where the trials run.
 
     Returns:
-        The folder with the best emulator.
+        The path of the best emulator.
 
     Raises:
         ValueError: All trials failed, batches would be larger than the training split, or the
@@ -101,11 +103,26 @@ def search(
         if session.dashboard_url:
             print(f"Ray dashboard: http://{session.dashboard_url}")  # noqa: T201
         trials = _run_trials(spectra, out, train, space, budget, sampler, seed)
-    best = replace(_best(trials, train), stages=final)
-    _write_results(out, trials, best)
-    if not (out / "best" / EMULATOR_FILE).exists():
-        train_emulator(data, out / "best", best)
-    return out / "best"
+    best = _best_trial(trials)
+    config = replace(SearchSpace.apply(best.config, train), schedule=final)
+    _write_results(out, trials, config)
+    if not (out / "final" / EMULATOR_FILE).exists():
+        train_emulator(data, out / "final", config)
+    return _keep_better(out, best)
+
+
+def _keep_better(out: Path, trial: Any) -> Path:
+    """Copy the final emulator, or that of the trial if it is better, into the folder."""
+    candidates = [out / "final" / EMULATOR_FILE]
+    if trial.checkpoint and trial.checkpoint.path:
+        candidates.append(Path(trial.checkpoint.path) / EMULATOR_FILE)
+    losses = {path: validation_loss(path) for path in candidates if path.exists()}
+    best = min(losses, key=lambda path: losses[path])
+    with atomic(out / EMULATOR_FILE) as partial:
+        shutil.copyfile(best, partial)
+    which = "final training" if best == candidates[0] else "trial itself: the final one was worse"
+    print(f"{out / EMULATOR_FILE}: val_loss {losses[best]:.3g}, from the {which}")  # noqa: T201
+    return out / EMULATOR_FILE
 
 
 def _check_batches(space: SearchSpace, points: int) -> None:
@@ -148,7 +165,7 @@ def _run_trials(
             metric=METRIC,
             mode="min",
             search_alg=_searcher(sampler, seed),
-            scheduler=_scheduler(base.stages) if budget.early_stopping else None,
+            scheduler=_scheduler(base.schedule) if budget.early_stopping else None,
             num_samples=budget.trials,
             max_concurrent_trials=max(1, int(cores // budget.threads)),
             time_budget_s=60 * budget.minutes or None,
@@ -177,18 +194,18 @@ def _searcher(sampler: Sampler, seed: int) -> Any:
     return OptunaSearch(metric=METRIC, mode="min", sampler=samplers[sampler]())
 
 
-def _scheduler(stages: StagesConfig) -> Any:
+def _scheduler(schedule: ScheduleConfig) -> Any:
     """ASHA over the trials' time, or over their epochs where time is not limited."""
     from ray.tune.schedulers import ASHAScheduler
 
-    time_attr = "time_total_s" if stages.max_minutes else "epochs"
-    longest = math.ceil(60 * stages.max_minutes) or sum(stages.max_epochs)
+    time_attr = "time_total_s" if schedule.max_minutes else "epochs"
+    longest = math.ceil(60 * schedule.max_minutes) or sum(schedule.max_epochs)
     grace = math.ceil(_GRACE * longest)
     return ASHAScheduler(time_attr=time_attr, max_t=longest, grace_period=grace, reduction_factor=2)
 
 
-def _best(trials: Any, base: TrainConfig) -> TrainConfig:
-    """The training of the trial with the lowest validation loss.
+def _best_trial(trials: Any) -> Any:
+    """The trial with the lowest validation loss.
 
     Raises:
         ValueError: No trial succeeded.
@@ -199,7 +216,7 @@ def _best(trials: Any, base: TrainConfig) -> TrainConfig:
         errors = [str(trial.error).strip() for trial in trials if trial.error]
         reasons = {error.splitlines()[-1] for error in errors} or {"no loss was finite"}
         raise ValueError(f"all {len(trials)} trials failed: {'; '.join(sorted(reasons))}")
-    return SearchSpace.apply(best.config, base)
+    return best
 
 
 def _write_results(out: Path, trials: Any, best: TrainConfig) -> None:

@@ -12,8 +12,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from datagen.store import Spectra
-from emulator.schedule import StagedTraining
-from emulator.train import TrainConfig, TrainingFailed, fit
+from emulator.loop import LAST_CHECKPOINT, TrainingFailed
+from emulator.schedule import Training
+from emulator.train import EMULATOR_FILE, TrainConfig, fit
 from tuning.space import SearchSpace
 
 __all__ = ["FAILED_LOSS", "METRIC", "run_trial"]
@@ -22,7 +23,6 @@ METRIC = "val_loss"  # best so far, so that the searcher, which sees the last re
 FAILED_LOSS = 1e6  # a NaN would leave the searcher waiting for this trial for ever
 _REPORT_SECONDS = 3.0
 _REPORT_SHARE = 0.05  # of the time, at most, for reports and their checkpoints
-_CHECKPOINT = "last.ckpt"
 
 
 class Reporter(Callback):
@@ -38,9 +38,9 @@ class Reporter(Callback):
         start = time.monotonic()
         if start < self._due:
             return
-        (stages,) = (c for c in trainer.callbacks if isinstance(c, StagedTraining))  # type: ignore[attr-defined]
-        if math.isfinite(stages.best):
-            self._report(trainer, stages.best)
+        (training,) = (c for c in trainer.callbacks if isinstance(c, Training))  # type: ignore[attr-defined]
+        if math.isfinite(training.best):
+            self._report(trainer, training.best)
         cost = time.monotonic() - start
         self._due = start + max(_REPORT_SECONDS, cost / _REPORT_SHARE)
 
@@ -49,7 +49,7 @@ class Reporter(Callback):
         from ray import tune
 
         with tempfile.TemporaryDirectory() as folder:
-            trainer.save_checkpoint(Path(folder) / _CHECKPOINT)
+            trainer.save_checkpoint(Path(folder) / LAST_CHECKPOINT)
             tune.report(
                 {METRIC: loss, "epochs": trainer.current_epoch + 1},
                 checkpoint=tune.Checkpoint.from_directory(folder),
@@ -72,12 +72,13 @@ def run_trial(point: dict[str, Any], *, spectra: Spectra, base: TrainConfig, thr
     checkpoint = tune.get_checkpoint()
     try:
         with checkpoint.as_directory() if checkpoint else nullcontext() as folder:
-            resume = Path(folder) / _CHECKPOINT if folder else None
+            resume = Path(folder) / LAST_CHECKPOINT if folder else None
             emulator, history = fit(spectra, config, callbacks=(Reporter(),), resume=resume)
     except TrainingFailed:
         tune.report({METRIC: FAILED_LOSS, "epochs": 0})
         return
-    errors = [record["all"]["95"] for record in emulator.spec.record["spectra"].values()]
-    tune.report(
-        {METRIC: history["best_val_loss"], "epochs": len(history["epochs"]), "p95": max(errors)}
-    )
+    errors = [record["all"]["95"] for record in emulator.spec.record["validation"].values()]
+    metrics = {METRIC: history["best_val_loss"], "epochs": len(history["epochs"])}
+    with tempfile.TemporaryDirectory() as last:
+        emulator.save(Path(last) / EMULATOR_FILE)
+        tune.report(metrics | {"p95": max(errors)}, checkpoint=tune.Checkpoint.from_directory(last))

@@ -1,0 +1,216 @@
+"""How far the labels are from converged integrals, and from CAMB run at every point.
+
+``python -m benchmarks.convergence`` prints what the defaults of `datagen.halomodel` rest on.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyccl
+from numpy.typing import NDArray
+from scipy.integrate import simpson
+from scipy.stats import qmc
+from tqdm.auto import tqdm
+
+from datagen.cli import run
+from datagen.files import atomic
+from datagen.generate import load_table
+from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
+from datagen.linear_power import LinearPowerTable
+from datagen.parallel import RayConfig, ray_session
+from datagen.record import provenance
+from datagen.space import PARAMETERS, Space
+from emulator.metrics import fractional_error
+
+__all__ = ["convergence"]
+
+Array = NDArray[np.float64]
+Errors = dict[str, dict[str, dict[str, float]]]  # row -> spectrum -> percentile -> error
+
+TERMS = tuple(f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h"))
+PERCENTILES = (50, 99, 100)
+REFERENCE = {"panels": 200, "panel_nodes": 24}  # 300 x 20 differs by 4e-7
+MASSES = (129, 513, 1025, 4097)
+SIGMAS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001)
+CAMB_K = 10.0  # up to where pyccl asks CAMB [1/Mpc]; then ln P goes on as a parabola
+
+
+class _EqualPanels(HaloModel):
+    """Panels of equal width in ln M."""
+
+    def __init__(self, config: HaloModelConfig, table: LinearPowerTable | None) -> None:
+        super().__init__(config, table)
+        self._edges = np.linspace(self._edges[0], self._edges[-1], config.panels + 1)
+
+
+class _EvenMasses(HaloModel):
+    """Masses evenly spaced in ln M, as halo model codes have them, and one rule for all."""
+
+    def __init__(
+        self, config: HaloModelConfig, table: LinearPowerTable | None, rule: Any, masses: int
+    ) -> None:
+        super().__init__(config, table)
+        ln_M, step = np.linspace(self._edges[0], self._edges[-1], masses, retstep=True)
+        weights = [rule(row, dx=step) for row in np.identity(masses)]
+        self._rule = np.exp(ln_M), np.array(weights)
+
+    def _masses(self, hod: dict[str, float]) -> tuple[Array, Array]:
+        return self._rule
+
+
+def quadrature(model: HaloModelConfig, table: LinearPowerTable | None, theta: Array) -> Errors:
+    """Errors of rules for the integrals over mass, the configured one first.
+
+    Args:
+        model: The halo model whose rule is varied.
+        table: Its linear power.
+        theta: Points, shape (N, 10).
+    """
+    truth = HaloModel(replace(model, **REFERENCE), table)(theta)
+    panels, nodes = model.panels, model.panel_nodes
+    rules = {f"{panels} panels x {nodes}": HaloModel(model, table)}
+    for p, n in ((panels // 2, nodes), (2 * panels, nodes), (panels, nodes // 2), (panels, 24)):
+        rule = replace(model, panels=p, panel_nodes=n)
+        rules[f"{p} panels x {n}"] = HaloModel(rule, table)
+    rules[f"{panels} equal panels x {nodes}"] = _EqualPanels(model, table)
+    rules[f"trapezoid, {MASSES[1]}"] = _EvenMasses(model, table, np.trapezoid, MASSES[1])
+    rules |= {f"Simpson, {n}": _EvenMasses(model, table, simpson, n) for n in MASSES}
+    return {
+        name: _errors(halo_model(theta), truth)
+        for name, halo_model in tqdm(rules.items(), desc="rules")
+    }
+
+
+def thresholds(model: HaloModelConfig, table: LinearPowerTable | None, theta: Array) -> Errors:
+    """Errors of the configured rule, and of Simpson's, by the width of the threshold."""
+    reference = HaloModel(replace(model, **REFERENCE), table)
+    rules = {f"{model.panels} panels x {model.panel_nodes}": HaloModel(model, table)}
+    rules |= {f"Simpson, {n}": _EvenMasses(model, table, simpson, n) for n in MASSES[1::2]}
+    rows: Errors = {}
+    for sigma in tqdm(SIGMAS, desc="thresholds"):
+        theta = theta.copy()
+        theta[:, PARAMETERS.index("sigma")] = sigma
+        truth = reference(theta)
+        for name, halo_model in rules.items():
+            rows[f"sigma = {sigma:g}, {name}"] = _errors(halo_model(theta), truth)
+    return rows
+
+
+def linear_power(model: HaloModelConfig, table: LinearPowerTable | None, theta: Array) -> Errors:
+    """Errors of the table against CAMB at every point, and of CAMB, as pyccl calls it, itself.
+
+    The latter are against CAMB's own accuracy target: no table needs to be better than that.
+    """
+    ours = HaloModel(model, table)
+    direct = HaloModel(replace(model, linear_power="camb"))
+    rows = [direct(point[None]) for point in tqdm(theta, desc="CAMB", unit="pt")]
+    camb = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    accurate = [_accurate_camb(point, ours.k) for point in tqdm(theta, desc="CAMB", unit="pt")]
+    return {
+        "table / CAMB": _errors(ours(theta), camb, ours.k),
+        "CAMB / accurate CAMB": _errors(camb, {"P_lin": np.array(accurate)}, ours.k),
+    }
+
+
+def _accurate_camb(point: Array, k: Array) -> Any:
+    """Linear power today [Mpc^3] with ``AccuracyTarget = 1``, which pyccl sets to 0."""
+    p = dict(zip(PARAMETERS, map(float, point), strict=True))
+    cosmo = pyccl.Cosmology(
+        Omega_c=p["Om_c"], Omega_b=p["Om_b"], h=p["h"], sigma8=p["sigma_8"], n_s=p["n_s"],
+        extra_parameters={"camb": {"AccuracyTarget": 1}},
+    )  # fmt: skip
+    return cosmo.linear_matter_power(k, 1.0)
+
+
+def _errors(
+    out: dict[str, Array], truth: dict[str, Array], k: Array | None = None
+) -> dict[str, dict[str, float]]:
+    """Percentiles of |P / P_true - 1| by term, and of P_lin by range in k."""
+    error = {t: fractional_error(out[t], truth[t]) for t in TERMS if t in truth}
+    if k is not None:
+        P_lin = fractional_error(out["P_lin"], truth["P_lin"])
+        low, high = f"P_lin, k <= {CAMB_K:g}", f"P_lin, k > {CAMB_K:g}"
+        error = {low: P_lin[:, k <= CAMB_K], high: P_lin[:, k > CAMB_K]} | error
+    return {
+        name: {f"{q}": float(f"{np.percentile(e, q):.3g}") for q in PERCENTILES}
+        for name, e in error.items()
+    }
+
+
+def render(title: str, rows: Errors) -> str:
+    """A table: a row for each row, a column for each spectrum, errors at 99 % and worst."""
+    names = list(next(iter(rows.values())))
+    width = max(map(len, rows))
+    lines = [title, " " * width + "".join(f"{name:>17}" for name in names)]
+    for row, by_name in rows.items():
+        cells = [
+            f"{by_name[n]['99']:.1e}/{by_name[n]['100']:.1e}" if n in by_name else "" for n in names
+        ]
+        lines.append(f"{row:<{width}}" + "".join(f"{cell:>17}" for cell in cells))
+    return "\n".join(lines)
+
+
+def convergence(
+    quadrature_points: int = 100,
+    linear_power_points: int = 30,
+    seed: int = 1,
+    space: Space = Space(),
+    model: HaloModelConfig = HaloModelConfig(),
+    ray: RayConfig = RayConfig(),
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Measure the errors |P / P_ref - 1| of the labels, over all points and wavenumbers.
+
+    Args:
+        quadrature_points: Random points for the integrals over mass, 0.3 s each; their sigma is
+            drawn evenly in the logarithm from 0.01 to 1.
+        linear_power_points: Random points for the table of linear power, 1 s each.
+        seed: Seed of the points.
+        space: Where the points lie.
+        model: The halo model, of the ``standard`` kind and with a table.
+        ray: Where a table that is not cached yet is computed.
+        out: JSON file for the numbers.
+
+    Returns:
+        Tables ``quadrature``, ``thresholds`` and ``linear_power`` of percentiles, and the
+        ``environment``.
+    """
+    if model.model != "standard" or model.linear_power != "table":
+        raise ValueError(
+            f"model = {model.model!r} with linear_power: {model.linear_power} has nothing to "
+            f"converge; choose standard and table"
+        )
+    with ray_session(ray):
+        table = load_table(model, space)
+    rng = np.random.default_rng(seed)
+    unit = qmc.LatinHypercube(len(PARAMETERS), rng=rng).random(quadrature_points)
+    theta = space.from_unit(unit)
+    theta[:, PARAMETERS.index("sigma")] = 0.01 ** unit[:, PARAMETERS.index("sigma")]
+    results = {
+        "quadrature": quadrature(model, table, theta),
+        "thresholds": thresholds(model, table, theta),
+        "linear_power": linear_power(
+            model, table, space.from_unit(rng.random((linear_power_points, len(PARAMETERS))))
+        ),
+    }
+    for name, rows in results.items():
+        print(render(f"{name}: errors of 99 % / of all", rows) + "\n")  # noqa: T201
+    record = {"points": [quadrature_points, linear_power_points], "seed": seed, **results}
+    record["table_nodes"] = list(model.table_nodes)
+    record["environment"] = provenance()
+    if out:
+        with atomic(out) as partial:
+            partial.write_text(json.dumps(record, indent=1))
+    return record
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `convergence`."""
+    run(convergence, "python -m benchmarks.convergence", argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Do training, validation and test rows come from the same distribution?"""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from datagen.halomodel import CORRELATIONS, TERMS
+from datagen.space import PARAMETERS, Space
+from datagen.splits import Part, Split
+from datagen.store import Spectra
+
+__all__ = ["agreement", "difference_in_errors", "features"]
+
+Array = NDArray[np.float64]
+
+MIN_ROWS = 10  # of a part; a spread and its error need some
+_CONSTANT = 1e-9  # spread of ln P below which a spectrum only differs by rounding
+FALSE_ALARMS = 0.01  # chance to call a good split bad, for each of the two kinds of test
+
+
+def features(spectra: Spectra) -> Array:
+    """The points as they are sampled, log10 of some parameters, shape (N, 10)."""
+    x = spectra.theta.copy()
+    log = Space.from_dict(spectra.metadata["space"]).is_log
+    x[:, log] = np.log10(x[:, log])
+    return x
+
+
+def difference_in_errors(a: Array, b: Array) -> tuple[Array, Array]:
+    """Differences of the means and of the logarithms of the spreads, in their standard errors.
+
+    The error of a mean is s / sqrt(n), that of ln s, for any distribution,
+    sqrt((m_4 / s^4 - 1) / n) / 2 with the fourth central moment m_4.
+
+    Args:
+        a: Samples, shape (n_a, ...).
+        b: Samples, shape (n_b, ...).
+
+    Returns:
+        Both differences a - b, each of shape (...).
+    """
+    means, ln_spreads, mean_variance, spread_variance = [], [], [], []
+    for x in (a, b):
+        centred = x - x.mean(axis=0)
+        s2, m4 = (centred**2).mean(axis=0), (centred**4).mean(axis=0)
+        means.append(x.mean(axis=0))
+        ln_spreads.append(0.5 * np.log(s2))
+        mean_variance.append(s2 / len(x))
+        spread_variance.append((m4 / s2**2 - 1) / (4 * len(x)))
+    return (
+        (means[0] - means[1]) / np.sqrt(sum(mean_variance)),
+        (ln_spreads[0] - ln_spreads[1]) / np.sqrt(sum(spread_variance)),
+    )
+
+
+def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
+    """How much the parts of a split differ, in what a network sees: features and ln P.
+
+    Parameters and spectra that are constant, and points without a logarithm, are left out.
+
+    Returns:
+        ``parts`` (rows of each), and for every pair of parts ``features`` (by parameter:
+        differences ``mean`` and ``spread`` in standard errors, and ``ks_p``, the p-value of the
+        two-sample Kolmogorov-Smirnov test), ``targets`` (by spectrum: ``mean`` and ``spread``,
+        one for each k), and the ``verdict``.
+
+    Raises:
+        ValueError: A part has too few rows to compare.
+    """
+    names: list[Part] = ["train", "validation"]
+    if split.test > 0:
+        names.append("test")
+    rows = {part: split.rows(len(spectra), part) for part in names}
+    smallest = min(map(len, rows.values()))
+    if smallest < MIN_ROWS:
+        raise ValueError(
+            f"a part of the split has {smallest} rows, a comparison needs {MIN_ROWS}; "
+            f"give the split larger parts or generate more points"
+        )
+    pairs = [(b, a) for a, b in combinations(names, 2)]
+    x = features(spectra)
+    varied = [i for i in range(len(PARAMETERS)) if np.ptp(x[:, i]) > 0]
+    result: dict[str, Any] = {
+        "parts": {part: len(row) for part, row in rows.items()},
+        "features": {
+            f"{a} - {b}": {PARAMETERS[i]: _feature(x[rows[a], i], x[rows[b], i]) for i in varied}
+            for a, b in pairs
+        },
+        "targets": {f"{a} - {b}": {} for a, b in pairs},
+    }
+    for name in (f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS):
+        ln = {part: _ln(spectra[name][row]) for part, row in rows.items()}
+        if all(len(y) >= MIN_ROWS and (y.std(axis=0) > _CONSTANT).all() for y in ln.values()):
+            for a, b in pairs:
+                mean, spread = difference_in_errors(ln[a], ln[b])
+                result["targets"][f"{a} - {b}"][name] = {
+                    "mean": mean.tolist(),
+                    "spread": spread.tolist(),
+                }
+    result["verdict"] = _verdict(result, smallest)
+    return result
+
+
+def _ln(Pk: Array) -> Array:
+    """Ln P of the points that have it at every k."""
+    return np.log(Pk[((Pk > 0) & np.isfinite(Pk)).all(axis=1)])
+
+
+def _feature(a: Array, b: Array) -> dict[str, float]:
+    mean, spread = difference_in_errors(a, b)
+    p = stats.ks_2samp(a, b, method="asymp").pvalue
+    return {"mean": float(mean), "spread": float(spread), "ks_p": float(p)}
+
+
+def _verdict(result: dict[str, Any], smallest: int) -> dict[str, Any]:
+    """Compare the worst with what chance allows among so many comparisons (Bonferroni)."""
+    z: list[tuple[float, str]] = []
+    p: list[tuple[float, str]] = []
+    for pair, by_name in result["features"].items():
+        for name, d in by_name.items():
+            z += [(abs(d[what]), f"{what} of {name}, {pair}") for what in ("mean", "spread")]
+            p.append((d["ks_p"], f"{name}, {pair}"))
+    for pair, by_name in result["targets"].items():
+        for name, d in by_name.items():
+            for what in ("mean", "spread"):
+                z += [(abs(value), f"{what} of ln {name}, {pair}") for value in d[what]]
+    # Student's t for the smallest part: with few rows, errors are themselves uncertain
+    z_allowed = float(stats.t.isf(FALSE_ALARMS / (2 * len(z)), smallest - 1))
+    p_allowed = FALSE_ALARMS / len(p)
+    (z_worst, z_where), (p_worst, p_where) = max(z), min(p)
+    agree = z_worst <= z_allowed and p_worst >= p_allowed
+    text = (
+        f"The parts of the split {'agree' if agree else 'DO NOT AGREE'}: of {len(z)} differences "
+        f"the largest is {z_worst:.1f} standard errors ({z_where}; chance allows "
+        f"{z_allowed:.1f}), of {len(p)} KS tests the smallest p is {p_worst:.2g} ({p_where}; "
+        f"chance allows {p_allowed:.1g})."
+    )
+    return {
+        "agree": agree,
+        "text": text,
+        "largest_difference": {"value": z_worst, "allowed": z_allowed, "where": z_where},
+        "smallest_ks_p": {"value": p_worst, "allowed": p_allowed, "where": p_where},
+    }

@@ -1,0 +1,118 @@
+"""The look of all figures: sizes, fonts, labels with units, colours that survive colour blindness.
+
+Colours are those of Okabe & Ito (2008, https://jfly.uni-koeln.de/color/). Figures are made
+without pyplot, so that no window system and no global state is involved::
+
+    with style():
+        figure = new_figure(7, 4)
+        ...
+        save_figure(figure, folder / "name")
+"""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from datagen.files import atomic
+
+__all__ = [
+    "CORRELATION_COLOURS",
+    "K_LABEL",
+    "PART_COLOURS",
+    "P_LABEL",
+    "TERM_STYLES",
+    "k_axis",
+    "new_figure",
+    "parameter_label",
+    "save_figure",
+    "spectrum_label",
+    "style",
+]
+
+CORRELATION_COLOURS: dict[str, str] = {"mm": "#0072B2", "gm": "#D55E00", "gg": "#009E73"}
+PART_COLOURS: dict[str, str] = {"train": "#56B4E9", "validation": "#E69F00", "test": "#CC79A7"}
+TERM_STYLES: dict[str, str] = {"1h": "--", "2h": ":", "total": "-"}
+
+K_LABEL = r"$k$ [Mpc$^{-1}$]"
+P_LABEL = r"$P(k)$ [Mpc$^3$]"
+
+_SYMBOLS: dict[str, str] = {
+    "Om_c": r"\Omega_\mathrm{c}",
+    "Om_b": r"\Omega_\mathrm{b}",
+    "h": "h",
+    "sigma_8": r"\sigma_8",
+    "n_s": r"n_\mathrm{s}",
+    "alpha": r"\alpha",
+    "sigma": r"\sigma",
+    "Mth": r"M_\mathrm{th}",
+    "Mprime": r"M\mathrm{′}",
+    "beta": r"\beta",
+}
+_MASSES = ("Mth", "Mprime")
+
+_STYLE: dict[str, object] = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.3,
+    "savefig.dpi": 160,
+    "pdf.fonttype": 42,  # text stays text
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """The settings under which figures are made and saved, for a ``with`` block."""
+    return matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure [inches] whose parts make room for each other."""
+    engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.04, wspace=0, hspace=0)
+    return Figure(figsize=(width, height), layout=engine)
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write ``path.png`` and ``path.pdf``; returns the path of the PNG."""
+    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", None)):
+        written = path.with_name(path.name + suffix)
+        with atomic(written) as partial:
+            figure.savefig(partial, format=suffix[1:], metadata=metadata)
+    return written
+
+
+def parameter_label(name: str, is_log: bool) -> str:
+    """Symbol and unit of a parameter; of its log10 if it is sampled in that."""
+    symbol = _SYMBOLS[name]
+    if is_log:
+        unit = r"\,/\,\mathrm{M}_\odot" if name in _MASSES else ""
+        return rf"$\log_{{10}}\,{symbol}{unit}$"
+    return rf"${symbol}$" + (r" [M$_\odot$]" if name in _MASSES else "")
+
+
+def spectrum_label(name: str) -> str:
+    """Symbol of a spectrum: ``gg_1h``, ``gm_total``, ``P_lin``, ..."""
+    if name == "P_lin":
+        return r"$P_\mathrm{lin}$"
+    correlation, term = name.split("_")
+    return rf"$P_\mathrm{{{correlation}}}^\mathrm{{{term}}}$"
+
+
+def k_axis(axes: Axes, k: object, label: bool = True) -> None:
+    """A logarithmic axis over the wavenumbers k [1/Mpc], an array of at least two."""
+    axes.set_xscale("log")
+    axes.set_xlim(k[0], k[-1])  # type: ignore[index]
+    if label:
+        axes.set_xlabel(K_LABEL)

@@ -1,0 +1,71 @@
+"""A report as one HTML file that can be mailed: text, tables, embedded figures."""
+
+import base64
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from string import Template
+
+__all__ = ["figure", "page", "paragraph", "table"]
+
+_PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
+       padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
+table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.9rem 0.2rem 0; text-align: left; border-bottom: 1px solid #ddd;
+         vertical-align: top; overflow-wrap: anywhere; }
+figure { margin: 1.5rem 0; } img { max-width: 100%; }
+figcaption, .note { color: #555; font-size: 0.9rem; }
+.good { border-left: 4px solid #009E73; padding-left: 0.8rem; }
+.bad { border-left: 4px solid #D55E00; padding-left: 0.8rem; }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+$body
+</body>
+</html>
+""")
+
+
+def page(title: str, sections: dict[str, list[str]]) -> str:
+    """A page of sections, each a heading and pieces made by the functions below."""
+    body = [
+        (f"<h2>{escape(heading)}</h2>\n" if heading else "") + "\n".join(pieces)
+        for heading, pieces in sections.items()
+    ]
+    return _PAGE.substitute(title=escape(title), body="\n".join(body))
+
+
+def paragraph(text: str, kind: str = "note") -> str:
+    """A paragraph; its kind is ``note``, ``good`` or ``bad``."""
+    return f'<p class="{kind}">{escape(text)}</p>'
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table; without a header if that is empty."""
+    lines = ["<table>"]
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    if head:
+        lines.append(f"<tr>{head}</tr>")
+    lines += [
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
+    ]
+    return "\n".join([*lines, "</table>"])
+
+
+def figure(png: Path, caption: str) -> str:
+    """A figure, embedded, with a link to the PDF that lies beside it."""
+    data = base64.b64encode(png.read_bytes()).decode()
+    pdf = png.with_suffix(".pdf").name
+    return (
+        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+        f'<figcaption>{escape(caption)} (<a href="{pdf}">PDF</a>)</figcaption></figure>'
+    )

@@ -1,0 +1,187 @@
+"""Continue a training on its worst points: ``python -m emulator.finetune``."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from datagen.cli import run
+from datagen.files import atomic
+from datagen.splits import Split
+from datagen.store import Spectra
+from emulator.data import SpectraData, batches
+from emulator.emulator import Emulator
+from emulator.loop import LAST_CHECKPOINT, run_loop
+from emulator.module import EmulatorModule, OptimizerConfig
+from emulator.record import make_record
+from emulator.schedule import ScheduleConfig
+from emulator.train import EMULATOR_FILE, check_run_config
+
+__all__ = ["FinetuneConfig", "finetune"]
+
+TAIL = 0.99  # the quantile over (point, spectrum, k) that fine-tuning is to lower
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """How a trained emulator is trained further on the points that it is worst at.
+
+    Attributes:
+        N_bad: Number of worst training points, chosen anew at every epoch by their largest
+            abs(P/P_true - 1) over spectra and k.
+        optimizer: How weights move; a fine-tuning wants a low rate, 1e-6 to 1e-4.
+        epochs: Most epochs.
+        patience: Epochs without a better tail on the validation split that end the training.
+        seed: Seed of the shuffling.
+    """
+
+    N_bad: int = 1000
+    optimizer: OptimizerConfig = OptimizerConfig(lr=1e-5)
+    epochs: int = 1000
+    patience: int = 100
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.N_bad < self.optimizer.batch_size:
+            raise ValueError(
+                f"N_bad = {self.N_bad} must not be smaller than "
+                f"optimizer.batch_size = {self.optimizer.batch_size}"
+            )
+        self.schedule()  # refuses bad numbers
+
+    def schedule(self) -> ScheduleConfig:
+        """One stage."""
+        return ScheduleConfig(max_epochs=(self.epochs,), patience=(self.patience,))
+
+
+def point_errors(emulator: Emulator, features: Tensor, targets: Tensor) -> Tensor:
+    """abs(P/P_true - 1) of every value, shape (N, O, K), from features and standardised ln P."""
+    with torch.inference_mode():
+        y = torch.cat([emulator.standardised(batch) for batch in features.split(4096)])
+        return torch.expm1((y - targets) * emulator.targets.std).abs()
+
+
+class WorstPoints(SpectraData):
+    """Labels whose training split is the worst points of an emulator, as it is at each epoch.
+
+    Args:
+        emulator: The emulator; the tensors are made in its scalings.
+        N_bad: How many points.
+        kwargs: See `SpectraData`.
+    """
+
+    changes = True
+
+    def __init__(self, emulator: Emulator, N_bad: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if N_bad > len(self.train_spectra):
+            raise ValueError(
+                f"N_bad = {N_bad} is more than the {len(self.train_spectra)} training points"
+            )
+        self.emulator, self.N_bad = emulator, N_bad
+        self.prepare(emulator)
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Shuffled batches of the worst points."""
+        features, targets = self.train.tensors
+        training = self.emulator.training
+        self.emulator.eval()
+        worst = point_errors(self.emulator, features, targets).amax(dim=(1, 2)).topk(self.N_bad)
+        self.emulator.train(training)
+        rows = worst.indices.clone()
+        bad = TensorDataset(features[rows], targets[rows])
+        return batches(bad, self.batch_size, shuffle=True)
+
+
+class TailModule(EmulatorModule):
+    """Logs the tail of the errors on the validation split too, as ``val_tail``."""
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the tail."""
+        self.log("val_tail", tail(self.emulator, self.trainer.datamodule))  # type: ignore[attr-defined]
+
+
+def tail(emulator: Emulator, data: SpectraData) -> float:
+    """The `TAIL` quantile of abs(P/P_true - 1) over the validation split."""
+    errors = point_errors(emulator, *data.validation.tensors).flatten()
+    return float(errors.kthvalue(max(1, round(TAIL * len(errors)))).values)
+
+
+def finetune(
+    emulator: Path, data: Path, out: Path, finetune: FinetuneConfig = FinetuneConfig()
+) -> bool:
+    """Train an emulator further on its worst training points, and keep it if its tail is shorter.
+
+    The folder gets ``emulator.safetensors`` (the better of both), ``config.yaml`` and
+    ``history.json``. The split and the labels are those of the emulator's training.
+
+    Args:
+        emulator: File of ``emulator.train`` or ``tuning.search``.
+        data: The label file that it was trained on.
+        out: Folder for the results.
+        finetune: How.
+
+    Returns:
+        Whether it helped: whether the 99 % quantile of abs(P/P_true - 1) on the validation
+        split became smaller.
+
+    Raises:
+        ValueError: The labels are not the emulator's, or settings do not fit.
+    """
+    model = Emulator.load(emulator)
+    trained = model.spec.provenance["training"]
+    spectra = Spectra.read(data, model.spec.outputs)
+    made_of = model.spec.provenance["labels"]["sha256"]
+    if spectra.hash() != made_of:
+        raise ValueError(
+            f"{data} (sha256 {spectra.hash()[:12]}...) is not what {emulator} was trained on "
+            f"({made_of[:12]}...); its test split would be trained on"
+        )
+    check_run_config(
+        out, {"emulator": str(emulator), "data": str(data), "finetune": asdict(finetune)}
+    )
+    lightning.seed_everything(finetune.seed, verbose=False)
+    points = WorstPoints(
+        model,
+        finetune.N_bad,
+        spectra=spectra,
+        outputs=model.spec.outputs,
+        split=Split(**trained["split"]),
+        batch_size=finetune.optimizer.batch_size,
+        negative=trained["negative"],
+    )
+    before = tail(model, points)
+    training = finetune.schedule().build(monitor="val_tail")
+    module = TailModule(model, finetune.optimizer)
+    last = out / LAST_CHECKPOINT
+    resume = last if last.exists() else None
+    history = run_loop(module, points, training, folder=out, bar="fine-tuning", resume=resume)
+    helped = training.best < before
+    if helped:
+        settings = {**trained, "finetune": asdict(finetune)}
+        make_record(model, points, spectra, settings, len(history.epochs))
+    else:
+        model = Emulator.load(emulator)
+    model.save(out / EMULATOR_FILE)
+    with atomic(out / "history.json") as partial:
+        partial.write_text(json.dumps({"before": before, "epochs": history.epochs}))
+    last.unlink(missing_ok=True)
+    print(  # noqa: T201
+        f"{out}: 99 % of abs(P/P_true - 1) on the validation split {100 * before:.3f} % before, "
+        f"{100 * training.best:.3f} % after: {'kept' if helped else 'the old one is kept'}"
+    )
+    return helped
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `finetune`."""
+    run(finetune, "python -m emulator.finetune", argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Fine-tuning: on the worst points, judged by the tail, and never for the worse."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL_TRAINING
+
+from emulator.emulator import Emulator
+from emulator.finetune import FinetuneConfig, WorstPoints, finetune, tail
+from emulator.metrics import fractional_error
+from emulator.module import OptimizerConfig
+from emulator.record import predict
+
+BRIEF = FinetuneConfig(
+    N_bad=64, optimizer=OptimizerConfig(lr=1e-4, batch_size=16), epochs=3, patience=3
+)
+
+
+@pytest.fixture
+def points(emulator, spectra) -> WorstPoints:
+    return WorstPoints(
+        emulator, 64, spectra=spectra, outputs=emulator.spec.outputs, split=SMALL_TRAINING.split,
+        batch_size=16,
+    )  # fmt: skip
+
+
+def test_the_worst_points_are_chosen(points, emulator):
+    train = points.train_spectra
+    worst = np.max(
+        [
+            fractional_error(P, train[n]).max(axis=1)
+            for n, P in predict(emulator, train.theta).items()
+        ],
+        axis=0,
+    )
+    expected = emulator.features(torch.tensor(train.theta[np.argsort(worst)[-64:]])).float()
+    features = torch.cat([x for x, _ in points.train_dataloader()])
+    assert features.shape == expected.shape
+    torch.testing.assert_close(features.sum(dim=0), expected.sum(dim=0), rtol=1e-4, atol=1e-3)
+
+
+def test_tail_is_the_quantile_of_the_errors_of_P(points, emulator):
+    truth = points.validation_spectra
+    errors = [fractional_error(P, truth[n]) for n, P in predict(emulator, truth.theta).items()]
+    assert tail(emulator, points) == pytest.approx(np.quantile(errors, 0.99), rel=0.02)
+
+
+def test_it_keeps_the_better_of_both(emulator, points, label_file, tmp_path, capsys):
+    before = tail(emulator, points)
+    helped = finetune(tmp_path / "emulator.safetensors", label_file, tmp_path / "tuned", BRIEF)
+    tuned = Emulator.load(tmp_path / "tuned" / "emulator.safetensors")
+    assert tail(tuned, points) <= before
+    assert helped == (tail(tuned, points) < before)
+    assert "kept" in capsys.readouterr().out
+    if helped:
+        assert tuned.spec.provenance["training"]["finetune"]["N_bad"] == 64
+
+
+def test_a_harmful_one_is_not_kept(emulator, spectra, label_file, tmp_path):
+    wild = replace(BRIEF, optimizer=OptimizerConfig(lr=0.03, batch_size=16))
+    assert not finetune(tmp_path / "emulator.safetensors", label_file, tmp_path / "tuned", wild)
+    kept = Emulator.load(tmp_path / "tuned" / "emulator.safetensors")
+    for name, P in predict(emulator, spectra.theta).items():
+        np.testing.assert_array_equal(predict(kept, spectra.theta)[name], P)
+
+
+def test_other_labels_are_refused(emulator, spectra, tmp_path):
+    other = spectra.select(np.arange(399))
+    other.write(tmp_path / "other.h5")
+    with pytest.raises(ValueError, match="its test split would be trained on"):
+        finetune(tmp_path / "emulator.safetensors", tmp_path / "other.h5", tmp_path / "out", BRIEF)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"N_bad": 10}, "N_bad = 10 must not be smaller than optimizer.batch_size = 16"),
+        ({"epochs": 0}, "at least 1"),
+    ],
+)
+def test_bad_settings_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(BRIEF, **change)
+
+
+def test_more_bad_points_than_there_are(emulator, label_file, tmp_path):
+    many = replace(BRIEF, N_bad=1000)
+    with pytest.raises(ValueError, match="N_bad = 1000 is more than the 320 training points"):
+        finetune(tmp_path / "emulator.safetensors", label_file, tmp_path / "out", many)
