@@ -17,10 +17,8 @@ from tqdm.auto import tqdm
 
 from datagen.cli import run
 from datagen.files import atomic
-from datagen.generate import load_table
 from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
-from datagen.linear_power import LinearPowerTable
-from datagen.parallel import RayConfig, ray_session
+from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.record import provenance
 from datagen.space import PARAMETERS, Space
 from emulator.metrics import fractional_error
@@ -32,7 +30,7 @@ Errors = dict[str, dict[str, dict[str, float]]]  # row -> spectrum -> percentile
 
 TERMS = tuple(f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h"))
 PERCENTILES = (50, 99, 100)
-REFERENCE = {"panels": 200, "panel_nodes": 24}  # 300 x 20 differs by 4e-7
+PANELS, NODES = 200, 24  # of the reference; 300 x 20 differs by 4e-7
 MASSES = (129, 513, 1025, 4097)
 SIGMAS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001)
 CAMB_K = 10.0  # up to where pyccl asks CAMB [1/Mpc]; then ln P goes on as a parabola
@@ -69,7 +67,7 @@ def quadrature(model: HaloModelConfig, table: LinearPowerTable | None, theta: Ar
         table: Its linear power.
         theta: Points, shape (N, 10).
     """
-    truth = HaloModel(replace(model, **REFERENCE), table)(theta)
+    truth = HaloModel(replace(model, panels=PANELS, panel_nodes=NODES), table)(theta)
     panels, nodes = model.panels, model.panel_nodes
     rules = {f"{panels} panels x {nodes}": HaloModel(model, table)}
     for p, n in ((panels // 2, nodes), (2 * panels, nodes), (panels, nodes // 2), (panels, 24)):
@@ -86,7 +84,7 @@ def quadrature(model: HaloModelConfig, table: LinearPowerTable | None, theta: Ar
 
 def thresholds(model: HaloModelConfig, table: LinearPowerTable | None, theta: Array) -> Errors:
     """Errors of the configured rule, and of Simpson's, by the width of the threshold."""
-    reference = HaloModel(replace(model, **REFERENCE), table)
+    reference = HaloModel(replace(model, panels=PANELS, panel_nodes=NODES), table)
     rules = {f"{model.panels} panels x {model.panel_nodes}": HaloModel(model, table)}
     rules |= {f"Simpson, {n}": _EvenMasses(model, table, simpson, n) for n in MASSES[1::2]}
     rows: Errors = {}
@@ -159,7 +157,6 @@ def convergence(
     seed: int = 1,
     space: Space = Space(),
     model: HaloModelConfig = HaloModelConfig(),
-    ray: RayConfig = RayConfig(),
     out: Path | None = None,
 ) -> dict[str, Any]:
     """Measure the errors |P / P_ref - 1| of the labels, over all points and wavenumbers.
@@ -171,7 +168,6 @@ def convergence(
         seed: Seed of the points.
         space: Where the points lie.
         model: The halo model, of the ``standard`` kind and with a table.
-        ray: Where a table that is not cached yet is computed.
         out: JSON file for the numbers.
 
     Returns:
@@ -183,8 +179,7 @@ def convergence(
             f"model = {model.model!r} with linear_power: {model.linear_power} has nothing to "
             f"converge; choose standard and table"
         )
-    with ray_session(ray):
-        table = load_table(model, space)
+    table = LinearPowerTable.load_or_build(TableBox.of(space, model.table_nodes))
     rng = np.random.default_rng(seed)
     unit = qmc.LatinHypercube(len(PARAMETERS), rng=rng).random(quadrature_points)
     theta = space.from_unit(unit)

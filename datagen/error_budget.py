@@ -90,10 +90,7 @@ def _compare(spectra: Spectra, model: HaloModelConfig, points: int, seed: int) -
 def _table(model: HaloModelConfig, space: Space) -> LinearPowerTable | None:
     if model.linear_power == "camb":
         return None
-    box = TableBox.of(space, model.table_nodes)
-    return LinearPowerTable.load_or_build(
-        box, lambda function, nodes: map(function, tqdm(list(nodes), "CAMB for P_lin", unit="run"))
-    )
+    return LinearPowerTable.load_or_build(TableBox.of(space, model.table_nodes))
 
 
 def _percentiles(error: NDArray[np.float64]) -> dict[str, Any]:

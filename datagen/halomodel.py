@@ -38,7 +38,7 @@ DERIVED: dict[str, str] = {"n_g": "1/Mpc^3", "b_eff": "1", "f_sat": "1", "mean_m
 
 _CHUNK = 64  # points whose linear power is computed at once; keeps the matrices in cache
 _G3LHALO_MASSES = 128
-_STEP_CUTS = np.array([-7.0, -3.5, -1.0, 1.5, 5.0])  # around Mth, in units of sigma
+_STEP_CUTS = np.array([-6.0, 0.0, 6.0])  # around Mth, in units of sigma
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def mass_nodes(edges: Array, ln_th: float, sigma: float, nodes: int) -> tuple[Ar
         nodes: Nodes per panel.
 
     Returns:
-        ln M and weights, each of shape ((P + 5) * nodes,).
+        ln M and weights, each of shape ((P + 3) * nodes,).
     """
     cuts = np.clip(ln_th + sigma * _STEP_CUTS, edges[0], edges[-1])
     edges = np.sort(np.concatenate([edges, cuts]))

@@ -4,6 +4,9 @@ In flat LCDM the *shape* of P_lin(k), k in 1/Mpc, depends on the physical densit
 omega_c = Om_c h^2 and omega_b = Om_b h^2 alone (to 2e-5 for k > 1e-2 1/Mpc): h acts through the
 growth, which sigma_8 absorbs. The tilt is analytic, ``P ~ k^n_s T(k)^2``. So a Chebyshev
 interpolation of ln P in (ln omega_c, ln omega_b) replaces one CAMB run a point.
+
+It is as smooth as CAMB is rough: where wiggles are strong (omega_c < 0.06, k near 0.4 1/Mpc) CAMB's
+own sampling in k leaves 3e-3, which no number of nodes removes (`benchmarks.convergence`).
 """
 
 import hashlib
@@ -18,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
+from tqdm.auto import tqdm
 
 from datagen.ccl import camb_power
 from datagen.files import atomic, cache_directory
@@ -124,6 +128,10 @@ def camb_node(point: Array) -> Array:
     return np.log(camb_power(cosmology, wavenumbers()))
 
 
+def _in_turn(function: Callable[[Array], Array], points: Iterable[Array]) -> Iterable[Array]:
+    return map(function, tqdm(list(points), desc="CAMB for P_lin", unit="run"))
+
+
 def _top_hat(x: Array) -> Array:
     """Fourier transform of a spherical top-hat, 3 (sin x - x cos x) / x^3."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -154,19 +162,19 @@ class LinearPowerTable:
         self._window = _top_hat(k[:, None] * np.exp(self._ln_R)) ** 2  # (N_K, N_R)
 
     @classmethod
-    def load_or_build(cls, box: TableBox, node_map: NodeMap = map) -> "LinearPowerTable":
+    def load_or_build(cls, box: TableBox, node_map: NodeMap | None = None) -> "LinearPowerTable":
         """The table from the cache, or from CAMB (half a second a node) and then cached.
 
         Args:
             box: What the table covers.
-            node_map: Runs `camb_node` over the nodes, in order; replace ``map`` to run in
-                parallel.
+            node_map: Runs `camb_node` over the nodes, in order, perhaps in parallel; by default
+                one after another.
 
         Raises:
             ValueError: A cached file that cannot be read; delete it to have it rebuilt.
         """
         if not box.path.exists():
-            ln_power = np.array(list(node_map(camb_node, box.points())))
+            ln_power = np.array(list((node_map or _in_turn)(camb_node, box.points())))
             with atomic(box.path) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, ln_power=ln_power)
         try:

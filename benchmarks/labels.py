@@ -1,0 +1,117 @@
+"""Speed of the labels beside pyccl's own halo model: ``python -m benchmarks.labels``."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.pyccl_model import MASSES_CONVERGED, PycclHaloModel
+from benchmarks.timing import seconds_per_point
+from datagen.cli import run
+from datagen.design import Design, draw
+from datagen.files import atomic
+from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
+from datagen.linear_power import LinearPowerTable, TableBox
+from datagen.record import provenance
+from datagen.space import Range, Space
+
+__all__ = ["SPACE", "agree", "contenders", "labels", "points"]
+
+Array = NDArray[np.float64]
+Contenders = dict[str, Callable[[Array], dict[str, Array]]]
+
+# the default space, but for thresholds that pyccl's even masses do not resolve
+SPACE = replace(Space(), sigma=Range(0.1, 1.0))
+AGREEMENT = 3e-3  # of every term: both quadratures to 1e-3, linear power from the table to 2e-3
+ONE_CORE = 1.2  # CPU time over wall time; two threads would show as two
+
+
+def points(number: int, seed: int = 1) -> Array:
+    """The points to be computed, shape (number, 10)."""
+    return draw(Design(points=number, seed=seed), SPACE)
+
+
+def contenders() -> Contenders:
+    """What computes all six terms, by name, at converged accuracy.
+
+    The table of linear power is part of neither: it is made once for all points of a space.
+    """
+    model = HaloModelConfig()
+    table = LinearPowerTable.load_or_build(TableBox.of(Space(), model.table_nodes))
+    return {
+        "ours": HaloModel(model, table),
+        f"pyccl, {MASSES_CONVERGED} masses": PycclHaloModel(model),
+    }
+
+
+def agree(models: Contenders, theta: Array) -> None:
+    """Let only those be timed that compute the same, each on one core.
+
+    Raises:
+        ValueError: Spectra that differ by more than the tolerance, or more than one thread.
+    """
+    results = {}
+    for name, model in models.items():
+        wall, cpu = time.perf_counter(), time.process_time()
+        results[name] = model(theta)
+        cores = (time.process_time() - cpu) / (time.perf_counter() - wall)
+        if cores > ONE_CORE:
+            raise ValueError(f"{name} ran on {cores:.1f} cores; set OMP_NUM_THREADS=1")
+    first, *others = results
+    for other in others:
+        for term in (f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")):
+            worst = np.abs(results[first][term] / results[other][term] - 1).max()
+            if worst > AGREEMENT:
+                raise ValueError(
+                    f"{first} and {other} differ by {worst:.1e} in {term} "
+                    f"(tolerance {AGREEMENT:g}), so they are not timed"
+                )
+
+
+def labels(number: int = 16, out: Path | None = None) -> dict[str, Any]:
+    """Time the labels and pyccl's halo model on the same points, one core each.
+
+    Both start from the ten parameters, with a fresh cosmology at every point, and end at the six
+    terms. The table of linear power is not timed.
+
+    Args:
+        number: Points that each computes per round.
+        out: JSON file for the numbers.
+    """
+    theta, models = points(number), contenders()
+    agree(models, theta)
+    seconds = {
+        name: seconds_per_point(partial(model, theta), number) for name, model in models.items()
+    }
+    (ours, fast), (peer, slow) = ((name, s["median"]) for name, s in seconds.items())
+    print(  # noqa: T201
+        f"{ours} {1e3 * fast:.2f} ms, {peer} {1e3 * slow:.0f} ms a point: "
+        f"{ours} is {slow / fast:.0f} times faster"
+    )
+    result = {
+        "seconds_per_point": seconds,
+        "ratio": slow / fast,
+        "points": number,
+        "threads": 1,
+        "agreement": AGREEMENT,
+        "environment": provenance(),
+    }
+    if out:
+        with atomic(out) as partial_file:
+            partial_file.write_text(json.dumps(result, indent=1))
+    return result
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `labels`."""
+    run(labels, "python -m benchmarks.labels", argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Labels beside pyccl's halo model point by point, one core each; the last column is the ratio."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.labels import AGREEMENT, Contenders, agree, contenders, points
+from datagen.record import provenance
+
+POINTS, NAMES = 16, ("ours", "pyccl, 768 masses")
+
+
+@pytest.fixture(scope="module")
+def theta() -> np.ndarray:
+    return points(POINTS)
+
+
+@pytest.fixture(scope="module")
+def models(theta: np.ndarray) -> Contenders:
+    models = contenders()
+    agree(models, theta)
+    return models
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels(name: str, models: Contenders, theta: np.ndarray, benchmark: Any) -> None:
+    benchmark.group = f"all terms of {POINTS} points"
+    benchmark.extra_info.update(
+        points=POINTS, threads=1, agreement=AGREEMENT, versions=provenance()
+    )
+    benchmark.pedantic(models[name], args=(theta,), rounds=5, warmup_rounds=1)

@@ -1,0 +1,77 @@
+import itertools
+import json
+
+import narrow
+import numpy as np
+import pytest
+
+from benchmarks import labels
+from benchmarks.convergence import convergence, main
+from benchmarks.pyccl_model import PycclHaloModel
+from datagen.halomodel import HaloModelConfig
+from datagen.space import Range, Space
+
+# a space of one cosmology: four CAMB runs make its table
+SPACE = Space(**{name: Range(value, value) for name, value in narrow.FIDUCIAL.items()})
+MODEL = HaloModelConfig(table_nodes=(2, 2))
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    out = tmp_path_factory.mktemp("convergence") / "convergence.json"
+    convergence(3, 1, space=SPACE, model=MODEL, out=out)
+    return json.loads(out.read_text())
+
+
+def worst(rows, row):
+    return max(errors["100"] for errors in rows[row].values())
+
+
+def test_default_quadrature_is_converged(measured):
+    assert worst(measured["quadrature"], "24 panels x 16") < 1e-4
+    assert worst(measured["quadrature"], "Simpson, 129") > 1e-3
+    narrowest = [name for name in measured["thresholds"] if name.startswith("sigma = 0.001")]
+    assert worst(measured["thresholds"], narrowest[0]) < 1e-4
+
+
+def test_table_is_nearer_to_camb_than_camb_to_itself(measured):
+    rows = measured["linear_power"]
+    assert set(rows) == {"table / CAMB", "CAMB / accurate CAMB"}
+    low = "P_lin, k <= 10"
+    assert rows["table / CAMB"][low]["99"] < rows["CAMB / accurate CAMB"][low]["99"]
+
+
+def test_only_what_can_converge_is_measured(capsys):
+    with pytest.raises(SystemExit):
+        main(["--model.model", "g3lhalo"])
+    assert "has nothing to converge" in capsys.readouterr().err
+
+
+def test_fewer_masses_of_the_peer_are_less_accurate():
+    """Converged to 1e-3 at its default, as its default promises, not with 128."""
+    theta = narrow.fiducial(1, sigma=0.1, Mth=5e13, Mprime=1e13, beta=1.0)
+    truth = narrow.model()(theta)
+    error = {
+        masses: np.abs(PycclHaloModel(masses=masses)(theta)["gg_1h"] / truth["gg_1h"] - 1).max()
+        for masses in (128, 768)
+    }
+    assert error[768] < 1e-3 < error[128]
+
+
+class TestAgreement:
+    theta = narrow.fiducial(1)
+
+    def test_equal_ones_are_timed(self):
+        model = narrow.model()
+        labels.agree({"one": model, "other": model}, self.theta)
+
+    def test_different_ones_are_not(self):
+        models = {"one": narrow.model(), "other": narrow.model(z=0.1)}
+        with pytest.raises(ValueError, match="one and other differ by .* in mm_1h.*not timed"):
+            labels.agree(models, self.theta)
+
+    def test_two_threads_are_not(self, monkeypatch):
+        monkeypatch.setattr(labels.time, "perf_counter", itertools.count().__next__)
+        monkeypatch.setattr(labels.time, "process_time", itertools.count(step=2).__next__)
+        with pytest.raises(ValueError, match="one ran on 2.0 cores; set OMP_NUM_THREADS=1"):
+            labels.agree({"one": narrow.model()}, self.theta)
