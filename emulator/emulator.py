@@ -160,8 +160,8 @@ class Emulator(nn.Module):
         def point(row: Tensor) -> tuple[Tensor, ...]:
             return tuple(Pk[0] for Pk in self(row[None]))
 
-        derivatives: tuple[Tensor, ...] = torch.func.vmap(torch.func.jacfwd(point))(theta)
-        return derivatives
+        derivatives = torch.func.vmap(torch.func.jacfwd(point))(theta)
+        return tuple(derivative.detach() for derivative in derivatives)
 
     def with_record(self, **changes: Any) -> "Emulator":
         """This emulator, its spec changed in the given fields."""
