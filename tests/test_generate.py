@@ -203,7 +203,7 @@ def test_own_points_are_labelled_in_a_space_that_holds_them(table, tmp_path):
         (["--space.sigma.low", "0"], "sigma: range [0, 1] leaves [0.001, 5]"),
         (["--space.h.high", ".nan"], "h: range [0.64, nan] must be finite"),
         (["--space.h.high", "2"], "h: range [0.64, 2] leaves [0.3, 1.2]"),
-        (["--model.mass_function", "Shet99"], "mass_function = 'Shet99' is not among pyccl's: "),
+        (["--model.mass_function", "Shet99"], "mass_function = 'Shet99' must be one of "),
         (["--design.pionts", "5"], "design.pionts"),
         (["--ray.address", "127.0.0.1:1"], "no Ray cluster answers at '127.0.0.1:1'"),
     ],
