@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from datagen.halomodel import CORRELATIONS, TERMS, HaloModel, HaloModelConfig, KGrid
+from datagen.halomodel import CORRELATIONS, TERMS, HaloModel, HaloModelConfig
 from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.space import Space
 from datagen.store import Spectra
@@ -49,10 +49,7 @@ def error_budget(spectra: Spectra, config: ErrorBudget) -> dict[str, Any]:
         the error over all (point, k), ``all``, and over points, ``per_k``; or only ``skipped``,
         the reason why it does not apply.
     """
-    record = spectra.metadata["model"]
-    model = HaloModelConfig(
-        **record | {"k": KGrid(**record["k"]), "table_nodes": tuple(record["table_nodes"])}
-    )
+    model = HaloModelConfig.from_dict(spectra.metadata["model"])
     finer = replace(
         model, panels=FINER_PANELS * model.panels, panel_nodes=FINER_NODES * model.panel_nodes
     )

@@ -130,6 +130,12 @@ class HaloModelConfig:
                 f"panels = {self.panels}, panel_nodes = {self.panel_nodes} must be at least 1 and 2"
             )
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "HaloModelConfig":
+        """The choices that a file's metadata hold, the inverse of ``dataclasses.asdict``."""
+        k, nodes = KGrid(**data["k"]), tuple(data["table_nodes"])
+        return cls(**data | {"k": k, "table_nodes": nodes})
+
     def fits(self) -> Fits:
         """The fits for haloes that these choices name."""
         return Fits(

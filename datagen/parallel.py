@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +11,9 @@ from typing import Any
 from tqdm.auto import tqdm
 
 __all__ = ["RayConfig", "ray_map", "ray_session"]
+
+
+_PATIENCE = 10.0  # seconds that a cluster may take to answer
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,9 @@ class ray_session:  # noqa: N801 (a context manager, named like a function)
                     "dashboard_port": self.config.dashboard_port,
                 }
             try:
+                _knock(self.config.address)
                 context = ray.init(**options)
-            except ConnectionError as error:
+            except (ConnectionError, TimeoutError, socket.gaierror) as error:
                 raise ConnectionError(
                     f"no Ray cluster answers at {self.config.address!r}; start one with "
                     f"'ray start --head', or leave the address empty"
@@ -76,6 +81,13 @@ class ray_session:  # noqa: N801 (a context manager, named like a function)
 
         if self._started:
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError if nobody listens at host:port; Ray itself would try for many minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
 
 
 def _call(function: Callable[[Any], Any], item: Any) -> Any:
@@ -114,7 +126,7 @@ def ray_map(
     pending: dict[Any, int] = {}
     with tqdm(total=done + sum(sizes), initial=done, desc=label, unit=unit, smoothing=0.05) as bar:
         while True:
-            cores = int(ray.cluster_resources().get("CPU", 1))  # clusters grow and shrink
+            cores = max(1, int(ray.cluster_resources().get("CPU", 0)))  # clusters grow and shrink
             for index, item in islice(waiting, max(0, 2 * cores - len(pending))):
                 pending[task.remote(shared, item)] = index
             if not pending:

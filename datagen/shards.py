@@ -54,7 +54,11 @@ class Shards:
 
     def write(self, number: int, shard: Shard, failed: dict[int, str]) -> None:
         """Keep a shard and the reason for each of its rows that could not be computed."""
-        content: dict[str, Any] = {**shard, "key": self._key, "failed": json.dumps(failed)}
+        content: dict[str, Any] = {
+            **shard,
+            "key": f"{self._key}/{number}",
+            "failed": json.dumps(failed),
+        }
         with atomic(self._path(number)) as partial, partial.open("wb") as file:
             np.savez(file, **content)
 
@@ -62,7 +66,7 @@ class Shards:
         """What was written, or None if it must be computed (again)."""
         try:
             with np.load(self._path(number)) as file:
-                if str(file["key"]) != self._key:
+                if str(file["key"]) != f"{self._key}/{number}":
                     return None
                 failed = {int(row): why for row, why in json.loads(str(file["failed"])).items()}
                 return {n: file[n] for n in file.files if n not in ("key", "failed")}, failed

@@ -258,7 +258,7 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
             if file.attrs.get("schema") != SCHEMA:
                 raise StoreError(
                     f"{path} has schema {file.attrs.get('schema')!r}, this version reads "
-                    f"{SCHEMA!r}; generate the labels again"
+                    f"{SCHEMA!r}; generate the labels again, with --overwrite true"
                 )
             columns = list(file["theta"].attrs["names"])
             if columns != list(PARAMETERS):
@@ -273,7 +273,8 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise StoreError(
-            f"{path} is not a whole label file ({error}); generate the labels again"
+            f"{path} is not a whole label file ({error}); generate the labels again, "
+            f"with --overwrite true"
         ) from error
 
 

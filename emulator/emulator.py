@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from datagen.files import atomic
 from datagen.space import PARAMETERS, Space
+from emulator.closed import ClosedConfig, ClosedForm
 from emulator.network import NetworkConfig
 from emulator.scaling import Features, Standardize
 
@@ -35,7 +36,8 @@ class Spec:
         outputs: Names of the spectra [Mpc^3], such as ``gg_1h``, ``gg_2h``, ``gg_total``.
         total: ``sum`` adds the predicted 1-halo and 2-halo terms, so that the three are
             consistent; ``network`` predicts the total by itself, as published.
-        network: The network.
+        network: The network: a perceptron from parameters to spectra, or a closed form, which
+            learns the cosmology and integrates over the halo mass itself.
         halo_model: Choices of the halo model behind the labels.
         provenance: Versions, commit, data hash, seeds and settings of the training.
         record: Accuracy on the validation split.
@@ -46,7 +48,7 @@ class Spec:
     z: float
     outputs: tuple[str, ...]
     total: Literal["sum", "network"]
-    network: NetworkConfig
+    network: NetworkConfig | ClosedConfig
     halo_model: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
@@ -65,13 +67,14 @@ class Spec:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Spec":
         """The inverse of `as_dict`."""
+        form = ClosedConfig if "nodes" in data["network"] else NetworkConfig
         return cls(
             **data
             | {
                 "space": Space.from_dict(data["space"]),
                 "k": tuple(data["k"]),
                 "outputs": tuple(data["outputs"]),
-                "network": NetworkConfig(**data["network"]),
+                "network": form(**data["network"]),
             }
         )
 
@@ -79,17 +82,28 @@ class Spec:
 class Emulator(nn.Module):
     """Network, scalings, names, ranges and wavenumbers as one object.
 
-    theta -> log10 where sampled so -> standardise -> network -> ln P of each term -> exp.
+    A perceptron: theta -> log10 where sampled so -> standardise -> network -> ln P of each term
+    -> exp. A closed form: see `emulator.closed`.
     What is trained is this object, and what is saved, loaded and exported is this object.
+
+    Args:
+        spec: What it predicts and where.
+        closed: A fitted closed form; without one, a closed form waits for its weights.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, closed: ClosedForm | None = None) -> None:
         super().__init__()
         for name in spec.outputs:
             halves = {name.replace("total", term) for term in ("1h", "2h")}
             if name not in spec.predicted and not halves <= set(spec.predicted):
                 raise ValueError(f"{name} as a sum needs {' and '.join(sorted(halves))}")
         self.spec = spec
+        self.closed: ClosedForm | None = closed
+        if isinstance(spec.network, ClosedConfig):
+            if spec.total != "sum":
+                raise ValueError("total: network needs a perceptron; a closed form adds its terms")
+            self.closed = closed or ClosedForm(spec.network, len(spec.k))
+            return
         self.features = Features(spec.space.is_log.tolist())
         self.network = spec.network.build(len(PARAMETERS), len(spec.predicted) * len(spec.k))
         self.targets = Standardize(len(spec.outputs), len(spec.k))
@@ -129,7 +143,25 @@ class Emulator(nn.Module):
         Args:
             theta: Points, columns `datagen.space.PARAMETERS`, physical units, shape (B, 10).
         """
+        if self.closed is not None:
+            spectra = self.closed(theta)
+            return tuple(spectra[name] for name in self.spec.outputs)
         return tuple(self.ln_spectra(self.features(theta)).exp().unbind(dim=1))
+
+    def jacobian(self, theta: Tensor) -> tuple[Tensor, ...]:
+        """Derivatives dP/dtheta of each of the outputs, in their order, each (B, K, 10).
+
+        In the units of the output over those of the parameter: masses in Msun.
+
+        Args:
+            theta: Points, columns `datagen.space.PARAMETERS`, physical units, shape (B, 10).
+        """
+
+        def point(row: Tensor) -> tuple[Tensor, ...]:
+            return tuple(Pk[0] for Pk in self(row[None]))
+
+        derivatives = torch.func.vmap(torch.func.jacfwd(point))(theta)
+        return tuple(derivative.detach() for derivative in derivatives)
 
     def with_record(self, **changes: Any) -> "Emulator":
         """This emulator, its spec changed in the given fields."""

@@ -51,6 +51,7 @@ def accuracy_figure(k: Any, records: dict[str, dict[str, Any]]) -> Figure:
         k: Wavenumbers [1/Mpc], shape (K,).
         records: `emulator.metrics.spectra_accuracy`.
     """
+    records = {name: r for name, r in records.items() if name[:2] in CORRELATION_COLOURS}
     rows = list(dict.fromkeys(name.split("_")[0] for name in records))
     columns = list(dict.fromkeys(name.split("_")[1] for name in records))
     figure = new_figure(2.6 * len(columns) + 0.6, 2.1 * len(rows) + 0.5)

@@ -164,7 +164,8 @@ def finetune(
     helped = training.best < before
     if helped:
         settings = {**trained, "finetune": asdict(finetune)}
-        make_record(model, points, spectra, settings, len(history.epochs))
+        parts = {"train": points.train_spectra, "validation": points.validation_spectra}
+        make_record(model, spectra, parts, settings, dropped=points.dropped)
     else:
         model = Emulator.load(emulator)
     model.save(out / EMULATOR_FILE)

@@ -79,19 +79,19 @@ def spectra_accuracy(
     """The accuracy record of each spectrum.
 
     Args:
-        predicted: Spectra [Mpc^3] by name, each (N, K).
+        predicted: Spectra [Mpc^3] by name, each (N, K), or derived numbers, each (N,).
         spectra: The truth at the same points.
         space: The trained ranges, which have the edges.
 
     Returns:
-        By name: what `accuracy` says of all points; ``per_k``, K numbers for each of
-        `PERCENTILES`; and ``regimes``, what `accuracy` says of the points in each of `REGIMES`
-        that has points.
+        By name: what `accuracy` says of all points; ``per_k``, K numbers for each of `PERCENTILES`
+        (one for a derived number); and ``regimes``, what `accuracy` says of the points
+        in each of `REGIMES` that has points.
     """
     inside = {name: regime(spectra.theta, space) for name, regime in REGIMES.items()}
     records = {}
     for name, Pk in predicted.items():
-        error = fractional_error(Pk, spectra[name])
+        error = fractional_error(Pk, spectra[name]).reshape(len(spectra), -1)
         per_k = np.percentile(error, PERCENTILES, axis=0)
         records[name] = accuracy(error) | {
             "per_k": {

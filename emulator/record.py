@@ -1,20 +1,30 @@
 """What a trained emulator says of itself: how it was made, and how accurate it is."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from datagen.halomodel import TERMS
 from datagen.record import provenance
 from datagen.store import Spectra
-from emulator.data import SpectraData
 from emulator.emulator import Emulator
 from emulator.metrics import spectra_accuracy
+from emulator.network import NetworkConfig
 
-__all__ = ["log_line", "make_record", "predict", "standardised_errors", "validation_loss"]
+__all__ = [
+    "accuracy_table",
+    "log_line",
+    "make_record",
+    "predict",
+    "standardised_errors",
+    "validation_loss",
+]
+
+Array = NDArray[np.float64]
 
 _BATCH = 4096
 
@@ -27,21 +37,23 @@ def predict(emulator: Emulator, theta: NDArray[np.float64]) -> dict[str, NDArray
     return {name: torch.cat([part[i] for part in parts]).numpy() for i, name in enumerate(names)}
 
 
-def standardised_errors(emulator: Emulator, features: Tensor, targets: Tensor) -> dict[str, float]:
+def standardised_errors(
+    predicted: Mapping[str, NDArray[np.float32]], truth: Spectra, scale: Mapping[str, Array]
+) -> dict[str, float]:
     """Mean squared (``mse``) and mean absolute (``mae``) error of the standardised ln P.
 
     These are the figures that the published emulators were judged by; see `emulator.metrics`
     for errors of P.
 
     Args:
-        emulator: The emulator.
-        features: Its features, shape (N, 10).
-        targets: Standardised ln P, shape (N, O, K).
+        predicted: Spectra [Mpc^3] by name, each (N, K).
+        truth: The labels of the same points.
+        scale: Standard deviation of ln P on the training split by name, each (K,).
     """
-    with torch.inference_mode():
-        y = torch.cat([emulator.standardised(batch) for batch in features.split(_BATCH)])
-    difference = (y - targets).double()
-    return {"mse": float(difference.square().mean()), "mae": float(difference.abs().mean())}
+    difference = np.stack(
+        [np.log(P / truth[name]) / scale[name] for name, P in predicted.items() if name in scale]
+    )
+    return {"mse": float(np.square(difference).mean()), "mae": float(np.abs(difference).mean())}
 
 
 def validation_loss(path: Path) -> float:
@@ -51,41 +63,38 @@ def validation_loss(path: Path) -> float:
 
 def make_record(
     emulator: Emulator,
-    data: SpectraData,
     spectra: Spectra,
+    parts: Mapping[str, Spectra],
     settings: dict[str, Any],
-    epochs: int,
+    **notes: Any,
 ) -> None:
     """Write into an emulator's spec how it was made and how accurate it is.
 
     Args:
         emulator: Just trained.
-        data: What it was trained and validated on.
         spectra: All labels, the test split included; only their hash and number are taken.
-        settings: The training's settings.
-        epochs: How many it took.
+        parts: Labels of the ``train`` and the ``validation`` split.
+        settings: The training's settings, ``split`` among them.
+        notes: What else there is to know of how it was made.
     """
-    validation = data.validation_spectra
+    predicted = {part: predict(emulator, labels.theta) for part, labels in parts.items()}
+    names = [name for name in emulator.spec.outputs if name.endswith(tuple(TERMS))]
+    scale = {name: np.log(parts["train"][name]).std(axis=0) for name in names}
     emulator.with_record(
         provenance={
             **provenance(),
             "labels": {"sha256": spectra.hash(), "design": spectra.metadata["design"]},
             "training": settings,
-            "points": {
-                "train": len(data.train_spectra),
-                "validation": len(validation),
-                "all": len(spectra),
-                "dropped": data.dropped,
-            },
-            "epochs": epochs,
+            "points": {part: len(labels) for part, labels in parts.items()} | {"all": len(spectra)},
+            **notes,
         },
         record={
             "standardised": {
-                "train": standardised_errors(emulator, *data.train.tensors),
-                "validation": standardised_errors(emulator, *data.validation.tensors),
+                part: standardised_errors(predicted[part], labels, scale)
+                for part, labels in parts.items()
             },
             "validation": spectra_accuracy(
-                predict(emulator, validation.theta), validation, emulator.spec.space
+                predicted["validation"], parts["validation"], emulator.spec.space
             ),
         },
     )
@@ -101,6 +110,7 @@ def log_line(emulator: Emulator, when: str, test: dict[str, float] | None = None
     """
     errors = emulator.spec.record["standardised"]
     network, optimizer = emulator.spec.network, emulator.spec.provenance["training"]["optimizer"]
+    assert isinstance(network, NetworkConfig)  # others have no such hyperparameters
     parameters = {
         "n_layers": network.layers,
         "n_units": network.units,
@@ -116,3 +126,12 @@ def log_line(emulator: Emulator, when: str, test: dict[str, float] | None = None
         f"loss={errors['train']['mse']:.6f}, train_mae={errors['train']['mae']:.6f}, "
         f"val_mae={errors['validation']['mae']:.6f}, test_mae={mae}, params={parameters}"
     )
+
+
+def accuracy_table(emulator: Emulator) -> str:
+    """A line for each output: percentiles of its errors on the validation split."""
+    lines = ["abs(P/P_true - 1) in percent on the validation split", f"{'':10s}68 %   95 %   99 %"]
+    for name, record in emulator.spec.record["validation"].items():
+        errors = "  ".join(f"{100 * record['all'][q]:5.3g}" for q in ("68", "95", "99"))
+        lines.append(f"{name:9s}{errors}")
+    return "\n".join(lines)

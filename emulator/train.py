@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from emulator.figures import accuracy_figure, history_figure
 from emulator.loop import LAST_CHECKPOINT, run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
 from emulator.network import NetworkConfig
-from emulator.record import make_record
+from emulator.record import accuracy_table, log_line, make_record
 from emulator.schedule import ScheduleConfig
 
 __all__ = ["EMULATOR_FILE", "TrainConfig", "check_run_config", "fit", "make_emulator", "train"]
@@ -134,7 +135,14 @@ def fit(
     history = run_loop(
         module, data, training, folder=folder, callbacks=callbacks, bar=bar, resume=resume
     )
-    make_record(emulator, data, spectra, config.as_dict(), len(history.epochs))
+    make_record(
+        emulator,
+        spectra,
+        {"train": data.train_spectra, "validation": data.validation_spectra},
+        config.as_dict(),
+        dropped=data.dropped,
+        epochs=len(history.epochs),
+    )
     return emulator, {
         "best_val_loss": training.best,
         "best_epoch": training.best_epoch,
@@ -170,7 +178,8 @@ def train(
 
     The folder gets ``emulator.safetensors`` (network, scalings, names, ranges and record in one
     file), ``history.json``, figures of the losses and of the accuracy on the validation split
-    over k, ``config.yaml`` (which repeats the run) and ``tensorboard/``.
+    over k, ``log.txt`` (one line in the format of NNPowerspectra), ``config.yaml`` (which repeats
+    the run) and ``tensorboard/``.
 
     Args:
         data: Label file of ``datagen.generate``.
@@ -198,6 +207,8 @@ def train(
         save_figure(
             accuracy_figure(spectra.k, emulator.spec.record["validation"]), out / "accuracy"
         )
+    with atomic(out / "log.txt") as partial:
+        partial.write_text(log_line(emulator, time.strftime("%Y-%m-%d_%H-%M-%S")) + "\n")
     _report(emulator, history, out)
     return history
 
@@ -206,12 +217,9 @@ def _report(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
     lines = [f"{out}: validation loss {history['best_val_loss']:.4g}"]
     if history["diverged"]:
         lines.append("the loss stopped being finite; kept the best weights before that")
-    if dropped := emulator.spec.provenance["points"]["dropped"]:
+    if dropped := emulator.spec.provenance["dropped"]:
         lines.append(f"{dropped} points with values that are not positive were left out")
-    for name, record in emulator.spec.record["validation"].items():
-        errors = " / ".join(f"{100 * record['all'][q]:.2f}" for q in ("68", "95", "99"))
-        lines.append(f"  {name:9s} |P/P_true - 1| at 68/95/99 %: {errors} %  (validation)")
-    print("\n".join(lines))  # noqa: T201
+    print("\n".join([*lines, accuracy_table(emulator)]))  # noqa: T201
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -101,7 +101,7 @@ def _verify(model: Emulator, path: Path) -> float:
     spectra = OnnxEmulator(path)(theta)
     worst = 0.0
     for (name, Pk), Pk_torch in zip(spectra.items(), reference, strict=True):
-        error = fractional_error(Pk, Pk_torch.numpy()).max(axis=1)
+        error = fractional_error(Pk, Pk_torch.numpy()).reshape(len(theta), -1).max(axis=1)
         row = int(np.argmax(error))
         if not error[row] <= TOLERANCE:
             raise ExportMismatch(

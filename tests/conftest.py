@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from coarse import MODEL, SHARD, SPACE, make
 
 from datagen.design import Design
-from datagen.generate import generate
+from datagen.generate import generate, load_table
 from datagen.halomodel import HaloModelConfig
 from datagen.parallel import RayConfig, ray_session
 from datagen.space import Range, Space
@@ -54,6 +55,18 @@ def label_file(ray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A label file of a few hundred points."""
     path = tmp_path_factory.mktemp("labels") / "labels.h5"
     return generate(path, Design(points=400), SMALL_SPACE, SMALL_MODEL)
+
+
+@pytest.fixture(scope="session")
+def table(ray):
+    """The table of linear power of the coarse model's space."""
+    return load_table(MODEL, SPACE)
+
+
+@pytest.fixture(scope="session")
+def four_shards(table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A label file of the coarse model that took four shards, uninterrupted."""
+    return make(tmp_path_factory.mktemp("coarse") / "labels.h5", 4 * SHARD)
 
 
 @pytest.fixture(scope="session")

@@ -156,9 +156,9 @@ def test_points_without_a_logarithm_are_refused(negative):
 
 def test_points_without_a_logarithm_are_dropped_and_counted(negative):
     emulator, _ = fit(negative, replace(QUICK, negative="drop"))
-    points = emulator.spec.provenance["points"]
-    assert points["dropped"] > 0
-    assert points["train"] + points["validation"] + points["dropped"] == 360  # 40 are for tests
+    points, dropped = (emulator.spec.provenance[name] for name in ("points", "dropped"))
+    assert dropped > 0
+    assert points["train"] + points["validation"] + dropped == 360  # 40 are for tests
     assert np.isfinite(emulator.spec.record["standardised"]["train"]["mse"])
 
 

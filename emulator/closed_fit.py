@@ -1,0 +1,145 @@
+"""Fit the closed form: its network by least squares, its tables from the halo model.
+
+The hidden layer is drawn at random and what follows is linear, so the fit has one solution, found
+in seconds, and is repeated by its seed. No spectra are needed: the targets are functions of the
+cosmology, a hundred times cheaper than labels.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datagen.halomodel import HaloModelConfig
+from datagen.nodes import HaloNodes
+from datagen.space import PARAMETERS, Space
+from emulator.closed import ClosedConfig, ClosedForm, Tables
+
+__all__ = ["fit_closed"]
+
+Array = NDArray[np.float64]
+
+_EDGE = 3.5  # spacings between the first node and the lowest mass, for the step there
+_RIDGE = 1e-11  # keeps weights below ~100, where float32 still gives 1e-5
+# How fast the hidden units vary along ln Om_c h^2, ln Om_b h^2, ln n_s, ln h, ln sigma_8, and the
+# share of the units: P_lin's shape varies along the first two alone, but most of all.
+_KINDS = (
+    (0.40, (2.0, 1.0, 0.0, 0.0, 0.0)),
+    (0.35, (0.6, 0.4, 0.4, 0.2, 0.0)),
+    (0.25, (0.5, 0.3, 0.4, 0.2, 0.3)),
+)
+_NUMBER_CUT = 40.0  # where exp(y) is beyond this, haloes hardly count
+
+
+def features_of(cosmology: Array) -> Array:
+    """Ln of Om_c h^2, Om_b h^2, n_s, h, sigma_8 from columns `datagen.space.COSMOLOGY`."""
+    Om_c, Om_b, h, sigma_8, n_s = cosmology.T
+    result: Array = np.log(np.stack([Om_c * h**2, Om_b * h**2, n_s, h, sigma_8], axis=1))
+    return result
+
+
+def fit_closed(
+    config: ClosedConfig,
+    space: Space,
+    halo_model: HaloModelConfig,
+    *,
+    points: int = 16384,
+    seed: int = 1,
+) -> ClosedForm:
+    """A closed form that is ready to predict.
+
+    Args:
+        config: Network and nodes.
+        space: The box of the parameters.
+        halo_model: The halo model; a ``standard`` one.
+        points: Cosmologies that the network is fitted to.
+        seed: Seed of these and of the hidden layer.
+
+    Raises:
+        ValueError: Nodes that do not cover the box, or a halo model without this form.
+    """
+    nodes = HaloNodes(halo_model, space, config.x().numpy())
+    _check_nodes(config, nodes)
+    rng = np.random.default_rng(seed)
+    cosmology = space.from_unit(rng.random((points, len(PARAMETERS))))[:, :5]
+    corners = features_of(np.stack([space.low[:5], space.high[:5]]))
+    profiles = nodes.profiles()
+    form = ClosedForm(config, len(nodes.k), len(profiles.u))
+    form.set_tables(
+        Tables(
+            u=torch.from_numpy(profiles.u),
+            u2=torch.from_numpy(profiles.u2),
+            slopes=(float(profiles.slopes[0]), float(profiles.slopes[1])),
+            middle=profiles.middle,
+            half=profiles.half,
+            rho_unit=nodes.rho_unit,
+            M_min=10**halo_model.log10M_min,
+            low=torch.from_numpy(corners[0]),
+            high=torch.from_numpy(corners[1]),
+        )
+    )
+    functions = nodes.functions(cosmology)
+    low, high = corners
+    x = 2 * (features_of(cosmology) - low) / np.maximum(high - low, 1e-12) - 1
+    _solve(form, x, functions, rng)
+    return form.eval()
+
+
+def _check_nodes(config: ClosedConfig, nodes: HaloNodes) -> None:
+    space = nodes.space
+    densest = nodes.rho_unit * (space.Om_c.high + space.Om_b.high) * space.h.high**2
+    M_min = 10**nodes.config.log10M_min
+    edge = float(np.log(M_min / (4 * np.pi / 3 * densest)))
+    if edge - _EDGE * config.spacing < config.start:
+        raise ValueError(
+            f"start = {config.start:g} must be at most {edge - _EDGE * config.spacing:.2f}, so "
+            f"that the nodes reach below haloes of 10^{nodes.config.log10M_min:g} Msun"
+        )
+
+
+def _hidden(units: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Weights (5, units) and biases: each unit turns over somewhere within the box."""
+    counts = [round(share * units) for share, _ in _KINDS[:-1]]
+    counts.append(units - sum(counts))
+    scales = np.repeat([rates for _, rates in _KINDS], counts, axis=0).T
+    weights = rng.normal(size=(5, units)) * scales
+    return weights, -(weights * rng.uniform(-1, 1, size=weights.shape)).sum(axis=0)
+
+
+def _importance(functions: Array, Q: int) -> Array:
+    """What an error of each function costs in ln P, roughly."""
+    cutoff = np.exp(functions[:, :Q]).mean(axis=0)
+    counts = 1 / (1 + cutoff / _NUMBER_CUT)
+    weights = np.ones(functions.shape[1])
+    weights[:Q] = np.clip(cutoff, 0.3, 12.0) * counts
+    weights[Q : 3 * Q] = np.tile(counts, 2)
+    return weights
+
+
+def _solve(form: ClosedForm, x: Array, functions: Array, rng: np.random.Generator) -> None:
+    """Draw the hidden layer; the rest is least squares, and its principal components."""
+    config, network = form.config, form.network
+    weights, bias = _hidden(config.units, rng)
+    design = np.concatenate([np.tanh(x @ weights + bias), x], axis=1)
+    centre, mean = design.mean(axis=0), functions.mean(axis=0)
+    A, Y = design - centre, functions - mean
+    normal = A.T @ A / len(A) + _RIDGE * np.eye(A.shape[1])
+    linear = np.linalg.solve(normal, A.T @ Y / len(A))
+    importance = _importance(functions, config.nodes)
+    fitted = (A @ linear) * importance
+    directions = np.linalg.eigh(fitted.T @ fitted)[1][:, ::-1][:, : config.rank]
+    condense = (linear * importance) @ directions
+    values = {
+        "hidden.weight": weights.T,
+        "hidden.bias": bias,
+        "condense.weight": condense[: config.units].T,
+        "past.weight": condense[config.units :].T,
+        "past.bias": -centre @ condense,
+        "expand.weight": directions / importance[:, None],
+        "expand.bias": mean,
+    }
+    network.load_state_dict({name: _tensor(value) for name, value in values.items()})
+
+
+def _tensor(value: Array) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(value)).float()

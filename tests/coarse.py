@@ -1,0 +1,59 @@
+"""Labels of a coarse halo model, right in kind but not converged, in a fraction of a second."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from datagen import generate as generate_module
+from datagen.design import Design
+from datagen.generate import generate
+from datagen.halomodel import HaloModelConfig, KGrid
+from datagen.space import Range, Space
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARD = generate_module.SHARD["table"]
+
+# one cosmology but for sigma_8, so that four CAMB runs make its table of linear power
+SPACE = Space(
+    Om_c=Range(0.25, 0.25),
+    Om_b=Range(0.05, 0.05),
+    h=Range(0.7, 0.7),
+    n_s=Range(0.96, 0.96),
+    sigma_8=Range(0.8, 0.9),
+)
+MODEL = HaloModelConfig(k=KGrid(points=4), table_nodes=(2, 2), panels=4, panel_nodes=4)
+
+
+def make(out, points, space=SPACE, method="lhs", **options):
+    """A label file."""
+    return generate(out, Design(points, method), space, MODEL, **options)
+
+
+def command_line(out, points, *more):
+    """The command of `make`, for a process of its own."""
+    config = out.with_suffix(".yaml")
+    space = SPACE.as_dict()
+    for entry in space.values():
+        del entry["unit"]
+    config.write_text(json.dumps({"space": space, "model": asdict(MODEL)}))
+    command = [sys.executable, "-m", "datagen.generate", "--config", str(config)]
+    return [*command, "--out", str(out), "--design.points", str(points), *more]
+
+
+def start(command):
+    """A process of its own, its errors and progress bar to be read."""
+    return subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def shards_of(out):
+    """The shards that lie on disk for a label file."""
+    return sorted(out.with_name(out.name + ".shards").glob("[0-9]*.npz"))

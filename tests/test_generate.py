@@ -1,0 +1,218 @@
+"""Label generation: the right labels, every failure on record, every mistake named."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+
+import h5py
+import numpy as np
+import pytest
+from coarse import MODEL, SHARD, SPACE, command_line, make, start
+
+from datagen import generate as generate_module
+from datagen.design import Design, Points, draw
+from datagen.generate import compute, generate, main
+from datagen.halomodel import HaloModel
+from datagen.space import PARAMETERS, Range, Space
+from datagen.store import Spectra, StoreError
+
+ROUNDING = 1e-11  # matrix products of other sizes; a point in a wrong place is off by 1
+
+
+def changed(space, **ranges):
+    """A space with other ranges of some parameters."""
+    return Space(**{name: space[name] for name in PARAMETERS} | ranges)
+
+
+# so few and so heavy haloes that at the low end of sigma_8 there are no galaxies at all
+NO_GALAXIES = changed(
+    SPACE, sigma_8=Range(0.1, 0.9), sigma=Range(0.01, 0.01), Mth=Range(1e16, 1e16)
+)
+
+
+def test_labels_are_the_halo_model_at_the_points_of_the_design(four_shards, table):
+    spectra = Spectra.read(four_shards)
+    np.testing.assert_array_equal(spectra.theta, draw(Design(4 * SHARD), SPACE))
+    rows = np.array([0, 300, 999])
+    for name, expected in HaloModel(MODEL, table)(spectra.theta[rows]).items():
+        np.testing.assert_allclose(spectra[name][rows], expected, rtol=ROUNDING)
+
+
+def test_file_tells_how_it_was_made(four_shards):
+    metadata = Spectra.read(four_shards).metadata
+    assert Space.from_dict(metadata["space"]) == SPACE
+    assert Design(**metadata["design"]) == Design(4 * SHARD)
+    assert metadata["model"] == json.loads(json.dumps(asdict(MODEL)))
+    assert {"commit", "numpy", "scipy", "pyccl", "camb"} <= set(metadata["provenance"])
+
+
+def test_a_finished_request_is_not_computed_again(four_shards, capsys, monkeypatch):
+    monkeypatch.setattr(generate_module, "ray_map", None)
+    assert make(four_shards, 4 * SHARD) == four_shards
+    assert "is there already and answers this request" in capsys.readouterr().out
+
+
+def test_shards_are_gone_when_the_label_file_is_there(four_shards):
+    assert [path.name for path in four_shards.parent.iterdir()] == ["labels.h5"]
+
+
+def test_command_line_writes_the_labels_of_the_call(ray, table, tmp_path, capsys):
+    arguments = command_line(tmp_path / "labels.h5", 20)[3:]
+    main(arguments)
+    assert "20 points in" in capsys.readouterr().out
+    with h5py.File(tmp_path / "labels.h5") as file:
+        assert json.loads(file.attrs["metadata"])["design"]["points"] == 20
+    direct = make(tmp_path / "direct.h5", 20)
+    assert direct.read_bytes() == (tmp_path / "labels.h5").read_bytes()
+
+
+def recording(folder, function=compute):
+    """`compute` that also writes down which points it was given."""
+
+    def wrapped(theta, **options):
+        np.save(folder / f"{time.time_ns()}.npy", theta)
+        return function(theta, **options)
+
+    return wrapped
+
+
+def test_sobol_extends_without_computing_a_point_twice(table, tmp_path, monkeypatch):
+    out, asked = tmp_path / "labels.h5", tmp_path / "asked"
+    asked.mkdir()
+    make(out, 300, method="sobol")
+    first = Spectra.read(out)
+    monkeypatch.setattr(generate_module, "compute", recording(asked))
+    make(out, 700, method="sobol")
+    extended = Spectra.read(out)
+    theta = draw(Design(700, "sobol"), SPACE)
+    np.testing.assert_array_equal(extended.theta, theta)
+    computed = np.concatenate([np.load(path) for path in asked.iterdir()])
+    np.testing.assert_array_equal(np.unique(computed, axis=0), np.unique(theta[300:], axis=0))
+    assert len(computed) == 400
+    for name, array in first.arrays.items():
+        np.testing.assert_array_equal(extended[name][:300], array)
+    whole = Spectra.read(make(tmp_path / "whole.h5", 700, method="sobol"))
+    for name, array in whole.arrays.items():
+        np.testing.assert_allclose(extended[name], array, rtol=ROUNDING)
+    assert extended.metadata["extends"]["sha256"] == first.hash()
+    assert extended.metadata["extends"]["points"] == 300
+
+
+def test_failed_points_of_the_extended_file_keep_their_place(table, tmp_path):
+    out, whole = tmp_path / "labels.h5", tmp_path / "whole.h5"
+    make(out, 64, space=NO_GALAXIES, method="sobol")
+    make(out, 128, space=NO_GALAXIES, method="sobol")
+    make(whole, 128, space=NO_GALAXIES, method="sobol")
+    assert min(Spectra.read(out).failed) < 64 < max(Spectra.read(out).failed)
+    assert Spectra.read(out).failed == Spectra.read(whole).failed
+    np.testing.assert_array_equal(Spectra.read(out).theta, Spectra.read(whole).theta)
+
+
+@pytest.mark.parametrize(
+    ("points", "method", "message"),
+    [
+        (1500, "lhs", "a Latin hypercube, which cannot be extended .* use design.method sobol"),
+        (500, "lhs", "answers another request .design.points is 1000, not 500.; pass --overwrite"),
+        (1500, "sobol", "design.method is lhs, not sobol; design.points is 1000, not 1500"),
+    ],
+)
+def test_a_label_file_that_answers_another_request_stays(four_shards, points, method, message):
+    before = four_shards.read_bytes()
+    with pytest.raises(FileExistsError, match=message):
+        make(four_shards, points, method=method)
+    assert four_shards.read_bytes() == before
+
+
+def test_overwrite_replaces_even_a_damaged_file(table, tmp_path):
+    out = tmp_path / "labels.h5"
+    out.write_text("not a label file")
+    with pytest.raises(StoreError, match="is not a whole label file"):
+        make(out, 20)
+    make(out, 20, overwrite=True)
+    assert len(Spectra.read(out)) == 20
+
+
+def test_failed_points_are_recorded_by_index_and_have_no_row(table, tmp_path, capsys):
+    out = make(tmp_path / "labels.h5", 2 * SHARD, space=NO_GALAXIES)
+    spectra, theta = Spectra.read(out), draw(Design(2 * SHARD), NO_GALAXIES)
+    assert 0 < len(spectra.failed) < 2 * SHARD
+    assert any(index >= SHARD for index in spectra.failed)
+    kept = np.setdiff1d(np.arange(2 * SHARD), list(spectra.failed))
+    np.testing.assert_array_equal(spectra.theta, theta[kept])
+    for array in spectra.arrays.values():
+        assert len(array) == len(kept)
+        assert np.isfinite(array).all()
+    sigma_8 = theta[:, PARAMETERS.index("sigma_8")]
+    assert sigma_8[list(spectra.failed)].max() < sigma_8[kept].min()  # the right ones failed
+    # n_g is 0, or so small that its square is
+    reasons = ("ValueError: no galaxies", "gg_1h is not finite")
+    assert all(why.startswith(reasons) for why in spectra.failed.values())
+    assert f"{len(spectra.failed)} points failed, the first" in capsys.readouterr().out
+
+
+def test_no_label_at_all_is_an_error_with_the_reason(table, tmp_path):
+    space = changed(NO_GALAXIES, sigma_8=Range(0.1, 0.11))
+    with pytest.raises(ValueError, match="not one of 20 points could be computed: (ValueE|gg_1h)"):
+        make(tmp_path / "labels.h5", 20, space=space)
+    assert not (tmp_path / "labels.h5").exists()
+
+
+def test_not_finite_is_a_failure_named_by_the_spectrum(monkeypatch):
+    class Broken:
+        def __init__(self, *_):
+            self.k = MODEL.k.values()
+
+        def __call__(self, theta):
+            values = np.tile(theta[:, :1], 4)
+            return {"gg_1h": np.where(values == 3, np.nan, values), "n_g": 1 / (theta[:, 0] - 5)}
+
+    monkeypatch.setattr(generate_module, "HaloModel", Broken)
+    theta = np.tile(np.arange(8.0)[:, None], 10)
+    with np.errstate(divide="ignore"):
+        rows, failed = compute(theta, model=MODEL, table=None)
+    assert failed == {3: "gg_1h is not finite", 5: "n_g is not finite"}
+    np.testing.assert_array_equal(rows["gg_1h"][:, 0], [0, 1, 2, 4, 6, 7])
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+def test_points_of_a_parameter_file_get_the_labels_of_the_design(tmp_path, four_shards, suffix):
+    parameters = tmp_path / f"points{suffix}"
+    Points.of(Design(4 * SHARD), SPACE).write(parameters)
+    out = generate(tmp_path / "labels.h5", model=MODEL, parameters=parameters)
+    assert out.read_bytes() == four_shards.read_bytes()
+
+
+def test_own_points_are_labelled_in_a_space_that_holds_them(table, tmp_path):
+    theta = draw(Design(5, seed=7), SPACE)
+    own, out = tmp_path / "own.csv", tmp_path / "labels.h5"
+    np.savetxt(own, theta, delimiter=",", header=",".join(PARAMETERS), comments="", fmt="%.17g")
+    generate(out, space=SPACE, model=MODEL, parameters=own)
+    np.testing.assert_array_equal(Spectra.read(out).theta, theta)
+    with pytest.raises(ValueError, match="design: the points come from .*own.csv"):
+        generate(out, Design(5), SPACE, MODEL, parameters=own)
+    small = changed(SPACE, beta=Range(0.1, 0.11))
+    with pytest.raises(ValueError, match=r"own.csv: row 0: beta = .* is outside \[0.1, 0.11\]"):
+        generate(out, space=small, model=MODEL, parameters=own)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--space.Om_c.low", "0.7"], "Om_c: range [0.7, 0.6] is reversed"),
+        (["--space.sigma.low", "0"], "sigma: range [0, 1] leaves [0.001, 5]"),
+        (["--space.h.high", ".nan"], "h: range [0.64, nan] must be finite"),
+        (["--space.h.high", "2"], "h: range [0.64, 2] leaves [0.3, 1.2]"),
+        (["--model.mass_function", "Shet99"], "mass_function = 'Shet99' must be one of "),
+        (["--design.pionts", "5"], "design.pionts"),
+        (["--ray.address", "127.0.0.1:1"], "no Ray cluster answers at '127.0.0.1:1'"),
+    ],
+)
+def test_mistakes_end_with_status_2_and_their_name_and_no_file(tmp_path, arguments, message):
+    run = start([sys.executable, "-m", "datagen.generate", "--out", str(tmp_path / "x.h5"),
+                 *arguments])  # fmt: skip
+    error = run.communicate()[1]
+    assert run.returncode == 2
+    assert message in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "x.h5").exists()

@@ -1,0 +1,209 @@
+"""Whatever is killed, broken or full: the same command goes on, and the file is the same."""
+
+import errno
+import re
+import resource
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import ray as ray_library
+from coarse import MODEL, SHARD, SPACE, command_line, make, shards_of, start
+
+from datagen import generate as generate_module
+from datagen.design import Design
+from datagen.generate import generate, load_table
+from datagen.halomodel import KGrid
+from datagen.parallel import ray_map
+from datagen.shards import Shards
+from datagen.space import PARAMETERS, Range, Space
+from datagen.store import Spectra
+
+
+def full_after(number):
+    """`Shards.write`, until the disk is full."""
+    write, written = Shards.write, []
+
+    def failing(self, *shard):
+        if len(written) == number:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, *shard)
+        written.append(shard)
+
+    return failing
+
+
+@pytest.fixture
+def interrupted(tmp_path, table, monkeypatch):
+    """A run of four shards on a disk that took two of them."""
+    out = tmp_path / "labels.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(Shards, "write", full_after(2))
+        with pytest.raises(OSError, match="No space left on device"):
+            make(out, 4 * SHARD)
+    assert not out.exists()
+    assert len(shards_of(out)) == 2
+    return out
+
+
+@pytest.mark.slow
+def test_killed_three_times_and_resumed_it_is_the_file_of_an_uninterrupted_run(
+    ray, table, tmp_path
+):
+    points = 40 * SHARD
+    whole, out = tmp_path / "whole.h5", tmp_path / "killed.h5"
+    make(whole, points)
+    address = ray_library.get_runtime_context().gcs_address
+    command = command_line(out, points, "--ray.address", address)
+    survived = []
+    for _ in range(3):
+        before = set(shards_of(out))
+        run = start(command)
+        while len(shards_of(out)) < len(before) + 3:
+            assert run.poll() is None, run.stderr.read()
+            time.sleep(0.005)
+        run.send_signal(signal.SIGKILL)
+        assert run.wait() == -signal.SIGKILL
+        run.stderr.close()
+        assert before <= set(shards_of(out))  # nothing that was done is lost
+        assert not out.exists()
+        survived.append(len(shards_of(out)))
+    assert 3 <= survived[0] < survived[1] < survived[2] < 40
+    run = start(command)
+    bar = run.communicate()[1]
+    assert run.returncode == 0
+    assert f"{survived[2] * SHARD}/{points}" in bar  # the bar starts from what is there
+    assert Spectra.read(out).hash() == Spectra.read(whole).hash()
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "killed.h5", "killed.yaml", "whole.h5",
+    ]  # fmt: skip
+
+
+def test_a_failed_write_keeps_the_shards_and_the_same_command_goes_on(
+    interrupted, four_shards, capsys
+):
+    make(interrupted, 4 * SHARD)
+    printed = capsys.readouterr()
+    assert "resuming: 2 of 4 shards are there" in printed.out
+    assert f"{2 * SHARD}/{4 * SHARD}" in printed.err
+    assert interrupted.read_bytes() == four_shards.read_bytes()
+
+
+def test_a_full_disk_leaves_whole_shards_and_nothing_partial(table, tmp_path, four_shards):
+    """The limit on file sizes fails a write in its middle just as a full disk does."""
+    out, limits = tmp_path / "labels.h5", resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size, message in ((5_000, "File too large"), (100_000, "File too large.*labels.h5")):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))  # a shard: 68 kB
+        try:
+            with pytest.raises(OSError, match=message):
+                make(out, 4 * SHARD)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert not list(tmp_path.glob("**/*.partial"))
+        assert len(shards_of(out)) == (0 if size < 68_000 else 4)
+        assert not out.exists()
+    assert make(out, 4 * SHARD).read_bytes() == four_shards.read_bytes()
+
+
+def damaged(path, damage):
+    """The content of a shard, damaged."""
+    content = bytearray(path.read_bytes())
+    if damage == "flipped byte":
+        content[len(content) // 2] ^= 1
+    elif damage == "cut":
+        del content[-100:]
+    elif damage == "empty":
+        content.clear()
+    elif damage == "of other points":
+        content = bytearray(path.with_name(f"{SHARD:09d}.npz").read_bytes())
+    else:  # of another request, under the same name
+        other = Shards(path.parent.with_name("other"), {"another": "request"})
+        other.write(int(path.stem), {"n_g": np.ones(SHARD)}, {})
+        content = bytearray((other.folder / path.name).read_bytes())
+    return content
+
+
+@pytest.mark.parametrize(
+    "damage", ["flipped byte", "cut", "empty", "of other points", "of another request"]
+)
+def test_a_damaged_shard_is_computed_again(interrupted, four_shards, damage):
+    path = shards_of(interrupted)[0]
+    path.write_bytes(damaged(path, damage))
+    make(interrupted, 4 * SHARD)
+    assert interrupted.read_bytes() == four_shards.read_bytes()
+
+
+NARROW = Space(**{name: SPACE[name] for name in PARAMETERS[:9]}, beta=Range(0.5, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"design": Design(750)}, "design.points is 1000, not 750"),
+        ({"design": Design(1000, seed=2)}, "design.seed is 1, not 2"),
+        ({"space": NARROW}, "space.beta.high is 2.0, not 1.0; space.beta.low is 0.1, not 0.5"),
+        ({"model": replace(MODEL, k=KGrid(points=5))}, "model.k.points is 4, not 5"),
+        ({"model": replace(MODEL, z=1.0)}, "model.z is 0.0, not 1.0"),
+    ],
+)
+def test_shards_of_another_request_are_not_mixed_in(interrupted, changes, message):
+    request = {"design": Design(1000), "space": SPACE, "model": MODEL} | changes
+    before = [path.read_bytes() for path in shards_of(interrupted)]
+    with pytest.raises(ValueError, match=re.escape(f"shards of another request ({message}")):
+        generate(interrupted, **request)
+    assert [path.read_bytes() for path in shards_of(interrupted)] == before
+
+
+def test_shards_of_another_version_are_not_mixed_in(interrupted, monkeypatch):
+    monkeypatch.setattr(generate_module, "provenance", lambda _: {"commit": "another"})
+    with pytest.raises(ValueError, match=r"provenance.commit is .*, not another"):
+        make(interrupted, 4 * SHARD)
+
+
+def test_what_a_kill_left_behind_is_cleared_away(interrupted, four_shards):
+    interrupted.with_name(".labels.h5.999.partial").write_bytes(b"half a label file")
+    request = (shards_of(interrupted)[0].parent / "request.json").read_bytes()
+    make(interrupted, 4 * SHARD)
+    assert [path.name for path in interrupted.parent.iterdir()] == ["labels.h5"]
+    folder = interrupted.with_name("labels.h5.shards")  # killed between label file and clearing
+    folder.mkdir()
+    (folder / "request.json").write_bytes(request)
+    make(interrupted, 4 * SHARD)
+    assert not folder.exists()
+
+
+def test_an_extension_that_was_interrupted_goes_on(table, tmp_path, monkeypatch):
+    paths = [tmp_path / f"{name}.h5" for name in ("a", "b")]
+    for path in paths:
+        make(path, 300, method="sobol")
+    with monkeypatch.context() as patch:
+        patch.setattr(generate_module, "write_blocks", None)
+        with pytest.raises(TypeError):
+            make(paths[0], 700, method="sobol")
+    assert len(Spectra.read(paths[0])) == 300  # the old file until the new one is whole
+    for path in paths:
+        make(path, 700, method="sobol")
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_the_table_of_linear_power_resumes_too(ray, table, tmp_path, monkeypatch):
+    whole = table.box.path.read_bytes()
+    monkeypatch.setenv("HODSPECTRA_CACHE", str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(Shards, "write", full_after(1))
+        with pytest.raises(OSError, match="No space left"):
+            load_table(MODEL, SPACE)
+    runs = []
+
+    def counting(function, items, **options):
+        runs.append(len(items))
+        return ray_map(function, items, **options)
+
+    monkeypatch.setattr(generate_module, "ray_map", counting)
+    load_table(MODEL, SPACE)
+    assert runs == [3]
+    (path,) = tmp_path.iterdir()
+    assert path.read_bytes() == whole
