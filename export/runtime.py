@@ -1,8 +1,8 @@
 """Evaluate an ONNX emulator with numpy and onnxruntime; nothing else is needed."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,154 +10,213 @@ import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
+from export.interpolate import AtK
+from export.points import as_points
+from export.ranges import Parameter, Policy, Ranges
+from export.seal import is_whole
+from export.shipped import find
+
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
 
-SCHEMA = "hodspectra-onnx-1"
-_FLOAT32_EPS = 1e-6  # a limit itself, rounded to float32, is still inside
+SCHEMA = "hodspectra-onnx-2"
+CHUNK = 128  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
 
 
 class OnnxEmulatorError(ValueError):
     """An ONNX file that is damaged, of another schema, or not an emulator."""
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One input: its name, unit, and the range that the emulator was trained on.
-
-    Attributes:
-        name: For example ``Mth``.
-        unit: ``1`` or ``Msun``.
-        low: Smallest trained value.
-        high: Largest trained value.
-        sampling: ``linear`` or ``log10``: how training points were spread.
-    """
-
-    name: str
-    unit: str
-    low: float
-    high: float
-    sampling: str
-
-
 class OnnxEmulator:
     """Power spectra of physical parameters, from one ONNX file.
 
+    Calls may come from several threads at once, and pickles go to worker processes.
+
     Attributes:
         parameters: The inputs, in the order of columns.
-        outputs: Names of the spectra, such as ``gg_1h``.
+        outputs: Names of the spectra and numbers, such as ``gg_1h`` and ``n_g``.
+        units: Their units.
         k: Wavenumbers [1/Mpc], shape (K,).
         z: Redshift.
-        metadata: Everything else that the file says of itself: halo model, versions, commit,
-            data hash, accuracy on validation points.
-    """
-
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
-        self.session = _session(Path(path), threads)
-        meta = _metadata(self.session, Path(path))
-        self.parameters = tuple(Parameter(name=n, **p) for n, p in meta.pop("parameters").items())
-        self.outputs: tuple[str, ...] = tuple(o.name for o in self.session.get_outputs())
-        self.k = np.array(meta.pop("k"))
-        self.z = float(meta.pop("z"))
-        self.metadata: dict[str, Any] = meta
-        self._low = np.array([p.low for p in self.parameters])
-        self._high = np.array([p.high for p in self.parameters])
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the inputs, in the order of columns."""
-        return tuple(p.name for p in self.parameters)
-
-    def __call__(
-        self, theta: ArrayLike | Mapping[str, ArrayLike]
-    ) -> dict[str, NDArray[np.float32]]:
-        """Spectra [Mpc^3] by name, each (N, K); (K,) for a single point.
-
-        Args:
-            theta: Points as an array (N, P) or (P,), columns in the order of `names`, or a
-                mapping from those names to numbers or arrays (N,), in physical units: masses
-                in Msun, not their logarithms.
-
-        Raises:
-            ValueError: Names missing or unknown, a wrong shape, NaN, or a value outside the
-                trained range; the message names row, parameter, value and limits.
-        """
-        points, single = self._points(theta)
-        self._check(points)
-        spectra = self.session.run(None, {"theta": points.astype(np.float32)})
-        if single:
-            spectra = [Pk[0] for Pk in spectra]
-        return dict(zip(self.outputs, spectra, strict=True))
-
-    def _points(
-        self, theta: ArrayLike | Mapping[str, ArrayLike]
-    ) -> tuple[NDArray[np.float64], bool]:
-        """The points as (N, P), and whether a single one was given."""
-        if isinstance(theta, Mapping):
-            for kind, names in (
-                ("missing", set(self.names) - set(theta)),
-                ("unknown", set(theta) - set(self.names)),
-            ):
-                if names:
-                    raise ValueError(
-                        f"{kind} parameters: {', '.join(sorted(names))}; expected "
-                        f"{', '.join(self.names)}"
-                    )
-            columns = [np.asarray(theta[name], np.float64) for name in self.names]
-            theta = np.stack(np.broadcast_arrays(*columns), axis=-1)
-        points = np.asarray(theta, np.float64)
-        if points.ndim not in (1, 2) or points.shape[-1] != len(self.parameters):
-            raise ValueError(
-                f"theta has shape {points.shape}, expected (N, {len(self.parameters)}) or "
-                f"({len(self.parameters)},) with columns {', '.join(self.names)}"
-            )
-        return np.atleast_2d(points), points.ndim == 1
-
-    def _check(self, points: NDArray[np.float64]) -> None:
-        outside = ~(
-            (points >= self._low * (1 - _FLOAT32_EPS)) & (points <= self._high * (1 + _FLOAT32_EPS))
-        )
-        if outside.any():
-            row, column = np.argwhere(outside)[0]
-            p = self.parameters[column]
-            raise ValueError(
-                f"row {row}: {p.name} = {points[row, column]:g} is outside the trained range "
-                f"[{p.low:g}, {p.high:g}] {'' if p.unit == '1' else p.unit}".rstrip()
-            )
-
-
-def load(path: str | Path, threads: int = 1) -> OnnxEmulator:
-    """Open an ONNX emulator.
 
     Args:
-        path: File of ``export.to_onnx``.
+        path_or_name: A file of ``export.to_onnx``, or the name of a shipped emulator.
         threads: Threads of one evaluation.
+        arena: Whether memory is kept from call to call; without, a call gives all of it back,
+            and takes longer.
+        out_of_range: What happens to points outside the trained ranges, if a call does not say
+            otherwise; see `Ranges.apply`.
 
     Raises:
-        FileNotFoundError: No such file.
-        OnnxEmulatorError: Damaged, of another schema, or not an emulator.
+        FileNotFoundError: No such file or name.
+        OnnxEmulatorError: Damaged, altered, of another schema, or not an emulator.
     """
-    return OnnxEmulator(path, threads)
+
+    def __init__(
+        self,
+        path_or_name: str | Path,
+        threads: int = 1,
+        arena: bool = True,
+        out_of_range: Policy = "raise",
+    ) -> None:
+        path = find(path_or_name)
+        self.__setstate__(
+            {
+                "path": path,
+                "content": path.read_bytes(),
+                "threads": threads,
+                "arena": arena,
+                "out_of_range": out_of_range,
+            }
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("path", "content", "threads", "arena", "out_of_range")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path: Path = state["path"]
+        self.content: bytes = state["content"]  # a session cannot be pickled, its file can
+        self.threads, self.arena = state["threads"], state["arena"]
+        self.out_of_range: Policy = state["out_of_range"]
+        self._session = _session(self.content, self.path, self.threads, self.arena)
+        self._texts = _checked_metadata(self._session, self.content, self.path)
+        parameters = json.loads(self._texts["parameters"])
+        self.parameters = tuple(Parameter(name=n, **p) for n, p in parameters.items())
+        self.units: dict[str, str] = json.loads(self._texts["outputs"])
+        self.outputs = tuple(self.units)
+        self.k = np.array(json.loads(self._texts["k"]))
+        self.z = float(json.loads(self._texts["z"]))
+        self.names = tuple(parameters)  # of the inputs, in the order of columns
+        self._ranges = Ranges(self.parameters)
+        self._ranges.apply(self._ranges.low[None], self.out_of_range)  # is there such a policy?
+        self._only_needed = onnxruntime.RunOptions()
+        self._only_needed.only_execute_path_to_fetches = True
+        self._last_k: AtK | None = None
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """All that the file says of itself.
+
+        Halo model, versions, commit, data hash, how it was trained, accuracy, citation.
+        """
+        return {name: json.loads(text) for name, text in self._texts.items()}
+
+    def __call__(
+        self,
+        theta: ArrayLike | Mapping[str, ArrayLike],
+        outputs: str | Sequence[str] | None = None,
+        k: ArrayLike | None = None,
+        *,
+        out_of_range: Policy | None = None,
+        extrapolate: bool = False,
+    ) -> dict[str, NDArray[np.float32]]:
+        """Outputs by name: spectra [Mpc^3], each (N, K), and numbers, each (N,).
+
+        Of a single point (K,) and a number.
+
+        Args:
+            theta: Points as a mapping from `names` to numbers or arrays (N,), a structured array
+                with these fields, or an array (N, P) or (P,), columns in the order of `names`; in
+                physical units: masses in Msun, not their logarithms.
+            outputs: Which ones; all by default. Fewer take less time.
+            k: Wavenumbers [1/Mpc] in place of the emulator's, shape (K',).
+            out_of_range: What happens to points outside the trained ranges: ``raise``, ``warn``,
+                ``nan`` or ``clip``.
+            extrapolate: Whether k may lie below the emulator's; see `export.interpolate`.
+
+        Raises:
+            OutOfRange: NaN, or a value outside the trained range; the message names row,
+                parameter, value and limits.
+            ValueError: Names missing or unknown, a wrong shape, what is not a number.
+        """
+        points = as_points(theta, self.names)
+        single = points.ndim == 1
+        x, lost = self._ranges.apply(
+            points[None] if single else points, out_of_range or self.out_of_range
+        )
+        names = self.outputs if outputs is None else self._named(outputs)
+        if k is None:
+            results = self._run(names, x)
+        else:
+            at_k = self._at_k(k, extrapolate)
+            cosmology = dict(zip(self.names, x.T, strict=True))
+            results = at_k(self._run(at_k.needed(names, self.outputs), x), cosmology)
+        if len(lost):
+            for values in results.values():
+                values[lost] = np.nan
+        return {name: results[name][0] if single else results[name] for name in names}
+
+    def _named(self, outputs: str | Sequence[str]) -> tuple[str, ...]:
+        names = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        if unknown := [str(name) for name in names if name not in self.units]:
+            raise ValueError(f"no output {', '.join(unknown)}; there are {', '.join(self.outputs)}")
+        return names
+
+    def _at_k(self, k: ArrayLike, extrapolate: bool) -> AtK:
+        """The interpolation to k; that of the last call, if its k were the same."""
+        last = self._last_k
+        if last is None or not np.array_equal(last.k, k) or last.extrapolate != extrapolate:
+            self._last_k = last = AtK(self.k, k, extrapolate)
+        return last
+
+    def _run(
+        self, names: tuple[str, ...], x: NDArray[np.float32]
+    ) -> dict[str, NDArray[np.float32]]:
+        options = None if names is self.outputs else self._only_needed
+        if 0 < len(x) <= CHUNK:
+            return dict(zip(names, self._session.run(names, {"theta": x}, options), strict=True))
+        shapes = {o.name: o.shape for o in self._session.get_outputs()}
+        results = {name: np.empty((len(x), *shapes[name][1:]), np.float32) for name in names}
+        for start in range(0, len(x), CHUNK):
+            rows = slice(start, start + CHUNK)
+            parts = self._session.run(names, {"theta": x[rows]}, options)
+            for whole, part in zip(results.values(), parts, strict=True):
+                whole[rows] = part
+        return results
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    if not path.exists():
-        raise FileNotFoundError(f"no emulator at {path}; make one with python -m export.to_onnx")
+def load(
+    path_or_name: str | Path,
+    threads: int = 1,
+    arena: bool = True,
+    out_of_range: Policy = "raise",
+) -> OnnxEmulator:
+    """Open an ONNX emulator, a file or a shipped one by name; see `OnnxEmulator`."""
+    return OnnxEmulator(path_or_name, threads, arena, out_of_range)
+
+
+def _session(content: bytes, path: Path, threads: int, arena: bool) -> onnxruntime.InferenceSession:
+    if threads < 1:
+        raise ValueError(f"threads = {threads} must be at least 1")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.enable_cpu_mem_arena = arena
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for every kind of damage
         raise OnnxEmulatorError(f"{path} is not a readable ONNX file ({error})") from error
 
 
-def _metadata(session: onnxruntime.InferenceSession, path: Path) -> dict[str, Any]:
-    properties = session.get_modelmeta().custom_metadata_map
-    schema = properties.get("schema")
+def _checked_metadata(
+    session: onnxruntime.InferenceSession, content: bytes, path: Path
+) -> dict[str, str]:
+    """The metadata as JSON texts by name.
+
+    Raises:
+        OnnxEmulatorError: Another schema, or content that does not match its seal.
+    """
+    texts: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+    schema, digest = texts.pop("schema", None), texts.pop("sha256", "")
     if schema != SCHEMA:
         raise OnnxEmulatorError(
             f"{path} is not an emulator of this version: its schema is {schema!r}, expected "
             f"{SCHEMA!r}; export it again with python -m export.to_onnx"
         )
-    return {name: json.loads(text) for name, text in properties.items() if name != "schema"}
+    if not is_whole(content, digest):
+        raise OnnxEmulatorError(
+            f"{path} was altered: its checksum does not match its content; get it again, or "
+            f"export it again with python -m export.to_onnx"
+        )
+    return texts

@@ -1,4 +1,4 @@
-"""Write an emulator as one ONNX file: ``python -m export.to_onnx``."""
+"""Write emulators as one ONNX file: ``python -m export.to_onnx``."""
 
 import json
 import logging
@@ -17,43 +17,56 @@ from datagen.record import provenance
 from datagen.space import PARAMETERS, Space
 from emulator.emulator import Emulator, Spec
 from emulator.metrics import fractional_error
+from export.assemble import Assembly, units
 from export.runtime import SCHEMA, OnnxEmulator
+from export.seal import BLANK, seal
 
-__all__ = ["ExportMismatch", "to_onnx"]
+__all__ = ["ExportMismatch", "rewrite", "to_onnx"]
 
 OPSET = 20  # the first with Gelu as an operator
 TOLERANCE = 1e-4  # float32 rounding of |P/P' - 1|; a wrong activation or scaling shows at 1e-3
 RANDOM_POINTS = 10_000
+CITATION = (
+    "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418), whose halo model and "
+    "occupation this emulates, and the hodspectra developers, hodspectra (CITATION.cff)"
+)
 
 
 class ExportMismatch(ValueError):  # noqa: N818 (it says what happened)
     """An ONNX file that does not give the numbers of the emulator it was made from."""
 
 
-def to_onnx(emulator: Path, out: Path) -> Path:
+def to_onnx(
+    emulator: Path, out: Path, merge: Path | None = None, outputs: list[str] | None = None
+) -> Path:
     """Write an emulator as one ONNX file, and check it.
 
     The graph takes ``theta`` (N, 10), float32, raw parameters in the units of the metadata, and
-    returns each spectrum (N, K) in Mpc^3 by name. Names, units, ranges, wavenumbers, redshift,
-    halo model, versions, data hash and validation record are in the file's metadata, as JSON.
-    The written file is compared with the emulator on all corners of its space and on random
-    points before it is put in place.
+    returns each spectrum (N, K) in Mpc^3, and each number (N,), by name. Names, units, ranges,
+    wavenumbers, redshift, halo model, versions, data hash, accuracy and citation are in the
+    file's metadata, as JSON, with a checksum over all of the file. The written file is read
+    again and compared with the emulator on all corners of its space and on random points before
+    it is put in place.
 
     Args:
-        emulator: File of ``emulator.train`` or ``tuning.search``.
+        emulator: File of ``emulator.train``, ``emulator.train_closed`` or ``tuning.search``.
         out: The ONNX file to write.
+        merge: Another such file whose outputs go into the same graph, for example the 2-halo term
+            beside the 1-halo term; their total is added.
+        outputs: Which outputs to write; all by default.
 
     Returns:
         The path of the ONNX file.
 
     Raises:
         ExportMismatch: The file's numbers differ from the emulator's.
+        ValueError: Emulators that do not belong together, or an output that there is not.
     """
-    model = Emulator.load(emulator)
+    files = [emulator] if merge is None else [emulator, merge]
+    model = Assembly([Emulator.load(file) for file in files], outputs or ()).eval()
     proto = _graph(model)
-    onnx.helper.set_model_props(proto, _metadata(model.spec))
     with atomic(out) as partial:
-        onnx.save(proto, partial)
+        _write(proto, _metadata(model.spec), partial)
         worst = _verify(model, partial)
     print(  # noqa: T201
         f"{out}: {out.stat().st_size / 1e6:.2f} MB, onnxruntime agrees with torch to {worst:.1e}"
@@ -61,8 +74,23 @@ def to_onnx(emulator: Path, out: Path) -> Path:
     return out
 
 
-def _graph(model: Emulator) -> onnx.ModelProto:
-    """The emulator as an ONNX model with named inputs and outputs and a free batch axis."""
+def rewrite(path: Path, **fields: Any) -> None:
+    """Change fields of the metadata of a file of `to_onnx`, and seal it again."""
+    OnnxEmulator(path)  # whole, and of this schema
+    proto = onnx.load(path)
+    texts = {entry.key: entry.value for entry in proto.metadata_props}
+    with atomic(path) as partial:
+        _write(proto, texts | {name: json.dumps(value) for name, value in fields.items()}, partial)
+        OnnxEmulator(partial)
+
+
+def _write(proto: onnx.ModelProto, texts: dict[str, str], path: Path) -> None:
+    onnx.helper.set_model_props(proto, texts | {"sha256": BLANK})
+    path.write_bytes(seal(proto.SerializeToString()))
+
+
+def _graph(model: Assembly) -> onnx.ModelProto:
+    """The emulators as an ONNX model with named inputs and outputs and a free batch axis."""
     example = torch.tensor(model.spec.space.from_unit(np.full((2, len(PARAMETERS)), 0.5)))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, aloud
     with warnings.catch_warnings():
@@ -79,7 +107,7 @@ def _graph(model: Emulator) -> onnx.ModelProto:
         )
     assert program is not None  # dynamo returns one
     proto = program.model_proto
-    onnx.checker.check_model(proto, full_check=True)
+    onnx.checker.check_model(proto, full_check=True)  # infers all shapes, too
     return proto
 
 
@@ -87,13 +115,14 @@ def _metadata(spec: Spec) -> dict[str, str]:
     """All that the file says of itself, as JSON texts by key."""
     fields: dict[str, Any] = spec.as_dict()
     fields["parameters"] = fields.pop("space")
-    for name in ("outputs", "total"):  # the graph itself says so
-        fields.pop(name)
+    fields["outputs"] = units(spec.outputs)
+    del fields["total"]  # the graph itself says so
     fields["export"] = provenance()
+    fields["citation"] = CITATION
     return {"schema": SCHEMA} | {name: json.dumps(value) for name, value in fields.items()}
 
 
-def _verify(model: Emulator, path: Path) -> float:
+def _verify(model: Assembly, path: Path) -> float:
     """Largest |P_onnx / P_torch - 1| over corners and random points; torch in float64."""
     theta = _points(model.spec.space)
     with torch.inference_mode():

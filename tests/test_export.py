@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,17 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from conftest import SMALL_TRAINING
 from onnx import TensorProto, helper
 
 import export.to_onnx
 from datagen.space import PARAMETERS
+from emulator.emulator import Emulator
 from emulator.record import predict
+from emulator.schedule import ScheduleConfig
+from emulator.train import fit
 from export.runtime import OnnxEmulatorError, load
-from export.to_onnx import ExportMismatch, to_onnx
+from export.to_onnx import OPSET, ExportMismatch, rewrite, to_onnx
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOAT32 = 1e-4  # rounding of ln P up to 25, twice; a wrong scaling shows at 1e-2
@@ -29,11 +34,6 @@ def onnx_file(emulator, tmp_path) -> Path:
 @pytest.fixture
 def model(onnx_file):
     return load(onnx_file)
-
-
-@pytest.fixture
-def point(model, spectra) -> dict[str, float]:
-    return dict(zip(model.names, map(float, spectra.theta[0]), strict=True))
 
 
 def test_onnxruntime_gives_torchs_numbers(model, emulator, spectra):
@@ -53,49 +53,21 @@ def test_the_file_describes_itself(model, spectra):
     assert model.names == PARAMETERS
     Mth = model.parameters[7]
     assert (Mth.unit, Mth.low, Mth.high, Mth.sampling) == ("Msun", 1e12, 1e14, "log10")
+    assert model.units == dict.fromkeys(("gg_1h", "gg_2h", "gg_total"), "Mpc^3")
     np.testing.assert_array_equal(model.k, spectra.k)
     assert model.metadata["halo_model"]["model"] == "standard"
     assert model.metadata["provenance"]["labels"]["sha256"] == spectra.hash()
     assert model.metadata["record"]["validation"]["gg_1h"]["points"] == 40
+    assert model.metadata["export"]["onnxruntime"] == onnxruntime.__version__
+    assert "A&A 665, A38" in model.metadata["citation"]
 
 
-def test_mapping_array_and_single_point_agree(model, spectra, point):
-    alone = model(point)["gg_1h"]
-    assert alone.shape == (50,)
-    np.testing.assert_array_equal(model(spectra.theta[0])["gg_1h"], alone)
-    columns = {name: spectra.theta[:4, i] for i, name in enumerate(model.names)}
-    np.testing.assert_allclose(model(columns)["gg_1h"][0], alone, rtol=1e-5)
-    scan = model(point | {"h": np.array([0.68, 0.69])})
-    assert scan["gg_1h"].shape == (2, 50)
-
-
-def test_the_ends_of_the_ranges_are_inside_also_in_float32(model):
-    for end in ("low", "high"):
-        corner = [getattr(p, end) for p in model.parameters]
-        model(corner)
-        model(np.array(corner, np.float32))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"h": 0.9}, r"row 0: h = 0.9 is outside the trained range \[0.67, 0.7\]"),
-        ({"Mth": np.nan}, r"row 0: Mth = nan is outside .* Msun"),
-        ({"Mth": 13.0}, "row 0: Mth = 13 is outside the trained range"),
-        ({"w0": -1.0}, "unknown parameters: w0"),
-    ],
-)
-def test_bad_points_are_refused(model, point, change, message):
-    with pytest.raises(ValueError, match=message):
-        model(point | change)
-
-
-def test_missing_name_and_wrong_shape_are_refused(model, point):
-    point.pop("beta")
-    with pytest.raises(ValueError, match="missing parameters: beta"):
-        model(point)
-    with pytest.raises(ValueError, match=r"theta has shape \(3, 9\), expected \(N, 10\)"):
-        model(np.ones((3, 9)))
+def test_the_graph_is_plain(onnx_file):
+    proto = onnx.load(onnx_file)
+    assert [(o.domain, o.version) for o in proto.opset_import] == [("", OPSET)]
+    assert {node.domain for node in proto.graph.node} == {""}
+    assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param  # free
+    assert not proto.functions
 
 
 def test_damaged_and_foreign_files_are_refused(onnx_file, tmp_path):
@@ -114,13 +86,93 @@ def test_damaged_and_foreign_files_are_refused(onnx_file, tmp_path):
         load(onnx_file)
 
 
+@pytest.mark.parametrize("where", ["weight", "parameters", "record", "sha256"])
+def test_altered_files_are_refused(onnx_file, where):
+    proto = onnx.load(onnx_file)
+    if where == "weight":
+        weights = max(proto.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+        weights.raw_data = weights.raw_data[:-1] + bytes([weights.raw_data[-1] ^ 1])
+    else:
+        (entry,) = (e for e in proto.metadata_props if e.key == where)
+        entry.value = entry.value.replace("1", "2", 1)
+    onnx.save(proto, onnx_file)
+    with pytest.raises(OnnxEmulatorError, match="was altered: its checksum does not match"):
+        load(onnx_file)
+
+
+def test_every_flipped_byte_is_noticed(onnx_file):
+    whole = onnx_file.read_bytes()
+    for position in np.random.default_rng(0).integers(0, len(whole), 60):
+        changed = bytearray(whole)
+        changed[position] ^= 0x55
+        onnx_file.write_bytes(changed)
+        with pytest.raises(OnnxEmulatorError):
+            load(onnx_file)
+
+
+def test_metadata_can_be_added_to(onnx_file, model, spectra):
+    rewrite(onnx_file, record={"test": {"points": 3}})
+    again = load(onnx_file)
+    assert again.metadata == model.metadata | {"record": {"test": {"points": 3}}}
+    np.testing.assert_array_equal(
+        again(spectra.theta[:2])["gg_1h"], model(spectra.theta[:2])["gg_1h"]
+    )
+
+
+def separate(spectra, folder, term, **changes) -> Path:
+    """An emulator of one term of gg, hardly trained."""
+    config = replace(
+        SMALL_TRAINING,
+        terms=(term,),
+        schedule=ScheduleConfig(max_epochs=(2,), patience=(2,)),
+    )
+    emulator, _ = fit(spectra, config)
+    emulator.with_record(**changes).save(folder / f"{term}.safetensors")
+    return folder / f"{term}.safetensors"
+
+
+def test_separate_terms_become_one_file(spectra, tmp_path):
+    one, two = (separate(spectra, tmp_path, term) for term in ("1h", "2h"))
+    model = load(to_onnx(one, tmp_path / "both.onnx", merge=two))
+    assert model.outputs == ("gg_1h", "gg_2h", "gg_total")
+    ours = model(spectra.theta[:9])
+    for file, name in ((one, "gg_1h"), (two, "gg_2h")):
+        theirs = predict(Emulator.load(file), spectra.theta[:9])[name]
+        np.testing.assert_allclose(ours[name], theirs, rtol=FLOAT32)
+    np.testing.assert_allclose(ours["gg_total"], ours["gg_1h"] + ours["gg_2h"], rtol=1e-6)
+    assert set(model.metadata["record"]["validation"]) == {"gg_1h", "gg_2h"}
+    assert len(model.metadata["provenance"]["merged"]) == 1
+
+
+def test_what_does_not_belong_together_is_not_merged(spectra, emulator, tmp_path):
+    file = tmp_path / "emulator.safetensors"
+    with pytest.raises(ValueError, match="two emulators have gg_1h, gg_2h, gg_total"):
+        to_onnx(file, tmp_path / "x.onnx", merge=file)
+    other = separate(spectra, tmp_path, "2h", z=0.5)
+    with pytest.raises(ValueError, match="not belong together: z is 0.0 in one and 0.5 in the"):
+        to_onnx(file, tmp_path / "x.onnx", merge=other)
+    with pytest.raises(ValueError, match="no output mm_1h; there are gg_1h, gg_2h, gg_total"):
+        to_onnx(file, tmp_path / "x.onnx", outputs=["mm_1h"])
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_some_outputs_make_a_file_of_their_own(emulator, tmp_path, spectra, onnx_file):
+    some = to_onnx(tmp_path / "emulator.safetensors", tmp_path / "s.onnx", outputs=["gg_2h"])
+    assert load(some).outputs == ("gg_2h",)
+    np.testing.assert_allclose(
+        load(some)(spectra.theta)["gg_2h"], load(onnx_file)(spectra.theta)["gg_2h"], rtol=1e-5
+    )
+
+
 def test_a_wrong_graph_is_not_put_in_place(emulator, tmp_path, monkeypatch):
     real = export.to_onnx._graph
 
     def wrong(model):
         proto = real(model)
         with torch.no_grad():
-            model.targets.mean += 1e-3  # the emulator that the file is then checked against
+            model.emulators[
+                0
+            ].targets.mean += 1e-3  # the emulator that the file is then checked against
         return proto
 
     monkeypatch.setattr(export.to_onnx, "_graph", wrong)

@@ -1,0 +1,88 @@
+"""What goes into one ONNX file: an emulator, or several side by side, and which outputs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from datagen.halomodel import DERIVED
+from emulator.emulator import Emulator, Spec
+
+__all__ = ["Assembly", "units"]
+
+
+class Assembly(nn.Module):
+    """Emulators of the same box as one, with totals where both terms are there.
+
+    Args:
+        emulators: One, or several with different outputs.
+        outputs: Which outputs to have; all by default.
+
+    Attributes:
+        spec: What they are together.
+
+    Raises:
+        ValueError: Emulators that do not belong together, or an output that there is not.
+    """
+
+    def __init__(self, emulators: Sequence[Emulator], outputs: Sequence[str] = ()) -> None:
+        super().__init__()
+        first, *others = (emulator.spec for emulator in emulators)
+        for other in others:
+            _check_together(first, other)
+        names = [name for emulator in emulators for name in emulator.spec.outputs]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two emulators have {', '.join(twice)}; leave one of them out")
+        terms = [name[:-3] for name in names if name.endswith("_1h") and f"{name[:-3]}_2h" in names]
+        names += [f"{xy}_total" for xy in terms if f"{xy}_total" not in names]
+        if unknown := [name for name in outputs if name not in names]:
+            raise ValueError(f"no output {', '.join(unknown)}; there are {', '.join(names)}")
+        self.emulators = nn.ModuleList(emulators)
+        self.spec = _together(first, others, tuple(outputs) or tuple(names))
+
+    def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
+        """The outputs in their order, spectra (B, K) and numbers (B,).
+
+        Args:
+            theta: Points, columns `datagen.space.PARAMETERS`, physical units, shape (B, 10).
+        """
+        values: dict[str, Tensor] = {}
+        for emulator in self.emulators:
+            values |= zip(emulator.spec.outputs, emulator(theta), strict=True)
+        for name in self.spec.outputs:
+            if name not in values:
+                xy = name.removesuffix("_total")
+                values[name] = values[f"{xy}_1h"] + values[f"{xy}_2h"]
+        return tuple(values[name] for name in self.spec.outputs)
+
+
+def units(outputs: Sequence[str]) -> dict[str, str]:
+    """Units of outputs by name."""
+    return {name: DERIVED.get(name, "Mpc^3") for name in outputs}
+
+
+def _check_together(first: Spec, other: Spec) -> None:
+    for what in ("space", "k", "z", "halo_model"):
+        if getattr(first, what) != getattr(other, what):
+            raise ValueError(
+                f"the emulators do not belong together: {what} is {_short(getattr(first, what))} "
+                f"in one and {_short(getattr(other, what))} in the other"
+            )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _together(first: Spec, others: Sequence[Spec], outputs: tuple[str, ...]) -> Spec:
+    """One spec for all; the provenance of the others stands in that of the first."""
+    if not others:
+        return replace(first, outputs=outputs)
+    record: dict[str, Any] = {}
+    if all("validation" in spec.record for spec in (first, *others)):
+        of_all = [spec.record["validation"] for spec in (first, *others)]
+        record["validation"] = {name: r for one in of_all for name, r in one.items()}
+    provenance = first.provenance | {"merged": [spec.provenance for spec in others]}
+    return replace(first, outputs=outputs, record=record, provenance=provenance)

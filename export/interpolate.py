@@ -1,0 +1,176 @@
+"""Spectra between and below the wavenumbers of an emulator.
+
+Between them, a cubic spline of ln P in ln k. Below them, linear theory: 2-halo terms go on as
+b^2 P_lin with the shape of Eisenstein & Hu, 1-halo terms as the constants that they have become
+there, and totals as the sum of both.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["AtK", "linear_shape", "spline_matrix"]
+
+Array = NDArray[np.float64]
+
+_ROUNDING = 1e-9  # k that misses an end of the grid by less is the end
+
+
+class AtK:
+    """What takes spectra on an emulator's grid to wavenumbers of the caller's choice.
+
+    Args:
+        grid: Wavenumbers of the emulator [1/Mpc], shape (K,).
+        k: Wavenumbers wanted [1/Mpc], shape (K',).
+        extrapolate: Whether they may lie below the grid.
+
+    Attributes:
+        k: Wavenumbers wanted, float64.
+        extrapolate: As given.
+
+    Raises:
+        ValueError: Wavenumbers outside of where there is an answer.
+    """
+
+    def __init__(self, grid: Array, k: ArrayLike, extrapolate: bool) -> None:
+        self.k = _check(k, grid, extrapolate)
+        self.extrapolate = extrapolate
+        self._start = grid[:1]
+        self._below = self.k < self._start
+        inside = np.clip(self.k, grid[0], grid[-1])
+        self._matrix = spline_matrix(np.log(grid), np.log(inside)).T
+
+    def needed(self, outputs: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
+        """The outputs that it takes to give some of them: below the grid, both terms of a total.
+
+        Raises:
+            ValueError: A term that the emulator does not have.
+        """
+        names = list(outputs)
+        for total in [name for name in outputs if name.endswith("_total")]:
+            terms = [total.replace("total", term) for term in ("1h", "2h")]
+            if self._below.any() and not set(terms) <= set(available):
+                raise ValueError(f"{total} below the grid needs {' and '.join(terms)} as outputs")
+            names += terms if self._below.any() else []
+        return tuple(dict.fromkeys(names))
+
+    def __call__(
+        self, spectra: Mapping[str, NDArray[np.float32]], cosmology: Mapping[str, Any]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Spectra (N, K') from those on the grid (N, K); numbers (N,) as they are.
+
+        Args:
+            spectra: By output name.
+            cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
+        """
+        results = {
+            name: np.exp(np.log(Pk.astype(np.float64)) @ self._matrix) if Pk.ndim == 2 else Pk
+            for name, Pk in spectra.items()
+        }
+        if self._below.any():
+            self._continue(results, cosmology)
+        return {name: Pk.astype(np.float32) for name, Pk in results.items()}
+
+    def _continue(self, results: dict[str, Any], cosmology: Mapping[str, Any]) -> None:
+        """Put in what lies below the grid, where the spline's value is the one at its start."""
+        below = self._below
+        growth = linear_shape(self.k[below], cosmology) / linear_shape(self._start, cosmology)
+        for name, Pk in results.items():
+            if name.endswith("_2h") or name == "P_lin":
+                Pk[:, below] *= growth
+        for name, Pk in results.items():
+            if name.endswith("_total"):
+                one, two = (results[name.replace("total", term)] for term in ("1h", "2h"))
+                Pk[:, below] = (one + two)[:, below]
+
+
+def _check(k: ArrayLike, grid: Array, extrapolate: bool) -> Array:
+    """The wavenumbers [1/Mpc], shape (K',), checked to lie where there is an answer."""
+    wanted = np.atleast_1d(np.asarray(k))
+    if wanted.ndim != 1 or wanted.dtype.kind not in "fiu":
+        raise ValueError(f"k must be a number or an array (K,) of numbers, not {k!r}")
+    wanted = wanted.astype(np.float64)
+    low, high = grid[0] * (1 - _ROUNDING), grid[-1] * (1 + _ROUNDING)
+    bad = ~((wanted > 0) & (wanted >= (0 if extrapolate else low)) & (wanted <= high))
+    if bad.any():
+        i = int(np.argmax(bad))
+        hint = ""
+        if 0 < wanted[i] < low:
+            hint = "; pass extrapolate=True to go on there as linear theory does"
+        elif wanted[i] > high:
+            hint = "; above them there is no continuation"
+        raise ValueError(
+            f"k[{i}] = {wanted[i]:g} 1/Mpc is outside [{grid[0]:g}, {grid[-1]:g}], the wavenumbers "
+            f"of the emulator{hint}"
+        )
+    return wanted
+
+
+def spline_matrix(x: Array, wanted: Array) -> Array:
+    """What takes values at x to those of their cubic spline at `wanted`, shape (K', K).
+
+    The spline is the not-a-knot one, also scipy's default. As it is linear in the values, a
+    matrix does for any number of spectra.
+
+    Args:
+        x: Increasing nodes, shape (K,), at least 4.
+        wanted: Where to evaluate, shape (K',), between the first node and the last.
+
+    Raises:
+        ValueError: Fewer than 4 nodes.
+    """
+    if len(x) < 4:
+        raise ValueError(f"interpolation in k needs 4 wavenumbers, the emulator has {len(x)}")
+    curvature = _curvatures(x)
+    i = np.clip(np.searchsorted(x, wanted, side="right") - 1, 0, len(x) - 2)
+    step = x[i + 1] - x[i]
+    b = (wanted - x[i]) / step
+    a = 1 - b
+    values = np.eye(len(x))
+    matrix: Array = (
+        a[:, None] * values[i]
+        + b[:, None] * values[i + 1]
+        + ((a**3 - a) * step**2 / 6)[:, None] * curvature[i]
+        + ((b**3 - b) * step**2 / 6)[:, None] * curvature[i + 1]
+    )
+    return matrix
+
+
+def _curvatures(x: Array) -> Array:
+    """What takes values at x to second derivatives of their spline at x, shape (K, K)."""
+    h = np.diff(x)
+    left, right = np.zeros((2, len(x), len(x)))
+    for i in range(1, len(x) - 1):
+        left[i, i - 1 : i + 2] = h[i - 1] / 6, (h[i - 1] + h[i]) / 3, h[i] / 6
+        right[i, i - 1 : i + 2] = 1 / h[i - 1], -1 / h[i - 1] - 1 / h[i], 1 / h[i]
+    # the third derivative is continuous at the second node and at the last but one
+    left[0, :3] = -1 / h[0], 1 / h[0] + 1 / h[1], -1 / h[1]
+    left[-1, -3:] = -1 / h[-2], 1 / h[-2] + 1 / h[-1], -1 / h[-1]
+    return np.linalg.solve(left, right)
+
+
+def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:
+    """Shape of the linear power, k^n_s T(k)^2, without wiggles, shape (N, K').
+
+    Eisenstein & Hu 1998 (ApJ 496, 605), equations 26 and 28 to 31, at a temperature of the
+    microwave background of 2.7255 K.
+
+    Args:
+        k: Wavenumbers [1/Mpc], shape (K',).
+        cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
+    """
+    Om_b, h, n_s = (np.asarray(cosmology[name])[:, None] for name in ("Om_b", "h", "n_s"))
+    Om_m = np.asarray(cosmology["Om_c"])[:, None] + Om_b
+    omega_m, omega_b, fraction = Om_m * h**2, Om_b * h**2, Om_b / Om_m
+    theta = 2.7255 / 2.7
+    s = 44.5 * np.log(9.83 / omega_m) / np.sqrt(1 + 10 * omega_b**0.75)  # sound horizon [Mpc]
+    suppression = 1 - 0.328 * np.log(431 * omega_m) * fraction
+    suppression += 0.38 * np.log(22.3 * omega_m) * fraction**2
+    gamma = omega_m * (suppression + (1 - suppression) / (1 + (0.43 * k * s) ** 4))
+    q = k * theta**2 / gamma
+    L = np.log(2 * np.e + 1.8 * q)
+    T = L / (L + (14.2 + 731 / (1 + 62.5 * q)) * q**2)
+    shape: Array = k**n_s * T**2
+    return shape

@@ -1,0 +1,32 @@
+"""The emulators that come with the package, by name."""
+
+from pathlib import Path
+
+__all__ = ["SUFFIX", "find", "shipped"]
+
+SUFFIX = ".onnx"
+FOLDER = Path(__file__).resolve().parent / "models"
+
+
+def shipped() -> dict[str, Path]:
+    """Files of the emulators that come with the package, by name."""
+    return {path.stem: path for path in sorted(FOLDER.glob(f"*{SUFFIX}"))}
+
+
+def find(path_or_name: str | Path) -> Path:
+    """The file of an emulator, given by its path or by the name of a shipped one.
+
+    Raises:
+        FileNotFoundError: Neither.
+    """
+    path, known = Path(path_or_name), shipped()
+    if path.is_file():
+        return path
+    if str(path_or_name) in known:
+        return known[str(path_or_name)]
+    if path.suffix == SUFFIX or len(path.parts) > 1:
+        raise FileNotFoundError(f"no emulator at {path}; make one with python -m export.to_onnx")
+    raise FileNotFoundError(
+        f"no emulator {str(path_or_name)!r}: neither a file nor one that comes with the package "
+        f"({', '.join(known) or 'none does'})"
+    )

@@ -1,0 +1,387 @@
+"""The runtime: forms of input, policies, k between and below, threads, pickles, mistakes."""
+
+import multiprocessing
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import SMALL_MODEL, SMALL_SPACE
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.interpolate import CubicSpline
+
+from datagen.generate import load_table
+from datagen.halomodel import HaloModel, HaloModelConfig, KGrid
+from datagen.space import PARAMETERS
+from emulator.closed import ClosedConfig
+from emulator.train_closed import OUTPUTS, train_closed
+from export import runtime
+from export.interpolate import linear_shape, spline_matrix
+from export.ranges import OutOfRange, OutOfRangeWarning
+from export.runtime import OnnxEmulator, load
+from export.to_onnx import to_onnx
+
+ROUNDING = 2e-5  # float32, in batches of other sizes
+BETWEEN = 2e-2  # spline between 50 wavenumbers where P_lin wiggles; a shifted one is at 0.1
+BELOW = 3e-2  # shape of Eisenstein & Hu from 1e-2 down to 1e-3 1/Mpc; without it, 1 or more
+
+
+@pytest.fixture(scope="module")
+def closed_file(label_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("closed")
+    train_closed(label_file, out, ClosedConfig(units=100, rank=24), cosmologies=1000)
+    return to_onnx(out / "emulator.safetensors", out / "closed.onnx")
+
+
+@pytest.fixture(scope="module")
+def model(closed_file) -> OnnxEmulator:
+    return load(closed_file)
+
+
+@pytest.fixture(scope="module")
+def theta(spectra):
+    return spectra.theta[:5]
+
+
+@pytest.fixture
+def point(theta) -> dict[str, float]:
+    return dict(zip(PARAMETERS, map(float, theta[0]), strict=True))
+
+
+def test_all_forms_of_input_agree(model, theta):
+    expected = model(theta)["gg_total"]
+    mapping = {name: theta[:, i] for i, name in enumerate(PARAMETERS)}
+    order = PARAMETERS[::-1]
+    structured = np.empty(len(theta), [(name, float) for name in order])
+    for name in order:
+        structured[name] = mapping[name]
+    for form in (mapping, structured, theta.tolist(), dict(reversed(mapping.items()))):
+        np.testing.assert_array_equal(model(form)["gg_total"], expected)
+    singles = (theta[0], structured[0], {name: column[0] for name, column in mapping.items()},
+               {name: float(column[0]) for name, column in mapping.items()})  # fmt: skip
+    for single in singles:
+        one = model(single)
+        assert one["gg_total"].shape == (50,)
+        assert np.ndim(one["n_g"]) == 0
+        np.testing.assert_allclose(one["gg_total"], expected[0], rtol=ROUNDING)
+
+
+def test_numbers_and_arrays_mix(model, point):
+    scan = model(point | {"h": np.array([0.68, 0.69]), "alpha": 1})
+    assert scan["gg_1h"].shape == (2, 50)
+    assert scan["n_g"].shape == (2,)
+
+
+def test_outputs_are_chosen_by_name(model, theta):
+    everything = model(theta)
+    assert tuple(everything) == model.outputs == OUTPUTS
+    some = model(theta, ["n_g", "gg_2h"])
+    assert list(some) == ["n_g", "gg_2h"]
+    np.testing.assert_allclose(some["gg_2h"], everything["gg_2h"], rtol=ROUNDING)
+    assert list(model(theta, "mm_1h")) == ["mm_1h"]
+    with pytest.raises(ValueError, match="no output gg; there are mm_1h, mm_2h"):
+        model(theta, "gg")
+
+
+def test_chunks_are_not_seen(model, spectra):
+    assert len(spectra) > 3 * runtime.CHUNK
+    whole = model(spectra.theta)
+    for name, values in whole.items():
+        parts = [model(part)[name] for part in np.array_split(spectra.theta, 4)]
+        np.testing.assert_allclose(values, np.concatenate(parts), rtol=ROUNDING)
+
+
+def test_no_points_give_no_spectra(model):
+    for nothing in (np.empty((0, 10)), {name: [] for name in PARAMETERS}):
+        empty = model(nothing)
+        assert empty["gg_1h"].shape == (0, 50)
+        assert empty["n_g"].shape == (0,)
+    assert model(np.empty((0, 10)), k=[0.1])["gg_1h"].shape == (0, 1)
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_ends_are_inside_and_the_next_float32_is_not(model, theta, end):
+    for i, p in enumerate(model.parameters):
+        limit = getattr(p, end)
+        away = np.inf if end == "high" else -np.inf
+        corner = theta[0].copy()
+        corner[i] = limit
+        expected = model(corner)["mm_1h"]
+        if limit:  # next to 0 there is no rounding error
+            corner[i] = np.nextafter(limit, away)
+            np.testing.assert_array_equal(model(corner)["mm_1h"], expected)
+        model(corner.astype(np.float32))
+        corner[i] = np.nextafter(np.float32(limit), np.float32(away))
+        with pytest.raises(OutOfRange, match=rf"row 0: {p.name} = .* outside the trained range"):
+            model(corner)
+
+
+def test_the_message_names_row_parameter_value_and_limits(model, theta):
+    theta = theta.copy()
+    theta[1, PARAMETERS.index("h")] = 0.9
+    theta[3, PARAMETERS.index("Mth")] = 13
+    with pytest.raises(OutOfRange) as error:
+        model(theta)
+    assert str(error.value) == (
+        "row 1: h = 0.9 is outside the trained range [0.67, 0.7]; "
+        "row 3: Mth = 13 is outside the trained range [1e+12, 1e+14] Msun"
+    )
+    with pytest.raises(OutOfRange, match="; and 5 more values"):
+        model(np.zeros((1, 10)) - 1)
+
+
+def test_policy_warn_evaluates_as_it_is(model, point):
+    with pytest.warns(OutOfRangeWarning, match="row 0: beta = 2.1 is outside") as caught:
+        beyond = model(point | {"beta": 2.1}, out_of_range="warn")
+    assert caught[0].filename == __file__
+    inside = model(point | {"beta": 2.0})
+    np.testing.assert_allclose(beyond["gg_1h"], inside["gg_1h"], rtol=1)
+    assert np.all(beyond["gg_1h"] != inside["gg_1h"])
+
+
+def test_policy_nan_spoils_only_the_rows_outside(model, theta):
+    theta = theta.copy()
+    theta[1, 2], theta[3, 0] = 0.9, np.nan
+    for k in (None, [0.1, 1.0]):
+        for values in model(theta, k=k, out_of_range="nan").values():
+            bad = np.isnan(values)
+            assert bad[[1, 3]].all()
+            assert not bad[[0, 2, 4]].any()
+
+
+def test_policy_clip_moves_to_the_nearest_end(model, point):
+    clipped = model(point | {"h": 0.9, "beta": -np.inf}, out_of_range="clip")
+    at_end = model(point | {"h": 0.7, "beta": 0.1})
+    np.testing.assert_array_equal(clipped["gg_total"], at_end["gg_total"])
+    with pytest.raises(OutOfRange, match="h = nan is outside"):
+        model(point | {"h": np.nan}, out_of_range="clip")
+
+
+def test_a_policy_can_be_set_once(closed_file, point):
+    model = load(closed_file, out_of_range="nan")
+    assert np.isnan(model(point | {"h": 0.9})["gg_1h"]).all()
+    with pytest.raises(OutOfRange):
+        model(point | {"h": 0.9}, out_of_range="raise")
+    for call in (
+        lambda: load(closed_file, out_of_range="cap"),
+        lambda: model(point, out_of_range="cap"),
+    ):
+        with pytest.raises(ValueError, match="out_of_range = 'cap' must be one of"):
+            call()
+
+
+def test_spline_matrix_is_scipys_spline():
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.random(12))
+    y, wanted = rng.random((12, 3)), np.linspace(x[0], x[-1], 77)
+    np.testing.assert_allclose(spline_matrix(x, wanted) @ y, CubicSpline(x, y)(wanted), atol=1e-12)
+    with pytest.raises(ValueError, match="needs 4 wavenumbers, the emulator has 3"):
+        spline_matrix(x[:3], x[:3])
+
+
+def true_spectra(theta, k: KGrid):
+    halo_model = HaloModel(
+        HaloModelConfig(k=k, table_nodes=SMALL_MODEL.table_nodes),
+        load_table(SMALL_MODEL, SMALL_SPACE),
+    )
+    return halo_model(theta)
+
+
+def test_between_its_wavenumbers_it_is_the_halo_model(model, theta, ray):
+    grid = KGrid(points=99)  # every other one is in the middle between two
+    true, ours = true_spectra(theta, grid), model(theta, k=grid.values())
+    for name in ("mm_1h", "gg_1h", "gg_2h", "P_lin"):
+        np.testing.assert_allclose(ours[name], true[name], rtol=BETWEEN)
+    np.testing.assert_allclose(ours["mm_1h"], true["mm_1h"], rtol=BETWEEN / 5)
+    on_grid = model(theta, k=model.k)
+    for name, values in model(theta).items():
+        np.testing.assert_allclose(on_grid[name], values, rtol=ROUNDING)
+
+
+def test_below_its_wavenumbers_it_is_linear_theory(model, theta, ray):
+    grid = KGrid(low=1e-3, high=1e-2, points=20)
+    true, ours = true_spectra(theta, grid), model(theta, k=grid.values(), extrapolate=True)
+    for name in ("mm_1h", "gm_1h", "gg_1h", "mm_2h", "gg_2h", "P_lin"):
+        np.testing.assert_allclose(ours[name], true[name], rtol=BELOW, err_msg=name)
+    np.testing.assert_allclose(ours["gg_total"], ours["gg_1h"] + ours["gg_2h"], rtol=ROUNDING)
+    bias = np.sqrt(ours["gg_2h"] / ours["P_lin"])[:, :-1]
+    np.testing.assert_allclose(bias, ours["b_eff"][:, None] * np.ones_like(bias), rtol=5e-3)
+    alone = model(theta, "gg_total", k=grid.values(), extrapolate=True)
+    assert list(alone) == ["gg_total"]
+    np.testing.assert_allclose(alone["gg_total"], ours["gg_total"], rtol=ROUNDING)
+
+
+def test_linear_shape_is_that_of_pyccl():
+    pyccl = pytest.importorskip("pyccl")
+    parameters = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "n_s": 0.96}
+    cosmo = pyccl.Cosmology(
+        Omega_c=0.25, Omega_b=0.05, h=0.7, n_s=0.96, sigma8=0.8,
+        transfer_function="eisenstein_hu_nowiggles", T_CMB=2.7255,
+    )  # fmt: skip
+    k = np.geomspace(1e-4, 1, 30)
+    ratio = linear_shape(k, {n: np.array([v]) for n, v in parameters.items()})[0]
+    ratio /= cosmo.linear_matter_power(k, 1.0)
+    np.testing.assert_allclose(ratio / ratio[0], 1, rtol=1e-3)  # pyccl's spline in k
+
+
+@pytest.mark.parametrize(
+    ("k", "extrapolate", "message"),
+    [
+        (1e-3, False, r"k\[0\] = 0.001 1/Mpc is outside \[0.01, 100\].*pass extrapolate=True"),
+        ([1.0, 200.0], True, r"k\[1\] = 200 1/Mpc is outside .*there is no continuation"),
+        (0.0, True, r"k\[0\] = 0 1/Mpc"),
+        (np.nan, True, r"k\[0\] = nan 1/Mpc"),
+        ([[0.1]], False, r"k must be a number or an array \(K,\)"),
+        ("0.1", False, r"k must be a number or an array \(K,\)"),
+    ],
+)
+def test_wavenumbers_without_an_answer_are_refused(model, point, k, extrapolate, message):
+    with pytest.raises(ValueError, match=message):
+        model(point, k=k, extrapolate=extrapolate)
+
+
+def test_the_ends_of_the_wavenumbers_are_inside(model, point):
+    ends = model(point, "gg_1h", k=[0.01 * (1 - 1e-12), 100 * (1 + 1e-12)])
+    np.testing.assert_allclose(ends["gg_1h"], model(point)["gg_1h"][[0, -1]], rtol=ROUNDING)
+
+
+def test_a_total_below_the_grid_needs_its_terms(closed_file, point, tmp_path):
+    file = to_onnx(closed_file.parent / "emulator.safetensors", tmp_path / "t.onnx",
+                   outputs=["gg_total"])  # fmt: skip
+    model = load(file)
+    assert model.outputs == ("gg_total",)
+    assert model(point, k=0.02)["gg_total"].shape == (1,)
+    with pytest.raises(ValueError, match="gg_total below the grid needs gg_1h and gg_2h"):
+        model(point, k=0.001, extrapolate=True)
+
+
+def test_threads_share_one_emulator(model, spectra):
+    parts = np.array_split(spectra.theta, 16)
+    alone = [model(part, k=[0.1 + 0.01 * i])["gg_total"] for i, part in enumerate(parts)]
+
+    def work(i: int):
+        return model(parts[i], k=[0.1 + 0.01 * i])["gg_total"]
+
+    with ThreadPoolExecutor(4) as pool:
+        for i, values in enumerate(pool.map(work, list(range(16)) * 4)):
+            np.testing.assert_array_equal(values, alone[i % 16])
+
+
+def test_it_pickles_to_workers(closed_file, theta):
+    model = load(closed_file, threads=2, arena=False, out_of_range="nan")
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.threads, again.arena, again.out_of_range) == (2, False, "nan")
+    expected = model(theta, "gg_total")["gg_total"]
+    np.testing.assert_array_equal(again(theta, "gg_total")["gg_total"], expected)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        there = pool.apply(model, (theta, "gg_total"))["gg_total"]
+    np.testing.assert_allclose(there, expected, rtol=ROUNDING)
+
+
+def test_at_least_one_thread(closed_file):
+    with pytest.raises(ValueError, match="threads = 0 must be at least 1"):
+        load(closed_file, threads=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"w0": -1.0}, "unknown parameters: w0; expected Om_c, Om_b"),
+        ({"h": "0.7"}, "h = '0.7' is not a real number"),
+        ({"h": None}, "h = None is not a real number"),
+        ({"h": 0.7 + 0j}, "is not a real number"),
+        ({"h": True}, "h = True is not a real number"),
+        ({"h": [0.68, "0.69"]}, "is not a real number"),
+        ({"h": [[0.68], [0.69]]}, r"h has shape \(2, 1\), expected a number or \(N,\)"),
+        ({"h": [[0.68], [0.69, 0.69]]}, "h is not an array of numbers"),
+        ({"h": [0.68] * 2, "beta": [1.0] * 3}, "parameters differ in length: .'h': 2, 'beta': 3"),
+        ({"h": np.nan}, "h = nan is outside"),
+        ({"Mth": np.inf}, "Mth = inf is outside .* Msun"),
+        ({"Mth": 1e300}, r"Mth = 1e\+300 is outside"),
+        ({"h": np.ma.masked_array([0.68, 0.69], [False, True])}, "row 1: h = nan is outside"),
+    ],
+)
+def test_bad_values_are_refused(model, point, change, message):
+    with pytest.raises(ValueError, match=message):
+        model(point | change)
+
+
+@pytest.mark.parametrize(
+    ("theta", "message"),
+    [
+        ({}, "missing parameters: Om_c, Om_b, h"),
+        (np.ones((3, 9)), r"theta has shape \(3, 9\), expected \(N, 10\) or \(10,\)"),
+        (np.ones((1, 1, 10)), r"theta has shape \(1, 1, 10\)"),
+        (1.0, r"theta has shape \(\)"),
+        (None, "theta = None is not a real number"),
+        ("standard", "theta = 'standard' is not a real number"),
+        (np.array(["0.3"] * 10), "is not a real number"),
+        ([[1.0], [1.0, 2.0]], "theta is not an array of numbers"),
+        (np.zeros(2, [("Om_c", float), ("h", float)]), "missing parameters: Om_b, sigma_8"),
+    ],
+)
+def test_bad_points_are_refused(model, theta, message):
+    with pytest.raises(ValueError, match=message):
+        model(theta)
+
+
+VALUES = st.one_of(
+    st.floats(), st.integers(), st.text(max_size=3), st.none(), st.booleans(), st.complex_numbers(),
+    st.lists(st.floats(), max_size=3),
+    hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(max_dims=2)),
+)  # fmt: skip
+FUZZ = settings(
+    deadline=None, max_examples=150, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+
+
+def refused_or_right(call, model):
+    """Whatever the input: a ValueError, or outputs that are finite and of equal length."""
+    try:
+        results = call()
+    except ValueError:
+        return
+    assert tuple(results) == model.outputs
+    assert all(np.isfinite(values).all() for values in results.values())
+    assert {np.shape(values)[:1] for values in results.values() if np.ndim(values) == 2} in (
+        set(), {np.shape(results["n_g"])[:1]},
+    )  # fmt: skip
+
+
+@FUZZ
+@given(change=st.dictionaries(st.sampled_from((*PARAMETERS, "w0", "")), VALUES, max_size=3))
+def test_any_mapping_is_refused_or_right(model, point, change):
+    refused_or_right(lambda: model(point | change), model)
+    refused_or_right(lambda: model(change), model)
+
+
+@FUZZ
+@given(
+    theta=st.one_of(
+        VALUES,
+        hnp.arrays(hnp.scalar_dtypes(), st.sampled_from([(10,), (2, 10), (0, 10), (10, 1)])),
+        hnp.arrays(hnp.array_dtypes(), hnp.array_shapes(max_dims=1)),
+    )
+)
+def test_any_array_is_refused_or_right(model, theta):
+    refused_or_right(lambda: model(theta), model)
+
+
+@FUZZ
+@given(data=st.data())
+def test_any_point_of_the_box_has_an_answer(model, data):
+    theta = [data.draw(st.floats(p.low, p.high)) for p in model.parameters]
+    assert all((values > 0).all() for values in model(theta).values())
+
+
+@FUZZ
+@given(change=st.dictionaries(st.sampled_from(PARAMETERS), st.floats(width=64), max_size=4))
+def test_nan_policy_never_raises_for_numbers(model, point, change):
+    try:
+        expected = model(point | change)["gg_total"]
+    except OutOfRange:
+        expected = np.full(50, np.nan)
+    np.testing.assert_array_equal(model(point | change, out_of_range="nan")["gg_total"], expected)
