@@ -1,8 +1,10 @@
 """Spectra between and below the wavenumbers of an emulator.
 
-Between them, a cubic spline of ln P in ln k. Below them, linear theory: 2-halo terms go on as
-b^2 P_lin with the shape of Eisenstein & Hu, 1-halo terms as the constants that they have become
-there, and totals as the sum of both.
+Between them, a cubic spline of ln P in ln k. To 2-halo terms and P_lin it adds the wiggles that
+the grid does not resolve, if the emulator knows them (see `export.wiggles`; it needs P_lin among
+its outputs). Below them, linear theory: 2-halo terms go on as b^2 P_lin with the shape of
+Eisenstein & Hu, 1-halo terms as the constants that they have become there. Totals are the sum of
+both terms where there are both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +27,7 @@ class AtK:
         grid: Wavenumbers of the emulator [1/Mpc], shape (K,).
         k: Wavenumbers wanted [1/Mpc], shape (K',).
         extrapolate: Whether they may lie below the grid.
+        wiggles: What `export.wiggles` found.
 
     Attributes:
         k: Wavenumbers wanted, float64.
@@ -34,26 +37,37 @@ class AtK:
         ValueError: Wavenumbers outside of where there is an answer.
     """
 
-    def __init__(self, grid: Array, k: ArrayLike, extrapolate: bool) -> None:
+    def __init__(
+        self, grid: Array, k: ArrayLike, extrapolate: bool, wiggles: Mapping[str, Any] | None
+    ) -> None:
         self.k = _check(k, grid, extrapolate)
         self.extrapolate = extrapolate
         self._start = grid[:1]
         self._below = self.k < self._start
-        inside = np.clip(self.k, grid[0], grid[-1])
-        self._matrix = spline_matrix(np.log(grid), np.log(inside)).T
+        inside = np.log(np.clip(self.k, grid[0], grid[-1]))
+        self._spline = spline_matrix(np.log(grid), inside).T
+        self._wiggles = None
+        if wiggles:
+            fine = np.log(wiggles["k"])
+            missed = spline_matrix(fine, np.minimum(inside, fine[-1]))
+            missed[inside >= fine[-1]] = 0
+            self._wiggles = (missed @ wiggles["matrix"]).T, missed @ wiggles["offset"]
 
     def needed(self, outputs: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
-        """The outputs that it takes to give some of them: below the grid, both terms of a total.
+        """The outputs that it takes to give some of them: the terms of a total, and P_lin.
 
         Raises:
             ValueError: A term that the emulator does not have.
         """
         names = list(outputs)
         for total in [name for name in outputs if name.endswith("_total")]:
-            terms = [total.replace("total", term) for term in ("1h", "2h")]
-            if self._below.any() and not set(terms) <= set(available):
+            terms = _terms(total)
+            if set(terms) <= set(available):
+                names += terms
+            elif self._below.any():
                 raise ValueError(f"{total} below the grid needs {' and '.join(terms)} as outputs")
-            names += terms if self._below.any() else []
+        if self._wiggles and any(name.endswith("_2h") for name in names):
+            names.append("P_lin")
         return tuple(dict.fromkeys(names))
 
     def __call__(
@@ -65,25 +79,31 @@ class AtK:
             spectra: By output name.
             cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
         """
-        results = {
-            name: np.exp(np.log(Pk.astype(np.float64)) @ self._matrix) if Pk.ndim == 2 else Pk
-            for name, Pk in spectra.items()
-        }
-        if self._below.any():
-            self._continue(results, cosmology)
-        return {name: Pk.astype(np.float32) for name, Pk in results.items()}
+        logs = {n: np.log(Pk.astype(np.float64)) for n, Pk in spectra.items() if Pk.ndim == 2}
+        linear = [name for name in logs if name.endswith("_2h") or name == "P_lin"]
+        results = {name: ln_P @ self._spline for name, ln_P in logs.items()}
+        if linear and self._wiggles:
+            matrix, offset = self._wiggles
+            missed = logs["P_lin"] @ matrix + offset
+            for name in linear:
+                results[name] += missed
+        results = {name: np.exp(ln_P) for name, ln_P in results.items()}
+        if linear and self._below.any():
+            k = self.k[self._below]
+            growth = linear_shape(k, cosmology) / linear_shape(self._start, cosmology)
+            for name in linear:
+                results[name][:, self._below] *= growth
+        for name in results:
+            if name.endswith("_total") and set(_terms(name)) <= set(results):
+                one, two = (results[term] for term in _terms(name))
+                results[name] = one + two
+        results |= {name: numbers for name, numbers in spectra.items() if numbers.ndim == 1}
+        return {name: values.astype(np.float32) for name, values in results.items()}
 
-    def _continue(self, results: dict[str, Any], cosmology: Mapping[str, Any]) -> None:
-        """Put in what lies below the grid, where the spline's value is the one at its start."""
-        below = self._below
-        growth = linear_shape(self.k[below], cosmology) / linear_shape(self._start, cosmology)
-        for name, Pk in results.items():
-            if name.endswith("_2h") or name == "P_lin":
-                Pk[:, below] *= growth
-        for name, Pk in results.items():
-            if name.endswith("_total"):
-                one, two = (results[name.replace("total", term)] for term in ("1h", "2h"))
-                Pk[:, below] = (one + two)[:, below]
+
+def _terms(total: str) -> tuple[str, str]:
+    xy = total.removesuffix("_total")
+    return f"{xy}_1h", f"{xy}_2h"
 
 
 def _check(k: ArrayLike, grid: Array, extrapolate: bool) -> Array:

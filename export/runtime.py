@@ -156,7 +156,8 @@ class OnnxEmulator:
         """The interpolation to k; that of the last call, if its k were the same."""
         last = self._last_k
         if last is None or not np.array_equal(last.k, k) or last.extrapolate != extrapolate:
-            self._last_k = last = AtK(self.k, k, extrapolate)
+            wiggles = json.loads(self._texts.get("wiggles", "null"))
+            self._last_k = last = AtK(self.k, k, extrapolate, wiggles)
         return last
 
     def _run(

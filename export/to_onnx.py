@@ -20,6 +20,7 @@ from emulator.metrics import fractional_error
 from export.assemble import Assembly, units
 from export.runtime import SCHEMA, OnnxEmulator
 from export.seal import BLANK, seal
+from export.wiggles import fit_wiggles
 
 __all__ = ["ExportMismatch", "rewrite", "to_onnx"]
 
@@ -119,6 +120,7 @@ def _metadata(spec: Spec) -> dict[str, str]:
     del fields["total"]  # the graph itself says so
     fields["export"] = provenance()
     fields["citation"] = CITATION
+    fields["wiggles"] = fit_wiggles(spec)
     return {"schema": SCHEMA} | {name: json.dumps(value) for name, value in fields.items()}
 
 

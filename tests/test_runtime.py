@@ -24,7 +24,8 @@ from export.runtime import OnnxEmulator, load
 from export.to_onnx import to_onnx
 
 ROUNDING = 2e-5  # float32, in batches of other sizes
-BETWEEN = 2e-2  # spline between 50 wavenumbers where P_lin wiggles; a shifted one is at 0.1
+# Profiles of single massive haloes oscillate at high k. Where P_lin wiggles, a spline is at 5e-2.
+BETWEEN = 5e-3
 BELOW = 3e-2  # shape of Eisenstein & Hu from 1e-2 down to 1e-3 1/Mpc; without it, 1 or more
 
 
@@ -194,7 +195,7 @@ def test_between_its_wavenumbers_it_is_the_halo_model(model, theta, ray):
     true, ours = true_spectra(theta, grid), model(theta, k=grid.values())
     for name in ("mm_1h", "gg_1h", "gg_2h", "P_lin"):
         np.testing.assert_allclose(ours[name], true[name], rtol=BETWEEN)
-    np.testing.assert_allclose(ours["mm_1h"], true["mm_1h"], rtol=BETWEEN / 5)
+    np.testing.assert_allclose(ours["mm_1h"], true["mm_1h"], rtol=BETWEEN)
     on_grid = model(theta, k=model.k)
     for name, values in model(theta).items():
         np.testing.assert_allclose(on_grid[name], values, rtol=ROUNDING)

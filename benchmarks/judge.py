@@ -1,0 +1,67 @@
+"""Judge an ONNX file on labels made for it alone: ``python -m benchmarks.judge``."""
+
+from pathlib import Path
+from typing import Any
+
+from datagen.cli import run
+from datagen.space import Space
+from datagen.store import Spectra
+from emulator.metrics import spectra_accuracy
+from export.info import card
+from export.runtime import OnnxEmulator
+from export.to_onnx import rewrite
+
+__all__ = ["judge"]
+
+
+def judge(emulator: Path, data: Path) -> dict[str, Any]:
+    """Evaluate an emulator on fresh labels and write the result into its own metadata.
+
+    It stands there as the record ``test``: what users are told of the file's accuracy, and what
+    ``export.verify`` compares with on their machines.
+
+    Args:
+        emulator: ONNX file of ``export.to_onnx``; its record is changed.
+        data: Labels of the same halo model and ranges that the emulator was not made of.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: Labels that the emulator was made of, or of another model or other ranges.
+    """
+    model = OnnxEmulator(emulator)
+    labels = Spectra.read(data)
+    _check(model, labels, data)
+    space = Space.from_dict(labels.metadata["space"])
+    test = spectra_accuracy(model(labels.theta), labels, space)
+    made = {"sha256": labels.hash(), "design": labels.metadata["design"]}
+    rewrite(
+        emulator,
+        record=model.metadata["record"] | {"test": test},
+        provenance=model.metadata["provenance"] | {"test": made},
+    )
+    print(card(OnnxEmulator(emulator)))  # noqa: T201
+    return test
+
+
+def _check(model: OnnxEmulator, labels: Spectra, data: Path) -> None:
+    made_of = model.metadata["provenance"]["labels"]
+    design = labels.metadata["design"]
+    if labels.hash() == made_of["sha256"] or design == made_of["design"]:
+        raise ValueError(f"{data} is what {model.path} was made of; make labels with another seed")
+    for what, mine, theirs in (
+        ("halo model", model.metadata["halo_model"], labels.metadata["model"]),
+        ("ranges", model.metadata["parameters"], labels.metadata["space"]),
+    ):
+        if mine != theirs:
+            raise ValueError(f"{data} is of another {what} than {model.path}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `judge`."""
+    run(judge, "python -m benchmarks.judge", argv)
+
+
+if __name__ == "__main__":
+    main()
