@@ -1,0 +1,66 @@
+"""Emulators of one halo model at several redshifts, as one function of k and z."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.runtime import OnnxEmulator, load
+from export.shipped import shipped
+
+__all__ = ["Redshifts"]
+
+Array = NDArray[np.float64]
+
+
+class Redshifts:
+    """Emulators of one halo model, by redshift.
+
+    Args:
+        emulators: Files, names or emulators; by default all that come with the package.
+        out_of_range: See `OnnxEmulator`.
+
+    Attributes:
+        emulators: In the order of redshift.
+        z: Their redshifts, shape (Z,).
+        names: Their parameters.
+
+    Raises:
+        ValueError: Emulators that do not belong together.
+    """
+
+    def __init__(
+        self, emulators: Sequence[str | Path | OnnxEmulator] = (), out_of_range: Any = "raise"
+    ) -> None:
+        models = [
+            e if isinstance(e, OnnxEmulator) else load(e, out_of_range=out_of_range)
+            for e in emulators or shipped()
+        ]
+        self.emulators = sorted(models, key=lambda model: model.z)
+        self.z = np.array([model.z for model in self.emulators])
+        first, *others = self.emulators
+        self.names = first.names
+        for other in others:
+            for what in ("parameters", "outputs"):
+                if getattr(first, what) != getattr(other, what):
+                    raise ValueError(f"{other.path} has other {what} than {first.path}")
+            mine, theirs = (m.metadata["halo_model"] | {"z": 0} for m in (first, other))
+            if mine != theirs:
+                raise ValueError(f"{other.path} is of another halo model than {first.path}")
+        if len(set(self.z)) < len(self.z):
+            raise ValueError(f"emulators of equal redshift: {', '.join(map(str, self.z))}")
+
+    def __call__(
+        self, point: Mapping[str, float], outputs: str | Sequence[str], k: Array
+    ) -> dict[str, Array]:
+        """Outputs at one point, spectra (Z, K) and numbers (Z,).
+
+        Args:
+            point: Parameters by name.
+            outputs: Names.
+            k: Wavenumbers [1/Mpc], shape (K,); below the emulators', linear theory goes on.
+        """
+        parts = [model(point, outputs, k, extrapolate=True) for model in self.emulators]
+        return {name: np.array([part[name] for part in parts], np.float64) for name in parts[0]}
