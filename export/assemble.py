@@ -38,7 +38,8 @@ class Assembly(nn.Module):
         names += [f"{xy}_total" for xy in terms if f"{xy}_total" not in names]
         if unknown := [name for name in outputs if name not in names]:
             raise ValueError(f"no output {', '.join(unknown)}; there are {', '.join(names)}")
-        self.emulators = nn.ModuleList(emulators)
+        self.emulators = list(emulators)
+        self.parts = nn.ModuleList(emulators)  # through which the exporter finds their weights
         self.spec = _together(first, others, tuple(outputs) or tuple(names))
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:

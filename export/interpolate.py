@@ -81,7 +81,7 @@ class AtK:
         """
         logs = {n: np.log(Pk.astype(np.float64)) for n, Pk in spectra.items() if Pk.ndim == 2}
         linear = [name for name in logs if name.endswith("_2h") or name == "P_lin"]
-        results = {name: ln_P @ self._spline for name, ln_P in logs.items()}
+        results: dict[str, Any] = {name: ln_P @ self._spline for name, ln_P in logs.items()}
         if linear and self._wiggles:
             matrix, offset = self._wiggles
             missed = logs["P_lin"] @ matrix + offset
@@ -181,8 +181,10 @@ def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:
         k: Wavenumbers [1/Mpc], shape (K',).
         cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
     """
-    Om_b, h, n_s = (np.asarray(cosmology[name])[:, None] for name in ("Om_b", "h", "n_s"))
-    Om_m = np.asarray(cosmology["Om_c"])[:, None] + Om_b
+    Om_c, Om_b, h, n_s = (
+        np.asarray(cosmology[name], np.float64)[:, None] for name in ("Om_c", "Om_b", "h", "n_s")
+    )
+    Om_m = Om_c + Om_b
     omega_m, omega_b, fraction = Om_m * h**2, Om_b * h**2, Om_b / Om_m
     theta = 2.7255 / 2.7
     s = 44.5 * np.log(9.83 / omega_m) / np.sqrt(1 + 10 * omega_b**0.75)  # sound horizon [Mpc]
@@ -192,5 +194,5 @@ def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:
     q = k * theta**2 / gamma
     L = np.log(2 * np.e + 1.8 * q)
     T = L / (L + (14.2 + 731 / (1 + 62.5 * q)) * q**2)
-    shape: Array = k**n_s * T**2
+    shape: Array = np.asarray(k**n_s * T**2)
     return shape

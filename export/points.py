@@ -60,7 +60,7 @@ def _columns(theta: Any, names: tuple[str, ...], given: Any) -> NDArray[Any]:
 def _array(value: Any, what: str) -> NDArray[Any]:
     """An array of real numbers; masked ones are NaN."""
     if isinstance(value, np.ma.MaskedArray):
-        value = value.astype(np.float64).filled(np.nan)
+        value = np.ma.filled(value.astype(np.float64), np.nan)
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths

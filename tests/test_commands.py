@@ -1,0 +1,233 @@
+"""The commands of a user: predict, info, verify, and the judge behind the record."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL_MODEL, SMALL_SPACE
+
+from benchmarks.judge import judge
+from datagen.design import Design, write_design
+from datagen.generate import generate
+from datagen.space import PARAMETERS, Space
+from datagen.store import Spectra
+from emulator.metrics import fractional_error
+from export import info, predict, shipped, verify
+from export.runtime import load
+from export.to_onnx import rewrite, to_onnx
+
+ROOT = Path(__file__).resolve().parent.parent
+POINT = dict(zip(PARAMETERS, (0.25, 0.05, 0.7, 0.82, 0.96, 0.9, 0.3, 1e12, 2e13, 1.0), strict=True))
+DIGITS = 1e-6  # a table has eight
+
+
+@pytest.fixture
+def points(tmp_path) -> dict[str, Path]:
+    """The same three points in every form that is read."""
+    write_design(tmp_path / "points.csv", Design(3))
+    _, header, *rows = (tmp_path / "points.csv").read_text().splitlines()
+    theta = np.array([list(map(float, row.split(","))) for row in rows])
+    columns = dict(zip(header.split(","), theta.T.tolist(), strict=True))
+    (tmp_path / "columns.json").write_text(json.dumps(columns))
+    rows = [dict(zip(PARAMETERS, row, strict=True)) for row in theta.tolist()]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    np.savez(tmp_path / "columns.npz", **{n: np.array(c) for n, c in columns.items()})
+    np.savez(tmp_path / "theta.npz", theta=theta)
+    names = ("points.csv", "columns.json", "rows.json", "columns.npz", "theta.npz")
+    return {name: tmp_path / name for name in names}
+
+
+def command(module, *arguments) -> int:
+    """Its exit status."""
+    try:
+        module.main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_predict_reads_and_writes_every_form(points, tmp_path):
+    theta = np.load(points["theta.npz"])["theta"]
+    expected = load("standard")(theta)
+    for path in points.values():
+        assert command(predict, "standard", path, tmp_path / "out.npz") == 0
+        with np.load(tmp_path / "out.npz") as written:
+            assert set(written) == {"k", *expected}
+            np.testing.assert_array_equal(written["gg_total"], expected["gg_total"])
+            np.testing.assert_array_equal(written["n_g"], expected["n_g"])
+
+
+def test_predict_writes_a_table(points, tmp_path):
+    out = tmp_path / "out.csv"
+    assert command(predict, "standard", points["points.csv"], out, "--k", 0.001, 0.1,
+                   "--extrapolate", "--outputs", "gm_1h", "n_g") == 0  # fmt: skip
+    described, header, *rows = out.read_text().splitlines()
+    assert described == "# k [1/Mpc], gm_1h [Mpc^3], n_g [1/Mpc^3]"
+    assert header == "point,k,gm_1h,n_g"
+    table = np.array([row.split(",") for row in rows], dtype=float)
+    theta = np.load(points["theta.npz"])["theta"]
+    expected = load("standard")(theta, k=[0.001, 0.1], extrapolate=True)
+    np.testing.assert_array_equal(table[:, 0], [0, 0, 1, 1, 2, 2])
+    np.testing.assert_allclose(table[:, 1], [0.001, 0.1] * 3)
+    np.testing.assert_allclose(table[:, 2], expected["gm_1h"].ravel(), rtol=DIGITS)
+    np.testing.assert_allclose(table[::2, 3], expected["n_g"], rtol=DIGITS)
+
+
+def test_predict_draws(points, tmp_path):
+    assert command(predict, "standard", points["rows.json"], tmp_path / "out.png") == 0
+    assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "out.pdf").exists()
+
+
+def test_predict_of_a_single_point(tmp_path):
+    (tmp_path / "p.json").write_text(json.dumps(POINT))
+    assert command(predict, "standard", tmp_path / "p.json", tmp_path / "out.npz") == 0
+    with np.load(tmp_path / "out.npz") as written:
+        assert written["mm_1h"].shape == (1, 50)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "it is empty; its first line must name the parameters"),
+        ("Om_c,h\n0.3,0.7\n", "missing parameters: Om_b, sigma_8"),
+        ("Om_c,h\n0.3\n", "row 0 has 1 values, the header 2 names"),
+        ("Om_c,h\n0.3,high\n", "could not convert string to float: 'high'"),
+        (",".join(PARAMETERS) + "\n" + "0.3," * 9 + "1\n", "row 0: Om_b = 0.3 is outside"),
+    ],
+)
+def test_predict_names_what_is_wrong_with_a_table(tmp_path, capsys, content, message):
+    (tmp_path / "p.csv").write_text(content)
+    assert command(predict, "standard", tmp_path / "p.csv", tmp_path / "out.csv") == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing", "points.csv", "o.csv"], "no emulator 'nothing': neither a file nor one that"),
+        (["standard", "none.csv", "o.csv"], "no points at "),
+        (["standard", "points.txt", "o.csv"], "points are read from .csv, .json, .npz"),
+        (["standard", "points.csv", "o.txt"], "results are written to .csv, .npz, .png, .pdf"),
+        (["standard", "points.csv", "o.csv", "--outputs", "gg"], "no output gg; there are"),
+        (["standard", "points.csv", "o.png", "--k", "0.1"], "at two wavenumbers at least"),
+        (["standard", "points.csv", "o.csv", "--k", "0.001"], "pass extrapolate=True"),
+    ],
+)
+def test_predict_names_mistakes(points, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert command(predict, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_info_lists_and_explains(capsys):
+    assert command(info) == 0
+    assert "standard " in capsys.readouterr().out
+    assert command(info, "standard") == 0
+    text = capsys.readouterr().out
+    for part in ("Sheth99", "Mth         Msun   1e+10     1e+15     log10", "gg_total [Mpc^3]",
+                 "10000 test points", "please cite  Linke et al. 2022"):  # fmt: skip
+        assert part in text
+    assert command(info, "nothing") == 2
+    assert "no emulator 'nothing'" in capsys.readouterr().err
+
+
+def test_shipped_models_are_whole_and_say_how_accurate_they_are():
+    assert "standard" in shipped.shipped()
+    for name in shipped.shipped():
+        model = load(name)
+        assert Space.from_dict(model.metadata["parameters"]) == Space()  # the published box
+        record = model.metadata["record"]["test"]["gg_total"]
+        assert record["points"] >= 2000
+        assert record["all"]["99"] < 1e-3
+        assert "dirty" not in model.metadata["provenance"]["commit"]
+
+
+@pytest.fixture
+def onnx_file(emulator, tmp_path) -> Path:
+    return to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
+
+
+@pytest.fixture(scope="module")
+def fresh(ray, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("fresh") / "fresh.h5"
+    return generate(path, Design(60, seed=5), SMALL_SPACE, SMALL_MODEL)
+
+
+def test_judge_writes_what_it_measures_into_the_file(onnx_file, fresh, spectra, capsys):
+    before, labels = load(onnx_file), Spectra.read(fresh)
+    judge(onnx_file, fresh)
+    assert "60 test points" in capsys.readouterr().out
+    after = load(onnx_file)
+    record = after.metadata["record"]["test"]["gg_1h"]
+    error = fractional_error(before(labels.theta)["gg_1h"], labels["gg_1h"])
+    assert record["all"]["95"] == pytest.approx(np.percentile(error, 95), rel=1e-3)
+    assert after.metadata["record"]["validation"] == before.metadata["record"]["validation"]
+    assert after.metadata["provenance"]["test"]["sha256"] == labels.hash()
+
+
+def test_judge_refuses_labels_that_prove_nothing(onnx_file, label_file, fresh, tmp_path):
+    with pytest.raises(ValueError, match="is what .* was made of; make labels with another seed"):
+        judge(onnx_file, label_file)
+    labels = Spectra.read(fresh)
+    labels.metadata = labels.metadata | {"model": labels.metadata["model"] | {"z": 0.5}}
+    labels.write(tmp_path / "other.h5")
+    with pytest.raises(ValueError, match="is of another halo model than"):
+        judge(onnx_file, tmp_path / "other.h5")
+
+
+def test_verify_recomputes_and_compares(onnx_file, ray, capsys):
+    assert command(verify, onnx_file, "-n", 20, "--seed", 3) == 0
+    out = capsys.readouterr().out
+    assert "gg_total" in out
+    assert "NOT AS RECORDED" not in out
+
+
+def test_verify_notices_a_record_that_is_too_good(onnx_file, ray, capsys):
+    record = load(onnx_file).metadata["record"]
+    record["validation"]["gg_1h"]["all"]["95"] /= 100
+    rewrite(onnx_file, record=record)
+    assert command(verify, onnx_file, "-n", 20) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "NOT AS RECORDED" in line]
+    assert line.startswith("gg_1h")
+    rewrite(onnx_file, record={})
+    assert command(verify, onnx_file) == 2
+    assert "has no record of its accuracy" in capsys.readouterr().err
+
+
+def test_a_wheel_has_the_models_and_works_alone(tmp_path):
+    """Built from the tree, unpacked elsewhere, where numpy and onnxruntime are all there is."""
+    source = tmp_path / "source"
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns(".*", "runs", "build", "*.egg-info")
+    )
+    build = "from setuptools.build_meta import build_wheel; print(build_wheel('.'))"
+    done = subprocess.run(
+        [sys.executable, "-c", build], cwd=source, capture_output=True, text=True, check=True
+    )
+    site = tmp_path / "site"
+    shutil.unpack_archive(source / done.stdout.split()[-1], site, "zip")
+    blocked = ["torch", "lightning", "ray", "pyccl", "camb", "scipy", "h5py", "onnx", "matplotlib"]
+    blocked += ["jsonargparse", "pandas", "yaml", "tqdm"]
+    code = (
+        f"import sys\n"
+        f"sys.modules.update(dict.fromkeys({blocked}))\n"
+        f"sys.path.insert(0, {str(site)!r})\n"
+        f"import export.info, export.predict, export.runtime\n"
+        f"assert export.__file__.startswith({str(site)!r})\n"
+        f"export.info.main([])\n"
+        f"export.info.main(['standard'])\n"
+        f"print(float(export.runtime.load('standard')({POINT})['gg_total'][0]))\n"
+    )
+    alone = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    expected = load("standard")(POINT)["gg_total"][0]
+    assert float(alone.stdout.split()[-1]) == pytest.approx(float(expected), rel=DIGITS)
