@@ -28,7 +28,7 @@ def worst(rows, row):
 
 
 def test_default_quadrature_is_converged(measured):
-    assert worst(measured["quadrature"], "24 panels x 16") < 1e-4
+    assert worst(measured["quadrature"], next(iter(measured["quadrature"]))) < 1e-4
     assert worst(measured["quadrature"], "Simpson, 129") > 1e-3
     narrowest = [name for name in measured["thresholds"] if name.startswith("sigma = 0.001")]
     assert worst(measured["thresholds"], narrowest[0]) < 1e-4
