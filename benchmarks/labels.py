@@ -1,7 +1,6 @@
 """Speed of the labels beside pyccl's own halo model: ``python -m benchmarks.labels``."""
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ import pyccl
 from numpy.typing import NDArray
 
 from benchmarks.pyccl_model import PycclHaloModel
-from benchmarks.timing import seconds_per_point
+from benchmarks.timing import on_one_core, seconds_per_point
 from datagen.cli import run
 from datagen.design import Design, draw
 from datagen.files import atomic
@@ -30,7 +29,6 @@ Contenders = dict[str, Callable[[Array], dict[str, Array]]]
 # the default space, but for thresholds that pyccl's even masses do not resolve
 SPACE = replace(Space(), sigma=Range(0.1, 1.0))
 AGREEMENT = 3e-3  # of every term: both quadratures to 1e-3, linear power from the table to 2e-3
-ONE_CORE = 1.2  # CPU time over wall time; two threads would show as two
 
 
 def points(number: int, seed: int = 1) -> Array:
@@ -64,13 +62,7 @@ def agree(models: Contenders, theta: Array) -> None:
     Raises:
         ValueError: Spectra that differ by more than the tolerance, or more than one thread.
     """
-    results = {}
-    for name, model in models.items():
-        wall, cpu = time.perf_counter(), time.process_time()
-        results[name] = model(theta)
-        cores = (time.process_time() - cpu) / (time.perf_counter() - wall)
-        if cores > ONE_CORE:
-            raise ValueError(f"{name} ran on {cores:.1f} cores; set OMP_NUM_THREADS=1")
+    results = {name: on_one_core(name, partial(model, theta)) for name, model in models.items()}
     first, *others = results
     for other in others:
         for term in (f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")):
