@@ -1,4 +1,4 @@
-"""Put results into the README: ``python -m benchmarks.readme``."""
+"""Put results into the README and the documents: ``python -m benchmarks.readme``."""
 
 import importlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 from datagen.cli import run
 from datagen.files import atomic
 
-__all__ = ["BLOCK", "readme", "rendered"]
+__all__ = ["BLOCK", "pages", "readme", "rendered"]
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"<!-- (benchmarks\.\w+) (\S+\.json) -->\n(.*?)<!-- end -->", re.DOTALL)
@@ -20,20 +20,22 @@ def rendered(module: str, result: str) -> str:
     return f"{text}\n" if "|---|" in text else f"```text\n{text}\n```\n"
 
 
-def readme(path: Path = ROOT / "README.md") -> None:
-    """Write every table of the README anew from the JSON file that it names.
+def pages() -> list[Path]:
+    """The README and the documents."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-    Args:
-        path: The README.
-    """
+
+def readme() -> None:
+    """Write every table of the README and of docs/ anew from the JSON file that it names."""
 
     def block(match: re.Match[str]) -> str:
         module, result, _ = match.groups()
         return f"<!-- {module} {result} -->\n{rendered(module, result)}<!-- end -->"
 
-    text = BLOCK.sub(block, path.read_text())
-    with atomic(path) as partial:
-        partial.write_text(text)
+    for path in pages():
+        text = BLOCK.sub(block, path.read_text())
+        with atomic(path) as partial:
+            partial.write_text(text)
 
 
 def main(argv: list[str] | None = None) -> None:
