@@ -14,7 +14,7 @@ search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
 	$(PY) -m tuning.search --config configs/quick/search.yaml
 	$(PY) -m export.to_onnx --emulator $(RUN)/emulator.safetensors --out $(RUN)/emulator.onnx
-	$(PY) -m benchmarks.report --emulator $(RUN)/emulator.onnx --data $(RUN)/labels.h5 --out $(RUN)/report
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.report --emulator $(RUN)/emulator.onnx --data $(RUN)/labels.h5 --out $(RUN)/report
 
 test: $(READY)
 	$(PY) -m pytest

@@ -1,7 +1,6 @@
 """Speed of the labels beside pyccl's own halo model: ``python -m benchmarks.labels``."""
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,8 +11,8 @@ import numpy as np
 import pyccl
 from numpy.typing import NDArray
 
-from benchmarks.pyccl_model import MASSES_CONVERGED, PycclHaloModel
-from benchmarks.timing import seconds_per_point
+from benchmarks.pyccl_model import PycclHaloModel
+from benchmarks.timing import on_one_core, seconds_per_point
 from datagen.cli import run
 from datagen.design import Design, draw
 from datagen.files import atomic
@@ -22,7 +21,7 @@ from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.record import provenance
 from datagen.space import Range, Space
 
-__all__ = ["SPACE", "agree", "contenders", "labels", "points"]
+__all__ = ["SPACE", "agree", "contenders", "labels", "points", "render"]
 
 Array = NDArray[np.float64]
 Contenders = dict[str, Callable[[Array], dict[str, Array]]]
@@ -30,7 +29,6 @@ Contenders = dict[str, Callable[[Array], dict[str, Array]]]
 # the default space, but for thresholds that pyccl's even masses do not resolve
 SPACE = replace(Space(), sigma=Range(0.1, 1.0))
 AGREEMENT = 3e-3  # of every term: both quadratures to 1e-3, linear power from the table to 2e-3
-ONE_CORE = 1.2  # CPU time over wall time; two threads would show as two
 
 
 def points(number: int, seed: int = 1) -> Array:
@@ -64,13 +62,7 @@ def agree(models: Contenders, theta: Array) -> None:
     Raises:
         ValueError: Spectra that differ by more than the tolerance, or more than one thread.
     """
-    results = {}
-    for name, model in models.items():
-        wall, cpu = time.perf_counter(), time.process_time()
-        results[name] = model(theta)
-        cores = (time.process_time() - cpu) / (time.perf_counter() - wall)
-        if cores > ONE_CORE:
-            raise ValueError(f"{name} ran on {cores:.1f} cores; set OMP_NUM_THREADS=1")
+    results = {name: on_one_core(name, partial(model, theta)) for name, model in models.items()}
     first, *others = results
     for other in others:
         for term in (f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")):
@@ -97,27 +89,27 @@ def labels(number: int = 16, out: Path | None = None) -> dict[str, Any]:
     seconds = {
         name: seconds_per_point(partial(model, theta), number) for name, model in models.items()
     }
-    (ours, *peers), fast = seconds, seconds["ours"]["median"]
-    ratios = {peer: seconds[peer]["median"] / fast for peer in peers}
-    print(f"{ours}: {1e3 * fast:.2f} ms a point")  # noqa: T201
-    for peer, ratio in ratios.items():
-        print(  # noqa: T201
-            f"{peer}: {1e3 * seconds[peer]['median']:.0f} ms a point, {ours} is {ratio:.0f} "
-            f"times faster"
-        )
     result = {
         "seconds_per_point": seconds,
-        "ratio": ratios,
         "points": number,
         "threads": 1,
-        "pyccl_masses": MASSES_CONVERGED,
         "agreement": AGREEMENT,
         "environment": provenance(),
     }
     if out:
         with atomic(out) as unfinished:
             unfinished.write_text(json.dumps(result, indent=1))
+    print(render(result))  # noqa: T201
     return result
+
+
+def render(result: dict[str, Any]) -> str:
+    """The times, and how many times faster than the slowest, as Markdown."""
+    times = {name: seconds["median"] for name, seconds in result["seconds_per_point"].items()}
+    lines = ["| all six terms, one core | ms a point | times faster |", "|---|---|---|"]
+    for name, seconds in times.items():
+        lines.append(f"| {name} | {1e3 * seconds:.2f} | {max(times.values()) / seconds:.0f} |")
+    return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> None:

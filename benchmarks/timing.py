@@ -1,14 +1,16 @@
 """Timing of calls: warm-up, rounds, median and spread."""
 
 import statistics
+import time
 import timeit
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["seconds_per_point"]
+__all__ = ["on_one_core", "seconds_per_point"]
 
 ROUNDS = 5
 ROUND_SECONDS = 0.3
+ONE_CORE = 1.2  # CPU time over wall time; two threads would show as two
 
 
 def seconds_per_point(
@@ -29,3 +31,17 @@ def seconds_per_point(
     times = [seconds / (number * points) for seconds in timer.repeat(rounds, number)]
     low, median, high = statistics.quantiles(times, n=4, method="inclusive")
     return {"median": median, "iqr": high - low, "rounds": rounds}
+
+
+def on_one_core(name: str, call: Callable[[], Any]) -> Any:
+    """The result of a call that is to be timed, if it ran on one core.
+
+    Raises:
+        ValueError: It used more.
+    """
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = call()
+    cores = (time.process_time() - cpu) / (time.perf_counter() - wall)
+    if cores > ONE_CORE:
+        raise ValueError(f"{name} ran on {cores:.1f} cores; set OMP_NUM_THREADS=1")
+    return result

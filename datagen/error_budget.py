@@ -14,7 +14,8 @@ from datagen.store import Spectra
 
 __all__ = ["ErrorBudget", "error_budget"]
 
-PERCENTILES = (50, 95, 100)
+PERCENTILES = (50, 68, 95, 99, 100)
+NAMES = ("P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS))
 # so many times the panels, and the nodes of a panel: three times more panels still move the
 # reference by less than 1e-8
 FINER_PANELS, FINER_NODES = 4, 2
@@ -40,8 +41,15 @@ class ErrorBudget:
                 raise ValueError(f"{name} = {getattr(self, name)} must not be negative")
 
 
-def error_budget(spectra: Spectra, config: ErrorBudget) -> dict[str, Any]:
+def error_budget(
+    spectra: Spectra, config: ErrorBudget, names: tuple[str, ...] = NAMES
+) -> dict[str, Any]:
     """The errors |P / P_ref - 1| of stored labels against labels computed more carefully.
+
+    Args:
+        spectra: The labels.
+        config: How many of them.
+        names: Which spectra.
 
     Returns:
         ``quadrature`` (P_ref has finer integrals over mass) and ``linear_power`` (P_ref has P_lin
@@ -65,11 +73,13 @@ def error_budget(spectra: Spectra, config: ErrorBudget) -> dict[str, Any]:
         if why_not[source] or points == 0:
             budget[source] = {"skipped": why_not[source] or "no points were asked for"}
         else:
-            budget[source] = _compare(spectra, reference, points, config.seed)
+            budget[source] = _compare(spectra, reference, points, config.seed, names)
     return budget
 
 
-def _compare(spectra: Spectra, model: HaloModelConfig, points: int, seed: int) -> dict[str, Any]:
+def _compare(
+    spectra: Spectra, model: HaloModelConfig, points: int, seed: int, names: tuple[str, ...]
+) -> dict[str, Any]:
     """Percentiles of the error of some stored points against a model's."""
     points = min(points, len(spectra))
     rows = np.sort(np.random.default_rng(seed).choice(len(spectra), points, replace=False))
@@ -80,7 +90,6 @@ def _compare(spectra: Spectra, model: HaloModelConfig, points: int, seed: int) -
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     truth = Spectra(spectra.theta[rows], spectra.k, arrays, spectra.metadata)
     stored = spectra.select(rows)
-    names = ["P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS)]
     return {
         "points": points,
         "spectra": {name: _percentiles(np.abs(stored[name] / truth[name] - 1)) for name in names},

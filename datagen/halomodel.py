@@ -102,7 +102,7 @@ class HaloModelConfig:
     k: KGrid = KGrid()
     linear_power: Literal["table", "camb"] = "table"
     table_nodes: tuple[int, int] = (32, 10)
-    panels: int = 24
+    panels: int = 26
     panel_nodes: int = 16
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """Labels as tensors that networks train on."""
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -114,17 +115,26 @@ class SpectraData(lightning.LightningDataModule):
 
 
 class _Rows(Sampler[Tensor]):
-    """Row numbers of one batch after the other, as tensors: no Python loop over rows."""
+    """Row numbers of one batch after the other, as tensors: no Python loop over rows.
+
+    Shuffled batches are shared out among the processes of a distributed training, which shuffle
+    alike since they have the same seed; all others see every batch.
+    """
 
     def __init__(self, rows: int, size: int, shuffle: bool) -> None:
         self.rows, self.size, self.shuffle = rows, size, shuffle
+        is_shared = shuffle and torch.distributed.is_initialized()
+        self.rank = torch.distributed.get_rank() if is_shared else 0
+        self.world = torch.distributed.get_world_size() if is_shared else 1
 
     def __len__(self) -> int:
-        return self.rows // self.size if self.shuffle else -(-self.rows // self.size)
+        if not self.shuffle:
+            return math.ceil(self.rows / self.size)
+        return self.rows // self.size // self.world  # equally many for each process
 
     def __iter__(self) -> Iterator[Tensor]:
         order = torch.randperm(self.rows) if self.shuffle else torch.arange(self.rows)
-        return iter(order.split(self.size)[: len(self)])
+        return iter(order.split(self.size)[self.rank :: self.world][: len(self)])
 
 
 def batches(data: TensorDataset, size: int, *, shuffle: bool) -> DataLoader[tuple[Tensor, ...]]:

@@ -1,6 +1,8 @@
 """One training with Lightning: the trainer as every training here wants it."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -10,10 +12,37 @@ from emulator.data import SpectraData
 from emulator.progress import EpochBar, History, quiet_lightning
 from emulator.schedule import Training
 
-__all__ = ["LAST_CHECKPOINT", "TrainingFailed", "run_loop"]
+__all__ = ["LAST_CHECKPOINT", "Hardware", "TrainingFailed", "run_loop"]
 
 LAST_CHECKPOINT = "last.ckpt"
 _CHECKPOINT_EPOCHS = 10
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where a training runs; handed to ``lightning.Trainer`` as it is.
+
+    Attributes:
+        accelerator: ``auto`` takes a GPU if there is one; ``cpu``, ``gpu``, ...
+        devices: GPUs, or processes on CPUs, of each node. Each takes its share of the batches,
+            so that a step sees `devices` times as many points.
+        num_nodes: Machines.
+        strategy: ``auto``, ``ddp``, ...
+        precision: ``32-true``, or ``bf16-mixed`` where a GPU is fast at it.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+    def __post_init__(self) -> None:
+        if self.devices < 1 or self.num_nodes < 1:
+            raise ValueError(
+                f"hardware: devices = {self.devices} and num_nodes = {self.num_nodes} must be at "
+                f"least 1"
+            )
 
 
 class TrainingFailed(ValueError):  # noqa: N818 (it says what happened)
@@ -29,6 +58,7 @@ def run_loop(
     callbacks: tuple[Callback, ...] = (),
     bar: str = "",
     resume: Path | None = None,
+    hardware: Hardware = Hardware(),
 ) -> History:
     """Train a module to the end of a schedule; it is left with its best weights, on the CPU.
 
@@ -40,6 +70,7 @@ def run_loop(
         callbacks: Further Lightning callbacks.
         bar: Label of a progress bar; empty for none.
         resume: Lightning checkpoint to go on from.
+        hardware: Where.
 
     Raises:
         TrainingFailed: The monitored metric was never finite.
@@ -60,8 +91,8 @@ def run_loop(
         )
     trainer = lightning.Trainer(
         max_epochs=sum(training.config.max_epochs),
-        accelerator="auto",
-        devices=1,
+        **vars(hardware),
+        use_distributed_sampler=False,  # the batches share themselves out
         logger=TensorBoardLogger(folder, name="", version="tensorboard") if folder else False,
         callbacks=own,
         enable_progress_bar=False,

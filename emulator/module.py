@@ -80,7 +80,7 @@ class EmulatorModule(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Log the mean training loss; once an epoch, since a step can be as short as a log."""
-        self.log("train_loss", torch.stack(self._losses).mean())
+        self.log("train_loss", torch.stack(self._losses).mean(), sync_dist=True)
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Log the validation loss."""

@@ -86,6 +86,7 @@ class EpochBar(Callback):
             desc=self.label,
             unit="s" if config.max_minutes else "epoch",
             mininterval=1.0,
+            disable=not trainer.is_global_zero,
         )
 
     def _done(self, epochs: int) -> int:

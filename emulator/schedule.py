@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 
 __all__ = ["CosineTraining", "ScheduleConfig", "StagedTraining", "Training"]
@@ -110,8 +111,11 @@ class Training(Callback, ABC):
         now = time.monotonic()
         self.seconds += now - self._clock
         self._clock = now
-        if self.seconds >= self.config.max_seconds:
-            trainer.should_stop = True
+        if self.config.max_minutes:
+            over = self.seconds >= self.config.max_seconds
+            # processes of a distributed training have clocks of their own and must agree
+            if trainer.strategy.reduce_boolean_decision(over, all=False):
+                trainer.should_stop = True
 
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -120,6 +124,9 @@ class Training(Callback, ABC):
         if trainer.sanity_checking:
             return
         value = float(trainer.callback_metrics[self.monitor])
+        if trainer.world_size > 1:
+            seconds = torch.tensor(self.seconds, device=pl_module.device)
+            self.seconds = float(trainer.strategy.reduce(seconds, reduce_op="max"))
         better = value < self.best * (1 - self.config.min_delta)
         if better:
             self.best, self.best_epoch = value, trainer.current_epoch

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning
+import numpy as np
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
 
 from datagen.cli import run
 from datagen.figures import save_figure, style
@@ -23,7 +25,7 @@ from datagen.store import Spectra
 from emulator.data import Negative, SpectraData
 from emulator.emulator import Emulator, Spec
 from emulator.figures import accuracy_figure, history_figure
-from emulator.loop import LAST_CHECKPOINT, run_loop
+from emulator.loop import LAST_CHECKPOINT, Hardware, run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
 from emulator.network import NetworkConfig
 from emulator.record import accuracy_table, log_line, make_record
@@ -104,6 +106,7 @@ def fit(
     callbacks: tuple[Callback, ...] = (),
     bar: str = "",
     resume: Path | None = None,
+    hardware: Hardware = Hardware(),
 ) -> tuple[Emulator, dict[str, Any]]:
     """Train an emulator on the training split, stopping on the validation split.
 
@@ -114,6 +117,7 @@ def fit(
         callbacks: Further Lightning callbacks.
         bar: Label of a progress bar over epochs; empty for none.
         resume: Lightning checkpoint to go on from.
+        hardware: Where.
 
     Returns:
         The emulator with its best weights and its validation record, and the training's
@@ -133,8 +137,9 @@ def fit(
     training = config.schedule.build()
     module = EmulatorModule(emulator, config.optimizer)
     history = run_loop(
-        module, data, training, folder=folder, callbacks=callbacks, bar=bar, resume=resume
-    )
+        module, data, training, folder=folder, callbacks=callbacks, bar=bar, resume=resume,
+        hardware=hardware,
+    )  # fmt: skip
     make_record(
         emulator,
         spectra,
@@ -172,7 +177,11 @@ def check_run_config(folder: Path, config: dict[str, Any]) -> None:
 
 
 def train(
-    data: Path, out: Path, train: TrainConfig = TrainConfig(), threads: int = 0
+    data: Path,
+    out: Path,
+    train: TrainConfig = TrainConfig(),
+    hardware: Hardware = Hardware(),
+    threads: int = 0,
 ) -> dict[str, Any]:
     """Train an emulator on labels; a training that was killed goes on where it was.
 
@@ -185,7 +194,8 @@ def train(
         data: Label file of ``datagen.generate``.
         out: Folder for the results.
         train: What is learned, by which network, and how.
-        threads: Threads of the computation; 0 takes all cores.
+        hardware: Where it runs.
+        threads: Threads of each process; 0 takes all cores.
 
     Returns:
         The training's history; see `fit`.
@@ -197,20 +207,26 @@ def train(
     if (out / EMULATOR_FILE).exists():
         raise FileExistsError(f"{out} holds a finished training; choose another folder")
     resume = last if last.exists() else None
-    emulator, history = fit(spectra, train, folder=out, bar="training", resume=resume)
+    emulator, history = fit(
+        spectra, train, folder=out, bar="training", resume=resume, hardware=hardware
+    )
+    _write(emulator, history, out)
+    return history
+
+
+@rank_zero_only  # one process of a distributed training writes
+def _write(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
     emulator.save(out / EMULATOR_FILE)
     with atomic(out / "history.json") as partial:
         partial.write_text(json.dumps(history))
-    last.unlink(missing_ok=True)
-    with style():
-        save_figure(history_figure(history["epochs"]), out / "history")
-        save_figure(
-            accuracy_figure(spectra.k, emulator.spec.record["validation"]), out / "accuracy"
-        )
     with atomic(out / "log.txt") as partial:
         partial.write_text(log_line(emulator, time.strftime("%Y-%m-%d_%H-%M-%S")) + "\n")
+    records = emulator.spec.record["validation"]
+    with style():
+        save_figure(history_figure(history["epochs"]), out / "history")
+        save_figure(accuracy_figure(np.array(emulator.spec.k), records), out / "accuracy")
+    (out / LAST_CHECKPOINT).unlink(missing_ok=True)
     _report(emulator, history, out)
-    return history
 
 
 def _report(emulator: Emulator, history: dict[str, Any], out: Path) -> None:

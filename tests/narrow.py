@@ -5,11 +5,12 @@ from functools import cache
 import numpy as np
 
 from datagen.ccl import camb_cosmology
-from datagen.halomodel import HaloModel, HaloModelConfig
+from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
 from datagen.linear_power import LinearPowerTable, TableBox, camb_node
 from datagen.space import COSMOLOGY, PARAMETERS, Space
 
 BOX = TableBox(omega_c=(0.135, 0.148), omega_b=(0.0222, 0.0240), nodes=(3, 3))
+TERMS = [f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")]
 FIDUCIAL = {"Om_c": 0.29, "Om_b": 0.0475, "h": 0.7, "sigma_8": 0.83, "n_s": 0.96}
 
 
@@ -50,3 +51,9 @@ def fiducial(n, seed=0, **fixed):
 def cosmology(theta):
     """Cosmological parameters by name, of one point."""
     return dict(zip(COSMOLOGY, map(float, theta[: len(COSMOLOGY)]), strict=True))
+
+
+def assert_close(ours, theirs, rtol, names=TERMS):
+    """Spectra of two models, by name."""
+    for name in names:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=rtol, err_msg=name)

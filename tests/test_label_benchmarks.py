@@ -5,7 +5,7 @@ import narrow
 import numpy as np
 import pytest
 
-from benchmarks import labels
+from benchmarks import labels, timing
 from benchmarks.convergence import convergence, main
 from benchmarks.pyccl_model import PycclHaloModel
 from datagen.halomodel import HaloModelConfig
@@ -28,7 +28,7 @@ def worst(rows, row):
 
 
 def test_default_quadrature_is_converged(measured):
-    assert worst(measured["quadrature"], "24 panels x 16") < 1e-4
+    assert worst(measured["quadrature"], next(iter(measured["quadrature"]))) < 1e-4
     assert worst(measured["quadrature"], "Simpson, 129") > 1e-3
     narrowest = [name for name in measured["thresholds"] if name.startswith("sigma = 0.001")]
     assert worst(measured["thresholds"], narrowest[0]) < 1e-4
@@ -71,7 +71,7 @@ class TestAgreement:
             labels.agree(models, self.theta)
 
     def test_two_threads_are_not(self, monkeypatch):
-        monkeypatch.setattr(labels.time, "perf_counter", itertools.count().__next__)
-        monkeypatch.setattr(labels.time, "process_time", itertools.count(step=2).__next__)
+        monkeypatch.setattr(timing.time, "perf_counter", itertools.count().__next__)
+        monkeypatch.setattr(timing.time, "process_time", itertools.count(step=2).__next__)
         with pytest.raises(ValueError, match="one ran on 2.0 cores; set OMP_NUM_THREADS=1"):
             labels.agree({"one": narrow.model()}, self.theta)

@@ -2,7 +2,10 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from lightning.pytorch.callbacks import Callback
 
 from emulator.data import SpectraData
 from emulator.emulator import Emulator
-from emulator.loop import TrainingFailed
+from emulator.loop import Hardware, TrainingFailed
 from emulator.metrics import REGIMES, accuracy, fractional_error, spectra_accuracy
 from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
@@ -21,6 +24,7 @@ from emulator.record import log_line
 from emulator.schedule import ScheduleConfig
 from emulator.train import fit, main, make_emulator, train
 
+ROOT = Path(__file__).resolve().parent.parent
 QUICK = replace(SMALL_TRAINING, schedule=ScheduleConfig(max_epochs=(3, 2), patience=(3, 2)))
 
 
@@ -243,3 +247,35 @@ def test_record_has_the_published_figures(trained, spectra):
         r"'dropout_rate': 0.0}",
         line,
     )
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(label_file, tmp_path):
+    """Distributed, on the CPU; each step sees the batches of both."""
+    command = [
+        sys.executable, "-m", "emulator.train", f"--data={label_file}", f"--out={tmp_path}",
+        "--hardware.accelerator=cpu", "--hardware.devices=2", "--hardware.strategy=ddp",
+        "--threads=1", "--train.network.layers=2", "--train.network.units=64",
+        "--train.optimizer.batch_size=32", "--train.optimizer.lr=3e-3",
+        "--train.schedule.max_epochs=[10,2]", "--train.schedule.patience=[10,2]",
+        "--train.schedule.max_minutes=2",
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=300)
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert len(history["epochs"]) == 12
+    assert history["best_val_loss"] < 0.5 * history["epochs"][0]["val_loss"]
+    record = Emulator.load(tmp_path / "emulator.safetensors").spec.record
+    assert record["standardised"]["validation"]["mse"] == pytest.approx(
+        history["best_val_loss"], rel=1e-3
+    )
+
+
+def test_mixed_precision_trains_too(spectra):
+    hardware = Hardware(accelerator="cpu", precision="bf16-mixed")
+    _, history = fit(spectra, QUICK, hardware=hardware)
+    assert history["best_val_loss"] < history["epochs"][0]["val_loss"]
+
+
+def test_no_devices_are_refused():
+    with pytest.raises(ValueError, match="devices = 0 and num_nodes = 1 must be at least 1"):
+        Hardware(devices=0)

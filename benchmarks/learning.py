@@ -1,0 +1,252 @@
+"""Learning curves: ``python -m benchmarks.learning``.
+
+How the error falls with training points, with weights, and with the schedule, for networks that
+all get the same time on one core; and the closed form beside them.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from benchmarks.timing import seconds_per_point
+from datagen.cli import run
+from datagen.figures import new_figure, save_figure, style
+from datagen.files import atomic
+from datagen.parallel import RayConfig, ray_map, ray_session
+from datagen.record import provenance
+from datagen.space import Space
+from datagen.splits import Split
+from datagen.store import Spectra
+from emulator.closed import ClosedConfig
+from emulator.emulator import Emulator
+from emulator.metrics import spectra_accuracy
+from emulator.module import OptimizerConfig
+from emulator.network import NetworkConfig
+from emulator.record import predict
+from emulator.schedule import ScheduleConfig
+from emulator.train import TrainConfig, fit
+from emulator.train_closed import train_closed
+from export.runtime import OnnxEmulator
+from export.to_onnx import to_onnx
+
+__all__ = ["Plan", "learning", "render"]
+
+VALIDATION = 0.1
+BATCHES = (1, 128)
+SHOWN = ("gg_1h", "gg_2h", "gg_total")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which networks are trained: one changes at a time.
+
+    Attributes:
+        points: Numbers of label points, a tenth of which validate.
+        units: Widths, at the largest number of points.
+        layers: Depth of all.
+        schedules: Schedules, at the largest number of points.
+        lr: Learning rate at its highest.
+        batch_size: Points in a step.
+        minutes: Time of each training, on one core.
+        closed: Closed forms.
+    """
+
+    points: tuple[int, ...] = (5_000, 20_000, 50_000, 200_000)
+    units: tuple[int, ...] = (128, 256, 512)
+    layers: int = 4
+    schedules: tuple[str, ...] = ("cosine", "stages")
+    lr: float = 2e-3
+    batch_size: int = 256
+    minutes: float = 6.0
+    closed: tuple[ClosedConfig, ...] = (
+        ClosedConfig(units=320, rank=40, nodes=64, spacing=0.3),
+        ClosedConfig(),
+        ClosedConfig(nodes=95, spacing=0.2),
+    )
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Settings of each training; the middle width and the first schedule stand for all."""
+        base = {
+            "points": max(self.points),
+            "units": sorted(self.units)[len(self.units) // 2],
+            "schedule": self.schedules[0],
+        }
+        changes = [{name: value} for name, values in (
+            ("points", self.points), ("units", self.units), ("schedule", self.schedules),
+        ) for value in values]  # fmt: skip
+        runs = [base | change for change in changes]
+        return [one for i, one in enumerate(runs) if one not in runs[:i]]
+
+
+def _train(settings: dict[str, Any], *, plan: Plan, data: Path, out: Path) -> dict[str, Any]:
+    """Train one network, in a worker."""
+    torch.set_num_threads(1)
+    spectra = Spectra.read(data, SHOWN)
+    spectra = spectra.select(np.arange(settings["points"]))
+    config = TrainConfig(
+        network=NetworkConfig(layers=plan.layers, units=settings["units"]),
+        optimizer=OptimizerConfig(lr=plan.lr, batch_size=plan.batch_size),
+        schedule=ScheduleConfig(
+            kind=settings["schedule"],
+            max_epochs=(100_000,) * 3,
+            patience=(100_000,) * 3,
+            max_minutes=plan.minutes,
+        ),
+        split=Split(validation=VALIDATION, test=0.0),
+    )
+    emulator, history = fit(spectra, config)
+    path = out / ("-".join(map(str, settings.values())) + ".safetensors")
+    emulator.save(path)
+    return settings | {"epochs": len(history["epochs"]), "path": str(path)}
+
+
+def _closed(config: ClosedConfig, data: Path, out: Path) -> dict[str, Any]:
+    folder = out / f"closed-{config.units}-{config.nodes}"
+    start = time.monotonic()
+    path = train_closed(data, folder, config, split=Split(VALIDATION, test=0.0))
+    seconds = time.monotonic() - start
+    return {"config": asdict(config), "seconds": seconds, "path": str(path)}
+
+
+def _judge(path: Path, test: Spectra) -> dict[str, Any]:
+    """Accuracy on the test labels, and time through onnxruntime on one core."""
+    emulator = Emulator.load(path)
+    names = [name for name in emulator.spec.outputs if name in SHOWN]
+    predicted = predict(emulator, test.theta)
+    space = Space.from_dict(test.metadata["space"])
+    model = OnnxEmulator(to_onnx(path, path.with_suffix(".onnx")), threads=1)
+    return {
+        "weights": sum(weights.numel() for weights in emulator.parameters()),
+        "standardised": emulator.spec.record["standardised"],
+        "test": spectra_accuracy({name: predicted[name] for name in names}, test, space),
+        "seconds": {
+            str(batch): seconds_per_point(partial(model, test.theta[:batch]), batch)
+            for batch in BATCHES
+        },
+    }
+
+
+def learning(
+    data: Path, test: Path, out: Path, plan: Plan = Plan(), ray: RayConfig = RayConfig()
+) -> dict[str, Any]:
+    """Train networks of the galaxy power spectrum that differ in one thing, and the closed form.
+
+    The errors are of P, on test labels that were drawn on their own and are opened here. Written
+    as ``learning.json`` and a figure.
+
+    Args:
+        data: Label file, with the largest number of points of the plan.
+        test: Label file to judge by, of another seed and the same halo model.
+        out: Folder for the results.
+        plan: Which networks.
+        ray: Where they are trained, one core each.
+
+    Returns:
+        The content of ``learning.json``.
+
+    Raises:
+        ValueError: Too few labels, or test labels that are among them.
+    """
+    labels, truth = Spectra.read(data, ()), Spectra.read(test, SHOWN)
+    if len(labels) < max(plan.points):
+        raise ValueError(f"{data} has {len(labels)} points, the plan needs {max(plan.points)}")
+    if np.isin(truth.theta[:, 0], labels.theta[:, 0]).any():
+        raise ValueError(f"{test} shares points with {data}; draw it with another design.seed")
+    out.mkdir(parents=True, exist_ok=True)
+    runs = plan.runs()
+    work = partial(_train, plan=plan, data=data.resolve(), out=out.resolve())
+    with ray_session(ray):
+        done = dict(ray_map(work, runs, label="networks", unit="training"))
+    networks = [done[i] for i in range(len(runs))]
+    closed = [_closed(config, data, out) for config in plan.closed]
+    for one in (*networks, *closed):
+        one |= _judge(Path(one["path"]), truth)
+    result = {
+        "plan": asdict(plan),
+        "networks": networks,
+        "closed": closed,
+        "environment": provenance(),
+    }
+    with atomic(out / "learning.json") as partial_file:
+        partial_file.write_text(json.dumps(result, indent=1))
+    with style():
+        save_figure(_figure(result), out / "learning")
+    print(render(result))  # noqa: T201
+    return result
+
+
+def render(result: dict[str, Any]) -> str:
+    """The table, as Markdown."""
+    points = result["closed"][0]["test"]["gg_total"]["points"]
+    plan = result["plan"]
+    lines = [
+        f"Error of the gg total on {points:,} test points, abs(P/P_true - 1) in percent, and time "
+        f"per point of all outputs through onnxruntime on one core (networks: gg alone; closed "
+        f"forms: gg, gm, mm and more). Each network was trained for {plan['minutes']:g} minutes on "
+        f"one core.",
+        "",
+        "| emulator | label points | schedule | weights | MSE train / validation | 68 % | 95 % "
+        f"| 99 % | largest over k: median | {' | '.join(f'us, {b:,} at once' for b in BATCHES)} |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in result["networks"]:
+        mse = " / ".join(f"{one['standardised'][p]['mse']:.1e}" for p in ("train", "validation"))
+        name = f"{plan['layers']} x {one['units']}"
+        lines.append(f"| {name} | {one['points']:,} | {one['schedule']} | {_numbers(one, mse)} |")
+    for one in result["closed"]:
+        name = f"closed form, {one['config']['nodes']} nodes"
+        lines.append(f"| {name} | none | least squares | {_numbers(one, '')} |")
+    return "\n".join(lines)
+
+
+def _numbers(one: dict[str, Any], mse: str) -> str:
+    record = one["test"]["gg_total"]
+    errors = [record["all"][q] for q in ("68", "95", "99")] + [record["worst_k"]["50"]]
+    times = [one["seconds"][str(batch)]["median"] for batch in BATCHES]
+    cells = [f"{100 * x:.2g}" for x in errors] + [f"{1e6 * x:.3g}" for x in times]
+    return " | ".join([f"{one['weights']:,}", mse, *cells])
+
+
+def _figure(result: dict[str, Any]) -> Figure:
+    """95 % error of the gg total against label points, and against weights."""
+    figure = new_figure(7, 3)
+    plan = result["plan"]
+    common = {
+        "points": max(plan["points"]),
+        "units": sorted(plan["units"])[len(plan["units"]) // 2],
+        "schedule": plan["schedules"][0],
+    }
+    for axes, name, label in zip(
+        figure.subplots(1, 2, sharey=True), ("points", "units"), ("label points", "weights"),
+        strict=True,
+    ):  # fmt: skip
+        others = {key: value for key, value in common.items() if key != name}
+        chosen = [one for one in result["networks"] if others.items() <= one.items()]
+        chosen.sort(key=lambda one: one[name])
+        x = [one["points" if name == "points" else "weights"] for one in chosen]
+        for q, line in (("68", ":"), ("95", "-"), ("99", "--")):
+            y = [100 * one["test"]["gg_total"]["all"][q] for one in chosen]
+            axes.loglog(x, y, line, marker="o", ms=4, color="#0072B2", label=f"network, {q} %")
+            best = min(one["test"]["gg_total"]["all"][q] for one in result["closed"])
+            axes.axhline(100 * best, ls=line, color="#D55E00", label=f"closed form, {q} %")
+        axes.set_xlabel(label)
+    figure.axes[0].set_ylabel(r"$|P_\mathrm{gg} / P_\mathrm{true} - 1|$ [%]")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper")
+    return figure
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `learning`."""
+    run(learning, "python -m benchmarks.learning", argv)
+
+
+if __name__ == "__main__":
+    main()
