@@ -81,7 +81,8 @@ def _accuracy_lines(meta: dict[str, Any]) -> Iterator[str]:
 def _versions(record: dict[str, Any]) -> str:
     names = ("hodspectra", "pyccl", "camb", "torch", "onnx", "onnxruntime")
     there = [f"{n} {record[n]}" for n in names if record.get(n, "not installed") != "not installed"]
-    return f"{', '.join(there)}, commit {str(record.get('commit', 'unknown'))[:12]}"
+    commit, dash, dirty = str(record.get("commit", "unknown")).partition("-")
+    return f"{', '.join(there)}, commit {commit[:12]}{dash}{dirty}"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -5,6 +5,11 @@ the grid does not resolve, if the emulator knows them (see `export.wiggles`; it 
 its outputs). Below them, linear theory: 2-halo terms go on as b^2 P_lin with the shape of
 Eisenstein & Hu, 1-halo terms as the constants that they have become there. Totals are the sum of
 both terms where there are both.
+
+On the shipped ``standard``, against the halo model at 200 random points of its box, 95 % (99 %) of
+the errors half-way between wavenumbers are below 0.05 % (0.15 %), which is little more than on
+them; without the wiggles P_lin has 1.7 % (5 %). From 1e-3 to 1e-2 1/Mpc, 2-halo terms have 0.6 %
+(0.9 %), 1-halo terms 0.02 % (0.09 %).
 """
 
 from collections.abc import Mapping, Sequence
@@ -168,7 +173,7 @@ def _curvatures(x: Array) -> Array:
     # the third derivative is continuous at the second node and at the last but one
     left[0, :3] = -1 / h[0], 1 / h[0] + 1 / h[1], -1 / h[1]
     left[-1, -3:] = -1 / h[-2], 1 / h[-2] + 1 / h[-1], -1 / h[-1]
-    return np.linalg.solve(left, right)
+    return np.asarray(np.linalg.solve(left, right), np.float64)
 
 
 def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:
@@ -194,5 +199,5 @@ def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:
     q = k * theta**2 / gamma
     L = np.log(2 * np.e + 1.8 * q)
     T = L / (L + (14.2 + 731 / (1 + 62.5 * q)) * q**2)
-    shape: Array = np.asarray(k**n_s * T**2)
+    shape: Array = k**n_s * T**2
     return shape

@@ -84,6 +84,10 @@ def test_damaged_and_foreign_files_are_refused(onnx_file, tmp_path):
     onnx.save(foreign, onnx_file)
     with pytest.raises(OnnxEmulatorError, match="its schema is None, expected 'hodspectra"):
         load(onnx_file)
+    helper.set_model_props(foreign, {"schema": "hodspectra-onnx-1"})
+    onnx.save(foreign, onnx_file)
+    with pytest.raises(OnnxEmulatorError, match="its schema is 'hodspectra-onnx-1', expected"):
+        load(onnx_file)
 
 
 @pytest.mark.parametrize("where", ["weight", "parameters", "record", "sha256"])
@@ -106,6 +110,14 @@ def test_every_flipped_byte_is_noticed(onnx_file):
         changed = bytearray(whole)
         changed[position] ^= 0x55
         onnx_file.write_bytes(changed)
+        with pytest.raises(OnnxEmulatorError):
+            load(onnx_file)
+
+
+def test_every_truncation_is_noticed(onnx_file):
+    whole = onnx_file.read_bytes()
+    for length in [0, 1, len(whole) - 1, *np.random.default_rng(0).integers(0, len(whole), 40)]:
+        onnx_file.write_bytes(whole[:length])
         with pytest.raises(OnnxEmulatorError):
             load(onnx_file)
 

@@ -94,6 +94,20 @@ def test_chunks_are_not_seen(model, spectra):
         np.testing.assert_allclose(values, np.concatenate(parts), rtol=ROUNDING)
 
 
+def test_memory_is_bounded_by_chunks(closed_file, spectra, monkeypatch):
+    model, rows = load(closed_file), []
+    run = model._session.run
+
+    def spy(names, feed, options):
+        rows.append(len(feed["theta"]))
+        return run(names, feed, options)
+
+    monkeypatch.setattr(model._session, "run", spy)
+    many = np.tile(spectra.theta, (10, 1))
+    assert len(model(many, "n_g")["n_g"]) == sum(rows) == len(many)
+    assert max(rows) == runtime.CHUNK
+
+
 def test_no_points_give_no_spectra(model):
     for nothing in (np.empty((0, 10)), {name: [] for name in PARAMETERS}):
         empty = model(nothing)
