@@ -87,6 +87,7 @@ class OnnxEmulator:
         self.k = np.array(json.loads(self._texts["k"]))
         self.z = float(json.loads(self._texts["z"]))
         self.names = tuple(parameters)  # of the inputs, in the order of columns
+        self._numbers = {o.name for o in self._session.get_outputs() if len(o.shape) == 1}
         self._ranges = Ranges(self.parameters)
         self._ranges.apply(self._ranges.low[None], self.out_of_range)  # is there such a policy?
         self._only_needed = onnxruntime.RunOptions()
@@ -135,16 +136,12 @@ class OnnxEmulator:
             points[None] if single else points, out_of_range or self.out_of_range
         )
         names = self.outputs if outputs is None else self._named(outputs)
-        if k is None:
-            results = self._run(names, x)
-        else:
-            at_k = self._at_k(k, extrapolate)
-            cosmology = dict(zip(self.names, x.T, strict=True))
-            results = at_k(self._run(at_k.needed(names, self.outputs), x), cosmology)
+        at_k = None if k is None else self._at_k(k, extrapolate)
+        results = self._chunk(names, x, at_k) if 0 < len(x) <= CHUNK else self._many(names, x, at_k)
         if len(lost):
             for values in results.values():
                 values[lost] = np.nan
-        return {name: results[name][0] if single else results[name] for name in names}
+        return {name: values[0] for name, values in results.items()} if single else results
 
     def _named(self, outputs: str | Sequence[str]) -> tuple[str, ...]:
         names = (outputs,) if isinstance(outputs, str) else tuple(outputs)
@@ -160,19 +157,31 @@ class OnnxEmulator:
             self._last_k = last = AtK(self.k, k, extrapolate, wiggles)
         return last
 
-    def _run(
-        self, names: tuple[str, ...], x: NDArray[np.float32]
+    def _chunk(
+        self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None
     ) -> dict[str, NDArray[np.float32]]:
+        """Outputs of a few points, at once."""
         options = None if names is self.outputs else self._only_needed
-        if 0 < len(x) <= CHUNK:
+        if at_k is None:
             return dict(zip(names, self._session.run(names, {"theta": x}, options), strict=True))
-        shapes = {o.name: o.shape for o in self._session.get_outputs()}
-        results = {name: np.empty((len(x), *shapes[name][1:]), np.float32) for name in names}
+        needed = at_k.needed(names, self.outputs)
+        on_grid = dict(zip(needed, self._session.run(needed, {"theta": x}, options), strict=True))
+        at = at_k(on_grid, dict(zip(self.names, x.T, strict=True)))
+        return {name: at[name] for name in names}
+
+    def _many(
+        self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Outputs of any number of points, none included."""
+        K = len(self.k if at_k is None else at_k.k)
+        results = {
+            name: np.empty(len(x) if name in self._numbers else (len(x), K), np.float32)
+            for name in names
+        }
         for start in range(0, len(x), CHUNK):
             rows = slice(start, start + CHUNK)
-            parts = self._session.run(names, {"theta": x[rows]}, options)
-            for whole, part in zip(results.values(), parts, strict=True):
-                whole[rows] = part
+            for name, values in self._chunk(names, x[rows], at_k).items():
+                results[name][rows] = values
         return results
 
 
