@@ -41,8 +41,6 @@ class OnnxEmulator:
     Args:
         path_or_name: A file of ``export.to_onnx``, or the name of a shipped emulator.
         threads: Threads of one evaluation.
-        arena: Whether memory is kept from call to call; without, a call gives all of it back,
-            and takes longer.
         out_of_range: What happens to points outside the trained ranges, if a call does not say
             otherwise; see `Ranges.apply`.
 
@@ -55,7 +53,6 @@ class OnnxEmulator:
         self,
         path_or_name: str | Path,
         threads: int = 1,
-        arena: bool = True,
         out_of_range: Policy = "raise",
     ) -> None:
         path = find(path_or_name)
@@ -64,21 +61,20 @@ class OnnxEmulator:
                 "path": path,
                 "content": path.read_bytes(),
                 "threads": threads,
-                "arena": arena,
                 "out_of_range": out_of_range,
             }
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("path", "content", "threads", "arena", "out_of_range")
+        names = ("path", "content", "threads", "out_of_range")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.path: Path = state["path"]
         self.content: bytes = state["content"]  # a session cannot be pickled, its file can
-        self.threads, self.arena = state["threads"], state["arena"]
+        self.threads: int = state["threads"]
         self.out_of_range: Policy = state["out_of_range"]
-        self._session = _session(self.content, self.path, self.threads, self.arena)
+        self._session = _session(self.content, self.path, self.threads)
         self._texts = _checked_metadata(self._session, self.content, self.path)
         parameters = json.loads(self._texts["parameters"])
         self.parameters = tuple(Parameter(name=n, **p) for n, p in parameters.items())
@@ -188,21 +184,20 @@ class OnnxEmulator:
 def load(
     path_or_name: str | Path,
     threads: int = 1,
-    arena: bool = True,
     out_of_range: Policy = "raise",
 ) -> OnnxEmulator:
     """Open an ONNX emulator, a file or a shipped one by name; see `OnnxEmulator`."""
-    return OnnxEmulator(path_or_name, threads, arena, out_of_range)
+    return OnnxEmulator(path_or_name, threads, out_of_range)
 
 
-def _session(content: bytes, path: Path, threads: int, arena: bool) -> onnxruntime.InferenceSession:
+def _session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
     if threads < 1:
         raise ValueError(f"threads = {threads} must be at least 1")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.enable_cpu_mem_arena = arena
+    options.enable_cpu_mem_arena = False  # a call gives back its memory, and is as fast
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for every kind of damage
