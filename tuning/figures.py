@@ -38,7 +38,7 @@ OBJECTIVE_LABELS = {
     "p99": r"99th percentile of $|P / P_\mathrm{true} - 1|$",
     "latency_us": r"time of one evaluation [$\mu$s]",
 }
-_COLOURS = colormaps["viridis_r"]  # the best are dark
+_COLOURS = colormaps["viridis"]  # the best are dark
 _WORST = 90  # percentile of the trials from which on all have the colour of the worst
 _LABELS = {"lr": "learning rate", "batch_size": "batch size", "N_bad": r"$N_\mathrm{bad}$"}
 
@@ -105,7 +105,6 @@ def _of_colour(values: Array) -> tuple[LogNorm, NDArray[np.float64]]:
 def _colour_bar(figure: Figure, norm: LogNorm, objective: str, axes: Any, **options: Any) -> None:
     bar = figure.colorbar(ScalarMappable(norm, _COLOURS), ax=axes, extend="max", **options)
     bar.set_label(OBJECTIVE_LABELS[objective])
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def progress_figure(trials: Sequence[Trial], objective: str) -> Figure:
@@ -128,6 +127,7 @@ def progress_figure(trials: Sequence[Trial], objective: str) -> Figure:
             axes.axvline(position, ymin=0.96, color=STATE_COLOURS["diverged"], lw=1)
     left.set_xlabel("trials that ended")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set_xlim(left=0)
     right.set_xlabel(f"time of the search [{name}]")
     left.set_ylabel(OBJECTIVE_LABELS[objective])
     handles = [Line2D([], [], color="0.2", label="best so far")]
@@ -152,7 +152,7 @@ def importance_figure(importance: dict[str, float]) -> Figure:
         [_LABELS.get(name, name) for name in names], [importance[name] for name in names],
         color=STATE_COLOURS["finished"], height=0.65,
     )  # fmt: skip
-    axes.set_xlabel("importance: share of the variance among the better half")
+    axes.set_xlabel("importance (all add up to 1)")
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(left=0)
     return figure
@@ -182,8 +182,7 @@ def corner_figure(
                 axes.scatter(x[:, j], values, c=colours, s=8, lw=0)
                 axes.set_yscale("log")
                 axes.yaxis.tick_right()
-                axes.yaxis.set_minor_formatter(NullFormatter())
-                axes.tick_params(axis="y", labelsize=6)
+                axes.tick_params(axis="y", which="both", labelsize=6)
             else:
                 axes.scatter(x[:, j], x[:, i], c=colours, s=8, lw=0)
                 _axis(axes.yaxis, dimensions[i], label=j == 0)

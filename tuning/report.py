@@ -145,7 +145,8 @@ def importances(config: dict[str, Any], usable: Sequence[Trial]) -> dict[str, fl
     ])  # fmt: skip
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.5)
     found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+    free = [name for name, values in config["space"].items() if len(set(values)) > 1]
+    return {name: float(found[name]) for name in free}
 
 
 def _table(usable: Sequence[Trial], objectives: Sequence[str]) -> str:

@@ -218,10 +218,14 @@ def _at_once(budget: Budget) -> int:
 
 
 class _Past:
-    """A trial of before, as schedulers know trials."""
+    """A trial of before, and who ran it then, as schedulers know them."""
 
     def __init__(self, trial: Trial) -> None:
         self.trial_id = trial.name
+
+    def get_live_trials(self) -> list[Any]:
+        """None: it is over."""
+        return []
 
 
 def make_scheduler(
@@ -252,8 +256,8 @@ def make_scheduler(
         reports = trial.reports
         if trial.state in ("finished", "stopped") and reports:
             past = _Past(trial)
-            scheduler.on_trial_add(None, past)
+            scheduler.on_trial_add(past, past)
             for report in reports:
-                scheduler.on_trial_result(None, past, report)
-            scheduler.on_trial_complete(None, past, reports[-1])
+                scheduler.on_trial_result(past, past, report)
+            scheduler.on_trial_complete(past, past, reports[-1])
     return scheduler
