@@ -121,7 +121,8 @@ class Report:
         trial = self.journal.propose(point)
         report = {"val_loss": value, "p95": value, "p99": value, "epochs": 1, "seconds": seconds,
                   "finished": state == "finished"}  # fmt: skip
-        write_json(trial.folder / "history.json", {"reports": [report], "epochs": []})
+        reports = [report | {"seconds": share * seconds} for share in (0.26, 1)]
+        write_json(trial.folder / "history.json", {"reports": reports, "epochs": []})
         if state != "open":
             self.journal.end(trial.name, state, report, seconds, "")
         return trial
@@ -200,7 +201,7 @@ def test_schedulers_know_what_was_before(tmp_path, name):
     """A trial behind four earlier ones at a quarter of its time is stopped, a better one not."""
     past = Report(tmp_path)
     for i in range(4):
-        past.add(point(8 + i), 0.1)
+        past.add(point(8 + i), 0.1, seconds=40.0)
     scheduler = make_scheduler(name, ("seconds", 40.0), "val_loss", past.journal)
 
     class New:

@@ -39,7 +39,6 @@ class Watch(Callback):
         clock: The search's.
         objectives: What is minimised.
         trials: Number of trials in all; 0 for no limit.
-        at_once: How many run at once.
     """
 
     def __init__(
@@ -48,10 +47,9 @@ class Watch(Callback):
         clock: Clock,
         objectives: tuple[str, ...],
         trials: int,
-        at_once: int,
     ) -> None:
         self.journal, self.clock, self.objectives = journal, clock, objectives
-        self.limit, self.at_once = trials, at_once
+        self.limit = trials
         self.ended = [trial for trial in journal.trials() if trial.state != "open"]
         self.running: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
         self._noted = -_REFRESH_SECONDS

@@ -170,7 +170,7 @@ def _run_trials(
     )
     notes = (journal.out / _TUNE_FOLDER).resolve()
     shutil.rmtree(notes, ignore_errors=True)
-    watch = Watch(journal, clock, objectives, budget.trials, at_once)
+    watch = Watch(journal, clock, objectives, budget.trials)
     try:
         tune.Tuner(
             tune.with_resources(trainable, {"cpu": budget.threads, "gpu": budget.gpus}),
