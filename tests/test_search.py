@@ -133,7 +133,7 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, caps
     # a larger budget goes on, another request is refused and changes nothing
     search(**command, budget=Budget(trials=4))
     assert len(Journal(out).trials()) == 4
-    with pytest.raises(ValueError, match="other settings .space.units.* is 32, not 64"):
+    with pytest.raises(ValueError, match="other settings .space.units is .8, 32., not .8, 64."):
         search(**command | {"space": replace(SPACE, units=(8, 64))}, budget=Budget(trials=4))
     assert len(Journal(out).trials()) == 4
     for name in ("progress", "corner", "parallel"):
