@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -24,7 +25,7 @@ class RayConfig:
         address: Address of a running Ray cluster, or empty to start Ray on this machine.
         cpus: Cores to use on this machine; 0 takes all.
         dashboard: Show Ray's dashboard, on this machine only (127.0.0.1).
-        dashboard_port: Its port.
+        dashboard_port: Its port; another one where this is taken.
     """
 
     address: str = ""
@@ -63,7 +64,7 @@ class ray_session:  # noqa: N801 (a context manager, named like a function)
                     "num_cpus": self.config.cpus or os.cpu_count(),
                     "include_dashboard": self.config.dashboard,
                     "dashboard_host": "127.0.0.1",
-                    "dashboard_port": self.config.dashboard_port,
+                    "dashboard_port": _free_port(self.config.dashboard_port),
                 }
             try:
                 _knock(self.config.address)
@@ -88,6 +89,17 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition("/")[2].rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+
+
+def _free_port(port: int) -> int:
+    """The port of 127.0.0.1, or another one where it is taken; Ray itself would only fail."""
+    for candidate in (port, 0):
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                trial.bind(("127.0.0.1", candidate))
+                return int(trial.getsockname()[1])
+    raise OSError("no port of 127.0.0.1 is free")
 
 
 def _call(function: Callable[[Any], Any], item: Any) -> Any:

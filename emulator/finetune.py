@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -22,7 +23,7 @@ from emulator.record import make_record
 from emulator.schedule import ScheduleConfig
 from emulator.train import EMULATOR_FILE, check_run_config
 
-__all__ = ["FinetuneConfig", "finetune"]
+__all__ = ["Continuation", "FinetuneConfig", "continue_training", "finetune"]
 
 TAIL = 0.99  # the quantile over (point, spectrum, k) that fine-tuning is to lower
 
@@ -112,6 +113,64 @@ def tail(emulator: Emulator, data: SpectraData) -> float:
     return float(errors.kthvalue(max(1, round(TAIL * len(errors)))).values)
 
 
+@dataclass(frozen=True)
+class Continuation:
+    """What a fine-tuning led to.
+
+    Attributes:
+        points: Its data.
+        before: The tail before it.
+        after: The tail of the best weights that it found.
+        epochs: The history; see `emulator.train.fit`.
+    """
+
+    points: WorstPoints
+    before: float
+    after: float
+    epochs: list[dict[str, Any]]
+
+
+def continue_training(
+    model: Emulator,
+    spectra: Spectra,
+    config: FinetuneConfig,
+    *,
+    folder: Path | None = None,
+    callbacks: tuple[Callback, ...] = (),
+    bar: str = "",
+    resume: Path | None = None,
+) -> Continuation:
+    """Train an emulator further, in place, to the best weights of the fine-tuning.
+
+    Args:
+        model: The emulator, with the record of its training.
+        spectra: The labels that it was trained on.
+        config: How.
+        folder: See `run_loop`, as the following.
+        callbacks: Further Lightning callbacks.
+        bar: Label of a progress bar; empty for none.
+        resume: Lightning checkpoint to go on from.
+    """
+    lightning.seed_everything(config.seed, verbose=False)
+    trained = model.spec.provenance["training"]
+    points = WorstPoints(
+        model,
+        config.N_bad,
+        spectra=spectra,
+        outputs=model.spec.outputs,
+        split=Split(**trained["split"]),
+        batch_size=config.optimizer.batch_size,
+        negative=trained["negative"],
+    )
+    before = tail(model, points)
+    training = config.schedule().build(monitor="val_tail")
+    module = TailModule(model, config.optimizer)
+    history = run_loop(
+        module, points, training, folder=folder, callbacks=callbacks, bar=bar, resume=resume
+    )
+    return Continuation(points, before, training.best, history.epochs)
+
+
 def finetune(
     emulator: Path, data: Path, out: Path, finetune: FinetuneConfig = FinetuneConfig()
 ) -> bool:
@@ -145,36 +204,31 @@ def finetune(
     check_run_config(
         out, {"emulator": str(emulator), "data": str(data), "finetune": asdict(finetune)}
     )
-    lightning.seed_everything(finetune.seed, verbose=False)
-    points = WorstPoints(
-        model,
-        finetune.N_bad,
-        spectra=spectra,
-        outputs=model.spec.outputs,
-        split=Split(**trained["split"]),
-        batch_size=finetune.optimizer.batch_size,
-        negative=trained["negative"],
-    )
-    before = tail(model, points)
-    training = finetune.schedule().build(monitor="val_tail")
-    module = TailModule(model, finetune.optimizer)
     last = out / LAST_CHECKPOINT
-    resume = last if last.exists() else None
-    history = run_loop(module, points, training, folder=out, bar="fine-tuning", resume=resume)
-    helped = training.best < before
+    tuning = continue_training(
+        model,
+        spectra,
+        finetune,
+        folder=out,
+        bar="fine-tuning",
+        resume=last if last.exists() else None,
+    )
+    helped = tuning.after < tuning.before
     if helped:
         settings = {**trained, "finetune": asdict(finetune)}
+        points = tuning.points
         parts = {"train": points.train_spectra, "validation": points.validation_spectra}
         make_record(model, spectra, parts, settings, dropped=points.dropped)
     else:
         model = Emulator.load(emulator)
     model.save(out / EMULATOR_FILE)
     with atomic(out / "history.json") as partial:
-        partial.write_text(json.dumps({"before": before, "epochs": history.epochs}))
+        partial.write_text(json.dumps({"before": tuning.before, "epochs": tuning.epochs}))
     last.unlink(missing_ok=True)
     print(  # noqa: T201
-        f"{out}: 99 % of abs(P/P_true - 1) on the validation split {100 * before:.3f} % before, "
-        f"{100 * training.best:.3f} % after: {'kept' if helped else 'the old one is kept'}"
+        f"{out}: 99 % of abs(P/P_true - 1) on the validation split "
+        f"{100 * tuning.before:.3f} % before, {100 * tuning.after:.3f} % after: "
+        f"{'kept' if helped else 'the old one is kept'}"
     )
     return helped
 

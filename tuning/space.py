@@ -1,22 +1,70 @@
-"""The search space: ranges of the hyperparameters, and how a point of it becomes a training."""
+"""Search spaces: ranges of hyperparameters, and how a point of them becomes a training."""
 
+import math
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
+from emulator.finetune import FinetuneConfig
 from emulator.module import Optimizer
 from emulator.network import Activation
 from emulator.train import TrainConfig
 
-__all__ = ["SearchSpace"]
-
-_CHOICES = ("activation", "optimizer")
-_INTEGERS = ("layers", "units", "batch_size")
-_IN_LOG = ("units", "lr", "batch_size")  # drawn evenly in their logarithm
+__all__ = ["FinetuneSpace", "Ranges", "SearchSpace"]
 
 
 @dataclass(frozen=True)
-class SearchSpace:
-    """Ranges that the search draws from, ends included; the defaults are the published ones.
+class Ranges:
+    """Ranges that a search draws from, ends included.
+
+    Equal ends hold a number fixed, a single name holds a choice.
+    """
+
+    CHOICES: ClassVar[tuple[str, ...]] = ()
+    LOGS: ClassVar[tuple[str, ...]] = ()  # drawn evenly in their logarithm
+
+    def __post_init__(self) -> None:
+        for name, values in vars(self).items():
+            if not values:
+                raise ValueError(f"space.{name} is empty; name at least one choice")
+            if name in self.CHOICES:
+                if len(set(values)) < len(values):
+                    raise ValueError(f"space.{name} = {list(values)} names a choice twice")
+            elif not all(map(math.isfinite, values)):
+                raise ValueError(f"space.{name} = {list(values)} must be finite")
+            elif values[0] > values[1]:
+                raise ValueError(
+                    f"space.{name} = [{values[0]:g}, {values[1]:g}] is reversed; swap its ends"
+                )
+
+    def distributions(self) -> dict[str, Any]:
+        """The space in Optuna's terms."""
+        from optuna.distributions import (
+            CategoricalDistribution,
+            FloatDistribution,
+            IntDistribution,
+        )
+
+        found: dict[str, Any] = {}
+        for name, values in vars(self).items():
+            if name in self.CHOICES:
+                found[name] = CategoricalDistribution(values)
+            else:
+                whole = all(isinstance(value, int) for value in values)
+                kind: Any = IntDistribution if whole else FloatDistribution
+                found[name] = kind(low=values[0], high=values[1], log=name in self.LOGS)
+        return found
+
+    def contains(self, point: dict[str, Any]) -> bool:
+        """Whether a point lies in the space."""
+        return point.keys() == vars(self).keys() and all(
+            point[name] in values if name in self.CHOICES else values[0] <= point[name] <= values[1]
+            for name, values in vars(self).items()
+        )
+
+
+@dataclass(frozen=True)
+class SearchSpace(Ranges):
+    """The network and its training; the defaults are the published ranges.
 
     Equal ends hold a number fixed, a single name holds a choice.
 
@@ -30,6 +78,9 @@ class SearchSpace:
         dropout: Fraction of hidden units dropped in training.
     """
 
+    CHOICES = ("activation", "optimizer")
+    LOGS = ("units", "lr", "batch_size")
+
     layers: tuple[int, int] = (1, 20)
     units: tuple[int, int] = (16, 2048)
     activation: tuple[Activation, ...] = get_args(Activation)
@@ -39,31 +90,14 @@ class SearchSpace:
     dropout: tuple[float, float] = (0.0, 0.5)
 
     def __post_init__(self) -> None:
-        for name, values in vars(self).items():
-            if not values:
-                raise ValueError(f"space.{name} is empty; name at least one choice")
-            if name not in _CHOICES and values[0] > values[1]:
-                raise ValueError(
-                    f"space.{name} = [{values[0]:g}, {values[1]:g}] is reversed; swap its ends"
-                )
-        for end in (0, 1):  # the ends themselves must be valid settings
-            self.apply({name: values[-end] for name, values in vars(self).items()}, TrainConfig())
+        super().__post_init__()
+        for choices, name in ((self.activation, "activation"), (self.optimizer, "optimizer")):
+            for choice in choices:
+                self.apply(self._corner(0) | {name: choice}, TrainConfig())
+        self.apply(self._corner(1), TrainConfig())  # the ends themselves must be valid settings
 
-    def distributions(self) -> dict[str, Any]:
-        """The space in Ray Tune's terms."""
-        from ray import tune
-
-        domains: dict[str, Any] = {}
-        for name, values in vars(self).items():
-            if name in _CHOICES or values[0] == values[1]:
-                domains[name] = tune.choice(sorted(set(values)))
-            elif name in _INTEGERS:
-                draw = tune.lograndint if name in _IN_LOG else tune.randint
-                domains[name] = draw(values[0], values[1] + 1)  # Ray's upper end is excluded
-            else:
-                draw = tune.loguniform if name in _IN_LOG else tune.uniform
-                domains[name] = draw(*values)
-        return domains
+    def _corner(self, end: int) -> dict[str, Any]:
+        return {name: values[-end] for name, values in vars(self).items()}
 
     @staticmethod
     def apply(point: dict[str, Any], base: TrainConfig) -> TrainConfig:
@@ -77,3 +111,51 @@ class SearchSpace:
             batch_size=point["batch_size"],
         )
         return replace(base, network=network, optimizer=optimizer)
+
+
+@dataclass(frozen=True)
+class FinetuneSpace(Ranges):
+    """Fine-tuning on the worst points; the defaults are the published ranges, all drawn in log.
+
+    Attributes:
+        N_bad: Number of worst training points; an upper end of 0 stands for all of them.
+        lr: Learning rate.
+        batch_size: Points in a step; where it exceeds `N_bad`, all of these make one step.
+        epochs: Most epochs.
+    """
+
+    LOGS = ("N_bad", "lr", "batch_size", "epochs")
+
+    N_bad: tuple[int, int] = (10, 0)
+    lr: tuple[float, float] = (1e-6, 1e-4)
+    batch_size: tuple[int, int] = (16, 2048)
+    epochs: tuple[int, int] = (100, 20000)
+
+    def __post_init__(self) -> None:
+        top = self.N_bad[1] or max(self.N_bad[0], 1)
+        whole = vars(self) | {"N_bad": (self.N_bad[0], top)}
+        for name, values in whole.items():
+            if values[0] <= 0:
+                raise ValueError(f"space.{name} = {list(values)} must be positive")
+        Ranges.__post_init__(self if self.N_bad[1] else replace(self, N_bad=whole["N_bad"]))
+        for end in (0, 1):  # the ends themselves must be valid settings
+            self.apply({name: values[end] for name, values in whole.items()}, FinetuneConfig())
+
+    def of(self, points: int) -> "FinetuneSpace":
+        """The space for a number of training points.
+
+        Raises:
+            ValueError: More worst points are asked for than there are.
+        """
+        if max(self.N_bad) > points:
+            raise ValueError(
+                f"space.N_bad = {list(self.N_bad)} reaches beyond the {points} training points"
+            )
+        return replace(self, N_bad=(self.N_bad[0], self.N_bad[1] or points))
+
+    @staticmethod
+    def apply(point: dict[str, Any], base: FinetuneConfig) -> FinetuneConfig:
+        """A fine-tuning with the hyperparameters of a point; all else as in `base`."""
+        size = min(point["batch_size"], point["N_bad"])
+        optimizer = replace(base.optimizer, lr=point["lr"], batch_size=size)
+        return replace(base, N_bad=point["N_bad"], optimizer=optimizer, epochs=point["epochs"])

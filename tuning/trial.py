@@ -1,9 +1,10 @@
-"""One trial of the search: a training that reports to Ray Tune and resumes from its checkpoint."""
+"""One trial: a training that keeps its state in its own folder and reports to Ray Tune."""
 
+import json
 import math
-import tempfile
 import time
-from contextlib import nullcontext
+import traceback
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,74 +12,149 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from datagen.store import Spectra
+from datagen.files import atomic
+from datagen.space import PARAMETERS
+from emulator.data import SpectraData
+from emulator.emulator import Emulator
 from emulator.loop import LAST_CHECKPOINT, TrainingFailed
+from emulator.progress import History
 from emulator.schedule import Training
-from emulator.train import EMULATOR_FILE, TrainConfig, fit
-from tuning.space import SearchSpace
+from emulator.train import EMULATOR_FILE
+from tuning.journal import HISTORY_FILE, write_json
+from tuning.task import OBJECTIVES, Task, quality
 
-__all__ = ["FAILED_LOSS", "METRIC", "run_trial"]
+__all__ = ["FAILED_LOSS", "LATENCY", "evaluation_time", "run_trial"]
 
-METRIC = "val_loss"  # best so far, so that the searcher, which sees the last report, sees the best
-FAILED_LOSS = 1e6  # a NaN would leave the searcher waiting for this trial for ever
-_REPORT_SECONDS = 3.0
+LATENCY = "latency_us"
+FAILED_LOSS = 1e9  # a NaN would leave the searcher waiting for this trial for ever
+_REPORT_SECONDS = 3.0  # least time between reports
+_REPORT_GROWTH = 0.01  # and least share of the training so far, so that they stay a few hundred
 _REPORT_SHARE = 0.05  # of the time, at most, for reports and their checkpoints
+_ROUNDS = 50
+
+
+def evaluation_time(emulator: Emulator) -> float:
+    """Median time [microseconds] of one point's spectra, on as many threads as are set."""
+    theta = torch.ones(1, len(PARAMETERS))
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(2 * _ROUNDS):
+            start = time.perf_counter()
+            emulator(theta)
+            seconds.append(time.perf_counter() - start)
+    return 1e6 * sorted(seconds[_ROUNDS:])[_ROUNDS // 2]
 
 
 class Reporter(Callback):
-    """Reports the best validation loss so far, with a checkpoint, every few seconds."""
+    """Every few seconds, the quality of the best weights so far, and a checkpoint.
 
-    def __init__(self) -> None:
+    Args:
+        folder: The trial's folder.
+        latency: Whether the time of an evaluation is reported too.
+    """
+
+    def __init__(self, folder: Path, latency: bool) -> None:
+        self.folder = folder
+        self.measured: dict[str, float] | None = None if latency else {}
+        self.reports: list[dict[str, Any]] = []
+        self.curves: Any = None
+        self.seconds = 0.0
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Open the TensorBoard log."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        # a resumed training writes its last epochs again
+        self.curves = SummaryWriter(self.folder, purge_step=trainer.current_epoch)
         self._due = time.monotonic() + _REPORT_SECONDS
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Report, if it is time."""
-        start = time.monotonic()
-        if start < self._due:
-            return
+        """Log the epoch, and report if it is time."""
         (training,) = (c for c in trainer.callbacks if isinstance(c, Training))  # type: ignore[attr-defined]
-        if math.isfinite(training.best):
-            self._report(trainer, training.best)
+        (history,) = (c for c in trainer.callbacks if isinstance(c, History))  # type: ignore[attr-defined]
+        for name in ("train_loss", "val_loss", "lr"):
+            self.curves.add_scalar(name, history.epochs[-1][name], trainer.current_epoch)
+        self.seconds, start = training.seconds, time.monotonic()
+        if start < self._due or not training.best_weights:
+            return
+        emulator: Emulator = deepcopy(pl_module.emulator).cpu().eval()  # type: ignore[union-attr, assignment]
+        prefix = "emulator."
+        emulator.load_state_dict(
+            {name.removeprefix(prefix): w for name, w in training.best_weights.items()}
+        )
+        with atomic(self.folder / LAST_CHECKPOINT) as partial:
+            trainer.save_checkpoint(partial)
+        self.report(emulator, trainer.datamodule, history.epochs)  # type: ignore[attr-defined]
         cost = time.monotonic() - start
-        self._due = start + max(_REPORT_SECONDS, cost / _REPORT_SHARE)
+        wait = (_REPORT_SECONDS, cost / _REPORT_SHARE, _REPORT_GROWTH * self.seconds)
+        self._due = start + max(wait)
 
-    @staticmethod
-    def _report(trainer: lightning.Trainer, loss: float) -> None:
+    def report(
+        self,
+        emulator: Emulator,
+        data: SpectraData,
+        epochs: list[dict[str, Any]],
+        finished: bool = False,
+    ) -> None:
+        """Save an emulator and the history, and report the emulator's quality."""
         from ray import tune
 
-        with tempfile.TemporaryDirectory() as folder:
-            trainer.save_checkpoint(Path(folder) / LAST_CHECKPOINT)
-            tune.report(
-                {METRIC: loss, "epochs": trainer.current_epoch + 1},
-                checkpoint=tune.Checkpoint.from_directory(folder),
-            )
+        if self.measured is None:
+            self.measured = {LATENCY: evaluation_time(emulator)}
+        found = quality(emulator, data)
+        if not all(map(math.isfinite, found.values())):
+            found = dict.fromkeys(OBJECTIVES, FAILED_LOSS)
+        report = found | self.measured
+        report |= {"epochs": len(epochs), "seconds": self.seconds, "finished": finished}
+        self.reports.append(report)
+        emulator.save(self.folder / EMULATOR_FILE)
+        write_json(self.folder / HISTORY_FILE, {"reports": self.reports, "epochs": epochs})
+        tune.report(report)
+
+    def close(self) -> None:
+        """Write out the TensorBoard log."""
+        if self.curves is not None:
+            self.curves.close()
 
 
-def run_trial(point: dict[str, Any], *, spectra: Spectra, base: TrainConfig, threads: int) -> None:
-    """Train with the hyperparameters of a point and report the best validation loss.
+def run_trial(
+    config: dict[str, Any], *, task: Task, folder: Path, threads: int, latency: bool
+) -> None:
+    """Train with the hyperparameters of a point, from the checkpoint if there is one, and report.
+
+    Whatever goes wrong is reported too, and written to ``error.txt``: Ray Tune only repeats
+    trials whose process died.
 
     Args:
-        point: Hyperparameters; see `SearchSpace`.
-        spectra: The labels; the test split is not touched.
-        base: All other settings of the training.
+        config: ``trial``, the name of the trial's folder, and ``point``, its hyperparameters.
+        task: What is trained.
+        folder: Where the trials' folders lie.
         threads: Threads of the computation.
+        latency: Whether the time of an evaluation is measured.
     """
     from ray import tune
 
     torch.set_num_threads(threads)
-    config = SearchSpace.apply(point, base)
-    checkpoint = tune.get_checkpoint()
+    home, point = folder / config["trial"], config["point"]
+    reporter = Reporter(home, latency)
+    nothing = dict.fromkeys((*OBJECTIVES, LATENCY), FAILED_LOSS) | {"epochs": 0, "seconds": 0.0}
+    if (home / HISTORY_FILE).exists():
+        reporter.reports = json.loads((home / HISTORY_FILE).read_text())["reports"]
+        if reporter.reports[-1]["finished"]:  # the search was killed before it took note
+            tune.report(reporter.reports[-1])
+            return
+    last = home / LAST_CHECKPOINT
     try:
-        with checkpoint.as_directory() if checkpoint else nullcontext() as folder:
-            resume = Path(folder) / LAST_CHECKPOINT if folder else None
-            emulator, history = fit(spectra, config, callbacks=(Reporter(),), resume=resume)
+        emulator, history = task.fit(point, (reporter,), last if last.exists() else None)
+        reporter.report(emulator, task.data(emulator), history["epochs"], finished=True)
     except TrainingFailed:
-        tune.report({METRIC: FAILED_LOSS, "epochs": 0})
-        return
-    errors = [record["all"]["95"] for record in emulator.spec.record["validation"].values()]
-    metrics = {METRIC: history["best_val_loss"], "epochs": len(history["epochs"])}
-    with tempfile.TemporaryDirectory() as last:
-        emulator.save(Path(last) / EMULATOR_FILE)
-        tune.report(metrics | {"p95": max(errors)}, checkpoint=tune.Checkpoint.from_directory(last))
+        tune.report(nothing | {"finished": True})
+    except Exception as error:
+        (home / "error.txt").write_text(traceback.format_exc())
+        tune.report(nothing | {"finished": True, "error": f"{type(error).__name__}: {error}"})
+    finally:
+        reporter.close()

@@ -1,0 +1,109 @@
+"""Search for the best fine-tuning of an emulator: ``python -m tuning.finetune``."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from datagen.cli import run
+from datagen.parallel import RayConfig
+from datagen.store import Spectra
+from emulator.emulator import Emulator
+from emulator.finetune import FinetuneConfig
+from emulator.train import EMULATOR_FILE
+from tuning.journal import Journal
+from tuning.report import report
+from tuning.results import (
+    Objective,
+    best_trial,
+    candidate,
+    keep_best,
+    known_trials,
+    open_study,
+    write_results,
+)
+from tuning.searcher import Sampler
+from tuning.space import FinetuneSpace
+from tuning.study import Budget, run_study
+from tuning.task import FinetuneTask
+
+__all__ = ["search_finetune"]
+
+
+def search_finetune(
+    emulator: Path,
+    data: Path,
+    out: Path,
+    finetune: FinetuneConfig = FinetuneConfig(),
+    space: FinetuneSpace = FinetuneSpace(),
+    budget: Budget = Budget(),
+    sampler: Sampler = "tpe",
+    objective: Objective = "p99",
+    known: tuple[Path, ...] = (),
+    seed: int = 1,
+    ray: RayConfig = RayConfig(dashboard=True),
+) -> Path:
+    """Search for the best fine-tuning of an emulator on its worst points.
+
+    It works as ``tuning.search`` does, and leaves the same in its folder, but for a final
+    training: each trial is a whole fine-tuning. Where none is better than the emulator as it
+    was, that one is kept.
+
+    Args:
+        emulator: File of ``emulator.train`` or ``tuning.search``.
+        data: The label file that it was trained on.
+        out: Folder for the results; on a cluster, one that all of its machines see.
+        finetune: Settings of every trial that the space does not set.
+        space: Ranges of the hyperparameters.
+        budget: What the search may cost.
+        sampler: See ``tuning.search``.
+        objective: See ``tuning.search``.
+        known: Folders of other searches for this emulator, whose trials are not tried again.
+        seed: Seed of the sampler.
+        ray: Where the trials run.
+
+    Returns:
+        The path of the best emulator.
+
+    Raises:
+        ValueError: All trials failed, the labels are not the emulator's, or a folder holds
+            another search.
+    """
+    model = Emulator.load(emulator)
+    spectra = Spectra.read(data, model.spec.outputs)
+    labels = model.spec.provenance["labels"]["sha256"]
+    if spectra.hash() != labels:
+        raise ValueError(
+            f"{data} is not what {emulator} was trained on ({labels[:12]}...); its test split "
+            f"would be trained on"
+        )
+    task = FinetuneTask(spectra, model, finetune, space)
+    ranges = task.ranges
+    journal = Journal(out)
+    with journal.lock():
+        shared = {"labels": labels, "emulator": str(emulator), "finetune": asdict(finetune)}
+        request = {
+            "data": str(data), "out": str(out), "space": asdict(ranges), "sampler": sampler,
+            "seed": seed,
+        }  # fmt: skip
+        open_study(journal, shared, request, (objective,), budget)
+        others = known_trials(known, shared, (objective,), ranges)
+        run_study(
+            task, journal, budget, sampler=sampler, objectives=(objective,), known=others,
+            seed=seed, ray=ray,
+        )  # fmt: skip
+        best = best_trial(journal, objective)
+        write_results(
+            task, journal, (objective,), {"finetune": asdict(space.apply(best.point, finetune))}
+        )
+        candidates = {"the emulator as it was": model, f"trial {best.name}": candidate(task, best)}
+        keep_best(task, out, objective, candidates)
+        report(out)
+    return out / EMULATOR_FILE
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `search_finetune`."""
+    run(search_finetune, "python -m tuning.finetune", argv)
+
+
+if __name__ == "__main__":
+    main()

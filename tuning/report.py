@@ -1,0 +1,183 @@
+"""The report of a search, finished or running: ``python -m tuning.report --run DIR``."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from datagen.cli import run as run_command
+from datagen.figures import save_figure, style
+from datagen.files import atomic
+from datagen.report import figure, page, paragraph, table
+from tuning.figures import (
+    Dimension,
+    corner_figure,
+    importance_figure,
+    parallel_figure,
+    pareto_figure,
+    pareto_front,
+    progress_figure,
+)
+from tuning.journal import Journal, Trial
+from tuning.progress import describe
+from tuning.results import read_study
+from tuning.space import FinetuneSpace, SearchSpace
+from tuning.trial import LATENCY
+
+__all__ = ["importances", "report"]
+
+_SHOWN = 20  # trials in the page's table
+_FEWEST = 8  # trials that an importance needs
+
+
+def report(run: Path) -> Path:
+    """Draw a search from its run directory, while it runs or later, as one HTML page.
+
+    The folder gets ``report.html`` and ``figures/``, each as PNG and PDF: the best against trials
+    and time, the importance of each hyperparameter, the space coloured by the objective, and the
+    Pareto front where there is one.
+
+    Args:
+        run: The run directory of ``tuning.search`` or ``tuning.finetune``.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        FileNotFoundError: No search lies there.
+        ValueError: None of its trials has a result yet.
+    """
+    config = read_study(run)
+    objectives: list[str] = config["objectives"]
+    trials = Journal(run).trials()
+    usable = [trial for trial in trials if math.isfinite(trial.value(objectives[0]))]
+    if not usable:
+        raise ValueError(f"no trial of {run} has a result yet; try again later")
+    sections: dict[str, list[str]] = {"": [paragraph(_summary(trials, usable, objectives[0]))]}
+    with style():
+        for heading, (name, drawn, caption) in _figures(config, trials, usable).items():
+            png = save_figure(drawn, run / "figures" / name)
+            sections[heading] = [figure(png, caption)]
+    sections["Best trials"] = [_table(usable, objectives)]
+    sections["Settings"] = [_settings(config)]
+    text = page(f"Search in {run.name}", sections).replace('href="', 'href="figures/')
+    with atomic(run / "report.html") as partial:
+        partial.write_text(text)
+    return run / "report.html"
+
+
+def _summary(trials: Sequence[Trial], usable: Sequence[Trial], objective: str) -> str:
+    counts = {state: sum(trial.state == state for trial in trials) for state in
+              ("finished", "stopped", "open", "diverged", "failed")}  # fmt: skip
+    best = min(usable, key=lambda trial: trial.value(objective))
+    states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    return (
+        f"{len(trials)} trials: {states}. The best is trial {best.name} with {objective} "
+        f"{best.value(objective):.3g}: {describe(best.point)}."
+    )
+
+
+def _figures(
+    config: dict[str, Any], trials: Sequence[Trial], usable: Sequence[Trial]
+) -> dict[str, tuple[str, Figure, str]]:
+    """By heading: name of the file, figure, caption."""
+    objectives = config["objectives"]
+    logs = {*SearchSpace.LOGS, *FinetuneSpace.LOGS}
+    dimensions = [
+        Dimension(name, tuple(values), name in logs)
+        for name, values in config["space"].items()
+        if len(set(values)) > 1
+    ]
+    found: dict[str, tuple[str, Figure, str]] = {}
+    if any(not math.isnan(trial.at) for trial in usable):
+        found["Progress"] = (
+            "progress", progress_figure(trials, objectives[0]),
+            "Each trial and the best so far, against trials and against the time of the search.",
+        )  # fmt: skip
+    if len(objectives) > 1:
+        found["Accuracy against speed"] = (
+            "pareto", pareto_figure(usable, objectives), "Trials, and their Pareto front.",
+        )  # fmt: skip
+    if importance := importances(config, usable):
+        found["Importance"] = (
+            "importance", importance_figure(importance),
+            "Which hyperparameters decide whether a trial is among the better half (PED-ANOVA, "
+            "Watanabe et al. 2023, arXiv:2304.10255). Of few trials, this is a hint.",
+        )  # fmt: skip
+    if dimensions:
+        found["The space"] = (
+            "corner", corner_figure(usable, dimensions, objectives[0]),
+            "Every hyperparameter against every other; on the diagonal, the objective against it.",
+        )  # fmt: skip
+    if len(dimensions) > 1:
+        found["Parallel coordinates"] = (
+            "parallel", parallel_figure(usable, dimensions, objectives[0]),
+            "A line for each trial; the thickest is the best.",
+        )  # fmt: skip
+    return found
+
+
+def importances(config: dict[str, Any], usable: Sequence[Trial]) -> dict[str, float]:
+    """The importance of each hyperparameter, adding up to one; empty of too few trials.
+
+    Args:
+        config: See `read_study`.
+        usable: Trials that have an objective.
+    """
+    import optuna
+
+    if len(usable) < _FEWEST:
+        return {}
+    objective = config["objectives"][0]
+    form = FinetuneSpace if "N_bad" in config["space"] else SearchSpace
+    space = form(**{name: tuple(values) for name, values in config["space"].items()})
+    study = optuna.create_study()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study.add_trials([
+        optuna.trial.create_trial(
+            params=trial.point, distributions=space.distributions(),
+            value=math.log10(trial.value(objective)),
+        )
+        for trial in usable
+    ])  # fmt: skip
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.5)
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    free = [name for name, values in config["space"].items() if len(set(values)) > 1]
+    return {name: float(found[name]) for name in free}
+
+
+def _table(usable: Sequence[Trial], objectives: Sequence[str]) -> str:
+    objective = objectives[0]
+    best = sorted(usable, key=lambda trial: trial.value(objective))[:_SHOWN]
+    names = ["val_loss", "p95", "p99"] + [LATENCY] * (LATENCY in objectives)
+    header = ["trial", "state", *names, "epochs", "seconds", "hyperparameters"]
+    front: set[str] = set()
+    if len(objectives) > 1:
+        points = np.array([[trial.value(name) for name in objectives] for trial in usable])
+        front = {t.name for t, on in zip(usable, pareto_front(points), strict=True) if on}
+    rows = [
+        [
+            trial.name + " (Pareto)" * (trial.name in front), trial.state,
+            *(f"{trial.report[name]:.3g}" for name in names), trial.report["epochs"],
+            f"{trial.report['seconds']:.0f}", describe(trial.point),
+        ]
+        for trial in best
+    ]  # fmt: skip
+    return table(header, rows)
+
+
+def _settings(config: dict[str, Any]) -> str:
+    rows = [(name, value) for name, value in config.items() if name != "shared"]
+    return table([], rows + list(config["shared"].items()))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `report`."""
+    print(run_command(report, "python -m tuning.report", argv))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""What a search leaves: tables of all trials, the best configuration, the best emulator."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import yaml
+
+from datagen.files import atomic
+from datagen.shards import differences
+from emulator.emulator import Emulator
+from emulator.record import log_line
+from emulator.train import EMULATOR_FILE, check_run_config
+from tuning.journal import HISTORY_FILE, Journal, Trial
+from tuning.space import Ranges
+from tuning.study import Budget
+from tuning.task import Task, quality
+from tuning.trial import LATENCY
+
+__all__ = [
+    "Objective",
+    "best_trial",
+    "candidate",
+    "keep_best",
+    "known_trials",
+    "objectives_of",
+    "open_study",
+    "read_study",
+    "trials_table",
+    "write_results",
+]
+
+Objective = Literal["val_loss", "p95", "p99"]
+
+_CONFIG_FILE = "config.yaml"
+
+
+def objectives_of(objective: Objective, latency: bool) -> tuple[str, ...]:
+    """Names of all that is minimised."""
+    return (objective, LATENCY) if latency else (objective,)
+
+
+def open_study(
+    journal: Journal,
+    shared: dict[str, Any],
+    request: dict[str, Any],
+    objectives: Sequence[str],
+    budget: Budget,
+) -> None:
+    """Write a search's ``config.yaml``, or check that the one in the folder is the same.
+
+    Trials and minutes may change: a search can go on with a larger budget.
+
+    Args:
+        journal: The run directory.
+        shared: What another search must share for its trials to be known ones.
+        request: What else makes the search.
+        objectives: What is minimised.
+        budget: Its budget.
+
+    Raises:
+        ValueError: The folder holds another search.
+    """
+    spent = {"threads": budget.threads, "gpus": budget.gpus, "scheduler": budget.scheduler}
+    whole = {"shared": shared, **request, "objectives": list(objectives), "budget": spent}
+    check_run_config(journal.out, whole)
+
+
+def read_study(out: Path) -> dict[str, Any]:
+    """A search's ``config.yaml``.
+
+    Raises:
+        FileNotFoundError: No search lies in the folder.
+    """
+    path = out / _CONFIG_FILE
+    config = yaml.safe_load(path.read_text()) if path.exists() else {}
+    if "objectives" not in config:
+        raise FileNotFoundError(f"no search in {out}; start one with python -m tuning.search")
+    return dict(config)
+
+
+def known_trials(
+    folders: Sequence[Path], shared: dict[str, Any], objectives: Sequence[str], space: Ranges
+) -> list[Trial]:
+    """Ended trials of other searches, as far as they lie in the space.
+
+    Raises:
+        FileNotFoundError: A folder holds no search.
+        ValueError: A search whose losses cannot be compared.
+    """
+    found: list[Trial] = []
+    for folder in folders:
+        config = read_study(folder)
+        theirs = {"shared": config["shared"], "objectives": config["objectives"]}
+        ours = {"shared": shared, "objectives": list(objectives)}
+        if differ := differences(theirs, json.loads(json.dumps(ours))):
+            raise ValueError(
+                f"known: the trials of {folder} cannot be compared with these "
+                f"({'; '.join(differ)}); leave it out"
+            )
+        ended = [t for t in Journal(folder).trials() if t.state not in ("open", "failed")]
+        inside = [trial for trial in ended if space.contains(trial.point)]
+        print(f"known from {folder}: {len(inside)} trials, "  # noqa: T201
+              f"{len(ended) - len(inside)} lie outside of the space")  # fmt: skip
+        found += inside
+    return found
+
+
+def best_trial(journal: Journal, objective: str) -> Trial:
+    """The trial with the lowest objective.
+
+    Raises:
+        ValueError: No trial succeeded.
+    """
+    trials = journal.trials()
+    best = min(trials, key=lambda trial: trial.value(objective), default=None)
+    if best is None:
+        raise ValueError(f"the budget of {journal.out} allowed no trial; raise budget.minutes")
+    if best.value(objective) == float("inf"):
+        reasons = {trial.error or "no loss was finite" for trial in trials}
+        raise ValueError(
+            f"all {len(trials)} trials failed: {'; '.join(sorted(reasons))}; "
+            f"{journal.folder} has their error.txt"
+        )
+    return best
+
+
+def candidate(task: Task, trial: Trial) -> Emulator:
+    """The emulator of a trial, with its record; one that was stopped has none yet."""
+    emulator = Emulator.load(trial.folder / EMULATOR_FILE)
+    if not emulator.spec.provenance or trial.state != "finished":
+        task.describe(emulator, trial.point).save(trial.folder / EMULATOR_FILE)
+    return emulator
+
+
+def keep_best(task: Task, out: Path, objective: str, candidates: dict[str, Emulator]) -> None:
+    """Save the best of several emulators, and say which it is."""
+    values = {
+        name: quality(emulator, task.data(emulator))[objective]
+        for name, emulator in candidates.items()
+    }
+    best = min(values, key=lambda name: values[name])
+    candidates[best].save(out / EMULATOR_FILE)
+    others = ", ".join(f"{name} {value:.3g}" for name, value in values.items() if name != best)
+    print(f"{out / EMULATOR_FILE}: {objective} {values[best]:.3g}, "  # noqa: T201
+          f"from {best} ({others})")  # fmt: skip
+
+
+def trials_table(trials: Sequence[Trial], objective: str) -> pd.DataFrame:
+    """One row for each trial, best first."""
+    rows = [
+        {"trial": trial.name, "state": trial.state, **trial.report, "at": trial.at, **trial.point,
+         "error": trial.error}
+        for trial in sorted(trials, key=lambda trial: trial.value(objective))
+    ]  # fmt: skip
+    return pd.DataFrame(rows).drop(columns="finished", errors="ignore")
+
+
+def write_results(
+    task: Task, journal: Journal, objectives: Sequence[str], best: dict[str, Any]
+) -> None:
+    """``trials.csv``, ``trials.txt`` and ``best.yaml``; the first is best first."""
+    trials = journal.trials()
+    with atomic(journal.out / "trials.csv") as partial:
+        trials_table(trials, objectives[0]).to_csv(partial, index=False)
+    with atomic(journal.out / "best.yaml") as partial:
+        partial.write_text(yaml.safe_dump(json.loads(json.dumps(best)), sort_keys=False))
+    lines = []
+    for trial in trials:
+        path = trial.folder / EMULATOR_FILE
+        if path.exists():
+            when = time.strftime(
+                "%Y-%m-%d_%H-%M-%S", time.localtime((trial.folder / HISTORY_FILE).stat().st_mtime)
+            )
+            lines.append(log_line(candidate(task, trial), when))
+    with atomic(journal.out / "trials.txt") as partial:
+        partial.write_text("".join(f"{line}\n" for line in lines))

@@ -1,0 +1,182 @@
+"""What a search tunes: a training from scratch, or a fine-tuning. The rest is the same for both."""
+
+from abc import ABC, abstractmethod
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from datagen.splits import Split
+from datagen.store import Spectra
+from emulator.data import SpectraData
+from emulator.emulator import Emulator
+from emulator.finetune import FinetuneConfig, continue_training
+from emulator.record import make_record
+from emulator.train import TrainConfig, fit
+from tuning.space import FinetuneSpace, Ranges, SearchSpace
+
+__all__ = ["OBJECTIVES", "FinetuneTask", "NetworkTask", "Task", "quality"]
+
+OBJECTIVES = ("val_loss", "p95", "p99")
+_BATCH = 4096
+
+History = dict[str, Any]
+
+
+def quality(emulator: Emulator, data: SpectraData) -> dict[str, float]:
+    """The `OBJECTIVES` of an emulator on the validation split.
+
+    ``val_loss`` is the mean squared error of the standardised ln P, ``p95`` and ``p99`` are
+    quantiles of abs(P/P_true - 1) over points and k, of the spectrum where it is largest.
+    """
+    x, target = data.validation.tensors
+    with torch.inference_mode():
+        y = torch.cat([emulator.standardised(batch) for batch in x.split(_BATCH)])
+    difference = y - target
+    errors = torch.expm1(difference * emulator.targets.std).abs()
+    errors = errors.transpose(0, 1).flatten(1)  # (N, O, K) -> (O, N K)
+    found = {"val_loss": float(difference.square().mean())}
+    for name, q in (("p95", 0.95), ("p99", 0.99)):
+        rank = max(1, round(q * errors.shape[1]))
+        found[name] = float(errors.kthvalue(rank, dim=1).values.max())
+    return found
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What is tuned; it travels to the workers as one object.
+
+    Attributes:
+        spectra: The labels; the test split is not touched.
+    """
+
+    spectra: Spectra
+
+    @property
+    @abstractmethod
+    def ranges(self) -> Ranges:
+        """The space to search."""
+
+    @property
+    @abstractmethod
+    def longest(self) -> tuple[str, float]:
+        """How a trial's progress is counted, ``seconds`` or ``epochs``, and its largest count."""
+
+    @abstractmethod
+    def settings(self, point: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The training of a point, or what is common to all, as an emulator's record states it."""
+
+    @abstractmethod
+    def fit(
+        self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
+    ) -> tuple[Emulator, History]:
+        """The emulator of a point, trained, and the training's history."""
+
+    def data(self, emulator: Emulator) -> SpectraData:
+        """Training and validation split in the scalings of an emulator."""
+        settings = self.settings()
+        data = SpectraData(
+            self.spectra,
+            emulator.spec.outputs,
+            Split(**settings["split"]),
+            batch_size=1,
+            negative=settings["negative"],
+        )
+        data.prepare(emulator)
+        return data
+
+    def describe(self, emulator: Emulator, point: dict[str, Any]) -> Emulator:
+        """The emulator of a point with its record, where its training was stopped before that."""
+        data = self.data(emulator)
+        parts = {"train": data.train_spectra, "validation": data.validation_spectra}
+        make_record(emulator, self.spectra, parts, self.settings(point), dropped=data.dropped)
+        return emulator
+
+
+@dataclass(frozen=True)
+class NetworkTask(Task):
+    """The search for a network and its training.
+
+    Attributes:
+        base: Settings that the space does not set.
+        space: Ranges of the hyperparameters.
+    """
+
+    base: TrainConfig
+    space: SearchSpace
+
+    def __post_init__(self) -> None:
+        points = len(self.base.split.rows(len(self.spectra), "train"))
+        if self.space.batch_size[1] > points:
+            raise ValueError(
+                f"space.batch_size reaches {self.space.batch_size[1]}, but only {points} points "
+                f"train; lower it or generate more labels"
+            )
+
+    @property
+    def ranges(self) -> SearchSpace:
+        """See `Task`."""
+        return self.space
+
+    @property
+    def longest(self) -> tuple[str, float]:
+        """See `Task`."""
+        schedule = self.base.schedule
+        if schedule.max_minutes:
+            return "seconds", 60 * schedule.max_minutes
+        return "epochs", sum(schedule.max_epochs)
+
+    def settings(self, point: dict[str, Any] | None = None) -> dict[str, Any]:
+        """See `Task`."""
+        return (self.space.apply(point, self.base) if point else self.base).as_dict()
+
+    def fit(
+        self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
+    ) -> tuple[Emulator, History]:
+        """See `Task`."""
+        config = self.space.apply(point, self.base)
+        return fit(self.spectra, config, callbacks=callbacks, resume=resume)
+
+
+@dataclass(frozen=True)
+class FinetuneTask(Task):
+    """The search for the best fine-tuning of a trained emulator.
+
+    Attributes:
+        emulator: The emulator to improve.
+        base: Settings that the space does not set.
+        space: Ranges of the hyperparameters.
+    """
+
+    emulator: Emulator
+    base: FinetuneConfig
+    space: FinetuneSpace
+
+    @property
+    def ranges(self) -> FinetuneSpace:
+        """See `Task`."""
+        return self.space.of(len(self.data(self.emulator).train_spectra))
+
+    @property
+    def longest(self) -> tuple[str, float]:
+        """See `Task`."""
+        return "epochs", self.space.epochs[1]
+
+    def settings(self, point: dict[str, Any] | None = None) -> dict[str, Any]:
+        """See `Task`."""
+        trained: dict[str, Any] = dict(self.emulator.spec.provenance["training"])
+        if point:
+            trained["finetune"] = asdict(self.space.apply(point, self.base))
+        return trained
+
+    def fit(
+        self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
+    ) -> tuple[Emulator, History]:
+        """See `Task`."""
+        model = deepcopy(self.emulator)
+        config = self.space.apply(point, self.base)
+        tuning = continue_training(model, self.spectra, config, callbacks=callbacks, resume=resume)
+        return self.describe(model, point), {"epochs": tuning.epochs}
