@@ -108,6 +108,10 @@ def _graph(model: Assembly) -> onnx.ModelProto:
         )
     assert program is not None  # dynamo returns one
     proto = program.model_proto
+    for part in (proto.graph, *proto.graph.node, *proto.graph.initializer, *proto.graph.value_info,
+                 *proto.graph.input, *proto.graph.output):  # fmt: skip
+        part.ClearField("metadata_props")  # the exporter's notes: source files, lines, traces
+        part.ClearField("doc_string")
     onnx.checker.check_model(proto, full_check=True)  # infers all shapes, too
     return proto
 

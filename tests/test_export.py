@@ -68,6 +68,7 @@ def test_the_graph_is_plain(onnx_file):
     assert {node.domain for node in proto.graph.node} == {""}
     assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param  # free
     assert not proto.functions
+    assert b"/emulator/" not in onnx_file.read_bytes()  # nor does it tell where it was made
 
 
 def test_damaged_and_foreign_files_are_refused(onnx_file, tmp_path):
