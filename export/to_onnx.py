@@ -25,8 +25,8 @@ from export.wiggles import fit_wiggles
 __all__ = ["ExportMismatch", "rewrite", "to_onnx"]
 
 OPSET = 20  # the first with Gelu as an operator
-# Rounding of |P/P' - 1| in float32: up to 2.3e-4 (gg's 1-halo term at z = 1) in the one corner
-# where galaxies live beyond the last haloes, n(M) = exp(g - exp(y)); 1e-5 elsewhere. A wrong
+# Rounding of |P/P' - 1| in float32: up to 2.3e-4 (gg's 1-halo term at z = 1) in corners where
+# galaxies live beyond the last haloes, n(M) = exp(g - exp(y)); 2e-5 at random points. A wrong
 # activation or scaling shows at 1e-3.
 TOLERANCE = 5e-4
 RANDOM_POINTS = 10_000
