@@ -21,7 +21,7 @@ from tuning.journal import Journal
 from tuning.search import search
 from tuning.searcher import OptunaSearcher, make_sampler
 from tuning.space import FinetuneSpace
-from tuning.study import Budget
+from tuning.study import Budget, _at_once
 from tuning.task import FinetuneTask, NetworkTask, quality
 
 RAY = RayConfig(cpus=2)
@@ -146,3 +146,20 @@ def test_fine_tuning_on_other_labels_is_refused(emulator, spectra, tmp_path):
             tmp_path / "emulator.safetensors", tmp_path / "other.h5", tmp_path / "out",
             budget=replace(Budget(), trials=1),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("budget", "number"),
+    [
+        (Budget(threads=1), 8),
+        (Budget(threads=3), 2),
+        (Budget(threads=1, gpus=1), 2),
+        (Budget(threads=1, gpus=0.25), 8),
+        (Budget(threads=2, gpus=0.1), 4),  # twenty by the GPUs, four by the cores
+    ],
+)
+def test_as_many_trials_run_at_once_as_cores_and_fractions_of_gpus_allow(
+    monkeypatch, budget, number
+):
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+    assert _at_once(budget) == number
