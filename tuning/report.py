@@ -36,9 +36,9 @@ _FEWEST = 8  # trials that an importance needs
 def report(run: Path) -> Path:
     """Draw a search from its run directory, while it runs or later, as one HTML page.
 
-    The folder gets ``report.html``, ``trials.csv`` and ``figures/``, each as PNG and PDF: the best against trials
-    and time, the importance of each hyperparameter, the space coloured by the objective, and the
-    Pareto front where there is one.
+    The folder gets ``report.html``, ``trials.csv`` and ``figures/``, each as PNG and PDF: the
+    best against trials and time, the importance of each hyperparameter, the space coloured by the
+    objective, and the Pareto front where there is one.
 
     Args:
         run: The run directory of ``tuning.search`` or ``tuning.finetune``.
