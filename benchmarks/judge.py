@@ -11,7 +11,7 @@ from export.info import card
 from export.runtime import OnnxEmulator
 from export.to_onnx import rewrite
 
-__all__ = ["judge"]
+__all__ = ["judge", "render"]
 
 
 def judge(emulator: Path, data: Path) -> dict[str, Any]:
@@ -43,6 +43,22 @@ def judge(emulator: Path, data: Path) -> dict[str, Any]:
     )
     print(card(OnnxEmulator(emulator)))  # noqa: T201
     return test
+
+
+def render(emulator: Path) -> str:
+    """The record that an ONNX file carries, as Markdown."""
+    records = OnnxEmulator(emulator).metadata["record"]["test"]
+    points = next(iter(records.values()))["points"]
+    lines = [
+        f"Errors on {points:,} test points, abs(P/P_true - 1) in percent, over all (point, k)",
+        "",
+        "| output | 68 % | 95 % | 99 % | worst | largest over k: median |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, record in records.items():
+        numbers = [record["all"][q] for q in ("68", "95", "99", "100")] + [record["worst_k"]["50"]]
+        lines.append(f"| {name} | {' | '.join(f'{100 * x:.2g}' for x in numbers)} |")
+    return "\n".join(lines)
 
 
 def _check(model: OnnxEmulator, labels: Spectra, data: Path) -> None:

@@ -11,12 +11,14 @@ from datagen.files import atomic
 __all__ = ["BLOCK", "pages", "readme", "rendered"]
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"<!-- (benchmarks\.\w+) (\S+\.json) -->\n(.*?)<!-- end -->", re.DOTALL)
+BLOCK = re.compile(r"<!-- (benchmarks\.\w+) (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 
 def rendered(module: str, result: str) -> str:
-    """What a benchmark's ``render`` makes of its stored result; text goes into a code block."""
-    text = importlib.import_module(module).render(json.loads((ROOT / result).read_text())).strip()
+    """What a benchmark makes of a result, JSON or a file; plain text goes into a code block."""
+    path = ROOT / result
+    content = json.loads(path.read_text()) if path.suffix == ".json" else path
+    text = importlib.import_module(module).render(content).strip()
     return f"{text}\n" if "|---|" in text else f"```text\n{text}\n```\n"
 
 
@@ -26,7 +28,7 @@ def pages() -> list[Path]:
 
 
 def readme() -> None:
-    """Write every table of the README and of docs/ anew from the JSON file that it names."""
+    """Write every table of the README and of docs/ anew from the file that it names."""
 
     def block(match: re.Match[str]) -> str:
         module, result, _ = match.groups()

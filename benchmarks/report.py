@@ -2,19 +2,17 @@
 
 import json
 import platform
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pyccl_model import PycclHaloModel
-from benchmarks.timing import on_one_core, seconds_per_point
+from benchmarks import speed
 from datagen.cli import run
 from datagen.error_budget import ErrorBudget, error_budget
 from datagen.files import atomic
-from datagen.halomodel import CORRELATIONS
+from datagen.halomodel import CORRELATIONS, HaloModelConfig
 from datagen.record import provenance
 from datagen.space import Space
 from datagen.splits import Split
@@ -24,12 +22,7 @@ from export.runtime import OnnxEmulator
 
 __all__ = ["report"]
 
-BATCHES = (1, 100, 10_000)
 BUDGET = ErrorBudget(quadrature=32, linear_power=16)
-PYCCL_POINTS = 8  # at half a second each
-AGREEMENT = 1e-2  # before pyccl is timed; its masses do not resolve every narrow threshold
-
-Array = NDArray[np.float64]
 
 
 def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
@@ -61,7 +54,12 @@ def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
             model(test.theta), test, Space.from_dict(labels.metadata["space"])
         ),
         "floor": error_budget(test, BUDGET, _spectra(model)),
-        "speed": _speed(model, test),
+        "speed": speed.times(
+            model,
+            test.theta,
+            HaloModelConfig.from_dict(labels.metadata["model"]),
+            {name: test[name][: speed.PYCCL_POINTS] for name in test.arrays},
+        ),
         "environment": {"machine": platform.machine(), "python": platform.python_version()}
         | provenance(),
     }
@@ -90,30 +88,6 @@ def _spectra(model: OnnxEmulator) -> tuple[str, ...]:
     return tuple(name for name in model.outputs if name[:2] in CORRELATIONS)
 
 
-def _speed(model: OnnxEmulator, test: Spectra) -> dict[str, Any]:
-    """Seconds per point of the emulator, by batch size, and of pyccl, for the same spectra."""
-    pyccl = PycclHaloModel()
-    theta = test.theta[:PYCCL_POINTS]
-    for name, Pk in on_one_core("pyccl", partial(pyccl, theta)).items():
-        if name not in test.arrays:
-            continue
-        worst = np.abs(Pk / test[name][:PYCCL_POINTS] - 1).max()
-        if worst > AGREEMENT:
-            raise ValueError(
-                f"pyccl and the labels differ by {worst:.1e} in {name} (tolerance {AGREEMENT:g}), "
-                f"so they are not timed"
-            )
-    batches = {}
-    for batch in BATCHES:
-        points = np.resize(test.theta, (batch, test.theta.shape[1]))
-        batches[str(batch)] = seconds_per_point(partial(model, points), batch)
-    return {
-        "cores": 1,
-        "onnxruntime": batches,
-        "pyccl": seconds_per_point(partial(pyccl, theta), len(theta), rounds=3),
-    }
-
-
 def render(result: dict[str, Any]) -> str:
     """The report as Markdown."""
     spectra = result["accuracy"]
@@ -135,23 +109,7 @@ def render(result: dict[str, Any]) -> str:
         ]
         cells = [f"{100 * x:.2g}" for x in [*numbers, *([max(floors)] if floors else [])]]
         lines.append(f"| {name} | {' | '.join(cells)}{'' if floors else ' | '} |")
-    speed = result["speed"]
-    pyccl = speed["pyccl"]["median"]
-    lines += [
-        "",
-        "Time per point on one core",
-        "",
-        "| code | points at once | microseconds | times faster than pyccl |",
-        "|---|---|---|---|",
-        f"| pyccl, fresh cosmology | 1 | {1e6 * pyccl:,.0f} | 1 |",
-    ]
-    for batch, time in speed["onnxruntime"].items():
-        median = time["median"]
-        lines.append(
-            f"| emulator, onnxruntime | {int(batch):,} | {1e6 * median:,.1f} "
-            f"| {pyccl / median:,.0f} |"
-        )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", speed.render(result["speed"]), ""])
 
 
 def main(argv: list[str] | None = None) -> None:

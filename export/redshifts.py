@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +13,15 @@ __all__ = ["Redshifts"]
 
 Array = NDArray[np.float64]
 
+_FAMILY = "standard"
+
 
 class Redshifts:
     """Emulators of one halo model, by redshift.
 
     Args:
-        emulators: Files, names or emulators; by default all that come with the package.
-        out_of_range: See `OnnxEmulator`.
+        emulators: Files, names or emulators; by default the shipped ``standard``, ``standard-z0.5``
+            and so on.
 
     Attributes:
         emulators: In the order of redshift.
@@ -31,13 +32,9 @@ class Redshifts:
         ValueError: Emulators that do not belong together.
     """
 
-    def __init__(
-        self, emulators: Sequence[str | Path | OnnxEmulator] = (), out_of_range: Any = "raise"
-    ) -> None:
-        models = [
-            e if isinstance(e, OnnxEmulator) else load(e, out_of_range=out_of_range)
-            for e in emulators or shipped()
-        ]
+    def __init__(self, emulators: Sequence[str | Path | OnnxEmulator] = ()) -> None:
+        chosen = emulators or [name for name in shipped() if name.split("-z")[0] == _FAMILY]
+        models = [e if isinstance(e, OnnxEmulator) else load(e) for e in chosen]
         self.emulators = sorted(models, key=lambda model: model.z)
         self.z = np.array([model.z for model in self.emulators])
         first, *others = self.emulators

@@ -41,8 +41,6 @@ class OnnxEmulator:
     Args:
         path_or_name: A file of ``export.to_onnx``, or the name of a shipped emulator.
         threads: Threads of one evaluation.
-        arena: Whether memory is kept from call to call; without, a call gives all of it back,
-            and takes longer.
         out_of_range: What happens to points outside the trained ranges, if a call does not say
             otherwise; see `Ranges.apply`.
 
@@ -55,7 +53,6 @@ class OnnxEmulator:
         self,
         path_or_name: str | Path,
         threads: int = 1,
-        arena: bool = True,
         out_of_range: Policy = "raise",
     ) -> None:
         path = find(path_or_name)
@@ -64,21 +61,20 @@ class OnnxEmulator:
                 "path": path,
                 "content": path.read_bytes(),
                 "threads": threads,
-                "arena": arena,
                 "out_of_range": out_of_range,
             }
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("path", "content", "threads", "arena", "out_of_range")
+        names = ("path", "content", "threads", "out_of_range")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.path: Path = state["path"]
         self.content: bytes = state["content"]  # a session cannot be pickled, its file can
-        self.threads, self.arena = state["threads"], state["arena"]
+        self.threads: int = state["threads"]
         self.out_of_range: Policy = state["out_of_range"]
-        self._session = _session(self.content, self.path, self.threads, self.arena)
+        self._session = _session(self.content, self.path, self.threads)
         self._texts = _checked_metadata(self._session, self.content, self.path)
         parameters = json.loads(self._texts["parameters"])
         self.parameters = tuple(Parameter(name=n, **p) for n, p in parameters.items())
@@ -87,6 +83,7 @@ class OnnxEmulator:
         self.k = np.array(json.loads(self._texts["k"]))
         self.z = float(json.loads(self._texts["z"]))
         self.names = tuple(parameters)  # of the inputs, in the order of columns
+        self._numbers = {o.name for o in self._session.get_outputs() if len(o.shape) == 1}
         self._ranges = Ranges(self.parameters)
         self._ranges.apply(self._ranges.low[None], self.out_of_range)  # is there such a policy?
         self._only_needed = onnxruntime.RunOptions()
@@ -135,16 +132,12 @@ class OnnxEmulator:
             points[None] if single else points, out_of_range or self.out_of_range
         )
         names = self.outputs if outputs is None else self._named(outputs)
-        if k is None:
-            results = self._run(names, x)
-        else:
-            at_k = self._at_k(k, extrapolate)
-            cosmology = dict(zip(self.names, x.T, strict=True))
-            results = at_k(self._run(at_k.needed(names, self.outputs), x), cosmology)
+        at_k = None if k is None else self._at_k(k, extrapolate)
+        results = self._chunk(names, x, at_k) if 0 < len(x) <= CHUNK else self._many(names, x, at_k)
         if len(lost):
             for values in results.values():
                 values[lost] = np.nan
-        return {name: results[name][0] if single else results[name] for name in names}
+        return {name: values[0] for name, values in results.items()} if single else results
 
     def _named(self, outputs: str | Sequence[str]) -> tuple[str, ...]:
         names = (outputs,) if isinstance(outputs, str) else tuple(outputs)
@@ -160,40 +153,51 @@ class OnnxEmulator:
             self._last_k = last = AtK(self.k, k, extrapolate, wiggles)
         return last
 
-    def _run(
-        self, names: tuple[str, ...], x: NDArray[np.float32]
+    def _chunk(
+        self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None
     ) -> dict[str, NDArray[np.float32]]:
+        """Outputs of a few points, at once."""
         options = None if names is self.outputs else self._only_needed
-        if 0 < len(x) <= CHUNK:
+        if at_k is None:
             return dict(zip(names, self._session.run(names, {"theta": x}, options), strict=True))
-        shapes = {o.name: o.shape for o in self._session.get_outputs()}
-        results = {name: np.empty((len(x), *shapes[name][1:]), np.float32) for name in names}
+        needed = at_k.needed(names, self.outputs)
+        on_grid = dict(zip(needed, self._session.run(needed, {"theta": x}, options), strict=True))
+        at = at_k(on_grid, dict(zip(self.names, x.T, strict=True)))
+        return {name: at[name] for name in names}
+
+    def _many(
+        self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Outputs of any number of points, none included."""
+        K = len(self.k if at_k is None else at_k.k)
+        results = {
+            name: np.empty(len(x) if name in self._numbers else (len(x), K), np.float32)
+            for name in names
+        }
         for start in range(0, len(x), CHUNK):
             rows = slice(start, start + CHUNK)
-            parts = self._session.run(names, {"theta": x[rows]}, options)
-            for whole, part in zip(results.values(), parts, strict=True):
-                whole[rows] = part
+            for name, values in self._chunk(names, x[rows], at_k).items():
+                results[name][rows] = values
         return results
 
 
 def load(
     path_or_name: str | Path,
     threads: int = 1,
-    arena: bool = True,
     out_of_range: Policy = "raise",
 ) -> OnnxEmulator:
     """Open an ONNX emulator, a file or a shipped one by name; see `OnnxEmulator`."""
-    return OnnxEmulator(path_or_name, threads, arena, out_of_range)
+    return OnnxEmulator(path_or_name, threads, out_of_range)
 
 
-def _session(content: bytes, path: Path, threads: int, arena: bool) -> onnxruntime.InferenceSession:
+def _session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
     if threads < 1:
         raise ValueError(f"threads = {threads} must be at least 1")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.enable_cpu_mem_arena = arena
+    options.enable_cpu_mem_arena = False  # a call gives back its memory, and is as fast
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for every kind of damage

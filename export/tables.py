@@ -76,7 +76,7 @@ def write_results(
     """Write outputs: a table, arrays, or a figure.
 
     A CSV has a line for each point and wavenumber, numbers repeated. An npz has ``k`` and an
-    array for each output.
+    array for each output. A figure is written as PNG and as PDF.
 
     Args:
         path: Its suffix decides; see `WRITTEN`.

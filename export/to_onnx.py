@@ -25,7 +25,10 @@ from export.wiggles import fit_wiggles
 __all__ = ["ExportMismatch", "rewrite", "to_onnx"]
 
 OPSET = 20  # the first with Gelu as an operator
-TOLERANCE = 1e-4  # float32 rounding of |P/P' - 1|; a wrong activation or scaling shows at 1e-3
+# Rounding of |P/P' - 1| in float32: up to 2.3e-4 (gg's 1-halo term at z = 1) in the one corner
+# where galaxies live beyond the last haloes, n(M) = exp(g - exp(y)); 1e-5 elsewhere. A wrong
+# activation or scaling shows at 1e-3.
+TOLERANCE = 5e-4
 RANDOM_POINTS = 10_000
 CITATION = (
     "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418), whose halo model and "
@@ -108,6 +111,10 @@ def _graph(model: Assembly) -> onnx.ModelProto:
         )
     assert program is not None  # dynamo returns one
     proto = program.model_proto
+    for part in (proto.graph, *proto.graph.node, *proto.graph.initializer, *proto.graph.value_info,
+                 *proto.graph.input, *proto.graph.output):  # fmt: skip
+        part.ClearField("metadata_props")  # the exporter's notes: source files, lines, traces
+        part.ClearField("doc_string")
     onnx.checker.check_model(proto, full_check=True)  # infers all shapes, too
     return proto
 

@@ -68,6 +68,7 @@ def test_the_graph_is_plain(onnx_file):
     assert {node.domain for node in proto.graph.node} == {""}
     assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param  # free
     assert not proto.functions
+    assert b"/emulator/" not in onnx_file.read_bytes()  # nor does it tell where it was made
 
 
 def test_damaged_and_foreign_files_are_refused(onnx_file, tmp_path):
@@ -188,7 +189,7 @@ def test_a_wrong_graph_is_not_put_in_place(emulator, tmp_path, monkeypatch):
         return proto
 
     monkeypatch.setattr(export.to_onnx, "_graph", wrong)
-    with pytest.raises(ExportMismatch, match=r"differs by 1\.\de-03 .tolerance 0.0001. between"):
+    with pytest.raises(ExportMismatch, match=r"differs by 1\.\de-03 .tolerance 0.0005. between"):
         to_onnx(tmp_path / "emulator.safetensors", tmp_path / "wrong.onnx")
     assert not list(tmp_path.glob("*wrong*"))
 

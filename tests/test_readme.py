@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.readme import BLOCK, pages, rendered
-from export.to_onnx import to_onnx
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -22,12 +21,8 @@ def test_tables_are_what_the_commands_printed(page):
         assert table == rendered(module, result)
 
 
-def test_prediction_runs(emulator, tmp_path, capsys, monkeypatch):
+def test_prediction_runs(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    to_onnx(tmp_path / "emulator.safetensors", tmp_path / "runs" / "quick" / "emulator.onnx")
-    # the small emulator of the tests knows a narrower range of cosmologies
-    code = code.replace('"h": 0.7,', '"h": 0.69,').replace('"Om_b": 0.05,', '"Om_b": 0.049,')
-    monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert capsys.readouterr().out.count("[") == 2
 

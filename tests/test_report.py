@@ -16,7 +16,7 @@ from export.to_onnx import to_onnx
 
 @pytest.fixture
 def onnx_file(emulator, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "PYCCL_POINTS", 2)
+    monkeypatch.setattr("benchmarks.speed.PYCCL_POINTS", 2)
     monkeypatch.setattr(module, "BUDGET", ErrorBudget(quadrature=2, linear_power=1))
     monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.01)
     monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times

@@ -285,9 +285,9 @@ def test_threads_share_one_emulator(model, spectra):
 
 
 def test_it_pickles_to_workers(closed_file, theta):
-    model = load(closed_file, threads=2, arena=False, out_of_range="nan")
+    model = load(closed_file, threads=2, out_of_range="nan")
     again = pickle.loads(pickle.dumps(model))
-    assert (again.threads, again.arena, again.out_of_range) == (2, False, "nan")
+    assert (again.threads, again.out_of_range) == (2, "nan")
     expected = model(theta, "gg_total")["gg_total"]
     np.testing.assert_array_equal(again(theta, "gg_total")["gg_total"], expected)
     with multiprocessing.get_context("spawn").Pool(1) as pool:

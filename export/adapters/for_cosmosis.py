@@ -4,7 +4,7 @@ In an ini file::
 
     [halo_model]
     file = .../export/adapters/for_cosmosis.py
-    emulators = standard standard-z0.5   ; files or names, default: all that come with the package
+    emulators = standard standard-z0.5   ; files or names, by default all of these that are shipped
     outputs = gg_total gm_total mm_total
     k_min = 1e-4
     k_max = 1e2

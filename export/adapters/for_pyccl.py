@@ -32,8 +32,8 @@ class HaloModelPk(pyccl.EmulatorPk):
 
     Args:
         output: Name of the spectrum: ``gg_total``, ``gm_1h``, ``P_lin``, ...
-        emulators: Files or names, of several redshifts; by default all that come with the
-            package. Between them P(k, a) is interpolated by pyccl, at higher redshifts it is
+        emulators: Files or names, of several redshifts; by default the shipped ``standard`` and
+            its likes. Between them P(k, a) is interpolated by pyccl, at higher redshifts it is
             continued by pyccl with linear growth.
         occupation: ``alpha``, ``sigma``, ``Mth``, ``Mprime`` [Msun], ``beta``.
 
