@@ -66,13 +66,21 @@ class ray_session:  # noqa: N801 (a context manager, named like a function)
                     "dashboard_host": "127.0.0.1",
                     "dashboard_port": _free_port(self.config.dashboard_port),
                 }
+            address = self.config.address
             try:
-                _knock(self.config.address)
-                context = ray.init(**options)
-            except (ConnectionError, TimeoutError, socket.gaierror) as error:
+                _knock(address)
+            except (TimeoutError, OSError) as error:
                 raise ConnectionError(
-                    f"no Ray cluster answers at {self.config.address!r}; start one with "
-                    f"'ray start --head', or leave the address empty"
+                    f"no Ray cluster answers at {address!r}; start one with 'ray start --head', "
+                    f"or leave the address empty"
+                ) from error
+            try:
+                context = ray.init(**options)
+            except (ConnectionError, RuntimeError) as error:
+                raise ConnectionError(
+                    f"Ray does not start at {address or 'this machine'!r} ({error}); if the "
+                    f"cluster there asks for a token, export RAY_AUTH_MODE=token, with the token "
+                    f"that 'ray get-auth-token' prints there in ~/.ray/auth_token"
                 ) from error
             self.dashboard_url = context.dashboard_url or ""
         return self

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -40,11 +41,11 @@ def write_config(path, data, out, *, minutes, **settings):
     return [sys.executable, "-m", "tuning.search", "--config", str(path)]
 
 
-def start(command):
+def start(command, **environment):
     """A process of its own."""
     return subprocess.Popen(
         command,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -56,6 +57,13 @@ def finish(run):
     printed, errors = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, printed + errors
     return printed
+
+
+def refusal(run, message):
+    """Whether a process ends as commands do for what a user can cause, with a message."""
+    errors = run.communicate(timeout=PATIENCE)[1]
+    assert run.returncode == 2, errors
+    return re.search(message, errors)
 
 
 def until(run, condition):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ray.cluster_utils import Cluster
-from searches import BRIEF, SPACE, finish, start, until, write_config
+from searches import BRIEF, SPACE, finish, refusal, start, until, write_config
 
 from datagen.parallel import RayConfig
 from datagen.store import Spectra
@@ -21,7 +22,7 @@ from tuning.journal import Journal
 from tuning.search import search
 from tuning.searcher import OptunaSearcher, make_sampler
 from tuning.space import FinetuneSpace
-from tuning.study import Budget
+from tuning.study import Budget, _at_once
 from tuning.task import FinetuneTask, NetworkTask, quality
 
 RAY = RayConfig(cpus=2)
@@ -49,6 +50,36 @@ def test_a_cluster_of_two_nodes_by_its_address_and_one_of_them_dies(label_file, 
     assert all(trial.report["seconds"] < 0.3 * 60 * 1.5 for trial in trials)  # from checkpoints
 
 
+@pytest.mark.slow
+def test_two_nodes_started_by_hand_with_a_token(label_file, tmp_path):
+    """As the README says; and nobody gets in without the token."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    options = ["--num-cpus", "1", "--block"]
+    head = ["--head", "--port", address.rpartition(":")[2], "--include-dashboard=false"]
+    command = write_config(
+        tmp_path / "c.yaml", label_file, tmp_path / "out", minutes=0.1,
+        budget={"trials": 2, "scheduler": "none"}, ray={"address": address},
+    )  # fmt: skip
+    nodes = []
+    try:
+        for join in (head, ["--address", address]):
+            nodes.append(start(["ray", "start", *join, *options], **token))
+            until(nodes[-1], lambda: "block forever" in nodes[-1].stdout.readline())
+        message = f"Ray does not start at '{address}'.* export RAY_AUTH_MODE=token"
+        assert refusal(start(command, RAY_AUTH_MODE="disabled"), message)
+        finish(start(command, **token))
+    finally:
+        for node in reversed(nodes):
+            node.terminate()
+            node.communicate(timeout=60)
+    trials = Journal(tmp_path / "out").trials()
+    assert [trial.state for trial in trials] == ["finished"] * 2
+    assert trials[1].at - trials[0].at < 5  # at the same time, though a node has one core
+
+
+@pytest.mark.slow
 def test_trials_read_the_labels_from_shared_memory(ray, label_file, tmp_path, monkeypatch):
     class Spy(NetworkTask):
         def fit(self, point, callbacks, resume):
@@ -88,6 +119,7 @@ def test_samplers_that_learn_beat_the_blind_one(tmp_path):
     assert best["gp"] < best["random"]
 
 
+@pytest.mark.slow
 def test_latency_is_a_second_objective_with_its_pareto_front(ray, label_file, tmp_path):
     out = tmp_path / "search"
     search(label_file, out, BRIEF, SPACE, Budget(trials=3), objective="p95", latency=True,
@@ -146,3 +178,20 @@ def test_fine_tuning_on_other_labels_is_refused(emulator, spectra, tmp_path):
             tmp_path / "emulator.safetensors", tmp_path / "other.h5", tmp_path / "out",
             budget=replace(Budget(), trials=1),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("budget", "number"),
+    [
+        (Budget(threads=1), 8),
+        (Budget(threads=3), 2),
+        (Budget(threads=1, gpus=1), 2),
+        (Budget(threads=1, gpus=0.25), 8),
+        (Budget(threads=2, gpus=0.1), 4),  # twenty by the GPUs, four by the cores
+    ],
+)
+def test_as_many_trials_run_at_once_as_cores_and_fractions_of_gpus_allow(
+    monkeypatch, budget, number
+):
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+    assert _at_once(budget) == number

@@ -85,7 +85,8 @@ class Dimension:
             decades = [x for x in inside if math.isclose(math.log10(x) % 1, 0, abs_tol=1e-9)]
             inside = decades if len(decades) > 2 else inside
         else:
-            locator = MaxNLocator(most, integer=isinstance(low, int) and isinstance(high, int))
+            whole = isinstance(low, int) and isinstance(high, int)
+            locator = MaxNLocator(most, integer=whole, steps=[1, 2, 2.5, 5, 10])
             inside = [float(x) for x in locator.tick_values(low, high) if low <= x <= high]
         inside = inside[:: math.ceil(len(inside) / (most + 1))] or [low]
         return [(self.position(x), _plain(x)) for x in inside]

@@ -92,7 +92,7 @@ def search_finetune(
         )  # fmt: skip
         best = best_trial(journal, objective)
         write_results(
-            task, journal, (objective,), {"finetune": asdict(space.apply(best.point, finetune))}
+            task, journal, objective, {"finetune": asdict(space.apply(best.point, finetune))}
         )
         candidates = {"the emulator as it was": model, f"trial {best.name}": candidate(task, best)}
         keep_best(task, out, objective, candidates)

@@ -88,7 +88,9 @@ class Watch(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial lost its process too often."""
-        self._end(trial, "failed", {}, "its process died each time it was tried")
+        reason = str(trial.get_error() or "").strip().splitlines()[-1:]
+        error = ": ".join(["its process died each time it was tried", *reason])
+        self._end(trial, "failed", {}, error)
 
     def _end(self, trial: Any, state: str, result: dict[str, Any], error: str = "") -> None:
         names = ("val_loss", "p95", "p99", LATENCY, "epochs", "seconds", "finished")

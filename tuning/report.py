@@ -23,7 +23,7 @@ from tuning.figures import (
 )
 from tuning.journal import Journal, Trial
 from tuning.progress import describe
-from tuning.results import read_study
+from tuning.results import read_study, write_table
 from tuning.space import FinetuneSpace, SearchSpace
 from tuning.trial import LATENCY
 
@@ -36,9 +36,9 @@ _FEWEST = 8  # trials that an importance needs
 def report(run: Path) -> Path:
     """Draw a search from its run directory, while it runs or later, as one HTML page.
 
-    The folder gets ``report.html`` and ``figures/``, each as PNG and PDF: the best against trials
-    and time, the importance of each hyperparameter, the space coloured by the objective, and the
-    Pareto front where there is one.
+    The folder gets ``report.html``, ``trials.csv`` and ``figures/``, each as PNG and PDF: the
+    best against trials and time, the importance of each hyperparameter, the space coloured by the
+    objective, and the Pareto front where there is one.
 
     Args:
         run: The run directory of ``tuning.search`` or ``tuning.finetune``.
@@ -52,10 +52,12 @@ def report(run: Path) -> Path:
     """
     config = read_study(run)
     objectives: list[str] = config["objectives"]
-    trials = Journal(run).trials()
+    journal = Journal(run)
+    trials = journal.trials()
     usable = [trial for trial in trials if math.isfinite(trial.value(objectives[0]))]
     if not usable:
         raise ValueError(f"no trial of {run} has a result yet; try again later")
+    write_table(journal, objectives[0])
     sections: dict[str, list[str]] = {"": [paragraph(_summary(trials, usable, objectives[0]))]}
     with style():
         for heading, (name, drawn, caption) in _figures(config, trials, usable).items():

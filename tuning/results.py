@@ -29,8 +29,8 @@ __all__ = [
     "objectives_of",
     "open_study",
     "read_study",
-    "trials_table",
     "write_results",
+    "write_table",
 ]
 
 Objective = Literal["val_loss", "p95", "p99"]
@@ -149,27 +149,24 @@ def keep_best(task: Task, out: Path, objective: str, candidates: dict[str, Emula
           f"from {best} ({others})")  # fmt: skip
 
 
-def trials_table(trials: Sequence[Trial], objective: str) -> pd.DataFrame:
-    """One row for each trial, best first."""
+def write_table(journal: Journal, objective: str) -> None:
+    """``trials.csv``: one row for each trial, best first; ``at`` is when it ended [s]."""
     rows = [
         {"trial": trial.name, "state": trial.state, **trial.report, "at": trial.at, **trial.point,
          "error": trial.error}
-        for trial in sorted(trials, key=lambda trial: trial.value(objective))
+        for trial in sorted(journal.trials(), key=lambda trial: trial.value(objective))
     ]  # fmt: skip
-    return pd.DataFrame(rows).drop(columns="finished", errors="ignore")
-
-
-def write_results(
-    task: Task, journal: Journal, objectives: Sequence[str], best: dict[str, Any]
-) -> None:
-    """``trials.csv``, ``trials.txt`` and ``best.yaml``; the first is best first."""
-    trials = journal.trials()
     with atomic(journal.out / "trials.csv") as partial:
-        trials_table(trials, objectives[0]).to_csv(partial, index=False)
+        pd.DataFrame(rows).drop(columns="finished", errors="ignore").to_csv(partial, index=False)
+
+
+def write_results(task: Task, journal: Journal, objective: str, best: dict[str, Any]) -> None:
+    """``trials.csv``, ``trials.txt`` in NNPowerspectra's format, and ``best.yaml``."""
+    write_table(journal, objective)
     with atomic(journal.out / "best.yaml") as partial:
         partial.write_text(yaml.safe_dump(json.loads(json.dumps(best)), sort_keys=False))
     lines = []
-    for trial in trials:
+    for trial in journal.trials():
         path = trial.folder / EMULATOR_FILE
         if path.exists():
             when = time.strftime(

@@ -94,7 +94,7 @@ def search(
         )  # fmt: skip
         best = best_trial(journal, objective)
         config = replace(space.apply(best.point, train), schedule=final)
-        write_results(task, journal, objectives, {"train": config.as_dict()})
+        write_results(task, journal, objective, {"train": config.as_dict()})
         folder = out / "final" / best.name
         if not (folder / EMULATOR_FILE).exists():
             train_emulator(data, folder, config, threads=ray.cpus)
