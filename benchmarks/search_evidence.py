@@ -25,7 +25,7 @@ from tuning.space import SearchSpace
 from tuning.study import Budget, run_study
 from tuning.task import NetworkTask
 
-__all__ = ["search_evidence"]
+__all__ = ["render", "search_evidence"]
 
 _COLOURS = {"random": "0.5", "tpe": "#0072B2", "gp": "#D55E00"}
 _NAMES = {"random": "random", "tpe": "Bayesian (TPE)", "gp": "Bayesian (Gaussian process)"}
@@ -76,10 +76,10 @@ def search_evidence(
     with atomic(out / "evidence.json") as partial:
         partial.write_text(json.dumps(result))
     with atomic(out / "evidence.md") as partial:
-        partial.write_text(_table(curves))
+        partial.write_text(render(result))
     with style():
         save_figure(_figure(curves), out / "evidence")
-    print(_table(curves), end="")  # noqa: T201
+    print(render(result), end="")  # noqa: T201
     return result
 
 
@@ -88,7 +88,9 @@ def _best_so_far(journal: Journal) -> list[float]:
     return np.minimum.accumulate([trial.value("val_loss") for trial in ended]).tolist()
 
 
-def _table(curves: dict[str, list[list[float]]]) -> str:
+def render(result: dict[str, Any]) -> str:
+    """The table, as Markdown: median over the seeds, and the lowest and highest."""
+    curves: dict[str, list[list[float]]] = result["best"]
     trials = min(len(curve) for each in curves.values() for curve in each)
     after = [number for number in _AFTER if number < trials] + [trials]
     lines = [

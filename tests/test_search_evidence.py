@@ -3,14 +3,14 @@
 import pytest
 from searches import BRIEF, SPACE
 
-from benchmarks.search_evidence import _table, search_evidence
+from benchmarks.search_evidence import render, search_evidence
 from datagen.parallel import RayConfig
 from tuning.journal import Journal
 
 
 def test_table_tells_median_and_spread_over_seeds():
     curves = {"random": [[3.0] * 8, [2.0] * 8, [1.0] * 8], "tpe": [[1.0] * 7 + [0.5]] * 3}
-    lines = _table(curves).splitlines()
+    lines = render({"best": curves}).splitlines()
     assert lines[0] == "| best validation loss after | 6 trials | 8 trials |"
     cell = "2.00e+00 (1.00e+00 to 3.00e+00)"
     assert lines[2] == f"| random | {cell} | {cell} |"
