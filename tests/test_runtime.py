@@ -10,7 +10,6 @@ from conftest import SMALL_MODEL, SMALL_SPACE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.interpolate import CubicSpline
 
 from datagen.generate import load_table
 from datagen.halomodel import HaloModel, HaloModelConfig, KGrid
@@ -18,7 +17,6 @@ from datagen.space import PARAMETERS
 from emulator.closed import ClosedConfig
 from emulator.train_closed import OUTPUTS, train_closed
 from export import runtime
-from export.interpolate import linear_shape, spline_matrix
 from export.ranges import OutOfRange, OutOfRangeWarning
 from export.runtime import OnnxEmulator, load
 from export.to_onnx import to_onnx
@@ -187,15 +185,6 @@ def test_a_policy_can_be_set_once(closed_file, point):
             call()
 
 
-def test_spline_matrix_is_scipys_spline():
-    rng = np.random.default_rng(0)
-    x = np.sort(rng.random(12))
-    y, wanted = rng.random((12, 3)), np.linspace(x[0], x[-1], 77)
-    np.testing.assert_allclose(spline_matrix(x, wanted) @ y, CubicSpline(x, y)(wanted), atol=1e-12)
-    with pytest.raises(ValueError, match="needs 4 wavenumbers, the emulator has 3"):
-        spline_matrix(x[:3], x[:3])
-
-
 def true_spectra(theta, k: KGrid):
     halo_model = HaloModel(
         HaloModelConfig(k=k, table_nodes=SMALL_MODEL.table_nodes),
@@ -226,19 +215,6 @@ def test_below_its_wavenumbers_it_is_linear_theory(model, theta, ray):
     alone = model(theta, "gg_total", k=grid.values(), extrapolate=True)
     assert list(alone) == ["gg_total"]
     np.testing.assert_allclose(alone["gg_total"], ours["gg_total"], rtol=ROUNDING)
-
-
-def test_linear_shape_is_that_of_pyccl():
-    pyccl = pytest.importorskip("pyccl")
-    parameters = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "n_s": 0.96}
-    cosmo = pyccl.Cosmology(
-        Omega_c=0.25, Omega_b=0.05, h=0.7, n_s=0.96, sigma8=0.8,
-        transfer_function="eisenstein_hu_nowiggles", T_CMB=2.7255,
-    )  # fmt: skip
-    k = np.geomspace(1e-4, 1, 30)
-    ratio = linear_shape(k, {n: np.array([v]) for n, v in parameters.items()})[0]
-    ratio /= cosmo.linear_matter_power(k, 1.0)
-    np.testing.assert_allclose(ratio / ratio[0], 1, rtol=1e-3)  # pyccl's spline in k
 
 
 @pytest.mark.parametrize(
