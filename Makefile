@@ -1,5 +1,6 @@
 # make search: set up, and go the whole way once: labels, search, ONNX file, accuracy and speed
 # make test:   set up, and run the tests
+# make slow:   set up, and run the tests that take longer: kills, clusters, all reference points
 # make lint:   set up, style and types
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ RUN := runs/quick
 READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
 
-.PHONY: search test lint benchmarks clean
+.PHONY: search test slow lint benchmarks clean
 
 search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
@@ -18,6 +19,9 @@ search: $(READY)
 
 test: $(READY)
 	$(PY) -m pytest
+
+slow: $(READY)
+	$(PY) -m pytest -m slow
 
 lint: $(READY)
 	$(PY) -m ruff check .
