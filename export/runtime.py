@@ -19,7 +19,7 @@ from export.shipped import find
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
 
 SCHEMA = "hodspectra-onnx-2"
-CHUNK = 128  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
+CHUNK = 256  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
 
 
 class OnnxEmulatorError(ValueError):
