@@ -23,7 +23,7 @@ from datagen.record import provenance
 from datagen.space import PARAMETERS, Space
 from emulator.metrics import fractional_error
 
-__all__ = ["convergence"]
+__all__ = ["convergence", "render"]
 
 Array = NDArray[np.float64]
 Errors = dict[str, dict[str, dict[str, float]]]  # row -> spectrum -> percentile -> error
@@ -33,6 +33,11 @@ PERCENTILES = (50, 99, 100)
 PANELS, NODES = 200, 24  # of the reference; 300 x 20 differs by 4e-7
 MASSES = (129, 513, 1025, 4097)
 SIGMAS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001)
+TABLES = {
+    "quadrature": "integrals over mass",
+    "thresholds": "integrals over mass, by the width of the threshold",
+    "linear_power": "table of linear power",
+}
 CAMB_K = 10.0  # up to where pyccl asks CAMB [1/Mpc]; then ln P goes on as a parabola
 
 
@@ -138,16 +143,20 @@ def _errors(
     }
 
 
-def render(title: str, rows: Errors) -> str:
-    """A table: a row for each row, a column for each spectrum, errors at 99 % and worst."""
-    names = list(next(iter(rows.values())))
+def render(record: dict[str, Any]) -> str:
+    """The tables: a row for each setting, a column for each spectrum, as text."""
+    return "\n\n".join(_render(title, record[name]) for name, title in TABLES.items())
+
+
+def _render(title: str, rows: Errors) -> str:
+    names = list(dict.fromkeys(name for by_name in rows.values() for name in by_name))
     width = max(map(len, rows))
-    lines = [title, " " * width + "".join(f"{name:>17}" for name in names)]
+    lines = [f"{title}: errors at 99 % / of all", " " * width + "".join(f"{n:>17}" for n in names)]
     for row, by_name in rows.items():
         cells = [
             f"{by_name[n]['99']:.1e}/{by_name[n]['100']:.1e}" if n in by_name else "" for n in names
         ]
-        lines.append(f"{row:<{width}}" + "".join(f"{cell:>17}" for cell in cells))
+        lines.append((f"{row:<{width}}" + "".join(f"{cell:>17}" for cell in cells)).rstrip())
     return "\n".join(lines)
 
 
@@ -191,14 +200,13 @@ def convergence(
             model, table, space.from_unit(rng.random((linear_power_points, len(PARAMETERS))))
         ),
     }
-    for name, rows in results.items():
-        print(render(f"{name}: errors of 99 % / of all", rows) + "\n")  # noqa: T201
     record = {"points": [quadrature_points, linear_power_points], "seed": seed, **results}
     record["table_nodes"] = list(model.table_nodes)
     record["environment"] = provenance()
     if out:
         with atomic(out) as partial:
             partial.write_text(json.dumps(record, indent=1))
+    print(render(record))  # noqa: T201
     return record
 
 
