@@ -23,7 +23,7 @@ from emulator.record import make_record
 from emulator.schedule import ScheduleConfig
 from emulator.train import EMULATOR_FILE, check_run_config
 
-__all__ = ["Continuation", "FinetuneConfig", "continue_training", "finetune"]
+__all__ = ["Continuation", "FinetuneConfig", "continue_training", "finetune", "load_with_labels"]
 
 TAIL = 0.99  # the quantile over (point, spectrum, k) that fine-tuning is to lower
 
@@ -171,6 +171,23 @@ def continue_training(
     return Continuation(points, before, training.best, history.epochs)
 
 
+def load_with_labels(emulator: Path, data: Path) -> tuple[Emulator, Spectra]:
+    """An emulator, and the labels that it was trained on.
+
+    Raises:
+        ValueError: The labels are others, so that the split would be another one too.
+    """
+    model = Emulator.load(emulator)
+    spectra = Spectra.read(data, model.spec.outputs)
+    made_of = model.spec.provenance["labels"]["sha256"]
+    if spectra.hash() != made_of:
+        raise ValueError(
+            f"{data} (sha256 {spectra.hash()[:12]}...) is not what {emulator} was trained on "
+            f"({made_of[:12]}...); its test split would be trained on"
+        )
+    return model, spectra
+
+
 def finetune(
     emulator: Path, data: Path, out: Path, finetune: FinetuneConfig = FinetuneConfig()
 ) -> bool:
@@ -192,15 +209,8 @@ def finetune(
     Raises:
         ValueError: The labels are not the emulator's, or settings do not fit.
     """
-    model = Emulator.load(emulator)
+    model, spectra = load_with_labels(emulator, data)
     trained = model.spec.provenance["training"]
-    spectra = Spectra.read(data, model.spec.outputs)
-    made_of = model.spec.provenance["labels"]["sha256"]
-    if spectra.hash() != made_of:
-        raise ValueError(
-            f"{data} (sha256 {spectra.hash()[:12]}...) is not what {emulator} was trained on "
-            f"({made_of[:12]}...); its test split would be trained on"
-        )
     check_run_config(
         out, {"emulator": str(emulator), "data": str(data), "finetune": asdict(finetune)}
     )

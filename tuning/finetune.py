@@ -5,9 +5,7 @@ from pathlib import Path
 
 from datagen.cli import run
 from datagen.parallel import RayConfig
-from datagen.store import Spectra
-from emulator.emulator import Emulator
-from emulator.finetune import FinetuneConfig
+from emulator.finetune import FinetuneConfig, load_with_labels
 from emulator.train import EMULATOR_FILE
 from tuning.journal import Journal
 from tuning.report import report
@@ -67,19 +65,12 @@ def search_finetune(
         ValueError: All trials failed, the labels are not the emulator's, or a folder holds
             another search.
     """
-    model = Emulator.load(emulator)
-    spectra = Spectra.read(data, model.spec.outputs)
-    labels = model.spec.provenance["labels"]["sha256"]
-    if spectra.hash() != labels:
-        raise ValueError(
-            f"{data} is not what {emulator} was trained on ({labels[:12]}...); its test split "
-            f"would be trained on"
-        )
+    model, spectra = load_with_labels(emulator, data)
     task = FinetuneTask(spectra, model, finetune, space)
     ranges = task.ranges
     journal = Journal(out)
     with journal.lock():
-        shared = {"labels": labels, "emulator": str(emulator), "finetune": asdict(finetune)}
+        shared = {"labels": spectra.hash(), "emulator": str(emulator), "finetune": asdict(finetune)}
         request = {
             "data": str(data), "out": str(out), "space": asdict(ranges), "sampler": sampler,
             "seed": seed,
