@@ -4,17 +4,26 @@ The only file of the library that imports pyccl.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyccl
 from numpy.typing import NDArray
 
-__all__ = ["Background", "Fits", "camb_cosmology", "camb_power", "matter_density"]
+__all__ = [
+    "Background",
+    "Fits",
+    "camb_cosmology",
+    "camb_power",
+    "matter_density",
+    "radiation_density",
+]
 
 Array = NDArray[np.float64]
 
 _KEYS = {"Om_c": "Omega_c", "Om_b": "Omega_b", "h": "h", "sigma_8": "sigma8", "n_s": "n_s"}
+_ANY = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96}  # where any will do
 
 
 def camb_cosmology(cosmology: dict[str, float]) -> Any:
@@ -39,17 +48,21 @@ def matter_density(Om_m: Array | float, h: Array | float) -> Any:
     return pyccl.physical_constants.RHO_CRITICAL * Om_m * h**2
 
 
+@lru_cache
+def radiation_density() -> float:
+    """Omega_r h^2 of photons and massless neutrinos, of pyccl's default temperatures."""
+    cosmo = Background(_ANY).cosmo
+    parts = (cosmo.omega_x(1.0, species) for species in ("radiation", "neutrinos_rel"))
+    return float(sum(parts)) * _ANY["h"] ** 2
+
+
 class Background:
-    """A pyccl cosmology without a power spectrum, for what needs none: c(M), radii, growth."""
+    """A pyccl cosmology without a power spectrum, for what needs none: c(M), radii."""
 
     def __init__(self, cosmology: dict[str, float]) -> None:
         self.cosmo = pyccl.CosmologyCalculator(
             **{_KEYS[name]: value for name, value in cosmology.items()}
         )
-
-    def growth(self, z: float) -> float:
-        """Linear growth factor D(z) / D(0)."""
-        return 1.0 if z == 0 else float(self.cosmo.growth_factor(1.0 / (1.0 + z)))
 
 
 @dataclass(frozen=True)
@@ -99,9 +112,8 @@ class Fits:
 
     def concentration_needs_power(self) -> bool:
         """Whether the concentration asks the cosmology for a power spectrum."""
-        any_will_do = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96}
         try:
-            self.concentration_of(Background(any_will_do).cosmo, np.array([1e13]), 1.0)
+            self.concentration_of(Background(_ANY).cosmo, np.array([1e13]), 1.0)
         except KeyError:  # pyccl's way to say that there is none
             return True
         return False

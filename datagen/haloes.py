@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import PPoly
 
 from datagen.ccl import Background, Fits, camb_cosmology, matter_density
+from datagen.growth import growth_factor
 from datagen.linear_power import LinearPowerTable, lagrangian_radius
 from datagen.space import COSMOLOGY
 
-__all__ = ["CambHaloes", "Haloes", "TableHaloes", "haloes_of"]
+__all__ = ["CambHaloes", "Haloes", "TableHaloes", "haloes_of", "table_haloes"]
 
 Array = NDArray[np.float64]
 
@@ -66,21 +67,31 @@ class TableHaloes(Haloes):
         z: Redshift.
         P_lin: Linear matter power at z = 0 [Mpc^3], shape (K,).
         ln_sigma: ln sigma at z = 0 over ln R [ln Mpc].
+        growth: Linear growth factor D(z) / D(0).
     """
 
     def __init__(
-        self, cosmology: dict[str, float], fits: Fits, z: float, P_lin: Array, ln_sigma: PPoly
+        self,
+        cosmology: dict[str, float],
+        fits: Fits,
+        z: float,
+        P_lin: Array,
+        ln_sigma: PPoly,
+        growth: float,
     ) -> None:
-        background = Background(cosmology)
-        super().__init__(cosmology, fits, z, background.cosmo)
-        self._growth = background.growth(z)
-        self.P_lin = P_lin * self._growth**2
-        self._ln_sigma = ln_sigma
+        super().__init__(cosmology, fits, z, Background(cosmology).cosmo)
+        self.P_lin = P_lin * growth**2
+        self._ln_sigma, self._growth = ln_sigma, growth
+
+    def sigma(self, ln_R: Array) -> Array:
+        """RMS density in spheres of Lagrangian radius exp(ln_R) Mpc."""
+        result: Array = np.exp(self._ln_sigma(ln_R)) * self._growth
+        return result
 
     def dn_dlnM_and_bias(self, M: Array) -> tuple[Array, Array]:
         """See `Haloes`."""
         ln_R = np.log(lagrangian_radius(M, self.rho_m))
-        sigma = np.exp(self._ln_sigma(ln_R)) * self._growth
+        sigma = self.sigma(ln_R)
         slope = self._ln_sigma(ln_R, 1) / 3  # dln sigma / dlnM, since R ~ M^(1/3)
         return self._fits.dn_dlnM_and_bias_of_sigma(
             self._cosmo, M, self._a, sigma, slope, self.rho_m
@@ -99,13 +110,24 @@ def haloes_of(
         k: Wavenumbers of P_lin [1/Mpc], shape (K,).
         table: Linear power, for all B cosmologies at once.
     """
-    names = [dict(zip(COSMOLOGY, map(float, row), strict=True)) for row in cosmologies]
-    if table is None:
-        for cosmology in names:
-            yield CambHaloes(cosmology, fits, z, k)
+    if table is not None:
+        yield from table_haloes(cosmologies, fits, z, k, table)
         return
+    for row in cosmologies:
+        yield CambHaloes(_named(row), fits, z, k)
+
+
+def table_haloes(
+    cosmologies: Array, fits: Fits, z: float, k: Array, table: LinearPowerTable
+) -> Iterator[TableHaloes]:
+    """The haloes of each cosmology from the table; arguments as those of `haloes_of`."""
     ln_P, ln_sigma = table(cosmologies)
     P_lin = np.exp(ln_P(np.log(k)))  # (K, B)
-    for i, cosmology in enumerate(names):
+    growth = growth_factor(cosmologies[:, 0] + cosmologies[:, 1], cosmologies[:, 2], z)
+    for i, cosmology in enumerate(cosmologies):
         row = PPoly.construct_fast(np.ascontiguousarray(ln_sigma.c[:, :, i]), ln_sigma.x)
-        yield TableHaloes(cosmology, fits, z, P_lin[:, i], row)
+        yield TableHaloes(_named(cosmology), fits, z, P_lin[:, i], row, float(growth[i]))
+
+
+def _named(row: Array) -> dict[str, float]:
+    return dict(zip(COSMOLOGY, map(float, row), strict=True))

@@ -5,16 +5,16 @@ sigma(R_L) needs no matter density, the halo radius is the same for every cosmol
 profile u(k, x) depends on the cosmology by one number, the amplitude q of the concentration.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
-from datagen.ccl import Background, matter_density
-from datagen.haloes import haloes_of
+from datagen.ccl import matter_density
+from datagen.haloes import TableHaloes, table_haloes
 from datagen.halomodel import HaloModelConfig, nfw_fourier
 from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.space import COSMOLOGY, Space
@@ -96,13 +96,9 @@ class HaloNodes:
         """
         rows, ln_step = [], np.log(self.x[1] - self.x[0])
         for start in range(0, len(cosmology), 64):
-            chunk = cosmology[start : start + 64]
-            ln_sigma = self._table(chunk)[1](self.x / 3)  # (Q, B)
-            haloes = haloes_of(chunk, self._fits, self.config.z, self.k, self._table)
-            for row, h, ln_s in zip(chunk, haloes, ln_sigma.T, strict=True):
+            for h in self._haloes(cosmology[start : start + 64]):
                 n, b = h.dn_dlnM_and_bias(self.masses(h.rho_m))
-                growth = Background(_named(row)).growth(self.config.z)
-                y = nu_exponent(np.exp(ln_s) * growth)
+                y = nu_exponent(h.sigma(self.x / 3))
                 with np.errstate(divide="ignore"):
                     ln_n = np.log(n)
                 g = np.where(n > 1e-250, ln_n + ln_step + np.exp(y), np.nan)
@@ -139,20 +135,20 @@ class HaloNodes:
 
     def _halo_radius(self, x: Array) -> Array:
         """Comoving halo radius [Mpc], which is the same for every cosmology."""
-        haloes = self._haloes(np.array([self.space[name].low for name in COSMOLOGY]))
+        (haloes,) = self._haloes(np.array([[self.space[name].low for name in COSMOLOGY]]))
         M = 4 * np.pi / 3 * haloes.rho_m * np.exp(x)
         radius: Array = haloes.radius(M)
         return radius
 
-    def _haloes(self, row: Array) -> Any:
-        return next(haloes_of(row[None], self._fits, self.config.z, self.k, self._table))
+    def _haloes(self, cosmology: Array) -> Iterator[TableHaloes]:
+        return table_haloes(cosmology, self._fits, self.config.z, self.k, self._table)
 
     def _concentration(self) -> tuple[Array, Array, Array]:
         """Slopes of q, its least and largest value, and ln c(x) at q = 1."""
         corners = np.array(
             list(product(*((self.space[n].low, self.space[n].high) for n in COSMOLOGY)))
         )
-        ln_c = np.array([h.concentration(self.masses(h.rho_m)) for h in map(self._haloes, corners)])
+        ln_c = np.array([h.concentration(self.masses(h.rho_m)) for h in self._haloes(corners)])
         ln_c = np.log(ln_c)
         Om_m, h = corners[:, 0] + corners[:, 1], corners[:, 2]
         design = np.stack([np.log(Om_m), np.log(h), np.ones_like(h)], axis=1)
@@ -167,10 +163,6 @@ class HaloNodes:
                 f"density (off by {miss:.1g} in ln c); the closed form needs one, such as Duffy08"
             )
         return fit[:2], np.exp([ln_q.min(), ln_q.max()]), at_one
-
-
-def _named(row: Array) -> dict[str, float]:
-    return dict(zip(COSMOLOGY, map(float, row), strict=True))
 
 
 def _continued(g: Array) -> Array:

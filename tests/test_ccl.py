@@ -3,7 +3,7 @@ import numpy as np
 import pyccl
 import pytest
 
-from datagen.ccl import Background, Fits, camb_power, matter_density
+from datagen.ccl import Fits, camb_power, matter_density
 from datagen.haloes import TableHaloes, haloes_of
 from datagen.halomodel import HaloModelConfig, KGrid
 
@@ -82,12 +82,6 @@ def test_g3lhalo_leaves_every_fit_at_its_own_masses():
 def test_matter_density_is_pyccl_s():
     expected = narrow.camb().rho_x(1.0, "matter", is_comoving=True)
     assert matter_density(0.29 + 0.0475, 0.7) == pytest.approx(expected, rel=1e-12)
-
-
-def test_growth_is_one_today_and_less_before():
-    background = Background(narrow.FIDUCIAL)
-    assert background.growth(0.0) == 1.0
-    assert background.growth(1.0) == pytest.approx(narrow.camb().growth_factor(0.5), rel=1e-12)
 
 
 def test_camb_power_has_the_sigma_8_asked_for():
