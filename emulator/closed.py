@@ -17,6 +17,7 @@ from emulator.steps import Threshold, lower_edge
 __all__ = ["ClosedConfig", "ClosedForm", "CosmologyNetwork", "Tables"]
 
 _COSMOLOGY = 5
+_NO_HALOES = -60.0  # ln n of which no integral sees anything; subnormal numbers are slow
 # theta -> what has a logarithm: Om_c, Om_b, Om_m, h, sigma_8, n_s, sigma, Mth, Mprime
 _LOGS = ((0,), (1,), (0, 1), (2,), (3,), (4,), (6,), (7,), (8,))
 _OM_M, _H, _MTH, _MPRIME = 2, 3, 7, 8
@@ -136,8 +137,8 @@ class ClosedForm(nn.Module):
         self.threshold = Threshold(config.spacing)
         self.register_buffer("_mix", torch.zeros(len(_LOGS), _COSMOLOGY + 5))
         self.register_buffer("_offset", torch.zeros(_COSMOLOGY + 5))
-        self.register_buffer("_u", torch.zeros(powers * Q, wavenumbers))
-        self.register_buffer("_u2", torch.zeros(powers * Q, wavenumbers))
+        self.register_buffer("_u", torch.zeros(Q, powers * wavenumbers))
+        self.register_buffer("_u2", torch.zeros(Q, powers * wavenumbers))
         self.register_buffer("_centre", torch.zeros(()))
         pick = torch.zeros(10, len(_LOGS))
         for j, columns in enumerate(_LOGS):
@@ -167,8 +168,8 @@ class ClosedForm(nn.Module):
         self._mix.copy_(mix)
         self._offset.copy_(offset)
         self._centre.fill_(tables.middle / tables.half)
-        self._u.copy_(tables.u.flatten(0, 1))
-        self._u2.copy_(tables.u2.flatten(0, 1))
+        self._u.copy_(tables.u.transpose(0, 1).flatten(1))
+        self._u2.copy_(tables.u2.transpose(0, 1).flatten(1))
 
     def scalars(self, theta: Tensor) -> Tensor:
         """The five features, and five numbers per point that the integrals need, (B, 10)."""
@@ -187,7 +188,9 @@ class ClosedForm(nn.Module):
         if functions is None:
             functions = self.network(features)
         y, g, ln_b, ln_P = functions.split([Q, Q, Q, self.K], dim=1)
-        n, b, P = torch.exp(g - torch.exp(y)), torch.exp(ln_b), torch.exp(ln_P)  # n x spacing
+        ln_n = g - torch.exp(y)
+        n = torch.where(ln_n > _NO_HALOES, torch.exp(ln_n), 0.0)  # x spacing
+        b, P = torch.exp(ln_b), torch.exp(ln_P)
         step, delta = lower_edge(self._x / (math.sqrt(2) * self.config.spacing) - edge)
         matter = self._matter(n * step, b, delta)
         cut = n, b, step
@@ -245,11 +248,10 @@ class ClosedForm(nn.Module):
         sums: tuple[Tensor, ...] = ()
         for rows, table in (((gg, gm, I_g, I_m), self._u), ((gg2, gm2, mm2), self._u2)):
             w = torch.cat(rows, dim=1).unflatten(1, (len(rows), -1))  # (B, rows, Q)
-            powers = [w]
-            for _ in range(self.powers - 1):
-                powers.append(powers[-1] * t.unsqueeze(1))
-            product = torch.cat(powers, dim=2) @ table  # (B, rows, K)
-            sums += product.flatten(1).split(self.K, dim=1)
+            *powers, result = (w @ table).split(self.K, dim=2)  # each (B, rows, K)
+            for lower in reversed(powers):
+                result = result * t.unsqueeze(1) + lower
+            sums += result.flatten(1).split(self.K, dim=1)
         return sums
 
     def _spectra(

@@ -18,7 +18,7 @@ from emulator.scaling import Features, Standardize
 
 __all__ = ["SCHEMA", "Emulator", "EmulatorFileError", "Spec"]
 
-SCHEMA = "hodspectra-emulator-1"
+SCHEMA = "hodspectra-emulator-2"
 
 
 class EmulatorFileError(ValueError):
