@@ -2,14 +2,17 @@
 # make test:   set up, and run the tests
 # make slow:   set up, and run the tests that take longer: kills, clusters, all reference points
 # make lint:   set up, style and types
+# make standard Z=0.5: set up, make the standard emulator of a redshift, and judge it
 
 PYTHON ?= python3
 VENV ?= .venv
 RUN := runs/quick
 READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
+Z := 0.0
+STANDARD := runs/standard$(if $(filter-out 0.0,$(Z)),-z$(Z))
 
-.PHONY: search test slow lint benchmarks clean
+.PHONY: search test slow lint benchmarks standard clean
 
 search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
@@ -30,6 +33,13 @@ lint: $(READY)
 
 benchmarks: $(READY)
 	$(PY) -m pytest benchmarks
+
+standard: $(READY)
+	$(PY) -m datagen.generate --config configs/standard/labels.yaml --model.z $(Z) --out $(STANDARD)/labels.h5
+	$(PY) -m emulator.train_closed --data $(STANDARD)/labels.h5 --out $(STANDARD)/closed --split.validation 0.5 --split.test 0
+	$(PY) -m export.to_onnx --emulator $(STANDARD)/closed/emulator.safetensors --out $(STANDARD).onnx
+	$(PY) -m datagen.generate --config configs/standard/test.yaml --model.z $(Z) --out $(STANDARD)/test.h5
+	$(PY) -m benchmarks.judge --emulator $(STANDARD).onnx --data $(STANDARD)/test.h5
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
