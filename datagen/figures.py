@@ -9,6 +9,7 @@ without pyplot, so that no window system and no global state is involved::
         save_figure(figure, folder / "name")
 """
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -30,6 +31,7 @@ __all__ = [
     "parameter_label",
     "save_figure",
     "spectrum_label",
+    "spectrum_panels",
     "style",
 ]
 
@@ -108,6 +110,33 @@ def spectrum_label(name: str) -> str:
         return r"$P_\mathrm{lin}$"
     correlation, term = name.split("_")
     return rf"$P_\mathrm{{{correlation}}}^\mathrm{{{term}}}$"
+
+
+def spectrum_panels(
+    names: Iterable[str], width: float = 2.6, height: float = 2.1
+) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with a titled panel for each spectrum, a row for each of mm, gm, gg.
+
+    All share their axes.
+
+    Args:
+        names: Spectra ``gg_1h``, ...; names of other quantities get no panel.
+        width: Width of a panel [inches].
+        height: Its height.
+    """
+    names = [name for name in names if name[:2] in CORRELATION_COLOURS]
+    rows = [xy for xy in CORRELATION_COLOURS if any(name[:2] == xy for name in names)]
+    columns = [term for term in TERM_STYLES if any(name[3:] == term for name in names)]
+    figure = new_figure(width * len(columns) + 0.6, height * len(rows) + 0.5)
+    grid = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
+    panels = {f"{xy}_{term}": grid[i, j] for i, xy in enumerate(rows)
+              for j, term in enumerate(columns)}  # fmt: skip
+    for name, axes in panels.items():
+        if name in names:
+            axes.set_title(spectrum_label(name))
+        else:
+            axes.set_axis_off()
+    return figure, {name: panels[name] for name in names}
 
 
 def k_axis(axes: Axes, k: object, label: bool = True) -> None:
