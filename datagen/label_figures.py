@@ -66,13 +66,14 @@ def corner_figure(
 
 
 def corner_panels(
-    names: list[str], is_log: list[bool]
+    names: list[str], is_log: list[bool], right: float = 0.1
 ) -> tuple[Figure, dict[tuple[int, int], Axes]]:
     """A figure with a panel for each pair of parameters, and one for each on the diagonal.
 
     Args:
         names: Parameters.
         is_log: Which of them are shown as their log10.
+        right: Margin at the right [inches].
 
     Returns:
         The figure and its panels by row and column.
@@ -81,8 +82,8 @@ def corner_panels(
     size = 1.05 * P + 0.8
     figure = new_figure(size, size)
     figure.set_layout_engine("none")  # the layout is known, and that of so many panels slow
-    low, high = 0.75 / size, 1 - 0.1 / size
-    edges = {"left": low, "bottom": low, "right": high, "top": high, "wspace": 0.06, "hspace": 0.06}
+    edges = {"left": 0.75 / size, "bottom": 0.75 / size, "right": 1 - right / size,
+             "top": 1 - 0.1 / size, "wspace": 0.06, "hspace": 0.06}  # fmt: skip
     grid = figure.subplots(P, P, sharex="col", squeeze=False, gridspec_kw=edges)
     for i in range(P):
         for j in range(P):

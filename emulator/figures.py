@@ -7,7 +7,6 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from datagen.figures import (
     CORRELATION_COLOURS,
@@ -17,7 +16,14 @@ from datagen.figures import (
     spectrum_panels,
 )
 
-__all__ = ["BANDS", "ERROR_LABEL", "accuracy_figure", "error_axis", "history_figure"]
+__all__ = [
+    "BANDS",
+    "ERROR_LABEL",
+    "accuracy_figure",
+    "error_axis",
+    "history_figure",
+    "percent",
+]
 
 ERROR_LABEL = r"$|P / P_\mathrm{true} - 1|$"
 BANDS = {"68": 0.45, "95": 0.25, "99": 0.12}  # percentile -> opacity
@@ -49,7 +55,7 @@ def history_figure(epochs: list[dict[str, Any]]) -> Figure:
 
 def accuracy_figure(
     k: Any, records: dict[str, dict[str, Any]], some: dict[str, dict[str, Any]] | None = None,
-    name: str = "",
+    label: str = "",
 ) -> Figure:  # fmt: skip
     """Bands of abs(P/P_true - 1) over k that hold 68, 95 and 99 % of the points.
 
@@ -57,7 +63,7 @@ def accuracy_figure(
         k: Wavenumbers [1/Mpc], shape (K,).
         records: `emulator.metrics.spectra_accuracy`.
         some: The same of some of the points, whose bands are drawn as dashed lines.
-        name: Which points these are.
+        label: Which points these are.
     """
     figure, panels = spectrum_panels(records)
     for spectrum, axes in panels.items():
@@ -75,7 +81,7 @@ def accuracy_figure(
     handles: list[Any] = [Patch(color="0.3", alpha=opacity, lw=0, label=f"{q} % of points")
                           for q, opacity in BANDS.items()]  # fmt: skip
     if some:
-        handles.append(Line2D([], [], color="0.2", lw=0.9, ls=(0, (3, 2)), label=name))
+        handles.append(Line2D([], [], color="0.2", lw=0.9, ls=(0, (3, 2)), label=label))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
@@ -83,5 +89,16 @@ def accuracy_figure(
 def error_axis(axis: Axis) -> None:
     """A logarithmic axis of fractional errors, in percent."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(percent)
+
+    def minor(value: float, position: object) -> str:
+        low, high = axis.get_view_interval()
+        named = high < 30 * low and f"{value:e}"[0] in "25"  # else there are enough decades
+        return percent(value, position) if named else ""
+
+    axis.set_minor_formatter(minor)
+
+
+def percent(value: float, _: object) -> str:
+    """A fraction as the text of a tick, in percent."""
+    return f"{100 * value:.6g} %".replace("-", "−")
