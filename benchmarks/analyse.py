@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.analysis import CUT, FIGURES, Analysis
 from benchmarks.anatomy import anatomy, training_history
-from benchmarks.judge import accuracy_table
+from benchmarks.judge import accuracy_table, in_percent
 from benchmarks.truth import true_spectra
 from datagen.cli import run as run_command
 from datagen.figures import save_figure, style
@@ -72,7 +72,10 @@ def analyse(
         "environment": provenance(),
     }
     sections = {
-        "": [paragraph(summary(result), "lead"), _source(result["test"])],
+        "": [
+            paragraph(summary(result["emulator"], result["accuracy"], analysis.headline), "lead"),
+            _source(result["test"]),
+        ],
         **analysis.sections(out, corner_points),
         "Training": history_pieces(epochs, out),
         "The emulator": [preformatted(card(emulator))],
@@ -88,13 +91,14 @@ def analyse(
     return result
 
 
-def summary(result: dict[str, Any]) -> str:
+def summary(made: dict[str, Any], records: dict[str, dict[str, Any]], name: str) -> str:
     """The emulator in a paragraph.
 
     Args:
-        result: With ``emulator``, ``accuracy`` and ``headline``, see `Analysis.result`.
+        made: See `benchmarks.anatomy.anatomy`.
+        records: See `emulator.metrics.spectra_accuracy`.
+        name: The spectrum to speak of first.
     """
-    made, records, name = result["emulator"], result["accuracy"], result["headline"]
     spectra = {n: r["all"] for n, r in records.items() if len(r["per_k"]["95"]) > 1}
     worst = max(spectra, key=lambda n: spectra[n]["95"])
     record = records[name]
@@ -102,22 +106,18 @@ def summary(result: dict[str, Any]) -> str:
     text = (
         f"{Path(made['file']).stem} ({made['kind']}, {made['bytes'] / 1e6:.2f} MB) at "
         f"{record['points']:,} points that it has not seen: of {name}, 95 % of all values are "
-        f"within {_percent(every['95'])} of the truth, 99 % within {_percent(every['99'])}, and "
-        f"the worst is off by {_percent(every['100'])}; half of the points are within "
-        f"{_percent(record['worst_k']['50'])} at every wavenumber."
+        f"within {in_percent(every['95'])} % of the truth, 99 % within "
+        f"{in_percent(every['99'])} %, and the worst is off by {in_percent(every['100'])} %; half of the points are within "
+        f"{in_percent(record['worst_k']['50'])} % at every wavenumber."
     )
     if len(spectra) > 1:
         text += (
             f" Of its {len(spectra)} spectra, {worst} has the largest 95th percentile, "
-            f"{_percent(spectra[worst]['95'])}."
+            f"{in_percent(spectra[worst]['95'])} %."
         )
     if some := record["regimes"].get(CUT):
-        text += f" Where {CUT}, 99 % of {name} are within {_percent(some['all']['99'])}."
+        text += f" Where {CUT}, 99 % of {name} are within {in_percent(some['all']['99'])} %."
     return text
-
-
-def _percent(error: float) -> str:
-    return f"{100 * error:.2g} %"
 
 
 def _source(test: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.judge import accuracy_table
+from benchmarks.judge import accuracy_table, in_percent
 from benchmarks.model_figures import (
     cases_figure,
     corner_figure,
@@ -233,7 +233,7 @@ class Analysis:
         for xy, cases in self.cases.items():
             names = [name for name in self.spectra if name[:2] == xy]
             chosen = [case["row"] for case in cases.values()]
-            titles = [f"{name}: {100 * case['error']:.2g} %" for name, case in cases.items()]
+            titles = [f"{name}: {in_percent(case['error'])} %" for name, case in cases.items()]
             drawn = cases_figure(
                 self.model.k,
                 {name: self.truth.labels[name][chosen] for name in names},
@@ -250,11 +250,11 @@ class Analysis:
                 )
             )
             rows += [
-                (f"{xy} {name}", f"{100 * case['error']:.2g} %",
-                 *(f"{value:.4g}" for value in case["theta"].values()))
+                (f"{xy} {name}", f"{in_percent(case['error'])} %",
+                 *(f"{value:.3g}".replace("e+", "e") for value in case["theta"].values()))
                 for name, case in cases.items()
             ]  # fmt: skip
-        return [*pieces, table(("point", "largest error", *PARAMETERS), rows)]
+        return [*pieces, table(("point", "error", *PARAMETERS), rows)]
 
 
 def cut_table(records: dict[str, dict[str, Any]]) -> str:
@@ -268,7 +268,7 @@ def cut_table(records: dict[str, dict[str, Any]]) -> str:
     for name, record in records.items():
         some = record["regimes"].get(CUT)
         cells = [
-            f"{100 * record['all'][q]:.2g} / {100 * some['all'][q]:.2g}" if some else "-"
+            f"{in_percent(record['all'][q])} / {in_percent(some['all'][q])}" if some else "-"
             for q in ("68", "95", "99", "100")
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")

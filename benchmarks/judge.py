@@ -11,7 +11,7 @@ from export.info import card
 from export.runtime import OnnxEmulator
 from export.to_onnx import rewrite
 
-__all__ = ["accuracy_table", "judge", "render"]
+__all__ = ["accuracy_table", "error_cells", "in_percent", "judge", "render"]
 
 
 def judge(emulator: Path, data: Path) -> dict[str, Any]:
@@ -65,9 +65,19 @@ def accuracy_table(records: dict[str, dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for name, record in records.items():
-        numbers = [record["all"][q] for q in ("68", "95", "99", "100")] + [record["worst_k"]["50"]]
-        lines.append(f"| {name} | {' | '.join(f'{100 * x:.2g}' for x in numbers)} |")
+        lines.append(f"| {name} | {' | '.join(error_cells(record))} |")
     return "\n".join(lines)
+
+
+def error_cells(record: dict[str, Any]) -> list[str]:
+    """68, 95, 99 %, worst, and median of the largest over k, of one output in percent."""
+    errors = [record["all"][q] for q in ("68", "95", "99", "100")] + [record["worst_k"]["50"]]
+    return [in_percent(error) for error in errors]
+
+
+def in_percent(error: float) -> str:
+    """A fraction as a number in percent, two digits."""
+    return f"{100 * error:.2g}" if error < 1 else f"{100 * error:.0f}"
 
 
 def main(argv: list[str] | None = None) -> None:

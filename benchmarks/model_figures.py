@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from datagen.figures import (
@@ -62,7 +62,7 @@ def cases_figure(
             bottom.plot(k, P / P_true[column] - 1, color=colour, lw=1)
         bottom.axhline(0, color="0.6", lw=0.7, zorder=0)
         bottom.yaxis.set_major_locator(MaxNLocator(5, min_n_ticks=3))
-        bottom.yaxis.set_major_formatter(percent)
+        bottom.yaxis.set_major_formatter(lambda value, _: percent(value))
         bottom.tick_params(axis="y", labelsize=7)
         top.set_yscale("log")
         top.set_ylim(max(low / 2, high * _SHOWN), 3 * high)
@@ -158,9 +158,7 @@ def tails_figure(
                 known = {float(q): e for q, e in records[name]["worst_k"].items() if q != "100"}
                 axes.plot(list(known.values()), [1 - q / 100 for q in known], "o", ms=4.5,
                           mfc="white", color=TERM_COLOURS[term])  # fmt: skip
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(percent)
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        error_axis(axes.yaxis)
         error_axis(axes.xaxis)
         axes.set_xlabel(r"$\max_k\," + ERROR_LABEL[1:])
         axes.set_title(rf"$P_\mathrm{{{xy}}}$")

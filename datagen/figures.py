@@ -9,12 +9,13 @@ without pyplot, so that no window system and no global state is involved::
         save_figure(figure, folder / "name")
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -27,6 +28,7 @@ __all__ = [
     "P_LABEL",
     "TERM_STYLES",
     "k_axis",
+    "log_axis",
     "new_figure",
     "parameter_label",
     "save_figure",
@@ -54,6 +56,7 @@ _SYMBOLS: dict[str, str] = {
     "Mprime": r"M\mathrm{′}",
     "beta": r"\beta",
 }
+_FEW = 30.0  # a logarithmic axis that spans less has few ticks at powers of ten
 _MASSES = ("Mth", "Mprime")
 
 _STYLE: dict[str, object] = {
@@ -145,3 +148,20 @@ def k_axis(axes: Axes, k: object, label: bool = True) -> None:
     axes.set_xlim(k[0], k[-1])  # type: ignore[index]
     if label:
         axes.set_xlabel(K_LABEL)
+
+
+def log_axis(axis: Axis, text: Callable[[float], str]) -> None:
+    """A logarithmic axis; where it spans few decades, ticks at 2 and 5 have texts, too.
+
+    Args:
+        axis: The x or the y axis of a panel.
+        text: The text of a tick.
+    """
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    axis.set_major_formatter(lambda value, _: text(value))
+
+    def minor(value: float, _: object) -> str:
+        low, high = axis.get_view_interval()
+        return text(value) if high < _FEW * low and f"{value:e}"[0] in "25" else ""
+
+    axis.set_minor_formatter(minor)

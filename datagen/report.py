@@ -24,7 +24,7 @@ th, td { padding: 0.2rem 0.9rem 0.2rem 0; text-align: left; border-bottom: 1px s
 figure { margin: 1.5rem 0; } img { max-width: 100%; }
 figcaption, .note { color: #555; font-size: 0.9rem; }
 .lead { font-size: 1.1rem; }
-pre { font-size: 0.8rem; line-height: 1.35; overflow-x: auto; }
+pre { font-size: 0.8rem; line-height: 1.35; white-space: pre-wrap; }
 .good { border-left: 4px solid #009E73; padding-left: 0.8rem; }
 .bad { border-left: 4px solid #D55E00; padding-left: 0.8rem; }
 </style>

@@ -12,6 +12,7 @@ from datagen.figures import (
     CORRELATION_COLOURS,
     PART_COLOURS,
     k_axis,
+    log_axis,
     new_figure,
     spectrum_panels,
 )
@@ -88,17 +89,9 @@ def accuracy_figure(
 
 def error_axis(axis: Axis) -> None:
     """A logarithmic axis of fractional errors, in percent."""
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
-    axis.set_major_formatter(percent)
-
-    def minor(value: float, position: object) -> str:
-        low, high = axis.get_view_interval()
-        named = high < 30 * low and f"{value:e}"[0] in "25"  # else there are enough decades
-        return percent(value, position) if named else ""
-
-    axis.set_minor_formatter(minor)
+    log_axis(axis, percent)
 
 
-def percent(value: float, _: object) -> str:
+def percent(value: float) -> str:
     """A fraction as the text of a tick, in percent."""
     return f"{100 * value:.6g} %".replace("-", "−")
