@@ -76,14 +76,14 @@ def analyse(
             paragraph(summary(result["emulator"], result["accuracy"], analysis.headline), "lead"),
             _source(result["test"]),
         ],
-        **analysis.sections(out, corner_points),
+        **analysis.sections(out, corner_points, render(result)),
         "Training": history_pieces(epochs, out),
         "The emulator": [preformatted(card(emulator))],
         "Made with": [table((), result["environment"].items())],
     }
     for name, text in (
         ("analysis.json", json.dumps(result, indent=1)),
-        ("analysis.html", page(f"Emulator: {emulator.path.stem}", sections)),
+        ("analysis.html", page(f"Emulator {result['emulator']['name']}", sections)),
     ):
         with atomic(out / name) as partial:
             partial.write_text(text)
@@ -104,11 +104,11 @@ def summary(made: dict[str, Any], records: dict[str, dict[str, Any]], name: str)
     record = records[name]
     every = record["all"]
     text = (
-        f"{Path(made['file']).stem} ({made['kind']}, {made['bytes'] / 1e6:.2f} MB) at "
+        f"{made['name']} ({made['kind']}, {made['bytes'] / 1e6:.2f} MB) at "
         f"{record['points']:,} points that it has not seen: of {name}, 95 % of all values are "
         f"within {in_percent(every['95'])} % of the truth, 99 % within "
-        f"{in_percent(every['99'])} %, and the worst is off by {in_percent(every['100'])} %; half of the points are within "
-        f"{in_percent(record['worst_k']['50'])} % at every wavenumber."
+        f"{in_percent(every['99'])} %, and the worst is off by {in_percent(every['100'])} %; half "
+        f"of the points are within {in_percent(record['worst_k']['50'])} % at every wavenumber."
     )
     if len(spectra) > 1:
         text += (

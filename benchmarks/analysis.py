@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.judge import accuracy_table, in_percent
+from benchmarks.judge import in_percent
 from benchmarks.model_figures import (
     cases_figure,
     corner_figure,
@@ -135,12 +135,13 @@ class Analysis:
         record = self.model.metadata["record"]
         return dict(record.get("test", record.get("validation", {})))
 
-    def sections(self, out: Path, corner_points: int) -> dict[str, list[str]]:
+    def sections(self, out: Path, corner_points: int, numbers: str) -> dict[str, list[str]]:
         """Sections of a page that lies in a folder; writes their figures into ``figures/``.
 
         Args:
             out: The folder.
             corner_points: Points in the figure of the parameter space, drawn at random.
+            numbers: The table of errors, as Markdown.
         """
         records, some = self.accuracy(), self.accuracy(CUT)
         with style():
@@ -157,7 +158,7 @@ class Analysis:
                         f"for every spectrum. Dashed: the same for points with {CUT}.",
                         FIGURES,
                     ),
-                    markdown(accuracy_table(records)),
+                    markdown(numbers),
                 ],
                 "Regimes of the parameter space": [
                     figure(

@@ -13,6 +13,7 @@ from export.runtime import OnnxEmulator
 
 __all__ = ["anatomy", "training_history"]
 
+_USUAL = Path(EMULATOR_FILE).stem
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 _HISTORIES = ("history.json", "final/*/history.json", "trials/*/history.json")
 # what `export.to_onnx` and `benchmarks.judge` add to the provenance
@@ -23,7 +24,8 @@ def anatomy(model: OnnxEmulator) -> dict[str, Any]:
     """Kind and size of an emulator.
 
     Returns:
-        ``file``, ``kind`` in words, ``outputs``, ``bytes`` of the file, and ``numbers``: all
+        ``name`` (that of the file, with its folder where it is the one that all get), ``file``,
+        ``kind`` in words, ``outputs``, ``bytes`` of the file, and ``numbers``: all
         floating-point numbers among the initialisers of its graph, which are weights and
         biases, scalings and the tables of a closed form.
     """
@@ -31,7 +33,9 @@ def anatomy(model: OnnxEmulator) -> dict[str, Any]:
     numbers = sum(
         int(np.prod(tensor.dims)) for tensor in graph.initializer if tensor.data_type in _FLOATS
     )
+    path = model.path.resolve()
     return {
+        "name": f"{path.parent.name}/{path.stem}" if path.stem == _USUAL else path.stem,
         "file": str(model.path),
         "kind": _kind(model.metadata),
         "outputs": list(model.outputs),

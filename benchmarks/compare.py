@@ -25,7 +25,6 @@ from datagen.parallel import RayConfig
 from datagen.record import provenance
 from datagen.report import figure, markdown, page, paragraph, table
 from emulator.metrics import spectra_accuracy
-from emulator.train import EMULATOR_FILE
 from export.runtime import OnnxEmulator
 
 __all__ = ["SCHEMA", "compare", "render"]
@@ -99,14 +98,10 @@ def compare(
 
 
 def _opened(models: Sequence[str]) -> dict[str, OnnxEmulator]:
-    """Emulators by name: that of the file, with its folder if it says too little."""
-    opened = [OnnxEmulator(model, threads=1) for model in models]
-    stems = Counter(model.path.stem for model in opened)
+    """Emulators by name."""
     found: dict[str, OnnxEmulator] = {}
-    for model in opened:
-        path = model.path.resolve()
-        says_little = stems[path.stem] > 1 or path.stem == Path(EMULATOR_FILE).stem
-        name = f"{path.parent.name}/{path.stem}" if says_little else path.stem
+    for model in (OnnxEmulator(model, threads=1) for model in models):
+        name = anatomy(model)["name"]
         if name in found:
             raise ValueError(f"{model.path} and {found[name].path}: two are called {name}; "
                              f"give each once, or copy one to another name")  # fmt: skip

@@ -37,12 +37,12 @@ def _spectra(models: Models) -> list[str]:
 
 
 def _legend(
-    figure: Figure, models: Models, more: Iterable[Line2D] = (), where: str = "upper center",
-    **look: Any,
+    figure: Figure, models: Models, more: Iterable[Line2D] = (),
+    where: Any = "outside upper center", **look: Any,
 ) -> None:  # fmt: skip
     handles = [Line2D([], [], label=name, ms=5, **(style | look))
                for name, style in _looks(models).items()]  # fmt: skip
-    figure.legend(handles=[*handles, *more], loc=f"outside {where}",
+    figure.legend(handles=[*handles, *more], loc=where,
                   ncols=4 if where.endswith("center") else 1)  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def size_figure(models: Models) -> Figure:
     axes.set_ylabel(r"CPU time per point [$\mu$s]")
     log_axis(axes.xaxis, "{:,.0f}".format)
     log_axis(axes.yaxis, "{:g}".format)
-    _legend(figure, models, where="right upper", lw=0)
+    _legend(figure, models, where="outside right upper", lw=0)
     return figure
 
 

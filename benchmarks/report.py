@@ -121,26 +121,26 @@ def _accuracy(result: dict[str, Any]) -> str:
 
 def _page(analysis: Analysis, result: dict[str, Any], data: Path, out: Path) -> str:
     model = analysis.model
-    lead = summary(anatomy(model), result["accuracy"], analysis.headline)
+    made = anatomy(model)
+    lead = summary(made, result["accuracy"], analysis.headline)
     sections = {
         "": [paragraph(f"{lead} {_fast(result['speed'])}", "lead")],
-        "Accuracy, and that of the labels": [markdown(_accuracy(result))],
-        **analysis.sections(out, CORNER_POINTS),
-        "Speed": [markdown(speed.render(result["speed"]))],
         "The labels": _labels(data, out),
         **_search(model.path.parent, out),
         "Training": history_pieces(training_history(model), out),
         "The emulator": [preformatted(card(model))],
+        **analysis.sections(out, CORNER_POINTS, _accuracy(result)),
+        "Speed": [markdown(speed.render(result["speed"]))],
         "Made with": [table((), result["environment"].items())],
     }
-    return page(f"Report: {model.path.stem}", sections)
+    return page(f"Report on {made['name']}", sections)
 
 
 def _fast(times: dict[str, Any]) -> str:
     """The speed in a sentence."""
-    seconds = {int(batch): time["median"] for batch, time in times["onnxruntime"].items()}
-    text = ", ".join(f"{1e6 * s:.3g} with {batch:,} at once" for batch, s in seconds.items())
-    text = f"A point takes {text} [microseconds, one core]"
+    one, *more = ((int(b), 1e6 * time["median"]) for b, time in times["onnxruntime"].items())
+    text = f"On one core a point takes {one[1]:.3g} microseconds alone"
+    text += "".join(f", {time:.3g} among {batch:,} at once" for batch, time in more)
     if "pyccl" in times:
         text += f"; pyccl takes {1e3 * times['pyccl']['median']:,.0f} milliseconds"
     return f"{text}."

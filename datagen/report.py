@@ -20,7 +20,8 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; marg
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.9rem 0.2rem 0; text-align: left; border-bottom: 1px solid #ddd;
-         vertical-align: top; overflow-wrap: anywhere; }
+         vertical-align: top; }
+td:last-child { overflow-wrap: anywhere; }
 figure { margin: 1.5rem 0; } img { max-width: 100%; }
 figcaption, .note { color: #555; font-size: 0.9rem; }
 .lead { font-size: 1.1rem; }

@@ -150,8 +150,8 @@ def importances(config: dict[str, Any], usable: Sequence[Trial]) -> dict[str, fl
     objective = config["objectives"][0]
     form = FinetuneSpace if "N_bad" in config["space"] else SearchSpace
     space = form(**{name: tuple(values) for name, values in config["space"].items()})
-    study = optuna.create_study()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study()
     study.add_trials([
         optuna.trial.create_trial(
             params=trial.point, distributions=space.distributions(),
