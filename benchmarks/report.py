@@ -1,28 +1,32 @@
 """Accuracy and speed of an emulator against the true code: ``python -m benchmarks.report``."""
 
 import json
+import os
 import platform
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks import speed
+from benchmarks.analyse import history_pieces, summary
+from benchmarks.analysis import Analysis
+from benchmarks.anatomy import anatomy, training_history
+from benchmarks.truth import Truth, is_made_of, true_spectra
+from datagen.analyse import SCHEMA, facts, ranges
 from datagen.cli import run
 from datagen.error_budget import ErrorBudget, error_budget
 from datagen.files import atomic
-from datagen.halomodel import CORRELATIONS, HaloModelConfig
+from datagen.halomodel import HaloModelConfig
 from datagen.record import provenance
-from datagen.space import Space
-from datagen.splits import Split
+from datagen.report import link, markdown, page, paragraph, preformatted, table
 from datagen.store import Spectra
-from emulator.metrics import spectra_accuracy
+from export.info import card
 from export.runtime import OnnxEmulator
+from tuning.report import sections as search_sections
 
 __all__ = ["report"]
 
 BUDGET = ErrorBudget(quadrature=32, linear_power=16)
+CORNER_POINTS = 4000
 
 
 def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
@@ -31,7 +35,8 @@ def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
     The errors are |P/P_true - 1| on the test points of the emulator's own labels, which neither
     its training nor a search has seen. Times are of one core, in this very run: the emulator
     through onnxruntime with all its checks, and pyccl's halo model with a fresh cosmology at every
-    point. Written as ``report.json`` and ``report.md``.
+    point. Written as ``report.json``, ``report.md`` and ``report.html``, which also shows the
+    labels, the search and the training, as far as they lie beside the emulator and its labels.
 
     Args:
         emulator: ONNX file of ``export.to_onnx``.
@@ -45,51 +50,53 @@ def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
         ValueError: The labels are not the emulator's, so that its test points are unknown.
     """
     model = OnnxEmulator(emulator, threads=1)
-    labels = Spectra.read(data, model.outputs)
-    test = labels.select(_test_rows(model, labels, data))
+    analysis = Analysis(model, _test_split(model, data))
+    test = analysis.truth.labels
     result = {
         "emulator": str(emulator),
         "megabytes": emulator.stat().st_size / 1e6,
-        "accuracy": spectra_accuracy(
-            model(test.theta), test, Space.from_dict(labels.metadata["space"])
-        ),
-        "floor": error_budget(test, BUDGET, _spectra(model)),
+        "accuracy": analysis.accuracy(),
+        "floor": error_budget(test, BUDGET, tuple(analysis.spectra)),
         "speed": speed.times(
             model,
             test.theta,
-            HaloModelConfig.from_dict(labels.metadata["model"]),
+            HaloModelConfig.from_dict(test.metadata["model"]),
             {name: test[name][: speed.PYCCL_POINTS] for name in test.arrays},
         ),
         "environment": {"machine": platform.machine(), "python": platform.python_version()}
         | provenance(),
     }
     text = render(result)
-    for name, content in (("report.json", json.dumps(result, indent=1)), ("report.md", text)):
+    for name, content in (
+        ("report.json", json.dumps(result, indent=1)),
+        ("report.md", text),
+        ("report.html", _page(analysis, result, data, out)),
+    ):
         with atomic(out / name) as partial:
             partial.write_text(content)
-    print(text)  # noqa: T201
+    print(f"{text}\n{out / 'report.html'}")  # noqa: T201
     return result
 
 
-def _test_rows(model: OnnxEmulator, labels: Spectra, data: Path) -> NDArray[np.intp]:
+def _test_split(model: OnnxEmulator, data: Path) -> Truth:
     """The rows that neither the training nor the search has seen, where P is positive."""
-    made_of = model.metadata["provenance"]["labels"]["sha256"]
-    if labels.hash() != made_of:
+    labels = Spectra.read(data, ())
+    if not is_made_of(model, labels):
+        made_of = model.metadata["provenance"]["labels"]["sha256"]
         raise ValueError(
             f"{data} is not what the emulator was trained on (sha256 {labels.hash()[:12]}..., "
             f"expected {made_of[:12]}...), so its test points are unknown"
         )
-    split = Split(**model.metadata["provenance"]["training"]["split"])
-    rows = split.rows(len(labels), "test")
-    return rows[labels.is_positive(_spectra(model))[rows]]  # others have no ratio to be judged by
-
-
-def _spectra(model: OnnxEmulator) -> tuple[str, ...]:
-    return tuple(name for name in model.outputs if name[:2] in CORRELATIONS)
+    return true_spectra([model], data)
 
 
 def render(result: dict[str, Any]) -> str:
     """The report as Markdown."""
+    return "\n".join([_accuracy(result), "", speed.render(result["speed"]), ""])
+
+
+def _accuracy(result: dict[str, Any]) -> str:
+    """The table of errors, those of the labels beside them."""
     spectra = result["accuracy"]
     points = next(iter(spectra.values()))["points"]
     lines = [
@@ -109,7 +116,72 @@ def render(result: dict[str, Any]) -> str:
         ]
         cells = [f"{100 * x:.2g}" for x in [*numbers, *([max(floors)] if floors else [])]]
         lines.append(f"| {name} | {' | '.join(cells)}{'' if floors else ' | '} |")
-    return "\n".join([*lines, "", speed.render(result["speed"]), ""])
+    return "\n".join(lines)
+
+
+def _page(analysis: Analysis, result: dict[str, Any], data: Path, out: Path) -> str:
+    model = analysis.model
+    made = anatomy(model)
+    lead = summary(made, result["accuracy"], analysis.headline)
+    sections = {
+        "": [paragraph(f"{lead} {_fast(result['speed'])}", "lead")],
+        "The labels": _labels(data, out),
+        **_search(model.path.parent, out),
+        "Training": history_pieces(training_history(model), out),
+        "The emulator": [preformatted(card(model))],
+        **analysis.sections(out, CORNER_POINTS, _accuracy(result)),
+        "Speed": [markdown(speed.render(result["speed"]))],
+        "Made with": [table((), result["environment"].items())],
+    }
+    return page(f"Report on {made['name']}", sections)
+
+
+def _fast(times: dict[str, Any]) -> str:
+    """The speed in a sentence."""
+    one, *more = ((int(b), 1e6 * time["median"]) for b, time in times["onnxruntime"].items())
+    text = f"On one core a point takes {one[1]:.3g} microseconds alone"
+    text += "".join(f", {time:.3g} among {batch:,} at once" for batch, time in more)
+    if "pyccl" in times:
+        text += f"; pyccl takes {1e3 * times['pyccl']['median']:,.0f} milliseconds"
+    return f"{text}."
+
+
+def _labels(data: Path, out: Path) -> list[str]:
+    """What the label file is, and a link to its own report, if there is one beside it."""
+    labels = Spectra.read(data, ())
+    described = {
+        "file": str(data),
+        "sha256": labels.hash(),
+        "points": len(labels),
+        "failed": labels.failed,
+        "metadata": labels.metadata,
+    }
+    pieces = [facts(described, labels.k.tolist()), ranges(labels.metadata["space"])]
+    for path in sorted(data.parent.glob("*/summary.json")):
+        found = json.loads(path.read_text())
+        if found.get("schema") == SCHEMA and found["labels"]["sha256"] == labels.hash():
+            verdict = found["agreement"]["verdict"]
+            pieces += [
+                paragraph(verdict["text"], "good" if verdict["agree"] else "bad"),
+                link(_from(out, path.with_name("index.html")), "The labels in figures"),
+            ]
+            return pieces
+    hint = f"python -m datagen.analyse --data {data} --out {data.parent / 'labels'}"
+    return [*pieces, paragraph(f"Their figures and checks: {hint}")]
+
+
+def _search(run: Path, out: Path) -> dict[str, list[str]]:
+    """The sections of the search whose run directory the emulator lies in, if one does."""
+    try:
+        found = search_sections(run, f"{_from(out, run / 'figures')}/")
+    except FileNotFoundError:
+        return {}
+    return {f"Search: {heading.lower() or 'result'}": pieces for heading, pieces in found.items()}
+
+
+def _from(page: Path, target: Path) -> str:
+    """The way to a file or folder from a page's folder."""
+    return Path(os.path.relpath(target, page)).as_posix()
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -14,9 +14,12 @@ ONE_CORE = 1.2  # CPU time over wall time; two threads would show as two
 
 
 def seconds_per_point(
-    call: Callable[[], Any], points: int, rounds: int = ROUNDS
+    call: Callable[[], Any],
+    points: int,
+    rounds: int = ROUNDS,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Median and interquartile range of the wall time [s] per point of a call, after a warm-up.
+    """Median and interquartile range of the time [s] per point of a call, after a warm-up.
 
     Every round repeats the call until it has run for a third of a second or so.
 
@@ -24,8 +27,9 @@ def seconds_per_point(
         call: Evaluates all points once.
         points: How many it evaluates.
         rounds: How often the time is taken.
+        clock: What is measured: wall time, or with `time.process_time` that of the CPU.
     """
-    timer = timeit.Timer(call)
+    timer = timeit.Timer(call, timer=clock)
     warm_up = timer.timeit(1)
     number = max(1, round(ROUND_SECONDS / warm_up))
     times = [seconds / (number * points) for seconds in timer.repeat(rounds, number)]

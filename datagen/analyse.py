@@ -1,6 +1,7 @@
 """Look at a label file before training on it: ``python -m datagen.analyse``."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from datagen.space import PARAMETERS, UNITS, Space
 from datagen.splits import Split
 from datagen.store import Spectra
 
-__all__ = ["SCHEMA", "analyse", "bands", "sign_counts"]
+__all__ = ["SCHEMA", "analyse", "bands", "facts", "ranges", "sign_counts"]
 
 SCHEMA = "hodspectra-label-report-1"
 NAMES: tuple[str, ...] = ("P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS))
@@ -143,20 +144,6 @@ def _figures(
 
 def _page(summary: dict[str, Any], figures: dict[str, Path]) -> str:
     labels, verdict = summary["labels"], summary["agreement"]["verdict"]
-    metadata = labels["metadata"]
-    k = summary["k"]
-    model = metadata["model"]
-    facts = [
-        ("file", labels["file"]),
-        ("SHA-256 of the content", labels["sha256"]),
-        ("points", f"{labels['points']}, and {len(labels['failed'])} that failed"),
-        ("halo model", ", ".join(f"{name} = {model[name]}" for name in model if name != "k")),
-        ("wavenumbers", f"{len(k)}, from {k[0]:g} to {k[-1]:g} 1/Mpc"),
-        ("design", ", ".join(f"{name} = {v}" for name, v in metadata["design"].items())),
-        ("commit", metadata["provenance"]["commit"]),
-    ]
-    if "imported" in metadata:
-        facts.append(("imported from", json.dumps(metadata["imported"])))
     parts = ", ".join(f"{n} {part}" for part, n in summary["agreement"]["parts"].items())
     split = ", ".join(f"{name} = {value:g}" for name, value in summary["split"].items())
     return page(
@@ -164,16 +151,10 @@ def _page(summary: dict[str, Any], figures: dict[str, Path]) -> str:
         {
             "": [
                 paragraph(verdict["text"], "good" if verdict["agree"] else "bad"),
-                table((), facts),
+                facts(labels, summary["k"]),
             ],
             "Parameter space": [
-                table(
-                    ("parameter", "from", "to", "unit", "sampled in"),
-                    [
-                        (name, f"{r['low']:g}", f"{r['high']:g}", UNITS[name], r["sampling"])
-                        for name, r in ((name, metadata["space"][name]) for name in PARAMETERS)
-                    ],
-                ),
+                ranges(labels["metadata"]["space"]),
                 figure(figures["parameters"], "A random subset of the points, as sampled."),
             ],
             "Spectra": [
@@ -192,6 +173,40 @@ def _page(summary: dict[str, Any], figures: dict[str, Path]) -> str:
             "How exact the labels are": _budget(summary["error_budget"], figures),
             "Points that failed": _failures(labels["failed"]),
         },
+    )
+
+
+def facts(labels: dict[str, Any], k: Sequence[float]) -> str:
+    """The table of what a label file is.
+
+    Args:
+        labels: ``file``, ``sha256``, ``points``, ``failed`` and ``metadata``.
+        k: Its wavenumbers [1/Mpc].
+    """
+    metadata = labels["metadata"]
+    model = metadata["model"]
+    rows = [
+        ("file", labels["file"]),
+        ("SHA-256 of the content", labels["sha256"]),
+        ("points", f"{labels['points']}, and {len(labels['failed'])} that failed"),
+        ("halo model", ", ".join(f"{name} = {model[name]}" for name in model if name != "k")),
+        ("wavenumbers", f"{len(k)}, from {k[0]:g} to {k[-1]:g} 1/Mpc"),
+        ("design", ", ".join(f"{name} = {v}" for name, v in metadata["design"].items())),
+        ("commit", metadata["provenance"]["commit"]),
+    ]
+    if "imported" in metadata:
+        rows.append(("imported from", json.dumps(metadata["imported"])))
+    return table((), rows)
+
+
+def ranges(space: dict[str, dict[str, Any]]) -> str:
+    """The table of a box, as `Space.as_dict` describes it."""
+    return table(
+        ("parameter", "from", "to", "unit", "sampled in"),
+        [
+            (name, f"{r['low']:g}", f"{r['high']:g}", UNITS[name], r["sampling"])
+            for name, r in ((name, space[name]) for name in PARAMETERS)
+        ],
     )
 
 

@@ -9,11 +9,13 @@ without pyplot, so that no window system and no global state is involved::
         save_figure(figure, folder / "name")
 """
 
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -26,10 +28,12 @@ __all__ = [
     "P_LABEL",
     "TERM_STYLES",
     "k_axis",
+    "log_axis",
     "new_figure",
     "parameter_label",
     "save_figure",
     "spectrum_label",
+    "spectrum_panels",
     "style",
 ]
 
@@ -52,6 +56,7 @@ _SYMBOLS: dict[str, str] = {
     "Mprime": r"M\mathrm{′}",
     "beta": r"\beta",
 }
+_FEW = 30.0  # a logarithmic axis that spans less has few ticks at powers of ten
 _MASSES = ("Mth", "Mprime")
 
 _STYLE: dict[str, object] = {
@@ -110,9 +115,53 @@ def spectrum_label(name: str) -> str:
     return rf"$P_\mathrm{{{correlation}}}^\mathrm{{{term}}}$"
 
 
+def spectrum_panels(
+    names: Iterable[str], width: float = 2.6, height: float = 2.1
+) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with a titled panel for each spectrum, a row for each of mm, gm, gg.
+
+    All share their axes.
+
+    Args:
+        names: Spectra ``gg_1h``, ...; names of other quantities get no panel.
+        width: Width of a panel [inches].
+        height: Its height.
+    """
+    names = [name for name in names if name[:2] in CORRELATION_COLOURS]
+    rows = [xy for xy in CORRELATION_COLOURS if any(name[:2] == xy for name in names)]
+    columns = [term for term in TERM_STYLES if any(name[3:] == term for name in names)]
+    figure = new_figure(width * len(columns) + 0.6, height * len(rows) + 0.5)
+    grid = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
+    panels = {f"{xy}_{term}": grid[i, j] for i, xy in enumerate(rows)
+              for j, term in enumerate(columns)}  # fmt: skip
+    for name, axes in panels.items():
+        if name in names:
+            axes.set_title(spectrum_label(name))
+        else:
+            axes.set_axis_off()
+    return figure, {name: panels[name] for name in names}
+
+
 def k_axis(axes: Axes, k: object, label: bool = True) -> None:
     """A logarithmic axis over the wavenumbers k [1/Mpc], an array of at least two."""
     axes.set_xscale("log")
     axes.set_xlim(k[0], k[-1])  # type: ignore[index]
     if label:
         axes.set_xlabel(K_LABEL)
+
+
+def log_axis(axis: Axis, text: Callable[[float], str]) -> None:
+    """A logarithmic axis; where it spans few decades, ticks at 2 and 5 have texts, too.
+
+    Args:
+        axis: The x or the y axis of a panel.
+        text: The text of a tick.
+    """
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    axis.set_major_formatter(lambda value, _: text(value))
+
+    def minor(value: float, _: object) -> str:
+        low, high = axis.get_view_interval()
+        return text(value) if high < _FEW * low and f"{value:e}"[0] in "25" else ""
+
+    axis.set_minor_formatter(minor)

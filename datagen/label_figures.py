@@ -21,7 +21,13 @@ from datagen.figures import (
 )
 from datagen.halomodel import CORRELATIONS, TERMS
 
-__all__ = ["agreement_figure", "budget_figure", "corner_figure", "spectra_figure"]
+__all__ = [
+    "agreement_figure",
+    "budget_figure",
+    "corner_figure",
+    "corner_panels",
+    "spectra_figure",
+]
 
 Array = NDArray[np.float64]
 
@@ -43,28 +49,51 @@ def corner_figure(
         is_log: Which columns are log10 of their parameter.
         parts: Part of the split of each point, shape (N,).
     """
+    figure, grid = corner_panels(names, is_log)
+    colours = [PART_COLOURS[part] for part in parts]
+    for (i, j), axes in grid.items():
+        if i == j:
+            _histograms(axes, x[:, i], parts)
+        else:
+            axes.scatter(x[:, j], x[:, i], s=1.5, c=colours, lw=0, rasterized=True)
+    handles = [
+        Line2D([], [], color=PART_COLOURS[part], marker="o", ls="", label=part)
+        for part in PART_COLOURS
+        if part in parts
+    ]
+    figure.legend(handles=handles, loc="upper right", fontsize=8 + 0.4 * len(names))
+    return figure
+
+
+def corner_panels(
+    names: list[str], is_log: list[bool], right: float = 0.1
+) -> tuple[Figure, dict[tuple[int, int], Axes]]:
+    """A figure with a panel for each pair of parameters, and one for each on the diagonal.
+
+    Args:
+        names: Parameters.
+        is_log: Which of them are shown as their log10.
+        right: Margin at the right [inches].
+
+    Returns:
+        The figure and its panels by row and column.
+    """
     P = len(names)
     size = 1.05 * P + 0.8
     figure = new_figure(size, size)
     figure.set_layout_engine("none")  # the layout is known, and that of so many panels slow
-    low, high = 0.75 / size, 1 - 0.1 / size
-    edges = {"left": low, "bottom": low, "right": high, "top": high, "wspace": 0.06, "hspace": 0.06}
+    edges = {"left": 0.75 / size, "bottom": 0.75 / size, "right": 1 - right / size,
+             "top": 1 - 0.1 / size, "wspace": 0.06, "hspace": 0.06}  # fmt: skip
     grid = figure.subplots(P, P, sharex="col", squeeze=False, gridspec_kw=edges)
-    colours = [PART_COLOURS[part] for part in parts]
     for i in range(P):
         for j in range(P):
             axes = grid[i, j]
             if j > i:
                 axes.remove()
                 continue
-            if i == j:
-                _histograms(axes, x[:, i], parts)
-            else:
-                axes.scatter(x[:, j], x[:, i], s=1.5, c=colours, lw=0, rasterized=True)
-                axes.yaxis.set_major_locator(MaxNLocator(3))
-                axes.yaxis.set_major_formatter(_plain)
-            axes.xaxis.set_major_locator(MaxNLocator(3))
-            axes.xaxis.set_major_formatter(_plain)
+            for axis in (axes.xaxis, axes.yaxis) if i != j else (axes.xaxis,):
+                axis.set_major_locator(MaxNLocator(3))
+                axis.set_major_formatter(_plain)
             axes.tick_params(labelsize=8, labelleft=j == 0 < i, labelbottom=i == P - 1)
             axes.tick_params(axis="x", labelrotation=90)
             if i == P - 1:
@@ -72,13 +101,7 @@ def corner_figure(
             if j == 0 < i:
                 axes.set_ylabel(parameter_label(names[i], is_log[i]), fontsize=10)
     figure.align_labels()
-    handles = [
-        Line2D([], [], color=PART_COLOURS[part], marker="o", ls="", label=part)
-        for part in PART_COLOURS
-        if part in parts
-    ]
-    figure.legend(handles=handles, loc="upper right", fontsize=8 + 0.4 * P)
-    return figure
+    return figure, {(i, j): grid[i, j] for i in range(P) for j in range(i + 1)}
 
 
 def _plain(value: float, _: object) -> str:

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-__all__ = ["figure", "page", "paragraph", "table"]
+__all__ = ["figure", "link", "markdown", "page", "paragraph", "preformatted", "table"]
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -20,9 +20,12 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; marg
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.9rem 0.2rem 0; text-align: left; border-bottom: 1px solid #ddd;
-         vertical-align: top; overflow-wrap: anywhere; }
+         vertical-align: top; }
+td:last-child { overflow-wrap: anywhere; }
 figure { margin: 1.5rem 0; } img { max-width: 100%; }
 figcaption, .note { color: #555; font-size: 0.9rem; }
+.lead { font-size: 1.1rem; }
+pre { font-size: 0.8rem; line-height: 1.35; white-space: pre-wrap; }
 .good { border-left: 4px solid #009E73; padding-left: 0.8rem; }
 .bad { border-left: 4px solid #D55E00; padding-left: 0.8rem; }
 </style>
@@ -45,7 +48,7 @@ def page(title: str, sections: dict[str, list[str]]) -> str:
 
 
 def paragraph(text: str, kind: str = "note") -> str:
-    """A paragraph; its kind is ``note``, ``good`` or ``bad``."""
+    """A paragraph; its kind is ``lead``, ``note``, ``good`` or ``bad``."""
     return f'<p class="{kind}">{escape(text)}</p>'
 
 
@@ -61,11 +64,43 @@ def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return "\n".join([*lines, "</table>"])
 
 
-def figure(png: Path, caption: str) -> str:
-    """A figure, embedded, with a link to the PDF that lies beside it."""
+def markdown(text: str) -> str:
+    """Paragraphs and tables of Markdown, as a benchmark's ``render`` writes them."""
+    pieces, rows = [], []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
+            continue
+        if rows:
+            header, _, *others = rows  # the second row is a rule
+            pieces.append(table(header, others))
+            rows = []
+        if line:
+            pieces.append(paragraph(line))
+    return "\n".join(pieces)
+
+
+def preformatted(text: str) -> str:
+    """Lines of text as they are."""
+    return f"<pre>{escape(text)}</pre>"
+
+
+def link(href: str, text: str) -> str:
+    """A paragraph that is a link."""
+    return f'<p><a href="{escape(href)}">{escape(text)}</a></p>'
+
+
+def figure(png: Path, caption: str, folder: str = "") -> str:
+    """A figure, embedded, with a link to the PDF that lies beside it.
+
+    Args:
+        png: The figure.
+        caption: What is to be seen in it.
+        folder: From the page to the figure, as a prefix of links: ``figures/``.
+    """
     data = base64.b64encode(png.read_bytes()).decode()
-    pdf = png.with_suffix(".pdf").name
+    pdf = folder + png.with_suffix(".pdf").name
     return (
         f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-        f'<figcaption>{escape(caption)} (<a href="{pdf}">PDF</a>)</figcaption></figure>'
+        f'<figcaption>{escape(caption)} (<a href="{escape(pdf)}">PDF</a>)</figcaption></figure>'
     )

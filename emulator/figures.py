@@ -3,21 +3,31 @@
 from typing import Any
 
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import PercentFormatter
 
 from datagen.figures import (
     CORRELATION_COLOURS,
     PART_COLOURS,
     k_axis,
+    log_axis,
     new_figure,
-    spectrum_label,
+    spectrum_panels,
 )
 
-__all__ = ["accuracy_figure", "history_figure"]
+__all__ = [
+    "BANDS",
+    "ERROR_LABEL",
+    "accuracy_figure",
+    "error_axis",
+    "history_figure",
+    "percent",
+]
 
-_BANDS = {"68": 0.45, "95": 0.25, "99": 0.12}  # percentile -> opacity
+ERROR_LABEL = r"$|P / P_\mathrm{true} - 1|$"
+BANDS = {"68": 0.45, "95": 0.25, "99": 0.12}  # percentile -> opacity
 
 
 def history_figure(epochs: list[dict[str, Any]]) -> Figure:
@@ -44,31 +54,44 @@ def history_figure(epochs: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def accuracy_figure(k: Any, records: dict[str, dict[str, Any]]) -> Figure:
+def accuracy_figure(
+    k: Any, records: dict[str, dict[str, Any]], some: dict[str, dict[str, Any]] | None = None,
+    label: str = "",
+) -> Figure:  # fmt: skip
     """Bands of abs(P/P_true - 1) over k that hold 68, 95 and 99 % of the points.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K,).
         records: `emulator.metrics.spectra_accuracy`.
+        some: The same of some of the points, whose bands are drawn as dashed lines.
+        label: Which points these are.
     """
-    records = {name: r for name, r in records.items() if name[:2] in CORRELATION_COLOURS}
-    rows = list(dict.fromkeys(name.split("_")[0] for name in records))
-    columns = list(dict.fromkeys(name.split("_")[1] for name in records))
-    figure = new_figure(2.6 * len(columns) + 0.6, 2.1 * len(rows) + 0.5)
-    grid = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
-    for i, xy in enumerate(rows):
-        for j, term in enumerate(columns):
-            axes, per_k = grid[i, j], records[f"{xy}_{term}"]["per_k"]
-            for q, opacity in _BANDS.items():
-                axes.fill_between(k, per_k[q], color=CORRELATION_COLOURS[xy], alpha=opacity, lw=0)
-                axes.plot(k, per_k[q], color=CORRELATION_COLOURS[xy], lw=0.8)
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-            k_axis(axes, k, label=i == len(rows) - 1)
-            axes.set_title(spectrum_label(f"{xy}_{term}"))
-            if j == 0:
-                axes.set_ylabel(r"$|P / P_\mathrm{true} - 1|$")
-    handles = [Patch(color="0.3", alpha=opacity, lw=0, label=f"{q} % of points")
-               for q, opacity in _BANDS.items()]  # fmt: skip
+    figure, panels = spectrum_panels(records)
+    for spectrum, axes in panels.items():
+        colour = CORRELATION_COLOURS[spectrum[:2]]
+        for q, opacity in BANDS.items():
+            per_k = records[spectrum]["per_k"][q]
+            axes.fill_between(k, per_k, color=colour, alpha=opacity, lw=0)
+            axes.plot(k, per_k, color=colour, lw=0.8)
+            if some:
+                axes.plot(k, some[spectrum]["per_k"][q], color="0.2", lw=0.9, ls=(0, (3, 2)))
+        error_axis(axes.yaxis)
+        k_axis(axes, k, label=axes.get_subplotspec().is_last_row())  # type: ignore[union-attr]
+        if axes.get_subplotspec().is_first_col():  # type: ignore[union-attr]
+            axes.set_ylabel(ERROR_LABEL)
+    handles: list[Any] = [Patch(color="0.3", alpha=opacity, lw=0, label=f"{q} % of points")
+                          for q, opacity in BANDS.items()]  # fmt: skip
+    if some:
+        handles.append(Line2D([], [], color="0.2", lw=0.9, ls=(0, (3, 2)), label=label))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
+
+
+def error_axis(axis: Axis) -> None:
+    """A logarithmic axis of fractional errors, in percent."""
+    log_axis(axis, percent)
+
+
+def percent(value: float) -> str:
+    """A fraction as the text of a tick, in percent."""
+    return f"{100 * value:.6g} %".replace("-", "−")

@@ -24,6 +24,11 @@ def _below(name: str, limit: float) -> Regime:
     return lambda theta, space: theta[:, column] < limit
 
 
+def _above(name: str, limit: float) -> Regime:
+    column = PARAMETERS.index(name)
+    return lambda theta, space: theta[:, column] > limit
+
+
 def _at_an_edge(theta: Array, space: Space) -> NDArray[np.bool_]:
     free = space.high > space.low
     position = space.to_unit(theta)[:, free]
@@ -31,6 +36,7 @@ def _at_an_edge(theta: Array, space: Space) -> NDArray[np.bool_]:
 
 
 REGIMES: dict[str, Regime] = {
+    "alpha > 0.1": _above("alpha", 0.1),
     "alpha < 0.1": _below("alpha", 0.1),
     "Mth < 1e13": _below("Mth", 1e13),
     "sigma < 0.1": _below("sigma", 0.1),

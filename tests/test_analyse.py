@@ -10,10 +10,17 @@ import pytest
 
 from datagen.analyse import NAMES, SCHEMA, analyse, bands, main, sign_counts
 from datagen.error_budget import ErrorBudget
-from datagen.figures import new_figure, parameter_label, save_figure, spectrum_label, style
+from datagen.figures import (
+    new_figure,
+    parameter_label,
+    save_figure,
+    spectrum_label,
+    spectrum_panels,
+    style,
+)
 from datagen.halomodel import CORRELATIONS, HaloModelConfig, KGrid
 from datagen.label_figures import spectra_figure
-from datagen.report import page, paragraph, table
+from datagen.report import markdown, page, paragraph, table
 from datagen.space import PARAMETERS, Range, Space
 from datagen.splits import Split
 from datagen.store import Spectra
@@ -164,6 +171,21 @@ def test_text_is_escaped():
     assert '<p class="bad">&quot;e&quot; &lt;f&gt;</p>' in html
     assert "<th>g &gt; h</th>" in html
     assert "<td>&lt;i&gt;</td>" in html
+
+
+def test_tables_of_markdown_become_tables():
+    html = markdown("One < two\n\n| a | b |\n|---|---|\n| 1 | |\n| 3 | 4 |\n\nlast\n")
+    assert html.count("<p ") == 2
+    assert "One &lt; two" in html
+    assert "<tr><th>a</th><th>b</th></tr>\n<tr><td>1</td><td></td></tr>" in html
+    assert html.index("</table>") < html.index("last")
+
+
+def test_every_spectrum_has_its_panel():
+    figure, panels = spectrum_panels(["gg_1h", "mm_2h", "n_g"])
+    assert list(panels) == ["gg_1h", "mm_2h"]
+    assert [axes.get_title() for axes in panels.values()] == [*map(spectrum_label, panels)]
+    assert sum(axes.axison for axes in figure.axes) == 2
 
 
 def test_every_label_can_be_set_and_equal_figures_give_equal_files(tmp_path):

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from datagen.cli import run
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("**/*.yaml"))
 
@@ -48,3 +50,28 @@ def test_unknown_key_in_a_file_is_named(tmp_path, capsys):
         importlib.import_module("datagen.generate").main(["--config", str(path)])
     assert stop.value.code == 2
     assert "pionts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments", "found"),
+    [
+        ("names+", ["a", "b", "--count", "2"], (["a", "b"], 2)),
+        ("names+", ["--names", "[c]"], (["c"], 1)),
+        ("", ["--names", "[c, d]"], (["c", "d"], 1)),
+    ],
+)
+def test_words_before_the_first_option_are_values(words, arguments, found):
+    def command(names: list[str], count: int = 1) -> tuple[list[str], int]:
+        return names, count
+
+    assert run(command, "x", arguments, words) == found
+
+
+def test_a_single_word_is_not_two(capsys):
+    def command(name: str) -> str:
+        return name
+
+    assert run(command, "x", ["a"], "name") == "a"
+    with pytest.raises(SystemExit, match="2"):
+        run(command, "x", ["a", "b"], "name")
+    assert "usage: x NAME [--config FILE]" in capsys.readouterr().err

@@ -1,17 +1,22 @@
 """The report: of the test split alone, and only of the emulator's own labels."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import SMALL_TRAINING
 
 from benchmarks import report as module
+from benchmarks.model_figures import varied
 from benchmarks.report import report
+from datagen.analyse import SCHEMA
 from datagen.error_budget import ErrorBudget
 from emulator.metrics import fractional_error
 from emulator.record import predict
 from export.to_onnx import to_onnx
+from tuning.journal import Journal
 
 
 @pytest.fixture
@@ -20,7 +25,13 @@ def onnx_file(emulator, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BUDGET", ErrorBudget(quadrature=2, linear_power=1))
     monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.01)
     monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr("benchmarks.analysis.varied", _few)  # many panels take time to draw
     return to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
+
+
+def _few(theta, is_log):
+    x, names, logs = varied(theta, is_log)
+    return x[:, 5:8], names[5:8], logs[5:8]
 
 
 def test_report_is_of_the_test_split(emulator, onnx_file, spectra, label_file, tmp_path):
@@ -34,6 +45,13 @@ def test_report_is_of_the_test_split(emulator, onnx_file, spectra, label_file, t
     assert json.loads((tmp_path / "report" / "report.json").read_text()) == result
     text = (tmp_path / "report" / "report.md").read_text()
     assert f"| gg_1h | {100 * record['all']['68']:.2g} |" in text
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert f"<td>gg_1h</td><td>{100 * record['all']['68']:.2g}</td>" in page
+    for heading in ("The labels", "Training", "The emulator", "Speed", "Tails", "Made with"):
+        assert f"<h2>{heading}</h2>" in page
+    assert "Search" not in page  # no search lies there
+    assert "python -m datagen.analyse --data" in page
+    assert page.count('src="data:image/png;base64,') == 5
     assert 0 < result["floor"]["quadrature"]["spectra"]["gg_1h"]["all"]["95"] < 1e-3
 
 
@@ -41,3 +59,34 @@ def test_other_labels_have_no_known_test_split(onnx_file, spectra, tmp_path):
     spectra.select(np.arange(399)).write(tmp_path / "other.h5")
     with pytest.raises(ValueError, match="so its test points are unknown"):
         report(onnx_file, tmp_path / "other.h5", tmp_path / "report")
+
+
+def test_the_search_beside_the_emulator_is_shown(tmp_path):
+    run = tmp_path / "run"
+    journal = Journal(run)
+    for units, loss in ((8, 0.2), (16, 0.1)):
+        trial = journal.propose({"layers": 1, "units": units})
+        measured = {"val_loss": loss, "p95": loss, "p99": loss, "epochs": 4, "seconds": 1.0}
+        journal.end(trial.name, "finished", measured, at=9.0, error="")
+    config = {"objectives": ["val_loss"], "space": {"layers": [1, 1], "units": [8, 32]}}
+    (run / "config.yaml").write_text(json.dumps(config | {"shared": {}}))
+    found = module._search(run, run / "report")
+    assert "The best is trial 0002 with val_loss 0.1" in found["Search: result"][0]
+    assert 'href="../figures/progress.pdf"' in found["Search: progress"][0]
+    assert (run / "report" / "../figures/progress.pdf").resolve().exists()
+    assert "units 16" in found["Search: best trials"][0]
+
+
+def test_the_report_of_the_labels_is_found(label_file, spectra, tmp_path):
+    data = Path(shutil.copy(label_file, tmp_path / "labels.h5"))
+    summary = {
+        "schema": SCHEMA,
+        "labels": {"sha256": spectra.hash()},
+        "agreement": {"verdict": {"text": "They agree.", "agree": True}},
+    }
+    for folder, change in (("another", {"labels": {"sha256": "0"}}), ("this", {})):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "summary.json").write_text(json.dumps(summary | change))
+    page = "".join(module._labels(data, tmp_path / "report"))
+    assert '<p class="good">They agree.</p>' in page
+    assert '<a href="../this/index.html">The labels in figures</a>' in page

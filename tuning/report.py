@@ -27,7 +27,7 @@ from tuning.results import read_study, write_table
 from tuning.space import FinetuneSpace, SearchSpace
 from tuning.trial import LATENCY
 
-__all__ = ["importances", "report"]
+__all__ = ["importances", "report", "sections"]
 
 _SHOWN = 20  # trials in the page's table
 _FEWEST = 8  # trials that an importance needs
@@ -50,6 +50,23 @@ def report(run: Path) -> Path:
         FileNotFoundError: No search lies there.
         ValueError: None of its trials has a result yet.
     """
+    text = page(f"Search in {run.name}", sections(run, "figures/"))
+    with atomic(run / "report.html") as partial:
+        partial.write_text(text)
+    return run / "report.html"
+
+
+def sections(run: Path, folder: str) -> dict[str, list[str]]:
+    """The sections of a page about a search, by heading; writes the table and the figures.
+
+    Args:
+        run: The run directory.
+        folder: From the page to the figures, as a prefix of links.
+
+    Raises:
+        FileNotFoundError: No search lies there.
+        ValueError: None of its trials has a result yet.
+    """
     config = read_study(run)
     objectives: list[str] = config["objectives"]
     journal = Journal(run)
@@ -58,17 +75,14 @@ def report(run: Path) -> Path:
     if not usable:
         raise ValueError(f"no trial of {run} has a result yet; try again later")
     write_table(journal, objectives[0])
-    sections: dict[str, list[str]] = {"": [paragraph(_summary(trials, usable, objectives[0]))]}
+    found: dict[str, list[str]] = {"": [paragraph(_summary(trials, usable, objectives[0]))]}
     with style():
         for heading, (name, drawn, caption) in _figures(config, trials, usable).items():
             png = save_figure(drawn, run / "figures" / name)
-            sections[heading] = [figure(png, caption)]
-    sections["Best trials"] = [_table(usable, objectives)]
-    sections["Settings"] = [_settings(config)]
-    text = page(f"Search in {run.name}", sections).replace('href="', 'href="figures/')
-    with atomic(run / "report.html") as partial:
-        partial.write_text(text)
-    return run / "report.html"
+            found[heading] = [figure(png, caption, folder)]
+    found["Best trials"] = [_table(usable, objectives)]
+    found["Settings"] = [_settings(config)]
+    return found
 
 
 def _summary(trials: Sequence[Trial], usable: Sequence[Trial], objective: str) -> str:
@@ -136,8 +150,8 @@ def importances(config: dict[str, Any], usable: Sequence[Trial]) -> dict[str, fl
     objective = config["objectives"][0]
     form = FinetuneSpace if "N_bad" in config["space"] else SearchSpace
     space = form(**{name: tuple(values) for name, values in config["space"].items()})
-    study = optuna.create_study()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study()
     study.add_trials([
         optuna.trial.create_trial(
             params=trial.point, distributions=space.distributions(),

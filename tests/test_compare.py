@@ -1,0 +1,88 @@
+"""Emulators side by side: the better one is found, and each is judged by what it has."""
+
+import json
+import math
+import shutil
+
+import pytest
+import torch
+from judged import labels_off_by
+
+from benchmarks.compare import compare, main, render
+from emulator.emulator import Emulator
+from emulator.train import EMULATOR_FILE
+from export.runtime import load
+from export.to_onnx import rewrite, to_onnx
+
+ROUNDING = 1e-2  # relative: P is float32, the smaller error 1e-3
+
+
+@pytest.fixture
+def files(emulator, tmp_path, monkeypatch):
+    """One emulator as good, off by another percent, and with its 1-halo term alone."""
+    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.01)
+    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    plain = tmp_path / EMULATOR_FILE
+    made = {"good": to_onnx(plain, tmp_path / "good.onnx"),
+            "one": to_onnx(plain, tmp_path / "one.onnx", outputs=["gg_1h"]),
+            "two": to_onnx(plain, tmp_path / "two.onnx", outputs=["gg_2h"])}  # fmt: skip
+    shifted = Emulator.load(plain)
+    with torch.no_grad():
+        shifted.targets.mean += math.log(1.01)
+    shifted.save(tmp_path / "shifted.safetensors")
+    made["shifted"] = to_onnx(tmp_path / "shifted.safetensors", tmp_path / "shifted.onnx")
+    return made
+
+
+@pytest.fixture
+def data(emulator, spectra, tmp_path):
+    return labels_off_by(emulator, spectra, tmp_path / "labels.h5", 1.001)
+
+
+def test_the_better_one_is_found(files, data, tmp_path, capsys):
+    result = compare([str(files[n]) for n in ("shifted", "good")], tmp_path / "out", data)
+    models = result["models"]
+    assert list(models) == ["shifted", "good"]
+    for name, error in (("good", 0.001), ("shifted", 1.01 * 1.001 - 1)):
+        assert models[name]["accuracy"]["gg_total"]["all"]["95"] == pytest.approx(error, ROUNDING)
+        assert set(models[name]["seconds"]) == {"1", "100", "10000"}
+        assert models[name]["cpu_seconds"]["median"] > 0
+    assert result["timed"] == ["gg_1h", "gg_2h", "gg_total"]
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == result
+    assert render(result) in capsys.readouterr().out
+    assert "| gg_total | shifted | 1.1 | 1.1 | 1.1 | 1.1 | 1.1 |" in render(result)
+    text = (tmp_path / "out" / "comparison.html").read_text()
+    assert "The most accurate in gg_total is good" in text
+    assert text.count('src="data:image/png;base64,') == 3
+    for name in ("errors", "pareto", "size"):
+        assert (tmp_path / "out/figures" / f"{name}.pdf").exists()
+
+
+def test_what_two_of_them_have_is_judged(files, data, tmp_path):
+    names = ("good", "one", "two")
+    result = compare([str(files[n]) for n in names], tmp_path / "out", data)
+    judged = {name: list(result["models"][name]["accuracy"]) for name in names}
+    assert judged == {"good": ["gg_1h", "gg_2h"], "one": ["gg_1h"], "two": ["gg_2h"]}
+    assert result["timed"] == []
+    assert "They share no spectrum" in (tmp_path / "out" / "comparison.html").read_text()
+
+
+def test_those_that_cannot_be_compared_are_refused(files, data, tmp_path):
+    with pytest.raises(ValueError, match="two are called good; give each once"):
+        compare([str(files["good"])] * 2, tmp_path, data)
+    with pytest.raises(ValueError, match="models: none is given"):
+        compare([], tmp_path, data)
+    other = shutil.copy(files["good"], tmp_path / "other.onnx")
+    rewrite(other, halo_model=load(other).metadata["halo_model"] | {"z": 0.5})
+    with pytest.raises(ValueError, match="another halo model than .*other.onnx .z is 0.0, not 0.5"):
+        compare([str(files["good"]), str(other)], tmp_path, data)
+
+
+def test_command_line_takes_any_number(files, data, tmp_path, capsys):
+    words = [str(files["good"]), str(files["shifted"])]
+    main([*words, "--data", str(data), "--out", str(tmp_path / "out")])
+    assert "| shifted |" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    assert "usage: python -m benchmarks.compare MODELS [--config" in capsys.readouterr().out
