@@ -1,4 +1,4 @@
-"""Speed of an emulator beside pyccl's halo model: ``python -m benchmarks.speed``."""
+"""Speed of an emulator beside the true codes: ``python -m benchmarks.speed``."""
 
 import json
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pyccl_model import PycclHaloModel
-from benchmarks.timing import on_one_core, seconds_per_point
+from benchmarks.contenders import AGREEMENT, BATCHES, direct, forms
+from benchmarks.timing import agree, seconds_per_point
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.halomodel import HaloModelConfig
@@ -20,18 +20,23 @@ from export.runtime import OnnxEmulator
 
 __all__ = ["PYCCL_POINTS", "render", "speed", "times"]
 
-BATCHES = (1, 100, 10_000)
 PYCCL_POINTS = 8  # at half a second each
-AGREEMENT = 1e-2  # before pyccl is timed; its masses do not resolve every narrow threshold
+NAMES = {
+    "labels": "label code",
+    "numpy": "emulator, numpy (onnx's reference evaluator)",
+    "torch": "emulator, torch",
+    "onnxruntime": "emulator, onnxruntime",
+}
 
 Array = NDArray[np.float64]
 
 
 def speed(emulator: str = "standard", seed: int = 1, out: Path | None = None) -> dict[str, Any]:
-    """Time an emulator through onnxruntime, with all its checks, and pyccl on the same points.
+    """Time an emulator in onnxruntime (with all its checks), torch and numpy, and the true codes.
 
-    Everything runs on one core, in this one run; pyccl starts from a fresh cosmology at every
-    point. They must agree to a percent before they are timed.
+    Everything runs on one core, in this one run, on the same points; pyccl starts from a fresh
+    cosmology at every point. They must agree before they are timed: the true codes to a percent,
+    the forms of the emulator to rounding.
 
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
@@ -43,7 +48,7 @@ def speed(emulator: str = "standard", seed: int = 1, out: Path | None = None) ->
     """
     model = OnnxEmulator(emulator, threads=1)
     space = Space.from_dict(model.metadata["parameters"])
-    unit = np.random.default_rng(seed).random((max(BATCHES), len(model.names)))
+    unit = np.random.default_rng(seed).random((max(BATCHES["onnxruntime"]), len(model.names)))
     theta = space.from_unit(unit)
     config = HaloModelConfig.from_dict(model.metadata["halo_model"])
     result = times(model, theta, config, model(theta[:PYCCL_POINTS]))
@@ -58,31 +63,30 @@ def speed(emulator: str = "standard", seed: int = 1, out: Path | None = None) ->
 def times(
     model: OnnxEmulator, theta: Array, config: HaloModelConfig, truth: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Seconds per point of an emulator, by batch size, and of pyccl.
+    """Seconds per point of an emulator and of the true codes, by batch size.
 
     Args:
         model: The emulator.
         theta: Points; pyccl takes the first `PYCCL_POINTS`.
         config: The halo model; pyccl has the ``standard`` one alone, and is left out otherwise.
-        truth: Spectra of the first points, which pyccl's must agree with.
+        truth: Spectra of the first points, which those of the true codes must agree with.
 
     Raises:
-        ValueError: pyccl disagrees, or ran on more than one core.
+        ValueError: One of them differs, or ran on more than one core.
     """
-    result: dict[str, Any] = {"cores": 1, "outputs": len(model.outputs), "onnxruntime": {}}
-    for batch in BATCHES:
-        points = np.resize(theta, (batch, theta.shape[1]))
-        result["onnxruntime"][str(batch)] = seconds_per_point(partial(model, points), batch)
-    if config.model == "standard":
-        pyccl, first = PycclHaloModel(config), theta[:PYCCL_POINTS]
-        for name, Pk in on_one_core("pyccl", partial(pyccl, first)).items():
-            worst = np.abs(Pk / truth[name] - 1).max() if name in truth else 0.0
-            if worst > AGREEMENT:
-                raise ValueError(
-                    f"pyccl differs by {worst:.1e} in {name} (tolerance {AGREEMENT:g}), so it is "
-                    f"not timed"
-                )
-        result["pyccl"] = seconds_per_point(partial(pyccl, first), len(first), rounds=3)
+    first = theta[:PYCCL_POINTS]
+    result: dict[str, Any] = {"cores": 1, "outputs": len(model.outputs)}
+    codes = direct(config, Space.from_dict(model.metadata["parameters"]))
+    for known, contenders in ((model(first), forms(model)), (truth, codes)):
+        for name, call in contenders.items():
+            agree(name, call, first, known, AGREEMENT[name])
+            if name == "pyccl":  # point by point; CAMB takes longer for some than for others
+                result[name] = seconds_per_point(partial(call, first), len(first), rounds=3)
+                continue
+            result[name] = {
+                str(batch): seconds_per_point(partial(call, np.resize(theta, (batch, 10))), batch)
+                for batch in BATCHES[name]
+            }
     return result
 
 
@@ -97,11 +101,10 @@ def render(result: dict[str, Any]) -> str:
     slow = result["pyccl"]["median"] if "pyccl" in result else float("nan")
     if "pyccl" in result:
         lines.append(f"| pyccl's halo model, fresh cosmology | 1 | {1e6 * slow:,.0f} | 1 |")
-    for batch, time in result["onnxruntime"].items():
-        fast = time["median"]
-        lines.append(
-            f"| emulator, onnxruntime | {int(batch):,} | {1e6 * fast:,.1f} | {slow / fast:,.0f} |"
-        )
+    for name, label in NAMES.items():
+        for batch, time in result.get(name, {}).items():
+            fast = time["median"]
+            lines.append(f"| {label} | {int(batch):,} | {1e6 * fast:,.1f} | {slow / fast:,.0f} |")
     return "\n".join(lines)
 
 

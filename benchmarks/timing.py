@@ -3,10 +3,13 @@
 import statistics
 import time
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-__all__ = ["on_one_core", "seconds_per_point"]
+import numpy as np
+
+__all__ = ["agree", "on_one_core", "seconds_per_point"]
 
 ROUNDS = 5
 ROUND_SECONDS = 0.3
@@ -49,3 +52,32 @@ def on_one_core(name: str, call: Callable[[], Any]) -> Any:
     if cores > ONE_CORE:
         raise ValueError(f"{name} ran on {cores:.1f} cores; set OMP_NUM_THREADS=1")
     return result
+
+
+def agree(
+    name: str,
+    call: Callable[[Any], Mapping[str, Any]],
+    theta: Any,
+    truth: Mapping[str, Any],
+    tolerance: float,
+) -> None:
+    """Let only what computes the same, on one core, be timed.
+
+    Args:
+        name: What it is called.
+        call: Takes points, and returns arrays by name.
+        theta: Points.
+        truth: What is to come out, as far as it is known.
+        tolerance: Largest |P/P_true - 1|.
+
+    Raises:
+        ValueError: It differs, or used more than one core.
+    """
+    for output, values in on_one_core(name, partial(call, theta)).items():
+        if output in truth:
+            worst = np.abs(values / truth[output] - 1).max()
+            if not worst <= tolerance:
+                raise ValueError(
+                    f"{name} differs by {worst:.1e} in {output} (tolerance {tolerance:g}), so it "
+                    f"is not timed"
+                )

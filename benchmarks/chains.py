@@ -1,0 +1,151 @@
+"""Chains of a sampler, that go on where they were, and what they say."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import emcee
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from benchmarks.survey import Likelihood
+
+__all__ = ["Chain", "Reweighted", "sample"]
+
+Array = NDArray[np.float64]
+
+# Differential evolution (ter Braak 2006, ter Braak & Vrugt 2008): a third of the stretch move's
+# autocorrelation on these posteriors
+_MOVES = ((emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Steps of many walkers.
+
+    Attributes:
+        samples: Points of the unit cube, shape (steps, walkers, P).
+        ln_L: Their ln L, shape (steps, walkers).
+        evaluations: Points that were evaluated for them.
+        seconds: Wall time that took.
+    """
+
+    samples: Array
+    ln_L: Array
+    evaluations: int
+    seconds: float
+
+    def mean(self) -> Array:
+        """Means of the parameters, shape (P,)."""
+        return self.samples.mean(axis=(0, 1))
+
+    def std(self) -> Array:
+        """Standard deviations of the parameters, shape (P,)."""
+        return self.samples.std(axis=(0, 1))
+
+    @cached_property
+    def autocorrelation(self) -> Array:
+        """Autocorrelation times in steps, shape (P,); too short if the chain is."""
+        times: Array = emcee.autocorr.integrated_time(self.samples, tol=0)
+        return np.maximum(times, 1.0)
+
+    def error(self) -> Array:
+        """Monte Carlo errors of the means, shape (P,)."""
+        steps, walkers, _ = self.samples.shape
+        return self.std() * np.sqrt(self.autocorrelation / (steps * walkers))
+
+    def thinned(self, number: int) -> tuple[Array, Array]:
+        """Independent points, at most about as many as asked for, (N, P), and their ln L, (N,)."""
+        steps, walkers, P = self.samples.shape
+        apart = max(int(np.ceil(self.autocorrelation.max())), steps * walkers // number)
+        rows = slice(min(apart, steps) - 1, None, apart)
+        return self.samples[rows].reshape(-1, P), self.ln_L[rows].reshape(-1)
+
+    def after(self, steps: int) -> "Chain":
+        """The chain without its first steps."""
+        return replace(self, samples=self.samples[steps:], ln_L=self.ln_L[steps:])
+
+
+def sample(
+    likelihood: Likelihood,
+    start: Array,
+    steps: int,
+    seed: int,
+    *,
+    label: str,
+    file: Path | None = None,
+) -> Chain:
+    """A chain from the sampler emcee (Foreman-Mackey et al. 2013, PASP 125, 306).
+
+    Args:
+        likelihood: What is sampled.
+        start: Where the walkers start, shape (walkers, P).
+        steps: Steps of each walker.
+        seed: Seed of the steps.
+        label: Stands before the progress bar.
+        file: HDF5 file that keeps the steps; a chain that was interrupted goes on from it.
+    """
+    backend = emcee.backends.HDFBackend(file) if file else emcee.backends.Backend()
+    sampler = emcee.EnsembleSampler(
+        *start.shape, likelihood, vectorize=True, backend=backend, moves=list(_MOVES)
+    )
+    done = backend.iteration if file and backend.initialized else 0
+    state: Any = start
+    if done:
+        state = backend.get_last_sample()
+        with backend.open() as disk:
+            likelihood.evaluations = int(disk.attrs["evaluations"])
+            likelihood.seconds = float(disk.attrs["seconds"])
+    else:
+        sampler.random_state = np.random.RandomState(seed).get_state()
+    with tqdm(total=steps, initial=done, desc=label, unit="step") as bar:
+        for _ in sampler.sample(state, iterations=steps - done):
+            bar.update()
+            if file:
+                with backend.open("a") as disk:
+                    disk.attrs["evaluations"] = likelihood.evaluations
+                    disk.attrs["seconds"] = likelihood.seconds
+    return Chain(
+        sampler.get_chain(), sampler.get_log_prob(), likelihood.evaluations, likelihood.seconds
+    )
+
+
+class Reweighted:
+    """Independent points of one posterior, weighted so that they stand for another.
+
+    Both posteriors are then seen through the same points, so their difference is far sharper
+    than either.
+
+    Args:
+        points: Points drawn from the first, shape (N, P).
+        change: ln of the second over the first at each, up to a constant, shape (N,).
+    """
+
+    def __init__(self, points: Array, change: Array) -> None:
+        weights = np.exp(change - change.max())
+        self._points, self._weights = points, weights / weights.mean()
+
+    def effective(self) -> float:
+        """Share of the points that count, (sum w)^2 / (N sum w^2)."""
+        return float(1 / np.square(self._weights).mean())
+
+    def mean(self) -> Array:
+        """Means of the second posterior, shape (P,)."""
+        return np.average(self._points, axis=0, weights=self._weights)
+
+    def std(self) -> Array:
+        """Standard deviations of the second posterior, shape (P,)."""
+        square = np.square(self._points - self.mean())
+        return np.sqrt(np.average(square, axis=0, weights=self._weights))
+
+    def shift(self) -> tuple[Array, Array]:
+        """Means of the first less those of the second, and the Monte Carlo errors, each (P,)."""
+        mean, plain = self.mean(), self._points.mean(axis=0)
+        influence = (self._points - plain) - self._weights[:, None] * (self._points - mean)
+        return plain - mean, influence.std(axis=0) / np.sqrt(len(influence))
+
+    def width(self) -> Array:
+        """Standard deviations of the first over those of the second, shape (P,)."""
+        return self._points.std(axis=0) / self.std()

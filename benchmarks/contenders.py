@@ -1,0 +1,138 @@
+"""What is timed side by side: an emulator in onnxruntime, torch and numpy, and the true codes.
+
+Nothing but onnxruntime checks the ranges of its points. All start from physical parameters and
+end at arrays by name.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+from scipy.special import erf
+
+from benchmarks.pyccl_model import PycclHaloModel
+from datagen.halomodel import HaloModel, HaloModelConfig
+from datagen.linear_power import LinearPowerTable, TableBox
+from datagen.space import Space
+from emulator.emulator import Emulator, Spec
+from emulator.record import predict
+from export.runtime import OnnxEmulator
+from export.to_onnx import TOLERANCE
+
+__all__ = ["AGREEMENT", "BATCHES", "Contender", "direct", "forms", "torch_emulator"]
+
+Array = NDArray[Any]
+Contender = Callable[[Array], dict[str, Array]]
+
+# Points at once, as many as each can do in a second or so.
+BATCHES: dict[str, tuple[int, ...]] = {
+    "onnxruntime": (1, 100, 10_000),
+    "torch": (1, 100, 10_000),
+    "numpy": (1, 100, 10_000),
+    "labels": (1, 100),
+    "pyccl": (1,),
+}
+# What they may differ by, |P/P' - 1|. Forms of one emulator: rounding in float32. The true codes:
+# pyccl's masses do not resolve every narrow threshold.
+AGREEMENT = {
+    "onnxruntime": 0.0,
+    "torch": TOLERANCE,
+    "numpy": TOLERANCE,
+    "labels": 1e-2,
+    "pyccl": 1e-2,
+}
+_ROWS = 512  # of torch and numpy at once, where their intermediates stay in cache: fastest for both
+
+
+class _Erf(OpRun):
+    """Scipy's erf; onnx's own calls Python's math.erf for every number."""
+
+    op_domain = ""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (erf(x),)
+
+
+def forms(model: OnnxEmulator) -> dict[str, Contender]:
+    """An emulator in every form that can be had of it, by name; ``onnxruntime`` is itself.
+
+    ``numpy`` is onnx's reference evaluator, which computes node after node of the very same graph.
+    ``torch`` is the module that was exported, without gradients; it is left out where neither
+    its file lies beside the ONNX file nor its weights are in there.
+    """
+    graph = ReferenceEvaluator(onnx.load(model.path), new_ops=[_Erf])
+
+    def numpy_form(theta: Array) -> dict[str, Array]:
+        return dict(zip(model.outputs, graph.run(None, {"theta": theta.astype(np.float32)})))
+
+    found: dict[str, Contender] = {"onnxruntime": model, "numpy": partial(_in_rows, numpy_form)}
+    if (emulator := torch_emulator(model)) is not None:
+        torch.set_num_threads(1)
+        found["torch"] = partial(_in_rows, partial(predict, emulator))
+    return found
+
+
+def direct(config: HaloModelConfig, space: Space) -> dict[str, Contender]:
+    """The true codes of a halo model by name: ``labels``, and ``pyccl`` if it has that model.
+
+    The table of linear power is made here, once for all points of a space, and not timed.
+    """
+    table = None
+    if config.linear_power == "table":
+        table = LinearPowerTable.load_or_build(TableBox.of(space, config.table_nodes))
+    found: dict[str, Contender] = {"labels": HaloModel(config, table)}
+    if config.model == "standard":
+        found["pyccl"] = PycclHaloModel(config)
+    return found
+
+
+def _in_rows(call: Contender, theta: Array) -> dict[str, Array]:
+    """A few points at once."""
+    if len(theta) <= _ROWS:
+        return call(theta)
+    parts = [call(theta[start : start + _ROWS]) for start in range(0, len(theta), _ROWS)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def torch_emulator(model: OnnxEmulator) -> Emulator | None:
+    """The emulator that an ONNX file was made from: its file if that lies beside, or rebuilt.
+
+    A closed form is rebuilt from the file alone, whose arrays bear the names of the weights.
+    """
+    beside = model.path.with_suffix(".safetensors")
+    if beside.exists():
+        emulator = Emulator.load(beside)
+        return emulator if emulator.spec.outputs == model.outputs else None
+    metadata = model.metadata
+    if "nodes" not in metadata["network"]:
+        return None
+    fields = {name: metadata[name] for name in ("k", "z", "network", "halo_model")}
+    outputs = {"outputs": list(model.outputs), "total": "sum", "space": metadata["parameters"]}
+    emulator = Emulator(Spec.from_dict(fields | outputs))
+    emulator.load_state_dict(_weights(model.path, emulator.state_dict()))
+    return emulator.eval()
+
+
+def _weights(path: Path, needed: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights by name from an ONNX file; one that was stored transposed is known by its shape."""
+    graph = onnx.load(path).graph
+    arrays = {
+        array.name.removeprefix("parts.0."): torch.tensor(numpy_helper.to_array(array))
+        for array in graph.initializer
+    }
+    weights = {name: arrays.pop(name) for name in needed if name in arrays}
+    for name, weight in needed.items():
+        if name not in weights:
+            found = [a.T for a in arrays.values() if a.ndim == 2 and a.T.shape == weight.shape]
+            if len(found) != 1:
+                raise ValueError(f"{path} does not hold {name}; put its .safetensors beside it")
+            weights[name] = found[0]
+    return weights

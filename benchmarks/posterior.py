@@ -1,0 +1,287 @@
+"""Does the emulator give the posterior of the true code? ``python -m benchmarks.posterior``.
+
+Mock measurements of galaxy clustering and galaxy-matter correlation are analysed twice, with an
+emulator and with the code that its labels come from: all ten parameters, flat priors over the
+box, the same sampler, seed and starting points.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.chains import Chain, Reweighted, sample
+from benchmarks.contenders import AGREEMENT, direct
+from benchmarks.posterior_figures import corner_figure
+from benchmarks.survey import FIDUCIAL, OUTPUTS, Likelihood, Mock, Spectra, Survey
+from benchmarks.timing import agree, seconds_per_point
+from datagen.cli import run
+from datagen.figures import save_figure, style
+from datagen.files import atomic
+from datagen.halomodel import CORRELATIONS, HaloModelConfig
+from datagen.record import provenance
+from datagen.space import PARAMETERS, Space
+from emulator.train import check_run_config
+from export.runtime import load
+
+__all__ = ["Sampling", "compare", "posterior", "render"]
+
+Array = NDArray[np.float64]
+Call = Callable[[Array], Spectra]
+
+_START = 1e-3  # width of the first ball of walkers, of the box
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the posteriors are sampled.
+
+    Attributes:
+        walkers: Walkers of the sampler.
+        burn_in: Steps with the emulator, from around the true point, to where both chains start.
+        discard: Steps that both then leave out, to forget that.
+        emulator: Steps with the emulator after that.
+        truth: Steps with the true code after that.
+        reweight: Points of the emulator's chain that the true code is evaluated at.
+        seed: Seed of noise and steps.
+    """
+
+    walkers: int = 64
+    burn_in: int = 2000
+    discard: int = 300
+    emulator: int = 20_000
+    truth: int = 1700
+    reweight: int = 4000
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.walkers < 2 * len(PARAMETERS):
+            raise ValueError(f"walkers = {self.walkers} must be at least {2 * len(PARAMETERS)}")
+        if min(self.burn_in, self.emulator, self.truth, self.reweight) < 1 or self.discard < 0:
+            raise ValueError(
+                "burn_in, emulator, truth and reweight must be at least 1, discard at least 0"
+            )
+
+
+def posterior(
+    out: Path,
+    emulator: str = "standard",
+    survey: Survey = Survey(),
+    sampling: Sampling = Sampling(),
+) -> dict[str, Any]:
+    """Sample the posterior of mock data with an emulator and with the true code, and compare.
+
+    Written as ``posterior.json`` and a figure. A run that was interrupted goes on when the same
+    command is given again: the steps of the true code, which take the time, are in ``truth.h5``.
+
+    Args:
+        out: Folder for the results.
+        emulator: ONNX file, or the name of a shipped emulator.
+        survey: What is measured.
+        sampling: How the posteriors are sampled.
+
+    Returns:
+        The content of ``posterior.json``.
+
+    Raises:
+        ValueError: The folder holds another run.
+    """
+    settings = {"emulator": emulator, "survey": asdict(survey), "sampling": asdict(sampling)}
+    check_run_config(out, settings)
+    model = load(emulator, threads=1)
+    space = Space.from_dict(model.metadata["parameters"])
+    codes = direct(HaloModelConfig.from_dict(model.metadata["halo_model"]), space)
+    truth = partial(_with_totals, codes["labels"])
+    result, chains = compare(
+        partial(model, outputs=OUTPUTS), truth, model.k, space, survey, sampling, out / "truth.h5"
+    )
+    result = {**settings, "fiducial": FIDUCIAL, **result, "environment": provenance()}
+    if "pyccl" in codes:
+        theta = _fiducial()
+        agree("pyccl", codes["pyccl"], theta, truth(theta), AGREEMENT["pyccl"])
+        result["pyccl"] = seconds_per_point(partial(codes["pyccl"], theta), 1, rounds=3)
+    with atomic(out / "posterior.json") as partial_file:
+        partial_file.write_text(json.dumps(result, indent=1))
+    samples = {
+        name: _coordinates(chain.samples.reshape(-1, 10), space) for name, chain in chains.items()
+    }
+    with style():
+        figure = corner_figure(samples, _coordinates(space.to_unit(_fiducial()), space)[0], space)
+        save_figure(figure, out / "posterior")
+    print(render(result))  # noqa: T201
+    return result
+
+
+def compare(
+    emulator: Call,
+    truth: Call,
+    k: Array,
+    space: Space,
+    survey: Survey,
+    sampling: Sampling,
+    file: Path | None = None,
+) -> tuple[dict[str, Any], dict[str, Chain]]:
+    """Sample mock data of the true code with both codes.
+
+    Args:
+        emulator: Spectra of points by name, with the `benchmarks.survey.OUTPUTS`.
+        truth: The same, with ``mm_total``.
+        k: Their wavenumbers [1/Mpc].
+        space: The box.
+        survey: What is measured.
+        sampling: How the posteriors are sampled.
+        file: Where the true code's chain is kept.
+
+    Returns:
+        What is found, as numbers, and the two chains, in the unit cube.
+    """
+    at_fiducial = {name: values[0] for name, values in truth(_fiducial()).items()}
+    mock = Mock(survey, k, at_fiducial, sampling.seed)
+    codes = {"emulator": Likelihood(emulator, mock, space), "truth": Likelihood(truth, mock, space)}
+    noise = np.random.default_rng(sampling.seed).standard_normal((sampling.walkers, 10))
+    ball = space.to_unit(_fiducial()) + _START * noise
+    burn_in = Likelihood(emulator, mock, space)
+    start = sample(burn_in, ball, sampling.burn_in, sampling.seed, label="burn-in").samples[-1]
+    chains = {}
+    for name, steps in (("emulator", sampling.emulator), ("truth", sampling.truth)):
+        chains[name] = sample(
+            codes[name], start, sampling.discard + steps, sampling.seed, label=name,
+            file=file if name == "truth" else None,
+        ).after(sampling.discard)  # fmt: skip
+    result: dict[str, Any] = {
+        "log10": [name for name in PARAMETERS if space[name].is_log],
+        "measurements": len(mock.data),
+        "best_chi2": float(-2 * chains["truth"].ln_L.max()),
+        "codes": {name: _summary(chain, space) for name, chain in chains.items()},
+    }
+    points, ln_L = chains["emulator"].thinned(sampling.reweight)
+    result["reweighted"] = _reweighted(points, ln_L, codes["truth"])
+    apart = chains["emulator"].mean() - chains["truth"].mean()
+    errors = np.hypot(chains["emulator"].error(), chains["truth"].error())
+    width = chains["truth"].std()
+    result["shift"] = _by_name(apart / width)
+    result["shift_error"] = _by_name(errors / width)
+    return result, chains
+
+
+def _fiducial() -> Array:
+    return np.array([[FIDUCIAL[name] for name in PARAMETERS]])
+
+
+def _with_totals(halo_model: Call, theta: Array) -> Spectra:
+    """Spectra of the true code, and their totals."""
+    spectra = halo_model(theta)
+    totals = {f"{xy}_total": spectra[f"{xy}_1h"] + spectra[f"{xy}_2h"] for xy in CORRELATIONS}
+    return {**spectra, **totals}
+
+
+def _by_name(values: Array) -> dict[str, float]:
+    return {name: float(f"{value:.4g}") for name, value in zip(PARAMETERS, values, strict=True)}
+
+
+def _coordinates(unit: Array, space: Space) -> Array:
+    """Points (N, 10) of the unit cube as the parameters, masses as their log10."""
+    points, log = space.from_unit(unit), space.is_log
+    points[:, log] = np.log10(points[:, log])
+    return points
+
+
+def _summary(chain: Chain, space: Space) -> dict[str, Any]:
+    low, high = _coordinates(np.stack([np.zeros(10), np.ones(10)]), space)
+    return {
+        "mean": _by_name(low + chain.mean() * (high - low)),
+        "std": _by_name(chain.std() * (high - low)),
+        "autocorrelation": _by_name(chain.autocorrelation),
+        "steps": len(chain.samples),
+        "evaluations": chain.evaluations,
+        "seconds": chain.seconds,
+    }
+
+
+def _reweighted(points: Array, ln_L: Array, truth: Likelihood) -> dict[str, Any]:
+    """The true posterior through points of the emulator's, and how their chi^2 differ."""
+    change = truth(points) - ln_L
+    other = Reweighted(points, change)
+    shift, error = (x / other.std() for x in other.shift())
+    inner = ln_L >= np.percentile(ln_L, 32)  # the 68 % of the points that fit best
+    differences = 2 * np.abs(change)
+    return {
+        "points": len(points),
+        "effective": other.effective(),
+        "shift": _by_name(shift),
+        "shift_error": _by_name(error),
+        "width": _by_name(other.width() - 1),
+        "delta_chi2": {
+            "median": float(np.median(differences)),
+            "95": float(np.percentile(differences, 95)),
+            "largest of the best 68 %": float(differences[inner].max()),
+        },
+    }
+
+
+def render(result: dict[str, Any]) -> str:
+    """The comparison, as Markdown."""
+    codes, survey, re = result["codes"], result["survey"], result["reweighted"]
+    lines = [
+        f"Posteriors of all ten parameters from P_gg and P_gm ({survey['k_min']:g} to "
+        f"{survey['k_max']:g} 1/Mpc, {survey['volume'] / 1e9:g} Gpc^3, floor of "
+        f"{100 * survey['floor']:g} %) and n_g (to {100 * survey['density_error']:g} %): mean and "
+        f"standard deviation. Shifts are emulator less true code, in standard deviations",
+        "",
+        "| parameter | emulator | true code | shift, two chains | shift, same points reweighted "
+        "| width, reweighted |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in PARAMETERS:
+        label = f"log10 {name}" if name in result["log10"] else name
+        both = [f"{one['mean'][name]:.4g} +- {one['std'][name]:.2g}" for one in codes.values()]
+        shift = f"{result['shift'][name]:+.3f} +- {result['shift_error'][name]:.3f}"
+        paired = f"{re['shift'][name]:+.5f} +- {re['shift_error'][name]:.5f}"
+        width = f"{100 * re['width'][name]:+.2f} %"
+        lines.append(f"| {label} | {both[0]} | {both[1]} | {shift} | {paired} | {width} |")
+    chi2 = re["delta_chi2"]
+    lines += [
+        "",
+        f"Best chi^2 {result['best_chi2']:.1f} of {result['measurements']} measurements. Between "
+        f"the two codes chi^2 differs by {chi2['median']:.2g} at the median, {chi2['95']:.2g} at "
+        f"95 %, and at most {chi2['largest of the best 68 %']:.2g} in the best-fitting 68 % of "
+        f"{re['points']:,} points ({100 * re['effective']:.1f} % of them count when reweighted).",
+        "",
+        "| code | likelihoods | minutes | microseconds a point | steps / autocorrelation time |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join(lines + _costs(result))
+
+
+def _costs(result: dict[str, Any]) -> list[str]:
+    """What each code took, and what pyccl would take for as many points as the true code."""
+    rows = []
+    for name, label in (("emulator", "emulator"), ("truth", "true code (labels)")):
+        one = result["codes"][name]
+        each = 1e6 * one["seconds"] / one["evaluations"]
+        lengths = one["steps"] / max(one["autocorrelation"].values())
+        rows.append(
+            f"| {label} | {one['evaluations']:,} | {one['seconds'] / 60:.2g} | {each:,.0f} "
+            f"| {lengths:.0f} |"
+        )
+    if "pyccl" in result:
+        seconds, number = result["pyccl"]["median"], result["codes"]["truth"]["evaluations"]
+        rows.append(
+            f"| pyccl (computed: its measured time a point) | {number:,} "
+            f"| {number * seconds / 60:,.0f} | {1e6 * seconds:,.0f} | |"
+        )
+    return rows
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `posterior`."""
+    run(posterior, "python -m benchmarks.posterior", argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Every shipped emulator in onnxruntime, torch and numpy, and the true codes, by batch size."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.contenders import AGREEMENT, BATCHES, Contender, direct, forms
+from benchmarks.timing import agree
+from datagen.halomodel import HaloModelConfig
+from datagen.record import provenance
+from datagen.space import Space
+from export.runtime import load
+from export.shipped import shipped
+
+SEED, ROUNDS, FIRST = 1, 5, 4  # points that all must agree on before any is timed
+DTYPES = {"labels": "float64", "pyccl": "float64"}
+CASES = [(name, batch) for name, batches in BATCHES.items() for batch in batches]
+
+
+@pytest.fixture(scope="module", params=sorted(shipped()))
+def emulator(request: pytest.FixtureRequest) -> tuple[str, dict[str, Contender]]:
+    """Name of an emulator, and all that computes the same, once that is certain."""
+    model = load(request.param, threads=1)
+    space = Space.from_dict(model.metadata["parameters"])
+    theta = points(FIRST, space)
+    contenders = forms(model)
+    contenders |= direct(HaloModelConfig.from_dict(model.metadata["halo_model"]), space)
+    truth = model(theta)
+    for name, call in contenders.items():
+        agree(name, call, theta, truth, AGREEMENT[name])
+    return request.param, contenders
+
+
+def points(number: int, space: Space = Space()) -> np.ndarray:
+    return space.from_unit(np.random.default_rng(SEED).random((number, 10)))
+
+
+@pytest.mark.parametrize(("name", "batch"), CASES)
+def test_inference(
+    name: str, batch: int, emulator: tuple[str, dict[str, Contender]], benchmark: Any
+) -> None:
+    shipped_as, contenders = emulator
+    call = partial(contenders[name], points(batch))
+    benchmark.group = f"{shipped_as}, {batch:,} at once"
+    benchmark.extra_info.update(
+        emulator=shipped_as, batch=batch, dtype=DTYPES.get(name, "float32"), device="CPU",
+        threads=1, agreement=AGREEMENT[name], versions=provenance(),
+    )  # fmt: skip
+    iterations = 1 if name in DTYPES else max(1, 100 // batch)
+    benchmark.pedantic(call, rounds=ROUNDS, iterations=iterations, warmup_rounds=1)

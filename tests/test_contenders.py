@@ -1,0 +1,76 @@
+"""What is timed side by side computes the same, or is refused."""
+
+import numpy as np
+import pytest
+
+from benchmarks import speed as module
+from benchmarks.contenders import AGREEMENT, direct, forms, torch_emulator
+from benchmarks.timing import agree
+from datagen.halomodel import HaloModelConfig
+from datagen.space import Space
+from export.runtime import load
+from export.shipped import shipped
+from export.to_onnx import to_onnx
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch):
+    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.001)
+    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
+
+
+def points(number):
+    return Space().from_unit(np.random.default_rng(3).random((number, 10)))
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_all_forms_of_a_shipped_emulator_agree(name):
+    model, theta = load(name), points(600)
+    contenders = forms(model)
+    assert set(contenders) == {"onnxruntime", "torch", "numpy"}
+    for form, call in contenders.items():
+        agree(form, call, theta, model(theta), AGREEMENT[form])
+
+
+def test_other_weights_are_refused():
+    model, theta = load("standard"), points(3)
+    other = forms(load("standard-z0.25"))["torch"]
+    with pytest.raises(ValueError, match=r"torch differs by .* in mm_1h .*, so it is not timed"):
+        agree("torch", other, theta, model(theta), AGREEMENT["torch"])
+
+
+def test_nan_is_no_agreement():
+    with pytest.raises(ValueError, match="differs by nan in P"):
+        agree("one", lambda theta: {"P": theta * np.nan}, np.ones(2), {"P": np.ones(2)}, 1.0)
+
+
+def test_a_network_is_taken_from_the_file_beside(emulator, spectra, tmp_path):
+    path = to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
+    model = load(path)
+    calls = forms(model)
+    for form, call in calls.items():
+        agree(form, call, spectra.theta, model(spectra.theta), AGREEMENT[form])
+    assert "torch" in calls
+    (tmp_path / "emulator.safetensors").unlink()
+    assert torch_emulator(model) is None
+
+
+def test_speed_times_every_contender(emulator, spectra, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "PYCCL_POINTS", 2)
+    path = to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
+    config = HaloModelConfig.from_dict(spectra.metadata["model"])
+    truth = {name: spectra[name][:2] for name in ("gg_1h", "gg_2h")}
+    result = module.times(load(path), spectra.theta, config, truth)
+    assert result["pyccl"]["median"] > result["onnxruntime"]["10000"]["median"] > 0
+    text = module.render(result)
+    assert text.count("| emulator, ") == 9
+    wrong = {"gg_1h": 1.1 * truth["gg_1h"]}
+    with pytest.raises(ValueError, match="labels differs by 9.1e-02 in gg_1h"):
+        module.times(load(path), spectra.theta, config, wrong)
+
+
+def test_pyccl_has_no_other_model(table):
+    from coarse import SPACE
+
+    config = HaloModelConfig(model="g3lhalo", table_nodes=(2, 2))
+    assert set(direct(config, SPACE)) == {"labels"}

@@ -1,0 +1,65 @@
+"""Time and memory against size: the fit, the flat memory, and a small run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import scaling as module
+from benchmarks.scaling import PUBLISHED, fit, render, scaling
+from export.runtime import load
+
+SMALL = {"sizes": (10, 1000), "widths": (8,), "depths": (1,)}
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch):
+    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.001)
+    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr("export.to_onnx.RANDOM_POINTS", 10)
+    monkeypatch.setattr(module, "DIRECT", {"labels": (1, 2), "pyccl": (1, 2)})
+
+
+def test_fit_finds_the_cost_of_a_point():
+    points = np.array([100, 10_000, 1_000_000])
+    noise = 1 + 0.02 * np.random.default_rng(1).standard_normal(3)
+    found = fit(points, (3e-3 + 1e-5 * points) * noise)
+    assert found["per_point"] == pytest.approx(1e-5, rel=0.05)
+    assert found["start"] == pytest.approx(3e-3, rel=0.1)
+
+
+def test_published_cost_is_the_one_that_was_published():
+    calculation = PUBLISHED["calculation"]
+    cost = fit(list(calculation), list(calculation.values()))["per_point"]
+    assert cost == pytest.approx(14.531, rel=1e-2)  # their own fit, which weighs large sets more
+
+
+def test_memory_does_not_grow_with_the_points():
+    few, many = (module._streamed("standard", points, 1) for points in (16_384, 81_920))
+    assert many["memory"] < 1.1 * few["memory"]  # 120 MB more if results were kept
+    assert many["cpu"] > 2 * few["cpu"]
+
+
+def test_a_small_run(tmp_path, monkeypatch, capsys):
+    model = load("standard")
+    monkeypatch.setattr(module, "direct", lambda *_: {"labels": model, "pyccl": model})
+    result = scaling(tmp_path, **SMALL)
+    assert json.loads((tmp_path / "scaling.json").read_text())["fits"] == result["fits"]
+    assert [one["weights"] for one in result["networks"]] == [1204, 28_516]
+    assert (tmp_path / "scaling.pdf").exists()
+    assert render(result) in capsys.readouterr().out
+    assert render(json.loads((tmp_path / "scaling.json").read_text())) == render(result)
+
+
+def test_codes_that_disagree_are_refused(tmp_path, monkeypatch):
+    other = load("standard-z1.0")
+    monkeypatch.setattr(module, "direct", lambda *_: {"labels": other})
+    with pytest.raises(ValueError, match="labels differs by .* in mm_1h .*not timed"):
+        scaling(tmp_path, **SMALL)
+
+
+def test_mistakes(tmp_path):
+    with pytest.raises(ValueError, match=r"sizes = \[10\] must be two or more positive numbers"):
+        scaling(tmp_path, sizes=(10,))
+    with pytest.raises(ValueError, match="no emulator 'nothing'"):
+        scaling(tmp_path, emulator="nothing", **SMALL)
