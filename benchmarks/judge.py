@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.truth import is_made_of, true_spectra
 from datagen.cli import run
+from datagen.space import Space
 from datagen.store import Spectra
 from emulator.metrics import spectra_accuracy
 from export.info import card
@@ -13,12 +14,15 @@ from export.to_onnx import rewrite
 
 __all__ = ["accuracy_table", "error_cells", "in_percent", "judge", "render"]
 
+DRAWN = {"linear": ", masses drawn evenly in M", "log10": ", masses drawn evenly in log10 M"}
+
 
 def judge(emulator: Path, data: Path) -> dict[str, Any]:
     """Evaluate an emulator on fresh labels and write the result into its own metadata.
 
     It stands there as the record ``test``: what users are told of the file's accuracy, and what
-    ``export.verify`` compares with on their machines.
+    ``export.verify`` compares with on their machines. Labels of the same box whose masses are
+    drawn otherwise make a record of their own, ``test_linear_masses`` or ``test_log10_masses``.
 
     Args:
         emulator: ONNX file of ``export.to_onnx``; its record is changed.
@@ -37,10 +41,15 @@ def judge(emulator: Path, data: Path) -> dict[str, Any]:
     predicted = model(truth.labels.theta, truth.shared(model))
     test = spectra_accuracy(predicted, truth.labels, truth.space)
     made = {name: truth.source[name] for name in ("sha256", "design")}
+    name = "test"
+    if truth.space != Space.from_dict(
+        model.metadata["parameters"]
+    ):  # the same box, drawn otherwise
+        name = f"test_{truth.space.Mth.sampling}_masses"
     rewrite(
         emulator,
-        record=model.metadata["record"] | {"test": test},
-        provenance=model.metadata["provenance"] | {"test": made},
+        record=model.metadata["record"] | {name: test},
+        provenance=model.metadata["provenance"] | {name: made},
     )
     print(card(OnnxEmulator(emulator)))  # noqa: T201
     return test
@@ -48,18 +57,24 @@ def judge(emulator: Path, data: Path) -> dict[str, Any]:
 
 def render(emulator: Path) -> str:
     """The record that an ONNX file carries, as Markdown."""
-    return accuracy_table(OnnxEmulator(emulator).metadata["record"]["test"])
+    record = OnnxEmulator(emulator).metadata["record"]
+    sampling = {"test": "", **{f"test_{s}_masses": DRAWN[s] for s in DRAWN}}
+    return "\n\n".join(
+        accuracy_table(record[name], drawn) for name, drawn in sampling.items() if name in record
+    )
 
 
-def accuracy_table(records: dict[str, dict[str, Any]]) -> str:
+def accuracy_table(records: dict[str, dict[str, Any]], drawn: str = "") -> str:
     """Errors of each output, as Markdown.
 
     Args:
         records: See `emulator.metrics.spectra_accuracy`.
+        drawn: How the points were drawn, if it matters.
     """
     points = next(iter(records.values()))["points"]
     lines = [
-        f"Errors on {points:,} test points, abs(P/P_true - 1) in percent, over all (point, k)",
+        f"Errors on {points:,} test points{drawn}, abs(P/P_true - 1) in percent, over all "
+        f"(point, k)",
         "",
         "| output | 68 % | 95 % | 99 % | worst | largest over k: median |",
         "|---|---|---|---|---|---|",

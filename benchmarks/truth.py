@@ -150,9 +150,13 @@ def check_fits(model: OnnxEmulator, labels: Spectra, name: str) -> None:
         for choices in (model.metadata["halo_model"], labels.metadata["model"])
     )
     same_k = len(model.k) == len(labels.k) and np.allclose(model.k, labels.k)
+    box, trained = (
+        {name: {end: one[end] for end in ("low", "high")} for name, one in ranges.items()}
+        for ranges in (labels.metadata["space"], model.metadata["parameters"])
+    )  # however the points were drawn in it
     for what, differ in (
         ("halo model", differences(theirs, mine)),
-        ("ranges", differences(labels.metadata["space"], model.metadata["parameters"])),
+        ("ranges", differences(box, trained)),
         ("wavenumbers", [] if same_k else [f"{_grid(labels.k)}, not {_grid(model.k)}"]),
     ):
         if differ:

@@ -18,11 +18,12 @@ def listing() -> str:
     lines = []
     for name in shipped():
         model = load(name)
-        accuracy = _accuracy(model.metadata)[1]
+        part = next(iter(_judged(model.metadata)), "")
+        accuracy = model.metadata["record"].get(part, {})
         worst = max((record["all"]["95"] for record in accuracy.values()), default=float("nan"))
         lines.append(
-            f"{name:16s} z = {model.z:g}, {len(model.outputs)} outputs, 95 % of errors below "
-            f"{100 * worst:.2g} %"
+            f"{name:22s} {model.metadata['halo_model'].get('model', '?')}, z = {model.z:g}, "
+            f"{len(model.outputs)} outputs, 95 % of errors below {100 * worst:.2g} %"
         )
     return "\n".join(lines) or "no emulator comes with this package"
 
@@ -57,19 +58,22 @@ def card(model: OnnxEmulator) -> str:
     return "\n".join(lines)
 
 
-def _accuracy(meta: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The split that the best record there is was taken on, and the record by output."""
-    record = meta["record"]
-    part = "test" if "test" in record else "validation"
-    return part, record.get(part, {})
+def _judged(meta: dict[str, Any]) -> list[str]:
+    """Names of the records that count: of test points, or else of the validation split."""
+    parts = sorted(part for part in meta["record"] if part.startswith("test"))
+    return parts or [part for part in meta["record"] if part == "validation"]
 
 
 def _accuracy_lines(meta: dict[str, Any]) -> Iterator[str]:
-    part, records = _accuracy(meta)
-    records = {name: record for name, record in records.items() if name in meta["outputs"]}
-    if not records:
+    """Errors on the test points, or of the validation split if there was no test."""
+    for part in (parts := _judged(meta)):
+        yield from _table(part.replace("_", " "), meta["record"][part], meta["outputs"])
+    if not parts:
         yield "accuracy     unknown"
-        return
+
+
+def _table(part: str, found: dict[str, Any], outputs: dict[str, Any]) -> Iterator[str]:
+    records = {name: record for name, record in found.items() if name in outputs}
     points = next(iter(records.values()))["points"]
     yield f"abs(P/P_true - 1) in percent on {points} {part} points, over points and wavenumbers"
     yield "output      68 %      95 %      99 %      largest"
