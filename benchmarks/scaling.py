@@ -181,7 +181,7 @@ def render(result: dict[str, Any]) -> str:
     lines += [
         "",
         "Published: user CPU time printed by the notebooks NNPerformance and NN_Performance of "
-        "NNPowerspectra, on its authors' machine.",
+        "NNPowerspectra, on its authors' machine; a network there gives one of the three spectra.",
         "",
         f"| network (3 outputs of gg) | weights | {header} |",
         "|---|---|" + "---|" * len(BATCHES),
@@ -220,14 +220,18 @@ def _figure(result: dict[str, Any]) -> Figure:
     memory.set(xlabel="points", ylabel="peak memory [MB]")
     memory.set_ylim(bottom=0)
     for n, shape in zip(BATCHES, ("--", "-"), strict=True):
-        for what, fixed, marker in (("layers", DEPTH, "o"), ("units", WIDTH, "s")):
+        for what, fixed, marker, colour in (
+            ("layers", DEPTH, "o", "#0072B2"),
+            ("units", WIDTH, "s", "#D55E00"),
+        ):
             chosen = sorted(
                 (one["weights"], 1e6 * one["seconds"][str(n)]["median"])
                 for one in result["networks"]
                 if one[what] == fixed
             )
+            look = {"marker": marker, "ms": 4, "color": colour}
             label = f"{fixed} {what}, {n:,} at once"
-            networks.loglog(*np.transpose(chosen), shape, marker=marker, ms=4, label=label)
+            networks.loglog(*np.transpose(chosen), shape, label=label, **look)
     networks.set(xlabel="weights", ylabel=r"time per point [$\mu$s]")
     networks.set_ylim(top=30 * networks.get_ylim()[1])  # room for the legend
     networks.legend(loc="upper left")
