@@ -126,11 +126,13 @@ def test_search_finds_and_writes_the_best(ray, label_file, spectra, task, tmp_pa
     assert not (out / "trials.txt").exists()  # a format that knows no closed forms
 
 
-def test_a_search_out_of_time_says_so_and_goes_on_with_more(ray, label_file, tmp_path):
+def test_a_search_out_of_time_says_so_and_goes_on_with_more(ray, label_file, tmp_path, capsys):
     arguments = [f"--data={label_file}", f"--out={tmp_path}", "--cosmologies=100"]
     arguments += [f"--space.{name}={list(ends)}" for name, ends in asdict(SPACE).items()]
     with pytest.raises(SystemExit):
         main([*arguments, "--budget.minutes=0.001", "--budget.trials=1"])
+    assert "allowed no trial; raise budget.minutes" in capsys.readouterr().err
+    assert set(states(tmp_path).values()) <= {"open"}
     main([*arguments, "--budget.minutes=5", "--budget.trials=1"])
     assert states(tmp_path) == {"0001": "finished"}
 
