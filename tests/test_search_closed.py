@@ -46,8 +46,8 @@ def test_nodes_follow_the_box_at_every_point_of_the_space(task):
         assert (config.units, config.rank, config.nodes) == (40, 9, nodes)
         assert config.x()[-1] == pytest.approx(end)
         fit_closed(replace(config, units=4, rank=2), SMALL_SPACE, SMALL_MODEL, points=4)
+        above = replace(config, start=config.start + 1e-6)
         with pytest.raises(ValueError, match="start = .* must be at most"):
-            above = replace(config, start=config.start + 1e-6)
             fit_closed(above, SMALL_SPACE, SMALL_MODEL, points=4)
     # the default of the closed form is one of these, to a tenth of a spacing
     default = ClosedConfig()
