@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datagen.ccl import matter_density
 from datagen.halomodel import HaloModelConfig
 from datagen.nodes import HaloNodes
 from datagen.space import PARAMETERS, Space
 from emulator.closed import ClosedConfig, ClosedForm, Tables
 
-__all__ = ["fit_closed"]
+__all__ = ["covering", "fit_closed"]
 
 Array = NDArray[np.float64]
 
@@ -85,11 +86,30 @@ def fit_closed(
     return form.eval()
 
 
+def _lowest(halo_model: HaloModelConfig, space: Space) -> float:
+    """3 ln(R_L / Mpc) of the lowest halo mass, in the densest cosmology of a box."""
+    densest = float(matter_density(space.Om_c.high + space.Om_b.high, space.h.high))
+    return float(np.log(10**halo_model.log10M_min / (4 * np.pi / 3 * densest)))
+
+
+def covering(
+    halo_model: HaloModelConfig, space: Space, nodes: int, end: float
+) -> tuple[float, float]:
+    """Spacing and first of nodes that reach from just below the lowest haloes of a box to `end`.
+
+    Args:
+        halo_model: The halo model.
+        space: The box of the parameters.
+        nodes: How many; more than five.
+        end: The last of them, 3 ln(R_L / Mpc).
+    """
+    lowest = _lowest(halo_model, space)
+    spacing = (end - lowest) / (nodes - 1 - _EDGE)
+    return spacing, lowest - _EDGE * spacing
+
+
 def _check_nodes(config: ClosedConfig, nodes: HaloNodes) -> None:
-    space = nodes.space
-    densest = nodes.rho_unit * (space.Om_c.high + space.Om_b.high) * space.h.high**2
-    M_min = 10**nodes.config.log10M_min
-    edge = float(np.log(M_min / (4 * np.pi / 3 * densest)))
+    edge = _lowest(nodes.config, nodes.space)
     if edge - _EDGE * config.spacing < config.start:
         raise ValueError(
             f"start = {config.start:g} must be at most {edge - _EDGE * config.spacing:.2f}, so "

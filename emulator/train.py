@@ -4,6 +4,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from datagen.cli import run
 from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, TERMS
+from datagen.parallel import RayConfig
 from datagen.shards import differences
 from datagen.space import Space
 from datagen.splits import Split
@@ -30,6 +32,7 @@ from emulator.module import EmulatorModule, OptimizerConfig
 from emulator.network import NetworkConfig
 from emulator.record import accuracy_table, log_line, make_record
 from emulator.schedule import ScheduleConfig
+from emulator.workers import run_workers
 
 __all__ = ["EMULATOR_FILE", "TrainConfig", "check_run_config", "fit", "make_emulator", "train"]
 
@@ -135,7 +138,7 @@ def fit(
     data.fit_scalings(emulator)
     data.prepare(emulator)
     training = config.schedule.build()
-    module = EmulatorModule(emulator, config.optimizer)
+    module = EmulatorModule(emulator, config.optimizer, hardware.compile)
     history = run_loop(
         module, data, training, folder=folder, callbacks=callbacks, bar=bar, resume=resume,
         hardware=hardware,
@@ -182,6 +185,7 @@ def train(
     train: TrainConfig = TrainConfig(),
     hardware: Hardware = Hardware(),
     threads: int = 0,
+    ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
     """Train an emulator on labels; a training that was killed goes on where it was.
 
@@ -195,23 +199,40 @@ def train(
         out: Folder for the results.
         train: What is learned, by which network, and how.
         hardware: Where it runs.
-        threads: Threads of each process; 0 takes all cores.
+        threads: Threads of each process; 0 takes all cores, or one for each of Ray's workers.
+        ray: Where Ray's workers run, if there are some (``hardware.workers``); on a cluster, the
+            folder must be one that all of its machines see.
 
     Returns:
         The training's history; see `fit`.
     """
-    torch.set_num_threads(threads or os.cpu_count() or 1)
     spectra = Spectra.read(data, train.outputs)
-    last = out / LAST_CHECKPOINT
     check_run_config(out, {"data": str(data), "out": str(out), "train": train.as_dict()})
     if (out / EMULATOR_FILE).exists():
         raise FileExistsError(f"{out} holds a finished training; choose another folder")
+    if hardware.workers:
+        one = partial(_train, spectra, out.resolve(), train, hardware, threads or 1)
+        use_gpu = hardware.accelerator != "cpu"
+        run_workers(one, hardware.workers, out, ray, cpus=threads or 1, use_gpu=use_gpu)
+        emulator = Emulator.load(out / EMULATOR_FILE)
+        history: dict[str, Any] = json.loads((out / "history.json").read_text())
+    else:
+        emulator, history = _train(spectra, out, train, hardware, threads or os.cpu_count() or 1)
+    _report(emulator, history, out)
+    return history
+
+
+def _train(
+    spectra: Spectra, out: Path, train: TrainConfig, hardware: Hardware, threads: int
+) -> tuple[Emulator, dict[str, Any]]:
+    torch.set_num_threads(threads)
+    last = out / LAST_CHECKPOINT
     resume = last if last.exists() else None
     emulator, history = fit(
         spectra, train, folder=out, bar="training", resume=resume, hardware=hardware
     )
     _write(emulator, history, out)
-    return history
+    return emulator, history
 
 
 @rank_zero_only  # one process of a distributed training writes
@@ -226,9 +247,9 @@ def _write(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
         save_figure(history_figure(history["epochs"]), out / "history")
         save_figure(accuracy_figure(np.array(emulator.spec.k), records), out / "accuracy")
     (out / LAST_CHECKPOINT).unlink(missing_ok=True)
-    _report(emulator, history, out)
 
 
+@rank_zero_only
 def _report(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
     lines = [f"{out}: validation loss {history['best_val_loss']:.4g}"]
     if history["diverged"]:

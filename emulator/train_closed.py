@@ -17,10 +17,42 @@ from emulator.figures import accuracy_figure
 from emulator.record import accuracy_table, make_record
 from emulator.train import EMULATOR_FILE, check_run_config
 
-__all__ = ["OUTPUTS", "train_closed"]
+__all__ = ["OUTPUTS", "make_closed", "train_closed"]
 
 SPECTRA = tuple(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS)
 OUTPUTS = (*SPECTRA, "P_lin", "n_g", "b_eff", "f_sat")
+
+
+def _settings(closed: ClosedConfig, cosmologies: int, split: Split, seed: int) -> dict[str, Any]:
+    return {
+        "closed": asdict(closed), "cosmologies": cosmologies, "split": asdict(split), "seed": seed,
+    }  # fmt: skip
+
+
+def make_closed(
+    spectra: Spectra, closed: ClosedConfig, cosmologies: int, split: Split, seed: int
+) -> Emulator:
+    """A closed form for labels: their box, wavenumbers and halo model; with its record.
+
+    See `train_closed` for the arguments and for what is refused.
+    """
+    space = Space.from_dict(spectra.metadata["space"])
+    model = HaloModelConfig.from_dict(spectra.metadata["model"])
+    spec = Spec(
+        space=space,
+        k=tuple(spectra.k.tolist()),
+        z=model.z,
+        outputs=OUTPUTS,
+        total="sum",
+        network=closed,
+        halo_model=asdict(model),
+    )
+    emulator = Emulator(spec, fit_closed(closed, space, model, points=cosmologies, seed=seed))
+    parts = {
+        part: spectra.select(split.rows(len(spectra), part)) for part in ("train", "validation")
+    }
+    make_record(emulator, spectra, parts, _settings(closed, cosmologies, split, seed))
+    return emulator
 
 
 def train_closed(
@@ -54,26 +86,9 @@ def train_closed(
         ValueError: A halo model that has no closed form, or nodes that do not cover its box.
     """
     spectra = Spectra.read(data)
-    settings: dict[str, Any] = {
-        "closed": asdict(closed), "cosmologies": cosmologies, "split": asdict(split), "seed": seed,
-    }  # fmt: skip
+    settings = _settings(closed, cosmologies, split, seed)
     check_run_config(out, {"data": str(data), "out": str(out), **settings})
-    space = Space.from_dict(spectra.metadata["space"])
-    model = HaloModelConfig.from_dict(spectra.metadata["model"])
-    spec = Spec(
-        space=space,
-        k=tuple(spectra.k.tolist()),
-        z=model.z,
-        outputs=OUTPUTS,
-        total="sum",
-        network=closed,
-        halo_model=asdict(model),
-    )
-    emulator = Emulator(spec, fit_closed(closed, space, model, points=cosmologies, seed=seed))
-    parts = {
-        part: spectra.select(split.rows(len(spectra), part)) for part in ("train", "validation")
-    }
-    make_record(emulator, spectra, parts, settings)
+    emulator = make_closed(spectra, closed, cosmologies, split, seed)
     emulator.save(out / EMULATOR_FILE)
     with style():
         records = emulator.spec.record["validation"]

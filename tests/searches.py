@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -78,3 +79,17 @@ def until(run, condition):
 def states(out):
     """State of each trial of a run directory, by name."""
     return {trial.name: trial.state for trial in Journal(out).trials()}
+
+
+def workers(run, name):
+    """Process numbers of the Ray workers of a process that are named so."""
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            names[int(folder.name)] = (folder / "cmdline").read_text()
+            stat = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(stat[1])
+    family = {run.pid}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return [pid for pid in family if name in names.get(pid, "")]

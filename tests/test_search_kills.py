@@ -4,13 +4,11 @@ import json
 import os
 import signal
 import time
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import optuna
 import pytest
-from searches import BRIEF, SPACE, finish, refusal, start, states, until, write_config
+from searches import BRIEF, SPACE, finish, refusal, start, states, until, workers, write_config
 
 from datagen.parallel import RayConfig
 from tuning.journal import Clock, Journal, key_of, write_json
@@ -20,20 +18,6 @@ from tuning.searcher import OptunaSearcher, make_sampler
 from tuning.study import Budget, make_scheduler
 
 TRIALS = 6
-
-
-def workers(run):
-    """Process numbers of the trials of a search."""
-    parents, names = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile
-            names[int(folder.name)] = (folder / "cmdline").read_text()
-            stat = (folder / "stat").read_text().rpartition(")")[2].split()
-            parents[int(folder.name)] = int(stat[1])
-    family = {run.pid}
-    while more := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= more
-    return [pid for pid in family if "ImplicitFunc" in names.get(pid, "")]
 
 
 @pytest.mark.slow
@@ -82,7 +66,7 @@ def test_a_killed_worker_costs_its_trial_nothing_but_time(label_file, tmp_path):
     command = write_config(tmp_path / "c.yaml", label_file, out, minutes=0.25, budget=budget)
     run = start(command)
     until(run, lambda: len(list(out.glob("trials/*/last.ckpt"))) == 2)
-    killed = workers(run)
+    killed = workers(run, "ImplicitFunc")
     assert len(killed) == 2
     for pid in killed:
         os.kill(pid, signal.SIGKILL)

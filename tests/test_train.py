@@ -1,11 +1,11 @@
 """Training: it learns, repeats itself, runs in stages, resumes, and says what is wrong."""
 
 import json
+import os
 import re
-import subprocess
+import signal
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ import torch
 import yaml
 from conftest import SMALL_TRAINING
 from lightning.pytorch.callbacks import Callback
+from searches import PATIENCE, finish, start, until, workers
 
 from emulator.data import SpectraData
 from emulator.emulator import Emulator
@@ -24,7 +25,8 @@ from emulator.record import log_line
 from emulator.schedule import ScheduleConfig
 from emulator.train import fit, main, make_emulator, train
 
-ROOT = Path(__file__).resolve().parent.parent
+# The same steps in another order of sums; seeds or shares of the batches that differ cost 0.1.
+SAME_STEPS = 1e-3
 QUICK = replace(SMALL_TRAINING, schedule=ScheduleConfig(max_epochs=(3, 2), patience=(3, 2)))
 
 
@@ -249,25 +251,86 @@ def test_record_has_the_published_figures(trained, spectra):
     )
 
 
+COMMAND = [
+    sys.executable, "-m", "emulator.train", "--hardware.accelerator=cpu", "--threads=1",
+    "--train.network.layers=2", "--train.network.units=64", "--train.optimizer.batch_size=32",
+    "--train.optimizer.lr=3e-3",
+]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_two_processes_train_together(label_file, tmp_path):
-    """Distributed, on the CPU; each step sees the batches of both."""
-    command = [
-        sys.executable, "-m", "emulator.train", f"--data={label_file}", f"--out={tmp_path}",
-        "--hardware.accelerator=cpu", "--hardware.devices=2", "--hardware.strategy=ddp",
-        "--threads=1", "--train.network.layers=2", "--train.network.units=64",
-        "--train.optimizer.batch_size=32", "--train.optimizer.lr=3e-3",
-        "--train.schedule.max_epochs=[10,2]", "--train.schedule.patience=[10,2]",
-        "--train.schedule.max_minutes=2",
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=300)
-    history = json.loads((tmp_path / "history.json").read_text())
-    assert len(history["epochs"]) == 12
-    assert history["best_val_loss"] < 0.5 * history["epochs"][0]["val_loss"]
-    record = Emulator.load(tmp_path / "emulator.safetensors").spec.record
-    assert record["standardised"]["validation"]["mse"] == pytest.approx(
-        history["best_val_loss"], rel=1e-3
-    )
+    """Distributed, on the CPU, by Lightning and by Ray Train; each step sees both's batches."""
+    schedule = ["--train.schedule.max_epochs=[10,2]", "--train.schedule.patience=[10,2]",
+                "--train.schedule.max_minutes=2"]  # fmt: skip
+    losses = {}
+    for name, options in {
+        "lightning": ["--hardware.devices=2", "--hardware.strategy=ddp"],
+        "ray": ["--hardware.workers=2", "--ray.cpus=2"],
+    }.items():
+        out = tmp_path / name
+        run = finish(start([*COMMAND, *schedule, *options, f"--data={label_file}", f"--out={out}"]))
+        assert "gg_total" in run
+        history = json.loads((out / "history.json").read_text())
+        assert len(history["epochs"]) == 12
+        assert history["best_val_loss"] < 0.5 * history["epochs"][0]["val_loss"]
+        record = Emulator.load(out / "emulator.safetensors").spec.record
+        assert record["standardised"]["validation"]["mse"] == pytest.approx(
+            history["best_val_loss"], rel=1e-3
+        )
+        losses[name] = [epoch["val_loss"] for epoch in history["epochs"]]
+        assert not (out / ".ray_train").exists()
+    assert losses["ray"] == pytest.approx(losses["lightning"], rel=SAME_STEPS)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_and_a_killed_command_go_on(label_file, tmp_path):
+    schedule = ["--train.schedule.max_epochs=[100000]", "--train.schedule.patience=[100000]",
+                "--train.schedule.max_minutes=0.4"]  # fmt: skip
+    command = [*COMMAND, *schedule, "--hardware.workers=2", "--ray.cpus=2",
+               f"--data={label_file}", f"--out={tmp_path}"]  # fmt: skip
+    last = tmp_path / "last.ckpt"
+    run = start(command)
+    until(run, last.exists)
+    killed = workers(run, "RayTrainWorker")
+    assert len(killed) == 2
+    os.kill(killed[0], signal.SIGKILL)
+    until(run, lambda: len(set(workers(run, "RayTrainWorker")) - set(killed)) == 2)  # all anew
+    written = last.stat().st_mtime_ns
+    until(run, lambda: last.exists() and last.stat().st_mtime_ns > written)
+    run.send_signal(signal.SIGINT)
+    assert "the same command goes on from here" in run.communicate(timeout=PATIENCE)[1]
+    assert run.returncode == 130
+    finish(start(command))
+    epochs = json.loads((tmp_path / "history.json").read_text())["epochs"]
+    assert [epoch["epoch"] for epoch in epochs] == list(range(len(epochs)))
+    assert not last.exists()
+
+
+def test_workers_that_cannot_run_are_refused(ray, label_file, tmp_path):
+    hardware = Hardware(accelerator="cpu", workers=64)
+    with pytest.raises(ValueError, match="workers = 64 take 64 CPUs, but Ray sees 2"):
+        train(label_file, tmp_path, QUICK, hardware)
+
+
+@pytest.mark.slow
+def test_what_every_worker_refuses_is_said_once(ray, label_file, tmp_path):
+    many = replace(QUICK, optimizer=OptimizerConfig(batch_size=500))
+    with pytest.raises(ValueError, match="320 training points are fewer than batch_size = 500"):
+        train(label_file, tmp_path, many, Hardware(accelerator="cpu", workers=2))
+
+
+@pytest.mark.slow
+def test_a_compiled_training_is_the_same(spectra, tmp_path):
+    eager, plain = fit(spectra, QUICK, hardware=Hardware(accelerator="cpu"))
+    emulator, history = fit(spectra, QUICK, hardware=Hardware(accelerator="cpu", compile=True))
+    assert history["best_val_loss"] == pytest.approx(plain["best_val_loss"], rel=SAME_STEPS)
+    assert emulator.state_dict().keys() == eager.state_dict().keys()
+    emulator.save(tmp_path / "e.safetensors")
+    loaded = Emulator.load(tmp_path / "e.safetensors")
+    theta = torch.tensor(spectra.theta[:5]).float()
+    for a, b in zip(emulator(theta), loaded(theta), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_mixed_precision_trains_too(spectra):
@@ -276,6 +339,14 @@ def test_mixed_precision_trains_too(spectra):
     assert history["best_val_loss"] < history["epochs"][0]["val_loss"]
 
 
-def test_no_devices_are_refused():
-    with pytest.raises(ValueError, match="devices = 0 and num_nodes = 1 must be at least 1"):
-        Hardware(devices=0)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"devices": 0}, "devices = 0 and num_nodes = 1 must be at least 1"),
+        ({"workers": -1}, "workers = -1 must not be negative"),
+        ({"workers": 2, "devices": 2}, "leave devices, num_nodes and strategy out"),
+    ],
+)
+def test_bad_hardware_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Hardware(**change)

@@ -1,7 +1,7 @@
 """Figures of a search: its progress, what mattered, and where in the space the good points lie."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from datagen.figures import new_figure
@@ -40,6 +40,7 @@ OBJECTIVE_LABELS = {
 }
 _COLOURS = colormaps["viridis"]  # the best are dark
 _WORST = 90  # percentile of the trials from which on all have the colour of the worst
+_NARROW, _WIDE = 3, 100  # ratios of values: linear axes below, numbers at decades alone above
 _LABELS = {"lr": "learning rate", "batch_size": "batch size", "N_bad": r"$N_\mathrm{bad}$"}
 
 
@@ -79,7 +80,7 @@ class Dimension:
         if self.is_choice:
             return [(self.position(value), value) for value in self.values]
         low, high = self.values
-        if self.is_log:
+        if self.is_log and high >= 10 * low:
             steps = [b * 10.0**e for e in range(-8, 8) for b in (1, 2, 5)]
             inside = [x for x in steps if low <= x <= high]
             decades = [x for x in inside if math.isclose(math.log10(x) % 1, 0, abs_tol=1e-9)]
@@ -252,6 +253,17 @@ def pareto_front(points: Array) -> NDArray[np.bool_]:
     return front
 
 
+def _spread(axis: Any, set_scale: Callable[[str], None], values: Array) -> None:
+    """Make an axis logarithmic, with plain numbers, where its values differ enough for that."""
+    if values.max() < _NARROW * values.min():
+        return
+    set_scale("log")
+    plain = FuncFormatter(lambda value, _: _plain(value))
+    axis.set_major_formatter(plain)
+    axis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.set_minor_formatter(plain if values.max() < _WIDE * values.min() else NullFormatter())
+
+
 def pareto_figure(trials: Sequence[Trial], objectives: Sequence[str]) -> Figure:
     """The trials in the plane of two objectives, and their Pareto front."""
     figure = new_figure(5.5, 3.8)
@@ -262,11 +274,8 @@ def pareto_figure(trials: Sequence[Trial], objectives: Sequence[str]) -> Figure:
     best = points[front][np.argsort(points[front, 1])]
     axes.step(best[:, 1], best[:, 0], "o-", ms=4.5, color=STATE_COLOURS["finished"],
               where="post", label="Pareto front")  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
-        axis.set_minor_formatter(NullFormatter())
+    _spread(axes.xaxis, axes.set_xscale, points[:, 1])
+    _spread(axes.yaxis, axes.set_yscale, points[:, 0])
     axes.set_xlabel(OBJECTIVE_LABELS[objectives[1]])
     axes.set_ylabel(OBJECTIVE_LABELS[objectives[0]])
     axes.legend()

@@ -6,21 +6,11 @@ from pathlib import Path
 from datagen.cli import run
 from datagen.parallel import RayConfig
 from emulator.finetune import FinetuneConfig, load_with_labels
-from emulator.train import EMULATOR_FILE
-from tuning.journal import Journal
-from tuning.report import report
-from tuning.results import (
-    Objective,
-    best_trial,
-    candidate,
-    keep_best,
-    known_trials,
-    open_study,
-    write_results,
-)
+from tuning.command import run_search
+from tuning.results import Objective
 from tuning.searcher import Sampler
 from tuning.space import FinetuneSpace
-from tuning.study import Budget, run_study
+from tuning.study import Budget
 from tuning.task import FinetuneTask
 
 __all__ = ["search_finetune"]
@@ -66,29 +56,22 @@ def search_finetune(
             another search.
     """
     model, spectra = load_with_labels(emulator, data)
-    task = FinetuneTask(spectra, model, finetune, space)
-    ranges = task.ranges
-    journal = Journal(out)
-    with journal.lock():
-        shared = {"labels": spectra.hash(), "emulator": str(emulator), "finetune": asdict(finetune)}
-        request = {
-            "data": str(data), "out": str(out), "space": asdict(ranges), "sampler": sampler,
-            "seed": seed,
-        }  # fmt: skip
-        open_study(journal, shared, request, (objective,), budget)
-        others = known_trials(known, shared, (objective,), ranges)
-        run_study(
-            task, journal, budget, sampler=sampler, objectives=(objective,), known=others,
-            seed=seed, ray=ray,
-        )  # fmt: skip
-        best = best_trial(journal, objective)
-        write_results(
-            task, journal, objective, {"finetune": asdict(space.apply(best.point, finetune))}
-        )
-        candidates = {"the emulator as it was": model, f"trial {best.name}": candidate(task, best)}
-        keep_best(task, out, objective, candidates)
-        report(out)
-    return out / EMULATOR_FILE
+    return run_search(
+        FinetuneTask(spectra, model, finetune, space),
+        out,
+        shared={
+            "labels": spectra.hash(), "emulator": str(emulator), "finetune": asdict(finetune),
+        },
+        request={"data": str(data)},
+        best_config=lambda point: {"finetune": asdict(space.apply(point, finetune))},
+        rivals=lambda _: {"the emulator as it was": model},
+        budget=budget,
+        sampler=sampler,
+        objectives=(objective,),
+        known=known,
+        seed=seed,
+        ray=ray,
+    )  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -31,6 +31,13 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
+def _extent(report: dict[str, Any]) -> str:
+    """How long a trial took: its epochs, or its time where it has none."""
+    if report.get("epochs"):
+        return f"{report['epochs']} epochs"
+    return f"{report.get('seconds', 0):.0f} s"
+
+
 class Watch(Callback):
     """Notes in the journal what becomes of trials, and shows it.
 
@@ -107,8 +114,7 @@ class Watch(Callback):
         text = trial.error or ", ".join(f"{n} {trial.report[n]:.3g}" for n in self.objectives)
         return (
             f"[{len(self.ended)}{of}, {_duration(self.clock.seconds)}] trial {trial.name} "
-            f"{trial.state}: {text} after {trial.report.get('epochs', 0)} epochs: "
-            f"{describe(trial.point)}"
+            f"{trial.state}: {text} after {_extent(trial.report)}: {describe(trial.point)}"
         )
 
     @property
@@ -137,7 +143,7 @@ class Watch(Callback):
         rows += [(name, "running", report, point) for name, point, report in self.running]
         for name, state, report, point in rows:
             numbers = [f"{report[n]:.3g}" if n in report else "" for n in self.objectives]
-            epochs = str(report.get("epochs", ""))
+            epochs = str(report.get("epochs") or "")
             table.add_row(name, state, *numbers, epochs, describe(point))
         return table
 

@@ -24,7 +24,7 @@ from tuning.figures import (
 from tuning.journal import Journal, Trial
 from tuning.progress import describe
 from tuning.results import read_study, write_table
-from tuning.space import FinetuneSpace, SearchSpace
+from tuning.space import space_of
 from tuning.trial import LATENCY
 
 __all__ = ["importances", "report", "sections"]
@@ -41,7 +41,7 @@ def report(run: Path) -> Path:
     objective, and the Pareto front where there is one.
 
     Args:
-        run: The run directory of ``tuning.search`` or ``tuning.finetune``.
+        run: The run directory of ``tuning.search``, ``tuning.finetune`` or ``tuning.closed``.
 
     Returns:
         The path of the page.
@@ -101,7 +101,7 @@ def _figures(
 ) -> dict[str, tuple[str, Figure, str]]:
     """By heading: name of the file, figure, caption."""
     objectives = config["objectives"]
-    logs = {*SearchSpace.LOGS, *FinetuneSpace.LOGS}
+    logs = space_of(config["space"]).LOGS
     dimensions = [
         Dimension(name, tuple(values), name in logs)
         for name, values in config["space"].items()
@@ -148,8 +148,7 @@ def importances(config: dict[str, Any], usable: Sequence[Trial]) -> dict[str, fl
     if len(usable) < _FEWEST:
         return {}
     objective = config["objectives"][0]
-    form = FinetuneSpace if "N_bad" in config["space"] else SearchSpace
-    space = form(**{name: tuple(values) for name, values in config["space"].items()})
+    space = space_of(config["space"])
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
     study.add_trials([
@@ -169,7 +168,8 @@ def _table(usable: Sequence[Trial], objectives: Sequence[str]) -> str:
     objective = objectives[0]
     best = sorted(usable, key=lambda trial: trial.value(objective))[:_SHOWN]
     names = ["val_loss", "p95", "p99"] + [LATENCY] * (LATENCY in objectives)
-    header = ["trial", "state", *names, "epochs", "seconds", "hyperparameters"]
+    counts = ["epochs"] * any(trial.report["epochs"] for trial in best)  # closed forms have none
+    header = ["trial", "state", *names, *counts, "seconds", "hyperparameters"]
     front: set[str] = set()
     if len(objectives) > 1:
         points = np.array([[trial.value(name) for name in objectives] for trial in usable])
@@ -177,7 +177,8 @@ def _table(usable: Sequence[Trial], objectives: Sequence[str]) -> str:
     rows = [
         [
             trial.name + " (Pareto)" * (trial.name in front), trial.state,
-            *(f"{trial.report[name]:.3g}" for name in names), trial.report["epochs"],
+            *(f"{trial.report[name]:.3g}" for name in names),
+            *(trial.report[name] for name in counts),
             f"{trial.report['seconds']:.0f}", describe(trial.point),
         ]
         for trial in best

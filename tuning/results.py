@@ -17,7 +17,7 @@ from emulator.train import EMULATOR_FILE, check_run_config
 from tuning.journal import HISTORY_FILE, Journal, Trial
 from tuning.space import Ranges
 from tuning.study import Budget
-from tuning.task import Task, quality
+from tuning.task import Task
 from tuning.trial import LATENCY
 
 __all__ = [
@@ -115,7 +115,7 @@ def best_trial(journal: Journal, objective: str) -> Trial:
     Raises:
         ValueError: No trial succeeded.
     """
-    trials = journal.trials()
+    trials = [trial for trial in journal.trials() if trial.state != "open" or trial.report]
     best = min(trials, key=lambda trial: trial.value(objective), default=None)
     if best is None:
         raise ValueError(f"the budget of {journal.out} allowed no trial; raise budget.minutes")
@@ -138,15 +138,12 @@ def candidate(task: Task, trial: Trial) -> Emulator:
 
 def keep_best(task: Task, out: Path, objective: str, candidates: dict[str, Emulator]) -> None:
     """Save the best of several emulators, and say which it is."""
-    values = {
-        name: quality(emulator, task.data(emulator))[objective]
-        for name, emulator in candidates.items()
-    }
+    values = {name: task.quality(emulator)[objective] for name, emulator in candidates.items()}
     best = min(values, key=lambda name: values[name])
     candidates[best].save(out / EMULATOR_FILE)
     others = ", ".join(f"{name} {value:.3g}" for name, value in values.items() if name != best)
     print(f"{out / EMULATOR_FILE}: {objective} {values[best]:.3g}, "  # noqa: T201
-          f"from {best} ({others})")  # fmt: skip
+          f"from {best}" + f" ({others})" * bool(others))  # fmt: skip
 
 
 def write_table(journal: Journal, objective: str) -> None:
@@ -161,7 +158,7 @@ def write_table(journal: Journal, objective: str) -> None:
 
 
 def write_results(task: Task, journal: Journal, objective: str, best: dict[str, Any]) -> None:
-    """``trials.csv``, ``trials.txt`` in NNPowerspectra's format, and ``best.yaml``."""
+    """``trials.csv``, ``best.yaml``, and of networks ``trials.txt`` in NNPowerspectra's format."""
     write_table(journal, objective)
     with atomic(journal.out / "best.yaml") as partial:
         partial.write_text(yaml.safe_dump(json.loads(json.dumps(best)), sort_keys=False))
@@ -172,6 +169,10 @@ def write_results(task: Task, journal: Journal, objective: str, best: dict[str, 
             when = time.strftime(
                 "%Y-%m-%d_%H-%M-%S", time.localtime((trial.folder / HISTORY_FILE).stat().st_mtime)
             )
-            lines.append(log_line(candidate(task, trial), when))
+            emulator = candidate(task, trial)
+            if emulator.closed is None:
+                lines.append(log_line(emulator, when))
+    if not lines:
+        return
     with atomic(journal.out / "trials.txt") as partial:
         partial.write_text("".join(f"{line}\n" for line in lines))

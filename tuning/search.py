@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from datagen.cli import run
 from datagen.parallel import RayConfig
@@ -10,21 +11,12 @@ from emulator.emulator import Emulator
 from emulator.schedule import ScheduleConfig
 from emulator.train import EMULATOR_FILE, TrainConfig
 from emulator.train import train as train_emulator
-from tuning.journal import Journal
-from tuning.report import report
-from tuning.results import (
-    Objective,
-    best_trial,
-    candidate,
-    keep_best,
-    known_trials,
-    objectives_of,
-    open_study,
-    write_results,
-)
+from tuning.command import run_search
+from tuning.journal import Trial
+from tuning.results import Objective, objectives_of
 from tuning.searcher import Sampler
 from tuning.space import SearchSpace
-from tuning.study import Budget, run_study
+from tuning.study import Budget
 from tuning.task import NetworkTask
 
 __all__ = ["search"]
@@ -77,38 +69,30 @@ def search(
             folder holds another search.
     """
     spectra = Spectra.read(data, train.outputs)
-    task = NetworkTask(spectra, train, space)
-    objectives = objectives_of(objective, latency)
-    journal = Journal(out)
-    with journal.lock():
-        shared = {"labels": spectra.hash(), "train": train.as_dict()}
-        request = {
-            "data": str(data), "out": str(out), "space": asdict(space), "sampler": sampler,
-            "seed": seed, "final": asdict(final),
-        }  # fmt: skip
-        open_study(journal, shared, request, objectives, budget)
-        others = known_trials(known, shared, objectives, space)
-        run_study(
-            task, journal, budget, sampler=sampler, objectives=objectives, known=others,
-            seed=seed, ray=ray,
-        )  # fmt: skip
-        best = best_trial(journal, objective)
-        config = replace(space.apply(best.point, train), schedule=final)
-        write_results(task, journal, objective, {"train": config.as_dict()})
+
+    def best_config(point: dict[str, Any]) -> TrainConfig:
+        return replace(space.apply(point, train), schedule=final)
+
+    def final_training(best: Trial) -> dict[str, Emulator]:
         folder = out / "final" / best.name
         if not (folder / EMULATOR_FILE).exists():
-            train_emulator(data, folder, config, threads=ray.cpus)
-        keep_best(
-            task,
-            out,
-            objective,
-            {
-                f"trial {best.name}": candidate(task, best),
-                "its final training": Emulator.load(folder / EMULATOR_FILE),
-            },
-        )
-        report(out)
-    return out / EMULATOR_FILE
+            train_emulator(data, folder, best_config(best.point), threads=ray.cpus)
+        return {"its final training": Emulator.load(folder / EMULATOR_FILE)}
+
+    return run_search(
+        NetworkTask(spectra, train, space),
+        out,
+        shared={"labels": spectra.hash(), "train": train.as_dict()},
+        request={"data": str(data), "final": asdict(final)},
+        best_config=lambda point: {"train": best_config(point).as_dict()},
+        rivals=final_training,
+        budget=budget,
+        sampler=sampler,
+        objectives=objectives_of(objective, latency),
+        known=known,
+        seed=seed,
+        ray=ray,
+    )
 
 
 def main(argv: list[str] | None = None) -> None:

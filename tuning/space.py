@@ -1,15 +1,16 @@
 """Search spaces: ranges of hyperparameters, and how a point of them becomes a training."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, get_args
 
+from emulator.closed import ClosedConfig
 from emulator.finetune import FinetuneConfig
 from emulator.module import Optimizer
 from emulator.network import Activation
 from emulator.train import TrainConfig
 
-__all__ = ["FinetuneSpace", "Ranges", "SearchSpace"]
+__all__ = ["ClosedSpace", "FinetuneSpace", "Ranges", "SearchSpace", "space_of"]
 
 
 @dataclass(frozen=True)
@@ -159,3 +160,37 @@ class FinetuneSpace(Ranges):
         size = min(point["batch_size"], point["N_bad"])
         optimizer = replace(base.optimizer, lr=point["lr"], batch_size=size)
         return replace(base, N_bad=point["N_bad"], optimizer=optimizer, epochs=point["epochs"])
+
+
+@dataclass(frozen=True)
+class ClosedSpace(Ranges):
+    """The closed form's network and nodes; the defaults lie around those of `ClosedConfig`.
+
+    Equal ends hold a number fixed. The first node and the spacing follow, so that the nodes
+    always begin just below the lowest haloes; see `emulator.closed_fit.covering`.
+
+    Attributes:
+        units: Hidden units of the network, drawn evenly in their logarithm.
+        rank: Numbers that they are condensed to, drawn evenly in their logarithm.
+        nodes: Nodes of the integrals, drawn evenly in their logarithm.
+        end: Last node, 3 ln(R_L / Mpc); 13.7 is a halo mass of about 10^17 Msun.
+    """
+
+    LOGS = ("units", "rank", "nodes")
+
+    units: tuple[int, int] = (120, 960)
+    rank: tuple[int, int] = (16, 96)
+    nodes: tuple[int, int] = (56, 112)
+    end: tuple[float, float] = (12.0, 14.5)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for rank in self.rank:  # the ends themselves must be valid settings
+            ClosedConfig(self.units[0], rank, self.nodes[0])
+
+
+def space_of(ranges: dict[str, Any]) -> Ranges:
+    """The space of ranges by name, as a search's ``config.yaml`` has them."""
+    kinds: tuple[type[Ranges], ...] = (SearchSpace, FinetuneSpace, ClosedSpace)
+    (kind,) = (kind for kind in kinds if {field.name for field in fields(kind)} == set(ranges))
+    return kind(**{name: tuple(values) for name, values in ranges.items()})

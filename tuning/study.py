@@ -47,7 +47,7 @@ class Budget:
         scheduler: Which trials are stopped early: ``asha`` stops those behind the better half at
             a quarter and at half of their time (Li et al. 2020, arXiv:1810.05934), ``median``
             those whose best is worse than the median of the others' means so far (Golovin et al.
-            2017), ``none`` no trial.
+            2017), ``none`` no trial. Closed forms are not stopped by either.
     """
 
     trials: int = 50
@@ -229,7 +229,7 @@ class _Past:
 
 
 def make_scheduler(
-    name: Scheduler, longest: tuple[str, float], metric: str, journal: Journal
+    name: Scheduler, longest: tuple[str, float] | None, metric: str, journal: Journal
 ) -> Any:
     """Ray Tune's scheduler of a name, which has seen the ended trials of the journal.
 
@@ -241,7 +241,7 @@ def make_scheduler(
     """
     from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule
 
-    if name == "none":
+    if name == "none" or longest is None:
         return None
     time_attr, most = longest
     options: dict[str, Any] = {

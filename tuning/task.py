@@ -1,24 +1,32 @@
-"""What a search tunes: a training from scratch, or a fine-tuning. The rest is the same for both."""
+"""What a search tunes: a training, a fine-tuning, a closed form. The rest is the same for all."""
 
+import time
 from abc import ABC, abstractmethod
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from datagen.halomodel import TERMS, HaloModelConfig
+from datagen.nodes import HaloNodes
+from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
+from emulator.closed import ClosedConfig
+from emulator.closed_fit import covering
 from emulator.data import SpectraData
 from emulator.emulator import Emulator
 from emulator.finetune import FinetuneConfig, continue_training
 from emulator.record import make_record
 from emulator.train import TrainConfig, fit
-from tuning.space import FinetuneSpace, Ranges, SearchSpace
+from emulator.train_closed import make_closed
+from tuning.space import ClosedSpace, FinetuneSpace, Ranges, SearchSpace
 
-__all__ = ["OBJECTIVES", "FinetuneTask", "NetworkTask", "Task", "quality"]
+__all__ = ["OBJECTIVES", "ClosedTask", "FinetuneTask", "NetworkTask", "Task", "quality"]
 
 OBJECTIVES = ("val_loss", "p95", "p99")
 _BATCH = 4096
@@ -27,7 +35,7 @@ History = dict[str, Any]
 
 
 def quality(emulator: Emulator, data: SpectraData) -> dict[str, float]:
-    """The `OBJECTIVES` of an emulator on the validation split.
+    """The `OBJECTIVES` of a network on the validation split.
 
     ``val_loss`` is the mean squared error of the standardised ln P, ``p95`` and ``p99`` are
     quantiles of abs(P/P_true - 1) over points and k, of the spectrum where it is largest.
@@ -62,18 +70,33 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def longest(self) -> tuple[str, float]:
-        """How a trial's progress is counted, ``seconds`` or ``epochs``, and its largest count."""
+    def longest(self) -> tuple[str, float] | None:
+        """How a trial's progress is counted, ``seconds`` or ``epochs``, and its largest count.
 
-    @abstractmethod
-    def settings(self, point: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The training of a point, or what is common to all, as an emulator's record states it."""
+        None for trials that can only run to their end.
+        """
 
     @abstractmethod
     def fit(
         self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
     ) -> tuple[Emulator, History]:
-        """The emulator of a point, trained, and the training's history."""
+        """The emulator of a point, trained, with its record, and the training's history."""
+
+    @abstractmethod
+    def quality(self, emulator: Emulator) -> dict[str, float]:
+        """The `OBJECTIVES` of an emulator on the validation split."""
+
+    @abstractmethod
+    def describe(self, emulator: Emulator, point: dict[str, Any]) -> Emulator:
+        """The emulator of a point with its record, where its training was stopped before that."""
+
+
+class TrainingTask(Task):
+    """What is trained on the labels, epoch by epoch."""
+
+    @abstractmethod
+    def settings(self, point: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The training of a point, or what is common to all, as an emulator's record states it."""
 
     def data(self, emulator: Emulator) -> SpectraData:
         """Training and validation split in the scalings of an emulator."""
@@ -88,8 +111,12 @@ class Task(ABC):
         data.prepare(emulator)
         return data
 
+    def quality(self, emulator: Emulator) -> dict[str, float]:
+        """See `Task`."""
+        return quality(emulator, self.data(emulator))
+
     def describe(self, emulator: Emulator, point: dict[str, Any]) -> Emulator:
-        """The emulator of a point with its record, where its training was stopped before that."""
+        """See `Task`."""
         data = self.data(emulator)
         parts = {"train": data.train_spectra, "validation": data.validation_spectra}
         make_record(emulator, self.spectra, parts, self.settings(point), dropped=data.dropped)
@@ -97,7 +124,7 @@ class Task(ABC):
 
 
 @dataclass(frozen=True)
-class NetworkTask(Task):
+class NetworkTask(TrainingTask):
     """The search for a network and its training.
 
     Attributes:
@@ -142,7 +169,7 @@ class NetworkTask(Task):
 
 
 @dataclass(frozen=True)
-class FinetuneTask(Task):
+class FinetuneTask(TrainingTask):
     """The search for the best fine-tuning of a trained emulator.
 
     Attributes:
@@ -180,3 +207,70 @@ class FinetuneTask(Task):
         config = self.space.apply(point, self.base)
         tuning = continue_training(model, self.spectra, config, callbacks=callbacks, resume=resume)
         return self.describe(model, point), {"epochs": tuning.epochs}
+
+
+@dataclass(frozen=True)
+class ClosedTask(Task):
+    """The search for the network and the nodes of a closed form.
+
+    Attributes:
+        space: Ranges of the hyperparameters.
+        cosmologies: Cosmologies that each is fitted to.
+        split: Which labels validate.
+        seed: Seed of each fit.
+    """
+
+    space: ClosedSpace
+    cosmologies: int
+    split: Split
+    seed: int
+
+    def __post_init__(self) -> None:
+        for nodes, end in product(self.space.nodes, self.space.end):
+            x = self._nodes(nodes, end).x()
+        HaloNodes(*self._halo_model, x.numpy())  # refuses; makes the table of linear power once
+
+    @property
+    def _halo_model(self) -> tuple[HaloModelConfig, Space]:
+        metadata = self.spectra.metadata
+        return HaloModelConfig.from_dict(metadata["model"]), Space.from_dict(metadata["space"])
+
+    def _nodes(self, nodes: int, end: float) -> ClosedConfig:
+        spacing, start = covering(*self._halo_model, nodes, end)
+        return ClosedConfig(nodes=nodes, spacing=spacing, start=start)
+
+    @property
+    def ranges(self) -> ClosedSpace:
+        """See `Task`."""
+        return self.space
+
+    @property
+    def longest(self) -> None:
+        """None: a fit has no steps to be stopped at."""
+
+    def config(self, point: dict[str, Any]) -> ClosedConfig:
+        """The closed form of a point."""
+        nodes = self._nodes(point["nodes"], point["end"])
+        return replace(nodes, units=point["units"], rank=point["rank"])
+
+    def fit(
+        self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
+    ) -> tuple[Emulator, History]:
+        """See `Task`; a fit has no callbacks, and is too short for a checkpoint."""
+        begun = time.monotonic()
+        emulator = make_closed(
+            self.spectra, self.config(point), self.cosmologies, self.split, self.seed
+        )
+        return emulator, {"epochs": [], "seconds": time.monotonic() - begun}
+
+    def quality(self, emulator: Emulator) -> dict[str, float]:
+        """See `Task`; of the spectra, from the emulator's record."""
+        record = emulator.spec.record
+        spectra = [e for name, e in record["validation"].items() if name.endswith(TERMS)]
+        found = {q: max(entry["all"][q] for entry in spectra) for q in ("95", "99")}
+        loss = record["standardised"]["validation"]["mse"]
+        return {"val_loss": loss, "p95": found["95"], "p99": found["99"]}
+
+    def describe(self, emulator: Emulator, point: dict[str, Any]) -> Emulator:
+        """See `Task`; it has its record, as no fit is stopped before its end."""
+        return emulator

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 
 from datagen.files import atomic
 from datagen.space import PARAMETERS
-from emulator.data import SpectraData
 from emulator.emulator import Emulator
 from emulator.loop import LAST_CHECKPOINT, TrainingFailed
 from emulator.progress import History
@@ -35,7 +35,8 @@ _ROUNDS = 50
 
 def evaluation_time(emulator: Emulator) -> float:
     """Median time [microseconds] of one point's spectra, on as many threads as are set."""
-    theta = torch.ones(1, len(PARAMETERS))
+    middle = emulator.spec.space.from_unit(np.full((1, len(PARAMETERS)), 0.5))
+    theta = torch.from_numpy(middle).float()
     seconds = []
     with torch.inference_mode():
         for _ in range(2 * _ROUNDS):
@@ -88,7 +89,7 @@ class Reporter(Callback):
         )
         with atomic(self.folder / LAST_CHECKPOINT) as partial:
             trainer.save_checkpoint(partial)
-        self.report(emulator, trainer.datamodule, history.epochs)  # type: ignore[attr-defined]
+        self.report(emulator, quality(emulator, trainer.datamodule), history.epochs)  # type: ignore[attr-defined]
         cost = time.monotonic() - start
         wait = (_REPORT_SECONDS, cost / _REPORT_SHARE, _REPORT_GROWTH * self.seconds)
         self._due = start + max(wait)
@@ -96,16 +97,15 @@ class Reporter(Callback):
     def report(
         self,
         emulator: Emulator,
-        data: SpectraData,
+        found: dict[str, float],
         epochs: list[dict[str, Any]],
         finished: bool = False,
     ) -> None:
-        """Save an emulator and the history, and report the emulator's quality."""
+        """Save an emulator and the history, and report the emulator's quality, `found`."""
         from ray import tune
 
         if self.measured is None:
             self.measured = {LATENCY: evaluation_time(emulator)}
-        found = quality(emulator, data)
         if not all(map(math.isfinite, found.values())):
             found = dict.fromkeys(OBJECTIVES, FAILED_LOSS)
         report = found | self.measured
@@ -150,7 +150,8 @@ def run_trial(
     last = home / LAST_CHECKPOINT
     try:
         emulator, history = task.fit(point, (reporter,), last if last.exists() else None)
-        reporter.report(emulator, task.data(emulator), history["epochs"], finished=True)
+        reporter.seconds = history.get("seconds", reporter.seconds)
+        reporter.report(emulator, task.quality(emulator), history["epochs"], finished=True)
     except TrainingFailed:
         tune.report(nothing | {"finished": True})
     except Exception as error:

@@ -1,0 +1,159 @@
+"""The search for a closed form: its space, a real small one, its resume, and what is refused."""
+
+import json
+import signal
+import sys
+from dataclasses import asdict, replace
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import SMALL_MODEL, SMALL_SPACE
+from searches import finish, start, states, until
+
+from datagen.parallel import RayConfig
+from datagen.splits import Split
+from emulator.closed import ClosedConfig
+from emulator.closed_fit import covering, fit_closed
+from emulator.emulator import Emulator
+from emulator.record import predict
+from emulator.train_closed import main as train_closed_main
+from export.runtime import load
+from export.to_onnx import to_onnx
+from tuning.closed import main, search_closed
+from tuning.journal import Journal
+from tuning.results import best_trial
+from tuning.space import ClosedSpace, FinetuneSpace, SearchSpace, space_of
+from tuning.study import Budget, make_scheduler
+from tuning.task import ClosedTask
+
+SPACE = ClosedSpace(units=(32, 64), rank=(8, 12), nodes=(44, 48), end=(13.0, 13.7))
+COSMOLOGIES = 100
+# Quantiles of the record, and of the errors anew: the same numbers but for its four digits.
+DIGITS = 1e-3
+
+
+@pytest.fixture(scope="module")
+def task(spectra) -> ClosedTask:
+    return ClosedTask(spectra, SPACE, COSMOLOGIES, Split(), 1)
+
+
+def test_nodes_follow_the_box_at_every_point_of_the_space(task):
+    for nodes, end in product(SPACE.nodes, SPACE.end):
+        config = task.config({"units": 40, "rank": 9, "nodes": nodes, "end": end})
+        assert (config.units, config.rank, config.nodes) == (40, 9, nodes)
+        assert config.x()[-1] == pytest.approx(end)
+        fit_closed(replace(config, units=4, rank=2), SMALL_SPACE, SMALL_MODEL, points=4)
+        above = replace(config, start=config.start + 1e-6)
+        with pytest.raises(ValueError, match="start = .* must be at most"):
+            fit_closed(above, SMALL_SPACE, SMALL_MODEL, points=4)
+    # the default of the closed form is one of these, to a tenth of a spacing
+    default = ClosedConfig()
+    spacing, first = covering(SMALL_MODEL, SMALL_SPACE, default.nodes, float(default.x()[-1]))
+    assert spacing == pytest.approx(default.spacing, rel=0.1)
+    assert first >= default.start
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"nodes": (8, 48)}, "nodes = 8 must be at least 16"),
+        ({"rank": (8, 40)}, "rank = 40 must lie in"),
+        ({"end": (13.0, float("nan"))}, "space.end = .* must be finite"),
+        ({"units": (64, 32)}, "space.units = .64, 32. is reversed"),
+    ],
+)
+def test_bad_spaces_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SPACE, **change)
+
+
+def test_nodes_too_far_apart_for_the_box_are_refused(spectra):
+    with pytest.raises(ValueError, match=r"spacing = 1\.\d+ must lie in"):
+        ClosedTask(spectra, replace(SPACE, nodes=(20, 48)), COSMOLOGIES, Split(), 1)
+
+
+def test_labels_without_a_closed_form_are_refused_before_any_trial(spectra, tmp_path):
+    other = spectra.select(np.arange(20))
+    other.metadata = spectra.metadata | {"model": spectra.metadata["model"] | {"model": "g3lhalo"}}
+    other.write(tmp_path / "g3lhalo.h5")
+    with pytest.raises(ValueError, match="haloes on a grid need model: standard"):
+        search_closed(tmp_path / "g3lhalo.h5", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("space", [SearchSpace(), FinetuneSpace(), SPACE])
+def test_a_space_is_known_by_its_ranges(space):
+    assert space_of(json.loads(json.dumps(asdict(space)))) == space
+
+
+@pytest.mark.parametrize("name", ["asha", "median", "none"])
+def test_no_scheduler_stops_a_closed_form(name, task, tmp_path):
+    assert make_scheduler(name, task.longest, "p95", Journal(tmp_path)) is None
+
+
+def test_search_finds_and_writes_the_best(ray, label_file, spectra, task, tmp_path, capsys):
+    out = tmp_path / "search"
+    command = {"data": label_file, "out": out, "cosmologies": COSMOLOGIES, "space": SPACE,
+               "latency": True, "ray": RayConfig(cpus=1)}  # fmt: skip
+    best = search_closed(**command, budget=Budget(trials=2))
+    assert "epochs" not in capsys.readouterr().out
+    search_closed(**command, budget=Budget(trials=3))  # a larger budget goes on
+    table = pd.read_csv(out / "trials.csv", dtype={"trial": str})
+    assert list(table["state"]) == ["finished"] * 3
+    assert table["p95"].is_monotonic_increasing
+    assert (table[["latency_us", "seconds"]] > 0).all(axis=None)
+    # the best of all lies in the folder, and its figures are those of its predictions
+    emulator = Emulator.load(best)
+    assert emulator.spec.network == task.config(best_trial(Journal(out), "p95").point)
+    truth = spectra.select(Split().rows(len(spectra), "validation"))
+    errors = {n: np.abs(P / truth[n] - 1) for n, P in predict(emulator, truth.theta).items()}
+    for name, q in (("p95", 95), ("p99", 99)):
+        worst = max(np.percentile(e, q) for n, e in errors.items() if n[-2:] in ("1h", "2h", "al"))
+        assert table[name][0] == pytest.approx(worst, rel=DIGITS)
+    # its configuration makes it again, and it exports
+    main_arguments = [f"--data={label_file}", f"--out={tmp_path / 'again'}"]
+    train_closed_main([f"--config={out / 'best.yaml'}", *main_arguments])
+    again = Emulator.load(tmp_path / "again" / "emulator.safetensors")
+    assert again.spec.record == emulator.spec.record
+    exported = load(to_onnx(best, tmp_path / "closed.onnx"))
+    assert exported.outputs == emulator.spec.outputs
+    page = (out / "report.html").read_text()
+    assert "(Pareto)" in page
+    assert "<th>epochs</th>" not in page
+    assert not (out / "trials.txt").exists()  # a format that knows no closed forms
+
+
+def test_a_search_out_of_time_says_so_and_goes_on_with_more(ray, label_file, tmp_path, capsys):
+    arguments = [f"--data={label_file}", f"--out={tmp_path}", "--cosmologies=100"]
+    arguments += [f"--space.{name}={list(ends)}" for name, ends in asdict(SPACE).items()]
+    with pytest.raises(SystemExit):
+        main([*arguments, "--budget.minutes=0.001", "--budget.trials=1"])
+    assert "allowed no trial; raise budget.minutes" in capsys.readouterr().err
+    assert set(states(tmp_path).values()) <= {"open"}
+    main([*arguments, "--budget.minutes=5", "--budget.trials=1"])
+    assert states(tmp_path) == {"0001": "finished"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_a_killed_search_goes_on(label_file, tmp_path, sign):
+    out = tmp_path / "search"
+    config = {"data": str(label_file), "out": str(out), "cosmologies": 2000, "ray": {"cpus": 1},
+              "space": json.loads(json.dumps(asdict(SPACE))), "budget": {"trials": 4}}  # fmt: skip
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "tuning.closed", "--config", str(tmp_path / "c.yaml")]
+    run = start(command)
+    until(run, lambda: list(states(out).values()).count("finished") == 1 and len(states(out)) == 2)
+    run.send_signal(sign)
+    run.communicate(timeout=60)
+    before = {trial.name: trial for trial in Journal(out).trials()}
+    kept = (out / "trials" / "0001" / "trial.json").read_bytes()
+    printed = finish(start(command))
+    assert "resuming: 1 trials are done" in printed
+    after = {trial.name: trial for trial in Journal(out).trials()}
+    assert [trial.state for trial in after.values()] == ["finished"] * 4
+    assert all(after[name].point == trial.point for name, trial in before.items())
+    assert (out / "trials" / "0001" / "trial.json").read_bytes() == kept

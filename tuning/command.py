@@ -1,0 +1,81 @@
+"""What the commands of all searches do: search, write down what came of it, keep the best."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from datagen.parallel import RayConfig
+from emulator.emulator import Emulator
+from emulator.train import EMULATOR_FILE
+from tuning.journal import Journal, Trial
+from tuning.report import report
+from tuning.results import (
+    best_trial,
+    candidate,
+    keep_best,
+    known_trials,
+    open_study,
+    write_results,
+)
+from tuning.searcher import Sampler
+from tuning.study import Budget, run_study
+from tuning.task import Task
+
+__all__ = ["run_search"]
+
+
+def run_search(
+    task: Task,
+    out: Path,
+    *,
+    shared: dict[str, Any],
+    request: dict[str, Any],
+    best_config: Callable[[dict[str, Any]], dict[str, Any]],
+    rivals: Callable[[Trial], dict[str, Emulator]] = lambda _: {},
+    budget: Budget,
+    sampler: Sampler,
+    objectives: tuple[str, ...],
+    known: tuple[Path, ...],
+    seed: int,
+    ray: RayConfig,
+) -> Path:
+    """Search, or go on with a search, and leave all that ``tuning.search`` lists in the folder.
+
+    Args:
+        task: What is tuned.
+        out: The run directory.
+        shared: What other searches must share for their trials to be known ones.
+        request: What else makes the search, besides the arguments here.
+        best_config: What ``best.yaml`` says of the best point.
+        rivals: Emulators that the one of the best trial has to beat.
+        budget: What it may cost.
+        sampler: Who proposes points.
+        objectives: What is minimised; the first decides which is the best.
+        known: Folders of other searches, whose trials are not tried again.
+        seed: Seed of the sampler.
+        ray: Where the trials run.
+
+    Returns:
+        The path of the best emulator.
+
+    Raises:
+        ValueError: All trials failed, or the folder holds another search.
+    """
+    journal = Journal(out)
+    with journal.lock():
+        request = request | {
+            "out": str(out), "space": asdict(task.ranges), "sampler": sampler, "seed": seed,
+        }  # fmt: skip
+        open_study(journal, shared, request, objectives, budget)
+        others = known_trials(known, shared, objectives, task.ranges)
+        run_study(
+            task, journal, budget, sampler=sampler, objectives=objectives, known=others,
+            seed=seed, ray=ray,
+        )  # fmt: skip
+        best = best_trial(journal, objectives[0])
+        write_results(task, journal, objectives[0], best_config(best.point))
+        candidates = {f"trial {best.name}": candidate(task, best), **rivals(best)}
+        keep_best(task, out, objectives[0], candidates)
+        report(out)
+    return out / EMULATOR_FILE
