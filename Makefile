@@ -1,6 +1,7 @@
 # make search: set up, and go the whole way once: labels, search, ONNX file, accuracy and speed
 # make test:   set up, and run the tests
 # make slow:   set up, and run the tests that take longer: kills, clusters, all reference points
+# make docs:   set up, build the site into site/, and run all code on its pages
 # make lint:   set up, style and types
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ RUN := runs/quick
 READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
 
-.PHONY: search test slow lint benchmarks clean
+.PHONY: search test slow docs lint benchmarks clean
 
 search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
@@ -22,6 +23,9 @@ test: $(READY)
 
 slow: $(READY)
 	$(PY) -m pytest -m slow
+
+docs: $(READY)
+	$(PY) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs site
 
 lint: $(READY)
 	$(PY) -m ruff check .
@@ -37,4 +41,4 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info
