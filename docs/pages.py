@@ -53,7 +53,7 @@ def executed(page: Path, text: str, folder: Path) -> str:
 
 
 def _output(example: Example) -> str:
-    """What a block prints, as a block of text; empty if that is nothing."""
+    """What a block prints, tables as such and the rest as it is; empty if that is nothing."""
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         try:
             example.evaluate()
@@ -63,6 +63,8 @@ def _output(example: Example) -> str:
             place = f"{example.path}, line {example.line}"
             raise BlockError(f"{place}: {error}\n{printed.getvalue()}") from error
     lines = printed.getvalue().rstrip()
+    if "|---|" in lines:
+        return f"\n\n{lines}"
     return f"\n\n```text\n{lines}\n```" if lines else ""
 
 
@@ -105,7 +107,7 @@ def _help(command: str, *subcommand: str) -> str:
     os.environ["COLUMNS"] = "100"  # argparse asks for the terminal's
     with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):
         importlib.import_module(command).main([*subcommand, "--help"])
-    return printed.getvalue().strip()
+    return printed.getvalue().replace(" \b", "").strip()  # a trick of jsonargparse
 
 
 def _subcommands(help_text: str) -> list[str]:

@@ -37,6 +37,12 @@ def test_output_stands_below_its_block(tmp_path):
     assert (tmp_path / "file").read_text() == "three\n"
 
 
+def test_a_table_is_shown_as_one(tmp_path):
+    table = "| a |\n|---|\n| 1 |"
+    block = f"python\nprint({table!r})"
+    assert run(tmp_path, block) == f"{page(block)}\n\n{table}"
+
+
 def test_commands_are_those_of_this_tree(tmp_path):
     text = run(tmp_path, "sh\npython -c 'import export; print(export.__file__)'")
     assert f"```text\n{ROOT / 'export' / '__init__.py'}\n```" in text
