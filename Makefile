@@ -1,6 +1,7 @@
 # make search: set up, and go the whole way once: labels, search, ONNX file, accuracy and speed
 # make test:   set up, and run the tests
 # make slow:   set up, and run the tests that take longer: kills, clusters, all reference points
+# make docs:   set up, build the site into site/, and run all code on its pages
 # make lint:   set up, style and types
 # make standard Z=0.5: set up, make the standard emulator of a redshift, and judge it
 
@@ -12,7 +13,7 @@ PY := $(VENV)/bin/python
 Z := 0.0
 STANDARD := runs/standard$(if $(filter-out 0.0,$(Z)),-z$(Z))
 
-.PHONY: search test slow lint benchmarks standard clean
+.PHONY: search test slow docs lint benchmarks standard clean
 
 search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
@@ -25,6 +26,9 @@ test: $(READY)
 
 slow: $(READY)
 	$(PY) -m pytest -m slow
+
+docs: $(READY)
+	$(PY) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs site
 
 lint: $(READY)
 	$(PY) -m ruff check .
@@ -47,4 +51,4 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from benchmarks.anatomy import anatomy
 from benchmarks.compare_figures import errors_figure, pareto_figure, size_figure
 from benchmarks.judge import error_cells, in_percent
-from benchmarks.speed import BATCHES
 from benchmarks.timing import on_one_core, seconds_per_point
 from benchmarks.truth import Truth, true_spectra
 from datagen.cli import run
@@ -31,6 +30,7 @@ __all__ = ["SCHEMA", "compare", "render"]
 
 SCHEMA = "hodspectra-comparison-1"
 FIGURES = "figures/"
+BATCHES = (1, 100, 10_000)
 ONE, MANY = str(min(BATCHES)), str(max(BATCHES))
 
 Array = NDArray[np.float64]

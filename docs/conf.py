@@ -1,0 +1,58 @@
+"""The documentation site: ``make docs`` builds it with Sphinx, and runs all code on its pages."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+MODULE = r"### \1\n\n```{eval-rst}\n.. automodule:: \1\n```"
+sys.path[:0] = [str(DOCS), str(DOCS.parent)]
+
+from pages import executed, help_texts  # noqa: E402
+
+project = "hodspectra"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["**/runs", "runs"]
+html_theme = "furo"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+default_role = "code"  # docstrings write `name`
+autodoc_default_options = {"members": True, "special-members": "__call__"}
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # docstrings say what arguments are
+napoleon_use_ivar = True
+
+
+def start(app: Any) -> None:
+    """Remove what an earlier build's code left, so that every build is a first one."""
+    os.environ["HODSPECTRA_CACHE"] = str(DOCS / "runs" / "cache")
+    for folder in (DOCS, DOCS / "tutorials"):
+        shutil.rmtree(folder / "runs", ignore_errors=True)
+        (folder / "runs").mkdir()
+
+
+def run_code(app: Any, name: str, source: list[str]) -> None:
+    """Run a page's code in the page's folder, where it may write to ``runs``."""
+    page = Path(app.env.doc2path(name))
+    text = source[0].replace("<!-- commands -->", help_texts()) if name == "commands" else source[0]
+    text = re.sub(r"<!-- module (\S+) -->", MODULE, text)
+    source[0] = executed(page, text, page.parent)
+
+
+def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """In docstrings, a bar is an absolute value."""
+    lines[:] = [line.replace("|", r"\|") for line in lines]
+
+
+def setup(app: Any) -> None:
+    """Connect all this to Sphinx."""
+    app.connect("builder-inited", start)
+    app.connect("source-read", run_code)
+    app.connect("autodoc-process-docstring", escape_bars)

@@ -1,0 +1,75 @@
+"""The code on pages: it runs, what it prints is shown, and what fails is named."""
+
+import re
+
+import pytest
+from pages import ROOT, BlockError, commands, executed, help_texts
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+PAGES += (ROOT / "docs" / "tutorials").glob("*.md")
+RUN = {"sh", "python"}
+READ = {"text", "{toctree}", "{eval-rst}"}  # output, and Sphinx's own
+
+
+def page(*blocks: str) -> str:
+    return "\n\n".join(f"```{block}\n```" for block in blocks)
+
+
+def run(tmp_path, *blocks: str) -> str:
+    return executed(tmp_path / "page.md", page(*blocks), tmp_path)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_block_is_run_or_says_why_not(path):
+    text = path.read_text()
+    fences = re.findall(r"^```(.*)$", text, re.M)
+    assert set(fences[::2]) <= RUN | READ
+    assert not any(fences[1::2])
+    for reason in re.findall(r"<!-- skip:(.*)-->", text):
+        assert re.fullmatch(r' next "[^"]{10,}" ', reason)
+
+
+def test_output_stands_below_its_block(tmp_path):
+    text = run(tmp_path, "python\nx = 2\nprint(x)", "sh\necho three > file", "python\nprint(x * 2)")
+    one, two, three = page("python\nx = 2\nprint(x)", "sh\necho three > file",
+                           "python\nprint(x * 2)").split("\n\n")  # fmt: skip
+    assert text == "\n\n".join([one, "```text\n2\n```", two, three, "```text\n4\n```"])
+    assert (tmp_path / "file").read_text() == "three\n"
+
+
+def test_a_table_is_shown_as_one(tmp_path):
+    table = "| a |\n|---|\n| 1 |"
+    block = f"python\nprint({table!r})"
+    assert run(tmp_path, block) == f"{page(block)}\n\n{table}"
+
+
+def test_commands_are_those_of_this_tree(tmp_path):
+    text = run(tmp_path, "sh\npython -c 'import export; print(export.__file__)'")
+    assert f"```text\n{ROOT / 'export' / '__init__.py'}\n```" in text
+
+
+def test_a_block_may_be_left_out(tmp_path):
+    text = '<!-- skip: next "it would fail" -->\n' + page("sh\nfalse")
+    assert executed(tmp_path / "page.md", text, tmp_path) == text
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("python\nprint('so far')\n1 / 0", "page.md, line 5: division by zero\nso far"),
+        ("sh\necho so far\nls nothing\necho on", "line 5: status .*nothing.*\nso far"),
+        ("sh\necho $NOT_SET", "NOT_SET"),
+    ],
+)
+def test_a_block_that_fails_is_named(tmp_path, block, message):
+    with pytest.raises(BlockError, match=re.compile(message, re.S)):
+        run(tmp_path, "python\nx = 1", block)
+
+
+def test_every_command_has_its_help_on_the_site():
+    text = help_texts()
+    for command in commands():
+        assert f"## {command}\n\n```text\nusage: python -m {command} " in text
+    assert "### datagen.nnpowerspectra import\n" in text
+    assert "--parameters PARAMETERS" in text
+    assert {"datagen.generate", "tuning.search", "export.info"} <= set(commands())
