@@ -4,16 +4,18 @@
 # make docs:   set up, build the site into site/, and run all code on its pages
 # make lint:   set up, style and types
 # make standard Z=0.5: set up, make the standard emulator of a redshift, and judge it
+# make published: set up, and make the emulators of the published set-up (an hour and a half)
 
 PYTHON ?= python3
 VENV ?= .venv
 RUN := runs/quick
 READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
+PUBLISHED := runs/published
 Z := 0.0
 STANDARD := runs/standard$(if $(filter-out 0.0,$(Z)),-z$(Z))
 
-.PHONY: search test slow docs lint benchmarks standard clean
+.PHONY: search test slow docs lint benchmarks standard published clean
 
 search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
@@ -44,6 +46,18 @@ standard: $(READY)
 	$(PY) -m export.to_onnx --emulator $(STANDARD)/closed/emulator.safetensors --out $(STANDARD).onnx
 	$(PY) -m datagen.generate --config configs/standard/test.yaml --model.z $(Z) --out $(STANDARD)/test.h5
 	$(PY) -m benchmarks.judge --emulator $(STANDARD).onnx --data $(STANDARD)/test.h5
+
+published: $(READY)
+	$(PY) -m datagen.generate --config configs/published/labels.yaml
+	$(PY) -m datagen.generate --config configs/published/labels.yaml --design.points 10000 --design.seed 32 --out $(PUBLISHED)/test.h5
+	$(PY) -m emulator.train --config configs/published/train.yaml
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[1h]' --out $(PUBLISHED)/gm_1h --train.schedule.max_minutes 10
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[2h]' --out $(PUBLISHED)/gm_2h --train.schedule.max_minutes 10
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.correlations '[gg]' --out $(PUBLISHED)/gg
+	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm/emulator.safetensors --out $(PUBLISHED)/published-gm.onnx
+	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm_1h/emulator.safetensors --merge $(PUBLISHED)/gm_2h/emulator.safetensors --out $(PUBLISHED)/published-gm-separate.onnx
+	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx
+	for name in gm gm-separate gg; do $(PY) -m benchmarks.judge --emulator $(PUBLISHED)/published-$$name.onnx --data $(PUBLISHED)/test.h5; done
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
