@@ -53,7 +53,7 @@ published: $(READY)
 	$(PY) -m emulator.train --config configs/published/train.yaml
 	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[1h]' --out $(PUBLISHED)/gm_1h --train.schedule.max_minutes 10
 	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[2h]' --out $(PUBLISHED)/gm_2h --train.schedule.max_minutes 10
-	$(PY) -m emulator.train --config configs/published/train.yaml --train.correlations '[gg]' --out $(PUBLISHED)/gg
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.correlations '[gg]' --out $(PUBLISHED)/gg --train.schedule.max_minutes 15
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm/emulator.safetensors --out $(PUBLISHED)/published-gm.onnx
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm_1h/emulator.safetensors --merge $(PUBLISHED)/gm_2h/emulator.safetensors --out $(PUBLISHED)/published-gm-separate.onnx
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx
