@@ -67,8 +67,8 @@ class Plan:
     minutes: float = 6.0
     closed: tuple[ClosedConfig, ...] = (
         ClosedConfig(units=320, rank=40, nodes=64, spacing=0.3),
+        ClosedConfig(nodes=76, spacing=0.25),
         ClosedConfig(),
-        ClosedConfig(nodes=95, spacing=0.2),
     )
 
     def runs(self) -> list[dict[str, Any]]:

@@ -39,8 +39,8 @@ class ClosedConfig:
 
     units: int = 480
     rank: int = 48
-    nodes: int = 76
-    spacing: float = 0.25
+    nodes: int = 112
+    spacing: float = 0.17
     start: float = -5.0
 
     def __post_init__(self) -> None:
