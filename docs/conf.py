@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +41,12 @@ def start(app: Any) -> None:
 
 
 def run_code(app: Any, name: str, source: list[str]) -> None:
-    """Run a page's code in the page's folder, where it may write to ``runs``."""
+    """Run a page's code in a fresh process and the page's folder; it may write to ``runs``."""
     page = Path(app.env.doc2path(name))
     text = source[0].replace("<!-- commands -->", help_texts()) if name == "commands" else source[0]
     text = re.sub(r"<!-- module (\S+) -->", MODULE, text)
-    source[0] = executed(page, text, page.parent)
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        source[0] = process.submit(executed, page, text, page.parent).result()
 
 
 def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
