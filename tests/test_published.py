@@ -1,0 +1,34 @@
+"""The published measures: a known error of P gives known numbers."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from judged import labels_off_by
+
+from benchmarks.published import main, render
+from datagen.store import Spectra
+from emulator.train import EMULATOR_FILE
+from export.to_onnx import to_onnx
+
+ROUNDING = 1e-3  # relative: P is float32, the error 1e-2
+
+
+def test_a_known_error_gives_known_numbers(emulator, spectra, tmp_path, capsys):
+    data = labels_off_by(emulator, spectra, tmp_path / "labels.h5", 1.01)
+    onnx = to_onnx(tmp_path / EMULATOR_FILE, tmp_path / "some.onnx")
+    out = tmp_path / "published.json"
+    main(["--judged", json.dumps({str(onnx): str(data)}), "--out", str(out)])
+    result = json.loads(out.read_text())
+    errors = result["emulators"]["some"]["errors"]["gg"]
+    assert errors["ln_P"] == pytest.approx(math.log(1.01), rel=ROUNDING)
+    labels = Spectra.read(data)
+    names = ("gg_1h", "gg_2h", "gg_total")
+    deviations = np.array([np.log(labels[name]).std(axis=0) for name in names])
+    assert errors["mse"] == pytest.approx(np.mean((math.log(1.01) / deviations) ** 2), rel=ROUNDING)
+    assert errors["mae"] == pytest.approx(np.mean(math.log(1.01) / deviations), rel=ROUNDING)
+    table = render(result)
+    assert table in capsys.readouterr().out
+    assert "| some | standard | log10 M | gg | 60 |" in table
+    assert "Matryoshka" not in table  # it has not all spectra
