@@ -4,7 +4,7 @@
 # make docs:   set up, build the site into site/, and run all code on its pages
 # make lint:   set up, style and types
 # make standard Z=0.5: set up, make the standard emulator of a redshift, and judge it
-# make published: set up, and make the emulators of the published set-up (an hour and a half)
+# make published: set up, and make the emulators of the published set-up (half an hour)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -51,9 +51,9 @@ published: $(READY)
 	$(PY) -m datagen.generate --config configs/published/labels.yaml
 	$(PY) -m datagen.generate --config configs/published/labels.yaml --design.points 10000 --design.seed 32 --out $(PUBLISHED)/test.h5
 	$(PY) -m emulator.train --config configs/published/train.yaml
-	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[1h]' --out $(PUBLISHED)/gm_1h --train.schedule.max_minutes 10
-	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[2h]' --out $(PUBLISHED)/gm_2h --train.schedule.max_minutes 10
-	$(PY) -m emulator.train --config configs/published/train.yaml --train.correlations '[gg]' --out $(PUBLISHED)/gg --train.schedule.max_minutes 15
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[1h]' --out $(PUBLISHED)/gm_1h --train.schedule.max_minutes 6
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[2h]' --out $(PUBLISHED)/gm_2h --train.schedule.max_minutes 6
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.correlations '[gg]' --out $(PUBLISHED)/gg --train.schedule.max_minutes 10
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm/emulator.safetensors --out $(PUBLISHED)/published-gm.onnx
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm_1h/emulator.safetensors --merge $(PUBLISHED)/gm_2h/emulator.safetensors --out $(PUBLISHED)/published-gm-separate.onnx
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx

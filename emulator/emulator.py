@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from datagen.files import atomic
-from datagen.space import PARAMETERS, Space
+from datagen.space import PARAMETERS, UNITS, Space
 from emulator.closed import ClosedConfig, ClosedForm
 from emulator.network import NetworkConfig
 from emulator.scaling import Features, Standardize
@@ -104,7 +104,10 @@ class Emulator(nn.Module):
                 raise ValueError("total: network needs a perceptron; a closed form adds its terms")
             self.closed = closed or ClosedForm(spec.network, len(spec.k))
             return
-        self.features = Features(spec.space.is_log.tolist())
+        # masses by their log10 however they are drawn: drawn evenly in M, the few small ones, where
+        # spectra change fastest, would be as good as equal
+        logs = [spec.space[name].is_log or UNITS[name] == "Msun" for name in PARAMETERS]
+        self.features = Features(logs)
         self.network = spec.network.build(len(PARAMETERS), len(spec.predicted) * len(spec.k))
         self.targets = Standardize(len(spec.outputs), len(spec.k))
 
