@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 _DELTA_C = 1.686  # only splits ln n into two smooth parts, so its digits do not matter
 _CONCENTRATION_TOLERANCE = 1e-6  # of ln c; the form is exact for power laws in M h
 _FINE = 64  # points per grid interval that the profile is averaged over
+_NARROWEST = 1e-3  # half the range of the amplitude q, of its middle, where q is all but fixed
 _PAD = 14  # intervals beyond both ends, so that the end conditions of the spline do not matter
 
 
@@ -118,7 +119,8 @@ class HaloNodes:
             ValueError: A concentration that is not a power law of mass and density.
         """
         slopes, ends, ln_c = self._concentration()
-        middle, half = float(ends.mean()), float(0.5 * (ends[1] - ends[0]))
+        middle = float(ends.mean())
+        half = max(0.5 * float(ends[1] - ends[0]), _NARROWEST * middle)
         t = np.cos(np.pi * (np.arange(powers) + 0.5) / powers)
         step = self.x[1] - self.x[0]
         wide = self.x[0] + step * np.arange(-_PAD, len(self.x) + _PAD)

@@ -17,6 +17,7 @@ from emulator.steps import Threshold, lower_edge
 __all__ = ["ClosedConfig", "ClosedForm", "CosmologyNetwork", "Tables"]
 
 _COSMOLOGY = 5
+_FIXED = 1e-6  # a narrower range of a feature is that of a fixed one, up to rounding
 _NO_HALOES = -60.0  # ln n of which no integral sees anything; subnormal numbers are slow
 # theta -> what has a logarithm: Om_c, Om_b, Om_m, h, sigma_8, n_s, sigma, Mth, Mprime
 _LOGS = ((0,), (1,), (0, 1), (2,), (3,), (4,), (6,), (7,), (8,))
@@ -110,6 +111,12 @@ class Tables:
     low: Tensor
     high: Tensor
 
+    def feature_ranges(self) -> tuple[Tensor, Tensor]:
+        """Middle of each feature's range and half its width, or 1 for one that is held fixed."""
+        low, high = self.low.double(), self.high.double()
+        width = high - low
+        return 0.5 * (low + high), torch.where(width > _FIXED, 0.5 * width, 1.0)
+
 
 class ClosedForm(nn.Module):
     """Spectra of points through integrals over the halo mass.
@@ -152,11 +159,11 @@ class ClosedForm(nn.Module):
         """Take up what is not learnt."""
         mix = torch.zeros(self._mix.shape, dtype=torch.float64)
         offset = torch.zeros(self._offset.shape, dtype=torch.float64)
-        half = 0.5 * (tables.high - tables.low).double().clamp_min(1e-12)
+        middle, half = tables.feature_ranges()
         for j, feature in enumerate(_FEATURES):
             for row, power in feature.items():
                 mix[row, j] = power / half[j]
-        offset[:5] = -0.5 * (tables.high + tables.low).double() / half
+        offset[:5] = -middle / half
         ln_unit, ln_min = math.log(4 * math.pi / 3 * tables.rho_unit), math.log(tables.M_min)
         scale = 1 / (math.sqrt(2) * self.config.spacing)
         mix[_OM_M, 5], mix[_H, 5], mix[_MTH, 5], offset[5] = -1, -2, 1, -ln_unit  # x of Mth

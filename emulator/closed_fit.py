@@ -66,23 +66,21 @@ def fit_closed(
     corners = features_of(np.stack([space.low[:5], space.high[:5]]))
     profiles = nodes.profiles()
     form = ClosedForm(config, len(nodes.k), len(profiles.u))
-    form.set_tables(
-        Tables(
-            u=torch.from_numpy(profiles.u),
-            u2=torch.from_numpy(profiles.u2),
-            slopes=(float(profiles.slopes[0]), float(profiles.slopes[1])),
-            middle=profiles.middle,
-            half=profiles.half,
-            rho_unit=nodes.rho_unit,
-            M_min=10**halo_model.log10M_min,
-            low=torch.from_numpy(corners[0]),
-            high=torch.from_numpy(corners[1]),
-        )
+    tables = Tables(
+        u=torch.from_numpy(profiles.u),
+        u2=torch.from_numpy(profiles.u2),
+        slopes=(float(profiles.slopes[0]), float(profiles.slopes[1])),
+        middle=profiles.middle,
+        half=profiles.half,
+        rho_unit=nodes.rho_unit,
+        M_min=10**halo_model.log10M_min,
+        low=torch.from_numpy(corners[0]),
+        high=torch.from_numpy(corners[1]),
     )
-    functions = nodes.functions(cosmology)
-    low, high = corners
-    x = 2 * (features_of(cosmology) - low) / np.maximum(high - low, 1e-12) - 1
-    _solve(form, x, functions, rng)
+    form.set_tables(tables)
+    middle, half = (ends.numpy() for ends in tables.feature_ranges())
+    x = (features_of(cosmology) - middle) / half
+    _solve(form, x, nodes.functions(cosmology), rng)
     return form.eval()
 
 

@@ -183,3 +183,15 @@ def test_few_weights_are_subnormal(form: ClosedForm, theta: np.ndarray, monkeypa
     weights = torch.cat(seen, dim=1)
     subnormal = (weights != 0) & (weights.abs() < torch.finfo(torch.float32).tiny)
     assert float(subnormal.float().mean()) < 2e-3
+
+
+@pytest.mark.parametrize("fixed", [("n_s", "sigma_8"), ("Om_c", "Om_b", "h", "n_s", "sigma_8")])
+def test_cosmology_can_be_held_fixed(fixed: tuple[str, ...]) -> None:
+    narrow = {name: Range(SPACE[name].low, SPACE[name].low) for name in fixed}
+    space = replace(SPACE, **narrow)
+    points = space.from_unit(np.random.default_rng(3).random((16, len(PARAMETERS))))
+    form = fit_closed(CONFIG, space, HALO_MODEL, points=200)
+    table = LinearPowerTable.load_or_build(TableBox.of(space, HALO_MODEL.table_nodes))
+    true = HaloModel(HALO_MODEL, table)(points)
+    spectra = {name: P for name, P in form(float32(points)).items() if name in true}
+    assert max(error.max() for error in errors(spectra, true).values()) < NETWORK_TOLERANCE
