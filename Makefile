@@ -3,7 +3,8 @@
 # make slow:   set up, and run the tests that take longer: kills, clusters, all reference points
 # make docs:   set up, build the site into site/, and run all code on its pages
 # make lint:   set up, style and types
-# make standard Z=0.5: set up, make the standard emulator of a redshift, and judge it
+# make standard Z=0.5: set up, make the standard emulator of a redshift, and judge it;
+#              make standard-fast makes the one with fewer nodes
 # make published: set up, and make the emulators of the published set-up (half an hour)
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ PUBLISHED := runs/published
 Z := 0.0
 STANDARD := runs/standard$(if $(filter-out 0.0,$(Z)),-z$(Z))
 
-.PHONY: search test slow docs lint benchmarks standard published clean
+.PHONY: search test slow docs lint benchmarks standard standard-fast published clean
 
 search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
@@ -40,12 +41,12 @@ lint: $(READY)
 benchmarks: $(READY)
 	$(PY) -m pytest benchmarks
 
-standard: $(READY)
+standard standard-fast: $(READY)
 	$(PY) -m datagen.generate --config configs/standard/labels.yaml --model.z $(Z) --out $(STANDARD)/labels.h5
-	$(PY) -m emulator.train_closed --data $(STANDARD)/labels.h5 --out $(STANDARD)/closed --split.validation 0.5 --split.test 0
-	$(PY) -m export.to_onnx --emulator $(STANDARD)/closed/emulator.safetensors --out $(STANDARD).onnx
+	$(PY) -m emulator.train_closed $(if $(filter standard-fast,$@),--config configs/standard/fast.yaml) --data $(STANDARD)/labels.h5 --out $(STANDARD)/$@ --split.validation 0.5 --split.test 0
+	$(PY) -m export.to_onnx --emulator $(STANDARD)/$@/emulator.safetensors --out $(STANDARD)/$@.onnx
 	$(PY) -m datagen.generate --config configs/standard/test.yaml --model.z $(Z) --out $(STANDARD)/test.h5
-	$(PY) -m benchmarks.judge --emulator $(STANDARD).onnx --data $(STANDARD)/test.h5
+	$(PY) -m benchmarks.judge --emulator $(STANDARD)/$@.onnx --data $(STANDARD)/test.h5
 
 published: $(READY)
 	$(PY) -m datagen.generate --config configs/published/labels.yaml
