@@ -150,7 +150,8 @@ def test_shipped_models_are_whole_and_say_how_accurate_they_are():
         records = model.metadata["record"]["test"]
         assert all(record["points"] >= 10_000 for record in records.values())
         if name.startswith("standard"):
-            assert all(record["all"]["95"] < 5e-4 for record in records.values())
+            limit = 3e-3 if name == "standard-fast" else 5e-4
+            assert all(record["all"]["95"] < limit for record in records.values())
         assert "dirty" not in model.metadata["provenance"]["commit"]
 
 
