@@ -21,8 +21,9 @@ ROUNDING = 1e-5
 
 
 def test_redshifts_are_in_order_and_belong_together(tmp_path):
-    family = Redshifts([*reversed(shipped().values())])
-    assert list(family.z) == sorted(load(name).z for name in shipped())
+    names = [name for name in shipped() if name.split("-z")[0] == "standard"]
+    family = Redshifts([*reversed(names)])
+    assert list(family.z) == sorted(load(name).z for name in names)
     k = np.array([1e-3, 0.1])
     both = family(POINT, ["gg_total", "n_g"], k)
     assert both["gg_total"].shape == (len(family.z), 2)
