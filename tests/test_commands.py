@@ -135,7 +135,7 @@ def test_info_lists_and_explains(capsys):
     assert command(info, "standard") == 0
     text = capsys.readouterr().out
     for part in ("Sheth99", "Mth         Msun   1e+10     1e+15     log10", "gg_total [Mpc^3]",
-                 "10000 test points", "please cite  Linke et al. 2022"):  # fmt: skip
+                 "20000 test points", "please cite  Linke et al. 2022"):  # fmt: skip
         assert part in text
     assert command(info, "nothing") == 2
     assert "no emulator 'nothing'" in capsys.readouterr().err

@@ -23,7 +23,7 @@ def points(number):
     return Space().from_unit(np.random.default_rng(3).random((number, 10)))
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("standard")])
 def test_all_forms_of_a_shipped_emulator_agree(name):
     model, theta = load(name), points(600)
     contenders = forms(model)
