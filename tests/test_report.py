@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from benchmarks.report import report
 from datagen.analyse import SCHEMA
 from datagen.error_budget import ErrorBudget
 from emulator.metrics import fractional_error
+from emulator.network import NetworkConfig
 from emulator.record import predict
 from export.to_onnx import to_onnx
 from tuning.journal import Journal
+from tuning.space import SearchSpace
 
 
 @pytest.fixture
@@ -65,10 +68,14 @@ def test_the_search_beside_the_emulator_is_shown(tmp_path):
     run = tmp_path / "run"
     journal = Journal(run)
     for units, loss in ((8, 0.2), (16, 0.1)):
-        trial = journal.propose({"layers": 1, "units": units})
+        network = asdict(NetworkConfig(layers=1, units=units))
+        trial = journal.propose(network | {"optimizer": "adam", "lr": 1e-3, "batch_size": 32})
         measured = {"val_loss": loss, "p95": loss, "p99": loss, "epochs": 4, "seconds": 1.0}
         journal.end(trial.name, "finished", measured, at=9.0, error="")
-    config = {"objectives": ["val_loss"], "space": {"layers": [1, 1], "units": [8, 32]}}
+    space = SearchSpace(
+        (1, 1), (8, 32), ("gelu",), ("adam",), lr=(1e-3, 1e-3), batch_size=(32, 32), dropout=(0, 0)
+    )
+    config = {"objectives": ["val_loss"], "space": asdict(space)}
     (run / "config.yaml").write_text(json.dumps(config | {"shared": {}}))
     found = module._search(run, run / "report")
     assert "The best is trial 0002 with val_loss 0.1" in found["Search: result"][0]
