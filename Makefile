@@ -50,7 +50,7 @@ standard standard-fast: $(READY)
 
 published: $(READY)
 	$(PY) -m datagen.generate --config configs/published/labels.yaml
-	$(PY) -m datagen.generate --config configs/published/labels.yaml --design.points 10000 --design.seed 32 --out $(PUBLISHED)/test.h5
+	$(PY) -m datagen.generate --config configs/published/labels.yaml --design.points 30000 --design.seed 32 --out $(PUBLISHED)/test.h5
 	$(PY) -m emulator.train --config configs/published/train.yaml
 	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[1h]' --out $(PUBLISHED)/gm_1h --train.schedule.max_minutes 6
 	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[2h]' --out $(PUBLISHED)/gm_2h --train.schedule.max_minutes 6
