@@ -14,7 +14,11 @@ from export.to_onnx import rewrite
 
 __all__ = ["accuracy_table", "error_cells", "in_percent", "judge", "render"]
 
-DRAWN = {"linear": ", masses drawn evenly in M", "log10": ", masses drawn evenly in log10 M"}
+DRAWN = {  # how the points of each record were drawn, if otherwise than those it was made of
+    "test": "",
+    "test_linear_masses": ", masses drawn evenly in M",
+    "test_log10_masses": ", masses drawn evenly in log10 M",
+}
 
 
 def judge(emulator: Path, data: Path) -> dict[str, Any]:
@@ -41,11 +45,8 @@ def judge(emulator: Path, data: Path) -> dict[str, Any]:
     predicted = model(truth.labels.theta, truth.shared(model))
     test = spectra_accuracy(predicted, truth.labels, truth.space)
     made = {name: truth.source[name] for name in ("sha256", "design")}
-    name = "test"
-    if truth.space != Space.from_dict(
-        model.metadata["parameters"]
-    ):  # the same box, drawn otherwise
-        name = f"test_{truth.space.Mth.sampling}_masses"
+    own = Space.from_dict(model.metadata["parameters"])  # the same box, perhaps drawn otherwise
+    name = "test" if truth.space == own else f"test_{truth.space.Mth.sampling}_masses"
     rewrite(
         emulator,
         record=model.metadata["record"] | {name: test},
@@ -58,9 +59,8 @@ def judge(emulator: Path, data: Path) -> dict[str, Any]:
 def render(emulator: Path) -> str:
     """The record that an ONNX file carries, as Markdown."""
     record = OnnxEmulator(emulator).metadata["record"]
-    sampling = {"test": "", **{f"test_{s}_masses": DRAWN[s] for s in DRAWN}}
     return "\n\n".join(
-        accuracy_table(record[name], drawn) for name, drawn in sampling.items() if name in record
+        accuracy_table(record[name], drawn) for name, drawn in DRAWN.items() if name in record
     )
 
 
