@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from benchmarks.judge import DRAWN
 from emulator.emulator import Emulator
 from emulator.train import EMULATOR_FILE
 from export.runtime import OnnxEmulator
@@ -17,7 +18,7 @@ _USUAL = Path(EMULATOR_FILE).stem
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 _HISTORIES = ("history.json", "final/*/history.json", "trials/*/history.json")
 # what `export.to_onnx` and `benchmarks.judge` add to the provenance
-_ADDED = ("merged", "test")
+_ADDED = ("merged", *DRAWN)
 
 
 def anatomy(model: OnnxEmulator) -> dict[str, Any]:
