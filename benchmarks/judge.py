@@ -1,10 +1,17 @@
 """Judge an ONNX file on labels made for it alone: ``python -m benchmarks.judge``."""
 
+import platform
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from benchmarks.contenders import BATCHES
+from benchmarks.timing import seconds_per_point
 from benchmarks.truth import is_made_of, true_spectra
 from datagen.cli import run
+from datagen.error_budget import NAMES, ErrorBudget, error_budget
 from datagen.space import Space
 from datagen.store import Spectra
 from emulator.metrics import spectra_accuracy
@@ -19,14 +26,17 @@ DRAWN = {  # how the points of each record were drawn, if otherwise than those i
     "test_linear_masses": ", masses drawn evenly in M",
     "test_log10_masses": ", masses drawn evenly in log10 M",
 }
+BUDGET = ErrorBudget(quadrature=64, linear_power=64)
 
 
 def judge(emulator: Path, data: Path) -> dict[str, Any]:
     """Evaluate an emulator on fresh labels and write the result into its own metadata.
 
     It stands there as the record ``test``: what users are told of the file's accuracy, and what
-    ``export.verify`` compares with on their machines. Labels of the same box whose masses are
-    drawn otherwise make a record of their own, ``test_linear_masses`` or ``test_log10_masses``.
+    ``export.verify`` compares with on their machines. Beside it stand how exact the labels
+    themselves are, and the emulator's speed on one core, which are measured here too. Labels of
+    the same box whose masses are drawn otherwise make a record of their own,
+    ``test_linear_masses`` or ``test_log10_masses``.
 
     Args:
         emulator: ONNX file of ``export.to_onnx``; its record is changed.
@@ -47,13 +57,32 @@ def judge(emulator: Path, data: Path) -> dict[str, Any]:
     made = {name: truth.source[name] for name in ("sha256", "design")}
     own = Space.from_dict(model.metadata["parameters"])  # the same box, perhaps drawn otherwise
     name = "test" if truth.space == own else f"test_{truth.space.Mth.sampling}_masses"
+    more = _measured(emulator, truth.labels) if name == "test" else {}
     rewrite(
         emulator,
         record=model.metadata["record"] | {name: test},
         provenance=model.metadata["provenance"] | {name: made},
+        **more,
     )
     print(card(OnnxEmulator(emulator)))  # noqa: T201
     return test
+
+
+def _measured(emulator: Path, labels: Spectra) -> dict[str, Any]:
+    """The error of the labels themselves, and the time of a point, on one core."""
+    model = OnnxEmulator(emulator, threads=1)
+    budget = error_budget(labels, BUDGET, tuple(n for n in model.outputs if n in NAMES))
+    for found in budget.values():
+        if "spectra" in found:  # over all (point, k) is enough for a card
+            found["spectra"] = {name: one["all"] for name, one in found["spectra"].items()}
+    times = {}
+    for batch in BATCHES["onnxruntime"]:
+        theta = np.resize(labels.theta, (batch, labels.theta.shape[1]))
+        times[str(batch)] = 1e6 * seconds_per_point(partial(model, theta), batch)["median"]
+    return {
+        "floor": budget,
+        "speed": {"cpu": platform.processor() or platform.machine(), "microseconds": times},
+    }
 
 
 def render(emulator: Path) -> str:

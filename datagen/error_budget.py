@@ -12,7 +12,7 @@ from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.space import Space
 from datagen.store import Spectra
 
-__all__ = ["ErrorBudget", "error_budget"]
+__all__ = ["NAMES", "ErrorBudget", "error_budget"]
 
 PERCENTILES = (50, 68, 95, 99, 100)
 NAMES = ("P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS))

@@ -1,14 +1,19 @@
 """Fit the closed form: its network by least squares, its tables from the halo model.
 
-The hidden layer is drawn at random and what follows is linear, so the fit has one solution, found
-in seconds, and is repeated by its seed. No spectra are needed: the targets are functions of the
-cosmology, a hundred times cheaper than labels.
+The hidden layer is drawn at random, and what follows is linear: given the hidden layer, least
+squares have one solution. The hidden layer is then improved by L-BFGS on what least squares leave
+over (variable projection; Golub & Pereyra 1973, SIAM J. Numer. Anal. 10, 413). No spectra are
+needed: the targets are functions of the cosmology, a hundred times cheaper than labels.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from datagen.ccl import matter_density
 from datagen.halomodel import HaloModelConfig
@@ -16,7 +21,7 @@ from datagen.nodes import HaloNodes
 from datagen.space import PARAMETERS, Space
 from emulator.closed import ClosedConfig, ClosedForm, Tables
 
-__all__ = ["covering", "fit_closed"]
+__all__ = ["FitConfig", "covering", "fit_closed"]
 
 Array = NDArray[np.float64]
 
@@ -30,6 +35,29 @@ _KINDS = (
     (0.25, (0.5, 0.3, 0.4, 0.2, 0.3)),
 )
 _NUMBER_CUT = 40.0  # where exp(y) is beyond this, haloes hardly count
+_MEMORY = 30  # steps that L-BFGS remembers
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a closed form is fitted.
+
+    Attributes:
+        cosmologies: Cosmologies, drawn evenly in the box.
+        iterations: Most steps that improve the hidden layer; 0 leaves it as it was drawn.
+        seed: Seed of the cosmologies and of the hidden layer.
+    """
+
+    cosmologies: int = 16384
+    iterations: int = 200
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.cosmologies < 2 or self.iterations < 0:
+            raise ValueError(
+                f"fit: cosmologies = {self.cosmologies} must be at least 2, and iterations = "
+                f"{self.iterations} must not be negative"
+            )
 
 
 def features_of(cosmology: Array) -> Array:
@@ -43,9 +71,7 @@ def fit_closed(
     config: ClosedConfig,
     space: Space,
     halo_model: HaloModelConfig,
-    *,
-    points: int = 16384,
-    seed: int = 1,
+    fit: FitConfig = FitConfig(),
 ) -> ClosedForm:
     """A closed form that is ready to predict.
 
@@ -53,16 +79,15 @@ def fit_closed(
         config: Network and nodes.
         space: The box of the parameters.
         halo_model: The halo model; a ``standard`` one.
-        points: Cosmologies that the network is fitted to.
-        seed: Seed of these and of the hidden layer.
+        fit: How the network is fitted.
 
     Raises:
         ValueError: Nodes that do not cover the box, or a halo model without this form.
     """
     nodes = HaloNodes(halo_model, space, config.x().numpy())
     _check_nodes(config, nodes)
-    rng = np.random.default_rng(seed)
-    cosmology = space.from_unit(rng.random((points, len(PARAMETERS))))[:, :5]
+    rng = np.random.default_rng(fit.seed)
+    cosmology = space.from_unit(rng.random((fit.cosmologies, len(PARAMETERS))))[:, :5]
     corners = features_of(np.stack([space.low[:5], space.high[:5]]))
     profiles = nodes.profiles()
     form = ClosedForm(config, len(nodes.k), len(profiles.u))
@@ -80,7 +105,7 @@ def fit_closed(
     form.set_tables(tables)
     middle, half = (ends.numpy() for ends in tables.feature_ranges())
     x = (features_of(cosmology) - middle) / half
-    _solve(form, x, nodes.functions(cosmology), rng)
+    _solve(form, x, nodes.functions(cosmology), rng, fit.iterations)
     return form.eval()
 
 
@@ -134,19 +159,77 @@ def _importance(functions: Array, Q: int) -> Array:
     return weights
 
 
-def _solve(form: ClosedForm, x: Array, functions: Array, rng: np.random.Generator) -> None:
-    """Draw the hidden layer; the rest is least squares, and its principal components."""
+def _principal(functions: Array, rank: int) -> Array:
+    """The directions (F, rank) along which centred functions (N, F) vary most."""
+    directions: Array = np.linalg.eigh(functions.T @ functions)[1][:, ::-1][:, :rank]
+    return directions
+
+
+def _least_squares(A: Tensor, Y: Tensor) -> Tensor:
+    """Coefficients (U, F) of centred columns A (N, U) for Y (N, F)."""
+    ridge = _RIDGE * torch.eye(A.shape[1], dtype=A.dtype)
+    return torch.linalg.solve(A.T @ A / len(A) + ridge, A.T @ Y / len(A))
+
+
+def _improve(
+    weights: Array, bias: Array, x: Array, targets: Array, iterations: int
+) -> tuple[Array, Array]:
+    """Weights (5, units) and biases of the hidden layer that least squares can do more with.
+
+    Args:
+        weights: Weights to begin with.
+        bias: Biases to begin with.
+        x: Features, shape (N, 5).
+        targets: Centred functions, each in units of what its error costs, shape (N, F).
+        iterations: Most steps.
+    """
+    inputs, Y = torch.from_numpy(x), torch.from_numpy(targets / (targets.std() or 1.0))
+
+    def left_over(flat: Array) -> tuple[float, Array]:
+        variables = torch.from_numpy(flat).requires_grad_()
+        hidden = variables.unflatten(0, (-1, weights.shape[1]))
+        A = torch.cat([torch.tanh(inputs @ hidden[:-1] + hidden[-1]), inputs], dim=1)
+        A = A - A.mean(dim=0)
+        with torch.no_grad():  # at the minimum, its change with A does not count
+            linear = _least_squares(A, Y)
+        loss = (A @ linear - Y).square().mean()
+        loss = loss + _RIDGE * linear.square().sum() / Y.shape[1]
+        loss.backward()
+        assert variables.grad is not None
+        return float(loss.detach()), variables.grad.numpy()
+
+    with tqdm(total=iterations, desc="hidden layer", unit="step", disable=None) as bar:
+        found = minimize(
+            left_over,
+            np.concatenate([weights, bias[None]]).ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=lambda _: bar.update(),
+            options={
+                "maxiter": iterations, "maxfun": 2 * iterations + 20, "maxcor": _MEMORY,
+                "ftol": 0.0, "gtol": 0.0,
+            },
+        )  # fmt: skip
+    *rows, last = found.x.reshape(-1, weights.shape[1])
+    return np.array(rows), last
+
+
+def _solve(
+    form: ClosedForm, x: Array, functions: Array, rng: np.random.Generator, iterations: int
+) -> None:
+    """Find the hidden layer; the rest is least squares, and its principal components."""
     config, network = form.config, form.network
+    importance, mean = _importance(functions, config.nodes), functions.mean(axis=0)
+    Y = (functions - mean) * importance
     weights, bias = _hidden(config.units, rng)
+    if iterations:
+        weights, bias = _improve(weights, bias, x, Y @ _principal(Y, config.rank), iterations)
     design = np.concatenate([np.tanh(x @ weights + bias), x], axis=1)
-    centre, mean = design.mean(axis=0), functions.mean(axis=0)
-    A, Y = design - centre, functions - mean
-    normal = A.T @ A / len(A) + _RIDGE * np.eye(A.shape[1])
-    linear = np.linalg.solve(normal, A.T @ Y / len(A))
-    importance = _importance(functions, config.nodes)
-    fitted = (A @ linear) * importance
-    directions = np.linalg.eigh(fitted.T @ fitted)[1][:, ::-1][:, : config.rank]
-    condense = (linear * importance) @ directions
+    centre = design.mean(axis=0)
+    A = design - centre
+    linear = _least_squares(torch.from_numpy(A), torch.from_numpy(Y)).numpy()
+    directions = _principal(A @ linear, config.rank)
+    condense = linear @ directions
     values = {
         "hidden.weight": weights.T,
         "hidden.bias": bias,

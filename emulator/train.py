@@ -150,6 +150,7 @@ def fit(
         config.as_dict(),
         dropped=data.dropped,
         epochs=len(history.epochs),
+        seconds=training.seconds,
     )
     return emulator, {
         "best_val_loss": training.best,

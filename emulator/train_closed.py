@@ -1,5 +1,6 @@
 """Make a closed-form emulator: ``python -m emulator.train_closed``."""
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.closed import ClosedConfig
-from emulator.closed_fit import fit_closed
+from emulator.closed_fit import FitConfig, fit_closed
 from emulator.emulator import Emulator, Spec
 from emulator.figures import accuracy_figure
 from emulator.record import accuracy_table, make_record
@@ -23,15 +24,11 @@ SPECTRA = tuple(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS)
 OUTPUTS = (*SPECTRA, "P_lin", "n_g", "b_eff", "f_sat")
 
 
-def _settings(closed: ClosedConfig, cosmologies: int, split: Split, seed: int) -> dict[str, Any]:
-    return {
-        "closed": asdict(closed), "cosmologies": cosmologies, "split": asdict(split), "seed": seed,
-    }  # fmt: skip
+def _settings(closed: ClosedConfig, fit: FitConfig, split: Split) -> dict[str, Any]:
+    return {"closed": asdict(closed), "fit": asdict(fit), "split": asdict(split)}
 
 
-def make_closed(
-    spectra: Spectra, closed: ClosedConfig, cosmologies: int, split: Split, seed: int
-) -> Emulator:
+def make_closed(spectra: Spectra, closed: ClosedConfig, fit: FitConfig, split: Split) -> Emulator:
     """A closed form for labels: their box, wavenumbers and halo model; with its record.
 
     See `train_closed` for the arguments and for what is refused.
@@ -47,11 +44,13 @@ def make_closed(
         network=closed,
         halo_model=asdict(model),
     )
-    emulator = Emulator(spec, fit_closed(closed, space, model, points=cosmologies, seed=seed))
+    begun = time.monotonic()
+    emulator = Emulator(spec, fit_closed(closed, space, model, fit))
+    seconds = time.monotonic() - begun
     parts = {
         part: spectra.select(split.rows(len(spectra), part)) for part in ("train", "validation")
     }
-    make_record(emulator, spectra, parts, _settings(closed, cosmologies, split, seed))
+    make_record(emulator, spectra, parts, _settings(closed, fit, split), seconds=seconds)
     return emulator
 
 
@@ -59,14 +58,13 @@ def train_closed(
     data: Path,
     out: Path,
     closed: ClosedConfig = ClosedConfig(),
-    cosmologies: int = 16384,
+    fit: FitConfig = FitConfig(),
     split: Split = Split(),
-    seed: int = 1,
 ) -> Path:
     """Make an emulator of all nine spectra that learns the cosmology and integrates over mass.
 
     Its network is fitted to the halo model's own ingredients (mass function, bias, linear power)
-    in less than a minute, not to the labels: they say for which box and halo model, and how
+    in minutes, not to the labels: they say for which box and halo model, and how
     accurate it is. It also gives P_lin, the galaxy density n_g, the effective bias and the
     satellite fraction. The folder gets ``emulator.safetensors``, a figure of the accuracy on the
     validation split over k, and ``config.yaml``.
@@ -75,9 +73,8 @@ def train_closed(
         data: Label file of ``datagen.generate``, of the ``standard`` model.
         out: Folder for the results.
         closed: Its network and the nodes of its integrals.
-        cosmologies: Cosmologies that the network is fitted to.
+        fit: How the network is fitted.
         split: Which labels validate; those of the test split are not looked at.
-        seed: Seed of the cosmologies and of the network's hidden layer.
 
     Returns:
         The path of the emulator.
@@ -86,9 +83,9 @@ def train_closed(
         ValueError: A halo model that has no closed form, or nodes that do not cover its box.
     """
     spectra = Spectra.read(data)
-    settings = _settings(closed, cosmologies, split, seed)
+    settings = _settings(closed, fit, split)
     check_run_config(out, {"data": str(data), "out": str(out), **settings})
-    emulator = make_closed(spectra, closed, cosmologies, split, seed)
+    emulator = make_closed(spectra, closed, fit, split)
     emulator.save(out / EMULATOR_FILE)
     with style():
         records = emulator.spec.record["validation"]

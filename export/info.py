@@ -2,15 +2,21 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from export.command import run
 from export.runtime import OnnxEmulator, load
 from export.shipped import shipped
 
-__all__ = ["card", "listing"]
+__all__ = ["card", "listing", "render"]
 
 _HALO_MODEL = ("model", "mass_function", "halo_bias", "concentration")
+_SHOWN_K = (0.01, 0.1, 1.0, 10.0, 100.0)  # [1/Mpc]; the nearest wavenumbers are shown
+_SOURCES = {"linear_power": "P_lin and sigma(M)", "quadrature": "integrals"}
+_NAME = 11  # width of the column of names
 
 
 def listing() -> str:
@@ -46,8 +52,10 @@ def card(model: OnnxEmulator) -> str:
             for p in model.parameters
         ),
         "",
-        *_accuracy_lines(meta),
-        "",
+        *_accuracy_lines(model),
+        *_floor_lines(meta.get("floor", {})),
+        *_speed_lines(meta.get("speed", {})),
+        *_making_lines(made),
         f"labels       {made['labels']['design']}, sha256 {made['labels']['sha256'][:16]}..."
         if "labels" in made
         else "labels       unknown",
@@ -64,22 +72,91 @@ def _judged(meta: dict[str, Any]) -> list[str]:
     return parts or [part for part in meta["record"] if part == "validation"]
 
 
-def _accuracy_lines(meta: dict[str, Any]) -> Iterator[str]:
+def _accuracy_lines(model: OnnxEmulator) -> Iterator[str]:
     """Errors on the test points, or of the validation split if there was no test."""
-    for part in (parts := _judged(meta)):
-        yield from _table(part.replace("_", " "), meta["record"][part], meta["outputs"])
+    for part in (parts := _judged(model.metadata)):
+        found = model.metadata["record"][part]
+        records = {name: record for name, record in found.items() if name in model.outputs}
+        yield from _tables(part.replace("_", " "), records, model.k)
     if not parts:
         yield "accuracy     unknown"
+        yield ""
 
 
-def _table(part: str, found: dict[str, Any], outputs: dict[str, Any]) -> Iterator[str]:
-    records = {name: record for name, record in found.items() if name in outputs}
+def _tables(part: str, records: dict[str, Any], k: Any) -> Iterator[str]:
+    """Errors over all points, by wavenumber and by regime."""
     points = next(iter(records.values()))["points"]
+    quantiles = ("68", "95", "99", "100")
     yield f"abs(P/P_true - 1) in percent on {points} {part} points, over points and wavenumbers"
-    yield "output      68 %      95 %      99 %      largest"
-    for name, record in records.items():
-        errors = (f"{100 * record['all'][q]:<9.3g}" for q in ("68", "95", "99", "100"))
-        yield f"{name:11s} {' '.join(errors)}".rstrip()
+    rows = {n: [record["all"][q] for q in quantiles] for n, record in records.items()}
+    yield from _grid(["68 %", "95 %", "99 %", "largest"], rows)
+    nearest = [int(np.abs(np.log(k / shown)).argmin()) for shown in _SHOWN_K]
+    curves = {name: record["per_k"]["95"] for name, record in records.items()}
+    rows = {n: [curve[i] for i in nearest] for n, curve in curves.items() if len(curve) == len(k)}
+    yield f"95 % of the same {part} points, by wavenumber [1/Mpc]"
+    yield from _grid([f"{k[i]:.3g}" for i in nearest], rows)
+    regimes = list(dict.fromkeys(name for record in records.values() for name in record["regimes"]))
+    rows = {
+        name: [record["regimes"].get(regime, {}).get("all", {}).get("95") for regime in regimes]
+        for name, record in records.items()
+    }
+    yield f"95 % of the same {part} points and wavenumbers, by regime"
+    yield from _grid(regimes, rows)
+
+
+def _grid(header: list[str], rows: dict[str, list[float | None]]) -> Iterator[str]:
+    """Fractions in percent below their headers, and an empty line."""
+    widths = [max(9, len(text)) for text in header]
+    head = " ".join(f"{text:{width}s}" for text, width in zip(header, widths, strict=True))
+    yield f"{'output':{_NAME}s} {head}".rstrip()
+    for name, values in rows.items():
+        cells = ("-" if value is None else f"{100 * value:.3g}" for value in values)
+        line = " ".join(f"{cell:{width}s}" for cell, width in zip(cells, widths, strict=True))
+        yield f"{name:{_NAME}s} {line}".rstrip()
+    yield ""
+
+
+def _floor_lines(floor: dict[str, Any]) -> Iterator[str]:
+    """How exact the labels are that judged it."""
+    sources = {name: found for name, found in floor.items() if "spectra" in found}
+    if not sources:
+        return
+    how = ", ".join(f"{_SOURCES[name]} on {found['points']}" for name, found in sources.items())
+    yield f"error in percent of the labels themselves, over points and wavenumbers ({how} points)"
+    names = next(iter(sources.values()))["spectra"]
+    header = [f"{_SOURCES[source]}, {q} %" for source in sources for q in ("95", "99")]
+    rows = {
+        n: [found["spectra"][n][q] for found in sources.values() for q in ("95", "99")]
+        for n in names
+    }
+    yield from _grid(header, rows)
+
+
+def _speed_lines(speed: dict[str, Any]) -> Iterator[str]:
+    """Times of all outputs."""
+    if speed:
+        times = (f"{t:.3g} of {int(n):,} at once" for n, t in speed["microseconds"].items())
+        yield f"speed        microseconds a point on one core: {', '.join(times)} ({speed['cpu']})"
+
+
+def _making_lines(made: dict[str, Any]) -> Iterator[str]:
+    """How it was trained, or fitted, and how long that took."""
+    for one in (made, *made.get("merged", ())):
+        label = "made by"
+        for name, value in one.get("training", {}).items():
+            yield f"{label:{_NAME + 1}s} {name}: {_flat(value)}"
+            label = ""
+        if "seconds" in one:
+            yield f"{'in':{_NAME + 1}s} {one['seconds'] / 60:.1f} minutes"
+
+
+def _flat(value: Any) -> str:
+    """Settings on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_flat(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return " ".join(map(_flat, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _versions(record: dict[str, Any]) -> str:
@@ -87,6 +164,11 @@ def _versions(record: dict[str, Any]) -> str:
     there = [f"{n} {record[n]}" for n in names if record.get(n, "not installed") != "not installed"]
     commit, dash, dirty = str(record.get("commit", "unknown")).partition("-")
     return f"{', '.join(there)}, commit {commit[:12]}{dash}{dirty}"
+
+
+def render(emulator: Path) -> str:
+    """The card of a file, for a page."""
+    return card(OnnxEmulator(emulator))
 
 
 def main(argv: list[str] | None = None) -> None:

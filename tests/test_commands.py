@@ -135,7 +135,8 @@ def test_info_lists_and_explains(capsys):
     assert command(info, "standard") == 0
     text = capsys.readouterr().out
     for part in ("Sheth99", "Mth         Msun   1e+10     1e+15     log10", "gg_total [Mpc^3]",
-                 "20000 test points", "please cite  Linke et al. 2022"):  # fmt: skip
+                 "20000 test points", "by wavenumber [1/Mpc]", "alpha < 0.1", "units 480",
+                 "please cite  Linke et al. 2022"):  # fmt: skip
         assert part in text
     assert command(info, "nothing") == 2
     assert "no emulator 'nothing'" in capsys.readouterr().err
@@ -169,8 +170,17 @@ def fresh(ray, tmp_path_factory) -> Path:
 def test_judge_writes_what_it_measures_into_the_file(onnx_file, fresh, spectra, capsys):
     before, labels = load(onnx_file), Spectra.read(fresh)
     judge(onnx_file, fresh)
-    assert "60 test points" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "60 test points" in printed
     after = load(onnx_file)
+    assert info.card(after) in printed
+    for source, names in (("quadrature", "integrals"), ("linear_power", "P_lin and sigma(M)")):
+        floor = after.metadata["floor"][source]
+        assert floor["points"] == 60
+        assert 0 < floor["spectra"]["gg_1h"]["99"] < 0.1
+        assert f"{names}, 99 %" in printed
+    assert after.metadata["speed"]["microseconds"].keys() == {"1", "100", "10000"}
+    assert "microseconds a point on one core" in printed
     record = after.metadata["record"]["test"]["gg_1h"]
     error = fractional_error(before(labels.theta)["gg_1h"], labels["gg_1h"])
     assert record["all"]["95"] == pytest.approx(np.percentile(error, 95), rel=1e-3)

@@ -76,6 +76,15 @@ def test_every_draw_lies_in_the_space_and_sets_the_training():
     assert not SPACE.contains(point | {"activation": "relu"})
 
 
+def test_no_dropout_at_all_is_among_the_draws():
+    space = SearchSpace(dropout=(0.0, 0.07))
+    values = sorted({point["dropout"] for point in draws(space)})
+    assert values == pytest.approx([0.007 * i for i in range(11)])
+    point = draws(space, 1)[0]
+    assert space.contains(point | {"dropout": 0.0})
+    assert not space.contains(point | {"dropout": 0.001})
+
+
 def test_every_draw_of_a_fine_tuning_is_one():
     space = FinetuneSpace().of(320)
     sizes = set()

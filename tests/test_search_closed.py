@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 from dataclasses import asdict, replace
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from searches import finish, start, states, until
 from datagen.parallel import RayConfig
 from datagen.splits import Split
 from emulator.closed import ClosedConfig
-from emulator.closed_fit import covering, fit_closed
+from emulator.closed_fit import FitConfig, covering, fit_closed
 from emulator.emulator import Emulator
 from emulator.record import predict
 from emulator.train_closed import main as train_closed_main
@@ -28,9 +28,10 @@ from tuning.results import best_trial
 from tuning.space import ClosedSpace, FinetuneSpace, SearchSpace, space_of
 from tuning.study import Budget, make_scheduler
 from tuning.task import ClosedTask
+from tuning.trial import evaluation_time
 
 SPACE = ClosedSpace(units=(32, 64), rank=(8, 12), nodes=(44, 48), end=(13.0, 13.7))
-COSMOLOGIES = 100
+FIT = FitConfig(cosmologies=100, iterations=2)
 # Quantiles of the record, and of the errors anew: the same numbers but for its four digits.
 THREADS = 0.1  # least squares with other threads than a trial has; other settings give factors
 DIGITS = 1e-3
@@ -38,7 +39,7 @@ DIGITS = 1e-3
 
 @pytest.fixture(scope="module")
 def task(spectra) -> ClosedTask:
-    return ClosedTask(spectra, SPACE, COSMOLOGIES, Split(), 1)
+    return ClosedTask(spectra, SPACE, FIT, Split())
 
 
 def test_nodes_follow_the_box_at_every_point_of_the_space(task):
@@ -46,10 +47,11 @@ def test_nodes_follow_the_box_at_every_point_of_the_space(task):
         config = task.config({"units": 40, "rank": 9, "nodes": nodes, "end": end})
         assert (config.units, config.rank, config.nodes) == (40, 9, nodes)
         assert config.x()[-1] == pytest.approx(end)
-        fit_closed(replace(config, units=4, rank=2), SMALL_SPACE, SMALL_MODEL, points=4)
+        few = FitConfig(4, iterations=0)
+        fit_closed(replace(config, units=4, rank=2), SMALL_SPACE, SMALL_MODEL, few)
         above = replace(config, start=config.start + 1e-6)
         with pytest.raises(ValueError, match="start = .* must be at most"):
-            fit_closed(above, SMALL_SPACE, SMALL_MODEL, points=4)
+            fit_closed(above, SMALL_SPACE, SMALL_MODEL, few)
     # the default of the closed form is one of these, to a tenth of a spacing
     default = ClosedConfig()
     spacing, first = covering(SMALL_MODEL, SMALL_SPACE, default.nodes, float(default.x()[-1]))
@@ -73,7 +75,7 @@ def test_bad_spaces_are_refused(change, message):
 
 def test_nodes_too_far_apart_for_the_box_are_refused(spectra):
     with pytest.raises(ValueError, match=r"spacing = 1\.\d+ must lie in"):
-        ClosedTask(spectra, replace(SPACE, nodes=(20, 48)), COSMOLOGIES, Split(), 1)
+        ClosedTask(spectra, replace(SPACE, nodes=(20, 48)), FIT, Split())
 
 
 def test_labels_without_a_closed_form_are_refused_before_any_trial(spectra, tmp_path):
@@ -97,8 +99,8 @@ def test_no_scheduler_stops_a_closed_form(name, task, tmp_path):
 
 def test_search_finds_and_writes_the_best(ray, label_file, spectra, task, tmp_path, capsys):
     out = tmp_path / "search"
-    command = {"data": label_file, "out": out, "cosmologies": COSMOLOGIES, "space": SPACE,
-               "latency": True, "ray": RayConfig(cpus=1)}  # fmt: skip
+    command = {"data": label_file, "out": out, "fit": FIT, "space": SPACE,
+               "latency": 100, "ray": RayConfig(cpus=1)}  # fmt: skip
     best = search_closed(**command, budget=Budget(trials=2))
     assert "epochs" not in capsys.readouterr().out
     search_closed(**command, budget=Budget(trials=3))  # a larger budget goes on
@@ -129,8 +131,23 @@ def test_search_finds_and_writes_the_best(ray, label_file, spectra, task, tmp_pa
     assert not (out / "trials.txt").exists()  # a format that knows no closed forms
 
 
+def test_points_at_once_share_the_time_of_an_evaluation(task, monkeypatch):
+    emulator, _ = task.fit({"units": 40, "rank": 9, "nodes": 48, "end": 13.0}, (), None)
+    seconds = count()  # a clock that is read at the start and at the end of each evaluation
+    monkeypatch.setattr("tuning.trial.time.perf_counter", lambda: next(seconds))
+    assert evaluation_time(emulator, 1) == 1e6
+    assert evaluation_time(emulator, 64) == 1e6 / 64
+
+
+def test_a_negative_number_of_points_to_time_is_refused(label_file, tmp_path):
+    with pytest.raises(ValueError, match="latency = -1 must be a number of points, or 0"):
+        search_closed(label_file, tmp_path / "out", FIT, space=SPACE, latency=-1)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_search_out_of_time_says_so_and_goes_on_with_more(ray, label_file, tmp_path, capsys):
-    arguments = [f"--data={label_file}", f"--out={tmp_path}", "--cosmologies=100"]
+    arguments = [f"--data={label_file}", f"--out={tmp_path}"]
+    arguments += [f"--fit.{name}={value}" for name, value in asdict(FIT).items()]
     arguments += [f"--space.{name}={list(ends)}" for name, ends in asdict(SPACE).items()]
     with pytest.raises(SystemExit):
         main([*arguments, "--budget.minutes=0.001", "--budget.trials=1"])
@@ -144,7 +161,8 @@ def test_a_search_out_of_time_says_so_and_goes_on_with_more(ray, label_file, tmp
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_search_goes_on(label_file, tmp_path, sign):
     out = tmp_path / "search"
-    config = {"data": str(label_file), "out": str(out), "cosmologies": 2000, "ray": {"cpus": 1},
+    config = {"data": str(label_file), "out": str(out), "ray": {"cpus": 1},
+              "fit": {"cosmologies": 2000, "iterations": 20},
               "space": json.loads(json.dumps(asdict(SPACE))), "budget": {"trials": 4}}  # fmt: skip
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "tuning.closed", "--config", str(tmp_path / "c.yaml")]

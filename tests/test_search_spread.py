@@ -122,7 +122,7 @@ def test_samplers_that_learn_beat_the_blind_one(tmp_path):
 @pytest.mark.slow
 def test_latency_is_a_second_objective_with_its_pareto_front(ray, label_file, tmp_path):
     out = tmp_path / "search"
-    search(label_file, out, BRIEF, SPACE, Budget(trials=3), objective="p95", latency=True,
+    search(label_file, out, BRIEF, SPACE, Budget(trials=3), objective="p95", latency=1,
            final=BRIEF.schedule, ray=RAY)  # fmt: skip
     table = pd.read_csv(out / "trials.csv")
     assert table["p95"].is_monotonic_increasing

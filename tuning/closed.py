@@ -7,8 +7,9 @@ from datagen.cli import run
 from datagen.parallel import RayConfig
 from datagen.splits import Split
 from datagen.store import Spectra
+from emulator.closed_fit import FitConfig
 from tuning.command import run_search
-from tuning.results import Objective, objectives_of
+from tuning.results import Objective
 from tuning.searcher import Sampler
 from tuning.space import ClosedSpace
 from tuning.study import Budget
@@ -20,13 +21,13 @@ __all__ = ["search_closed"]
 def search_closed(
     data: Path,
     out: Path,
-    cosmologies: int = 16384,
+    fit: FitConfig = FitConfig(),
     split: Split = Split(),
     space: ClosedSpace = ClosedSpace(),
     budget: Budget = Budget(),
     sampler: Sampler = "tpe",
     objective: Objective = "p95",
-    latency: bool = False,
+    latency: int = 0,
     known: tuple[Path, ...] = (),
     seed: int = 1,
     ray: RayConfig = RayConfig(dashboard=True),
@@ -41,7 +42,7 @@ def search_closed(
     Args:
         data: Label file of ``datagen.generate``, of the ``standard`` model.
         out: Folder for the results; on a cluster, one that all of its machines see.
-        cosmologies: Cosmologies that each closed form is fitted to.
+        fit: How each closed form is fitted.
         split: Which labels validate; those of the test split are not looked at.
         space: Ranges of the hyperparameters.
         budget: What the search may cost.
@@ -50,9 +51,10 @@ def search_closed(
             abs(P/P_true - 1) over points and k, of the spectrum where it is largest, or
             ``val_loss``, the mean squared error of the standardised ln P, which networks are
             trained on and closed forms are not.
-        latency: Minimise the time of an evaluation too, and find the Pareto front.
+        latency: Minimise too, and find the Pareto front of, the time that each of so many points
+            takes when they are evaluated at once; 0 does not.
         known: Folders of other searches on the same labels, whose trials are not tried again.
-        seed: Seed of the sampler and of every fit.
+        seed: Seed of the sampler.
         ray: Where the trials run.
 
     Returns:
@@ -63,8 +65,8 @@ def search_closed(
             holds another search.
     """
     spectra = Spectra.read(data)
-    task = ClosedTask(spectra, space, cosmologies, split, seed)
-    fits = {"cosmologies": cosmologies, "split": asdict(split), "seed": seed}
+    task = ClosedTask(spectra, space, fit, split)
+    fits = {"fit": asdict(fit), "split": asdict(split)}
     return run_search(
         task,
         out,
@@ -73,7 +75,8 @@ def search_closed(
         best_config=lambda point: {"closed": asdict(task.config(point)), **fits},
         budget=budget,
         sampler=sampler,
-        objectives=objectives_of(objective, latency),
+        objective=objective,
+        latency=latency,
         known=known,
         seed=seed,
         ray=ray,

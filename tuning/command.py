@@ -11,6 +11,7 @@ from emulator.train import EMULATOR_FILE
 from tuning.journal import Journal, Trial
 from tuning.report import report
 from tuning.results import (
+    Objective,
     best_trial,
     candidate,
     keep_best,
@@ -21,6 +22,7 @@ from tuning.results import (
 from tuning.searcher import Sampler
 from tuning.study import Budget, run_study
 from tuning.task import Task
+from tuning.trial import LATENCY
 
 __all__ = ["run_search"]
 
@@ -35,7 +37,8 @@ def run_search(
     rivals: Callable[[Trial], dict[str, Emulator]] = lambda _: {},
     budget: Budget,
     sampler: Sampler,
-    objectives: tuple[str, ...],
+    objective: Objective,
+    latency: int = 0,
     known: tuple[Path, ...],
     seed: int,
     ray: RayConfig,
@@ -51,7 +54,8 @@ def run_search(
         rivals: Emulators that the one of the best trial has to beat.
         budget: What it may cost.
         sampler: Who proposes points.
-        objectives: What is minimised; the first decides which is the best.
+        objective: What is minimised, and decides which is the best.
+        latency: How many points at once, if the time that each takes is minimised too.
         known: Folders of other searches, whose trials are not tried again.
         seed: Seed of the sampler.
         ray: Where the trials run.
@@ -60,8 +64,12 @@ def run_search(
         The path of the best emulator.
 
     Raises:
-        ValueError: All trials failed, or the folder holds another search.
+        ValueError: A negative `latency`, all trials failed, or the folder holds another search.
     """
+    if latency < 0:
+        raise ValueError(f"latency = {latency} must be a number of points, or 0")
+    objectives = (objective, LATENCY) if latency else (objective,)
+    shared = shared | {"latency": latency}
     journal = Journal(out)
     with journal.lock():
         request = request | {
@@ -70,12 +78,12 @@ def run_search(
         open_study(journal, shared, request, objectives, budget)
         others = known_trials(known, shared, objectives, task.ranges)
         run_study(
-            task, journal, budget, sampler=sampler, objectives=objectives, known=others,
-            seed=seed, ray=ray,
+            task, journal, budget, sampler=sampler, objectives=objectives, latency=latency,
+            known=others, seed=seed, ray=ray,
         )  # fmt: skip
-        best = best_trial(journal, objectives[0])
-        write_results(task, journal, objectives[0], best_config(best.point))
+        best = best_trial(journal, objective)
+        write_results(task, journal, objective, best_config(best.point))
         candidates = {f"trial {best.name}": candidate(task, best), **rivals(best)}
-        keep_best(task, out, objectives[0], candidates)
+        keep_best(task, out, objective, candidates)
         report(out)
     return out / EMULATOR_FILE

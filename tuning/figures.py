@@ -36,7 +36,7 @@ OBJECTIVE_LABELS = {
     "val_loss": "validation loss",
     "p95": r"95th percentile of $|P / P_\mathrm{true} - 1|$",
     "p99": r"99th percentile of $|P / P_\mathrm{true} - 1|$",
-    "latency_us": r"time of one evaluation [$\mu$s]",
+    "latency_us": r"time of a point [$\mu$s]",
 }
 _COLOURS = colormaps["viridis"]  # the best are dark
 _WORST = 90  # percentile of the trials from which on all have the colour of the worst

@@ -67,7 +67,7 @@ def search_finetune(
         rivals=lambda _: {"the emulator as it was": model},
         budget=budget,
         sampler=sampler,
-        objectives=(objective,),
+        objective=objective,
         known=known,
         seed=seed,
         ray=ray,

@@ -18,7 +18,6 @@ from tuning.journal import HISTORY_FILE, Journal, Trial
 from tuning.space import Ranges
 from tuning.study import Budget
 from tuning.task import Task
-from tuning.trial import LATENCY
 
 __all__ = [
     "Objective",
@@ -26,7 +25,6 @@ __all__ = [
     "candidate",
     "keep_best",
     "known_trials",
-    "objectives_of",
     "open_study",
     "read_study",
     "write_results",
@@ -36,11 +34,6 @@ __all__ = [
 Objective = Literal["val_loss", "p95", "p99"]
 
 _CONFIG_FILE = "config.yaml"
-
-
-def objectives_of(objective: Objective, latency: bool) -> tuple[str, ...]:
-    """Names of all that is minimised."""
-    return (objective, LATENCY) if latency else (objective,)
 
 
 def open_study(

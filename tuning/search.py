@@ -13,7 +13,7 @@ from emulator.train import EMULATOR_FILE, TrainConfig
 from emulator.train import train as train_emulator
 from tuning.command import run_search
 from tuning.journal import Trial
-from tuning.results import Objective, objectives_of
+from tuning.results import Objective
 from tuning.searcher import Sampler
 from tuning.space import SearchSpace
 from tuning.study import Budget
@@ -30,7 +30,7 @@ def search(
     budget: Budget = Budget(),
     sampler: Sampler = "tpe",
     objective: Objective = "val_loss",
-    latency: bool = False,
+    latency: int = 0,
     known: tuple[Path, ...] = (),
     seed: int = 1,
     final: ScheduleConfig = ScheduleConfig(),
@@ -55,7 +55,8 @@ def search(
             al. 2011), ``gp`` a Gaussian process, ``random`` draws blindly.
         objective: What is minimised, on the validation split: ``val_loss``, the loss, or ``p95``
             or ``p99``, quantiles of abs(P/P_true - 1).
-        latency: Minimise the time of an evaluation too, and find the Pareto front.
+        latency: Minimise too, and find the Pareto front of, the time that each of so many points
+            takes when they are evaluated at once; 0 does not.
         known: Folders of other searches on the same labels, whose trials are not tried again.
         seed: Seed of the sampler.
         final: Schedule of the training of the best.
@@ -88,7 +89,8 @@ def search(
         rivals=final_training,
         budget=budget,
         sampler=sampler,
-        objectives=objectives_of(objective, latency),
+        objective=objective,
+        latency=latency,
         known=known,
         seed=seed,
         ray=ray,

@@ -12,6 +12,8 @@ from emulator.train import TrainConfig
 
 __all__ = ["ClosedSpace", "FinetuneSpace", "Ranges", "SearchSpace", "space_of"]
 
+_ON_GRID = 1e-6  # of a step
+
 
 @dataclass(frozen=True)
 class Ranges:
@@ -22,6 +24,7 @@ class Ranges:
 
     CHOICES: ClassVar[tuple[str, ...]] = ()
     LOGS: ClassVar[tuple[str, ...]] = ()  # drawn evenly in their logarithm
+    GRIDS: ClassVar[dict[str, int]] = {}  # drawn from the ends of so many equal steps
 
     def __post_init__(self) -> None:
         for name, values in vars(self).items():
@@ -52,15 +55,32 @@ class Ranges:
             else:
                 whole = all(isinstance(value, int) for value in values)
                 kind: Any = IntDistribution if whole else FloatDistribution
-                found[name] = kind(low=values[0], high=values[1], log=name in self.LOGS)
+                found[name] = kind(
+                    low=values[0], high=values[1], log=name in self.LOGS, **self._step(name)
+                )
         return found
+
+    def _step(self, name: str) -> dict[str, float]:
+        if name not in self.GRIDS:
+            return {}
+        low, high = getattr(self, name)
+        return {} if low == high else {"step": float(f"{(high - low) / self.GRIDS[name]:.12g}")}
 
     def contains(self, point: dict[str, Any]) -> bool:
         """Whether a point lies in the space."""
-        return point.keys() == vars(self).keys() and all(
-            point[name] in values if name in self.CHOICES else values[0] <= point[name] <= values[1]
-            for name, values in vars(self).items()
-        )
+        if point.keys() != vars(self).keys():
+            return False
+        for name, values in vars(self).items():
+            value = point[name]
+            if name in self.CHOICES and value not in values:
+                return False
+            if name not in self.CHOICES and not values[0] <= value <= values[1]:
+                return False
+            if step := self._step(name):
+                steps = (value - values[0]) / step["step"]
+                if abs(steps - round(steps)) > _ON_GRID:
+                    return False
+        return True
 
 
 @dataclass(frozen=True)
@@ -76,11 +96,13 @@ class SearchSpace(Ranges):
         optimizer: Optimisers to choose from.
         lr: Learning rate of the first stage, drawn evenly in its logarithm.
         batch_size: Points in a step, drawn evenly in its logarithm.
-        dropout: Fraction of hidden units dropped in training.
+        dropout: Fraction of hidden units dropped in training, drawn in tenths of its range:
+            so none at all is among them, and the least of it already costs accuracy.
     """
 
     CHOICES = ("activation", "optimizer")
     LOGS = ("units", "lr", "batch_size")
+    GRIDS: ClassVar[dict[str, int]] = {"dropout": 10}
 
     layers: tuple[int, int] = (1, 20)
     units: tuple[int, int] = (16, 2048)

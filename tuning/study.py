@@ -22,7 +22,7 @@ from tuning.journal import Clock, Journal, Trial
 from tuning.progress import Watch
 from tuning.searcher import OptunaSearcher, Sampler, make_sampler
 from tuning.task import Task
-from tuning.trial import LATENCY, run_trial
+from tuning.trial import run_trial
 
 __all__ = ["Budget", "TimeStopper", "make_scheduler", "run_study"]
 
@@ -93,6 +93,7 @@ def run_study(
     *,
     sampler: Sampler,
     objectives: tuple[str, ...],
+    latency: int = 0,
     known: Sequence[Trial],
     seed: int,
     ray: RayConfig,
@@ -105,6 +106,7 @@ def run_study(
         budget: What it may cost.
         sampler: Who proposes points.
         objectives: What is minimised; several are searched for their Pareto front.
+        latency: How many points at once are timed; 0 for none.
         known: Ended trials of other run directories.
         seed: Seed of the sampler.
         ray: Where trials run.
@@ -128,7 +130,7 @@ def run_study(
                 f"'ray get-auth-token'" + f" (port {ray.dashboard_port} is taken)" * taken
             )
         left = budget.trials - ended if budget.trials else -1
-        _run_trials(task, journal, budget, clock, left, sampler, objectives, known, seed)
+        _run_trials(task, journal, budget, clock, left, sampler, objectives, latency, known, seed)
 
 
 def _run_trials(
@@ -139,6 +141,7 @@ def _run_trials(
     left: int,
     sampler: Sampler,
     objectives: tuple[str, ...],
+    latency: int,
     known: Sequence[Trial],
     seed: int,
 ) -> None:
@@ -166,7 +169,7 @@ def _run_trials(
         task=task,
         folder=journal.folder.resolve(),
         threads=budget.threads,
-        latency=LATENCY in objectives,
+        latency=latency,
     )
     notes = (journal.out / _TUNE_FOLDER).resolve()
     shutil.rmtree(notes, ignore_errors=True)

@@ -17,7 +17,7 @@ from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.closed import ClosedConfig
-from emulator.closed_fit import covering
+from emulator.closed_fit import FitConfig, covering
 from emulator.data import SpectraData
 from emulator.emulator import Emulator
 from emulator.finetune import FinetuneConfig, continue_training
@@ -215,15 +215,13 @@ class ClosedTask(Task):
 
     Attributes:
         space: Ranges of the hyperparameters.
-        cosmologies: Cosmologies that each is fitted to.
+        fitting: How each is fitted.
         split: Which labels validate.
-        seed: Seed of each fit.
     """
 
     space: ClosedSpace
-    cosmologies: int
+    fitting: FitConfig
     split: Split
-    seed: int
 
     def __post_init__(self) -> None:
         for nodes, end in product(self.space.nodes, self.space.end):
@@ -258,9 +256,7 @@ class ClosedTask(Task):
     ) -> tuple[Emulator, History]:
         """See `Task`; a fit has no callbacks, and is too short for a checkpoint."""
         begun = time.monotonic()
-        emulator = make_closed(
-            self.spectra, self.config(point), self.cosmologies, self.split, self.seed
-        )
+        emulator = make_closed(self.spectra, self.config(point), self.fitting, self.split)
         return emulator, {"epochs": [], "seconds": time.monotonic() - begun}
 
     def quality(self, emulator: Emulator) -> dict[str, float]:

@@ -33,17 +33,17 @@ _REPORT_SHARE = 0.05  # of the time, at most, for reports and their checkpoints
 _ROUNDS = 50
 
 
-def evaluation_time(emulator: Emulator) -> float:
-    """Median time [microseconds] of one point's spectra, on as many threads as are set."""
-    middle = emulator.spec.space.from_unit(np.full((1, len(PARAMETERS)), 0.5))
-    theta = torch.from_numpy(middle).float()
+def evaluation_time(emulator: Emulator, points: int) -> float:
+    """Median time [microseconds] of a point's spectra, of so many at once, on the set threads."""
+    drawn = np.random.default_rng(1).random((points, len(PARAMETERS)))
+    theta = torch.from_numpy(emulator.spec.space.from_unit(drawn)).float()
     seconds = []
     with torch.inference_mode():
         for _ in range(2 * _ROUNDS):
             start = time.perf_counter()
             emulator(theta)
             seconds.append(time.perf_counter() - start)
-    return 1e6 * sorted(seconds[_ROUNDS:])[_ROUNDS // 2]
+    return 1e6 * sorted(seconds[_ROUNDS:])[_ROUNDS // 2] / points
 
 
 class Reporter(Callback):
@@ -51,12 +51,12 @@ class Reporter(Callback):
 
     Args:
         folder: The trial's folder.
-        latency: Whether the time of an evaluation is reported too.
+        latency: How many points at once are timed, to report that too; 0 for none.
     """
 
-    def __init__(self, folder: Path, latency: bool) -> None:
-        self.folder = folder
-        self.measured: dict[str, float] | None = None if latency else {}
+    def __init__(self, folder: Path, latency: int) -> None:
+        self.folder, self.latency = folder, latency
+        self.measured: dict[str, float] = {}
         self.reports: list[dict[str, Any]] = []
         self.curves: Any = None
         self.seconds = 0.0
@@ -104,8 +104,8 @@ class Reporter(Callback):
         """Save an emulator and the history, and report the emulator's quality, `found`."""
         from ray import tune
 
-        if self.measured is None:
-            self.measured = {LATENCY: evaluation_time(emulator)}
+        if self.latency and not self.measured:
+            self.measured = {LATENCY: evaluation_time(emulator, self.latency)}
         if not all(map(math.isfinite, found.values())):
             found = dict.fromkeys(OBJECTIVES, FAILED_LOSS)
         report = found | self.measured
@@ -122,7 +122,7 @@ class Reporter(Callback):
 
 
 def run_trial(
-    config: dict[str, Any], *, task: Task, folder: Path, threads: int, latency: bool
+    config: dict[str, Any], *, task: Task, folder: Path, threads: int, latency: int
 ) -> None:
     """Train with the hyperparameters of a point, from the checkpoint if there is one, and report.
 
@@ -134,7 +134,7 @@ def run_trial(
         task: What is trained.
         folder: Where the trials' folders lie.
         threads: Threads of the computation.
-        latency: Whether the time of an evaluation is measured.
+        latency: How many points at once are timed; 0 for none.
     """
     from ray import tune
 
