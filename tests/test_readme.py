@@ -8,6 +8,7 @@ import pytest
 from pages import executed
 
 from benchmarks.readme import BLOCK, pages, rendered
+from export.shipped import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -17,9 +18,16 @@ README = (ROOT / "README.md").read_text()
 def test_tables_are_what_the_commands_printed(page):
     text = page.read_text()
     blocks = BLOCK.findall(text)
-    assert len(blocks) == text.count("<!-- benchmarks.")
+    assert len(blocks) == len(re.findall(r"<!-- (benchmarks|export)\.", text))
     for module, result, table in blocks:
         assert table == rendered(module, result)
+
+
+def test_every_emulator_that_ships_has_its_card():
+    cards = BLOCK.findall((ROOT / "docs/cards.md").read_text())
+    assert sorted(result for _, result, _ in cards) == [
+        f"export/models/{name}.onnx" for name in sorted(shipped())
+    ]
 
 
 def test_code_runs(tmp_path):

@@ -1,0 +1,131 @@
+"""What searches found, as a table: ``python -m benchmarks.searches``."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.judge import in_percent
+from datagen.cli import run
+from datagen.files import atomic
+from datagen.record import provenance
+from emulator.emulator import Emulator
+from emulator.train import EMULATOR_FILE
+from tuning.figures import pareto_front
+from tuning.journal import Journal, Trial
+from tuning.results import read_study
+from tuning.trial import LATENCY
+
+__all__ = ["render", "searches"]
+
+BEST = 5  # trials of a search without a Pareto front
+
+
+def searches(runs: list[Path], out: Path) -> dict[str, Any]:
+    """Sum up finished searches: of each the Pareto front, or the best trials and the last training.
+
+    Errors are quantiles of abs(P/P_true - 1) on the validation split over points and k, of the
+    spectrum where they are largest, as the searches themselves reported them. Written as
+    ``searches.json``.
+
+    Args:
+        runs: Run directories of ``tuning.search`` and ``tuning.closed``.
+        out: Folder for the result.
+
+    Returns:
+        The content of ``searches.json``.
+
+    Raises:
+        FileNotFoundError: No search lies in a folder.
+        ValueError: A search without a trial that ended.
+    """
+    result = {"searches": [_search(one) for one in runs], "environment": provenance()}
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic(out / "searches.json") as partial:
+        partial.write_text(json.dumps(result, indent=1))
+    print(render(result))  # noqa: T201
+    return result
+
+
+def _search(folder: Path) -> dict[str, Any]:
+    objectives = read_study(folder)["objectives"]
+    trials = Journal(folder).trials()
+    ended = [trial for trial in trials if trial.state in ("finished", "stopped")]
+    if not ended:
+        raise ValueError(f"no trial of {folder} has ended with a result")
+    found: dict[str, Any] = {
+        "run": str(folder),
+        "objectives": objectives,
+        "states": dict(Counter(trial.state for trial in trials)),
+        "seconds": sum(trial.report.get("seconds", 0.0) for trial in trials),
+        "trials": [_entry(trial) for trial in _shown(ended, objectives)],
+    }
+    last = [_final(path) for path in sorted((folder / "final").glob(f"*/{EMULATOR_FILE}"))]
+    return found | ({"final": last[-1]} if last else {})
+
+
+def _shown(ended: list[Trial], objectives: list[str]) -> list[Trial]:
+    """The Pareto front, or the best, in the order of the first objective."""
+    ended = sorted(ended, key=lambda trial: trial.value(objectives[0]))
+    if len(objectives) == 1:
+        return ended[:BEST]
+    front = pareto_front(np.array([[trial.value(name) for name in objectives] for trial in ended]))
+    return [trial for trial, on in zip(ended, front, strict=True) if on]
+
+
+def _entry(trial: Trial) -> dict[str, Any]:
+    names = ("p95", "p99", LATENCY)
+    report = {name: trial.report[name] for name in names if name in trial.report}
+    return {"trial": trial.name, "state": trial.state, "point": trial.point, "report": report}
+
+
+def _final(path: Path) -> dict[str, Any]:
+    """The training of the best, from its own record."""
+    spec = Emulator.load(path).spec
+    records = spec.record["validation"].values()
+    worst = {f"p{q}": max(one["all"][q] for one in records) for q in ("95", "99")}
+    return {"trial": path.parent.name, "seconds": spec.provenance["seconds"], "report": worst}
+
+
+def render(result: dict[str, Any]) -> str:
+    """A table for each search, as Markdown."""
+    return "\n\n".join(_table(one) for one in result["searches"])
+
+
+def _table(one: dict[str, Any]) -> str:
+    states = ", ".join(f"{number} {state}" for state, number in one["states"].items())
+    timed = LATENCY in one["objectives"]
+    what = "the Pareto front" if timed else "the best"
+    names = list(one["trials"][0]["point"])
+    columns = [*names, "95 %", "99 %", *["us a point"] * timed]
+    lines = [
+        f"{one['run']}: {states}, {one['seconds'] / 60:.0f} minutes of trials; {what} by errors in "
+        f"percent on the validation split",
+        "",
+        f"| trial | {' | '.join(columns)} |",
+        f"|{'---|' * (len(columns) + 1)}",
+    ]
+    for trial in one["trials"]:
+        point = [f"{x:.3g}" if isinstance(x, float) else str(x) for x in trial["point"].values()]
+        time = [f"{trial['report'][LATENCY]:.3g}"] if timed else []
+        lines.append(f"| {' | '.join([trial['trial'], *point, *_errors(trial), *time])} |")
+    if "final" in one:
+        final = one["final"]
+        name = f"{final['trial']}, trained for {final['seconds'] / 60:.0f} minutes"
+        lines.append(f"| {' | '.join([name, *[''] * len(names), *_errors(final)])} |")
+    return "\n".join(lines)
+
+
+def _errors(one: dict[str, Any]) -> list[str]:
+    return [in_percent(one["report"][q]) for q in ("p95", "p99")]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `searches`."""
+    run(searches, "python -m benchmarks.searches", argv)
+
+
+if __name__ == "__main__":
+    main()
