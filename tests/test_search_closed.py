@@ -3,12 +3,14 @@
 import json
 import signal
 import sys
+import weakref
 from dataclasses import asdict, replace
 from itertools import count, product
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from conftest import SMALL_MODEL, SMALL_SPACE
 from searches import finish, start, states, until
@@ -28,7 +30,7 @@ from tuning.results import best_trial
 from tuning.space import ClosedSpace, FinetuneSpace, SearchSpace, space_of
 from tuning.study import Budget, make_scheduler
 from tuning.task import ClosedTask
-from tuning.trial import evaluation_time
+from tuning.trial import evaluation_time, run_trial
 
 SPACE = ClosedSpace(units=(32, 64), rank=(8, 12), nodes=(44, 48), end=(13.0, 13.7))
 FIT = FitConfig(cosmologies=100, iterations=2)
@@ -178,3 +180,27 @@ def test_a_killed_search_goes_on(label_file, tmp_path, sign):
     assert [trial.state for trial in after.values()] == ["finished"] * 4
     assert all(after[name].point == trial.point for name, trial in before.items())
     assert (out / "trials" / "0001" / "trial.json").read_bytes() == kept
+
+
+def test_a_trial_leaves_no_memory_behind(task, tmp_path, monkeypatch):
+    """Its trainer and its data are a cycle, and the process goes on with other trials."""
+    monkeypatch.setattr("ray.tune.report", lambda _: None)
+    point = {"units": 40, "rank": 9, "nodes": 48, "end": 13.0}
+    left = []
+
+    class Cycle:
+        pass
+
+    def fit_with_a_cycle(*_):
+        cycle = Cycle()
+        cycle.itself = cycle
+        left.append(weakref.ref(cycle))
+        return fitted
+
+    fitted = task.fit(point, (), None)
+    monkeypatch.setattr(ClosedTask, "fit", fit_with_a_cycle)
+    trial = Journal(tmp_path).propose(point)
+    run_trial({"trial": trial.name, "point": point}, task=task, folder=trial.folder.parent,
+              threads=torch.get_num_threads(), latency=0)  # fmt: skip
+    assert (trial.folder / "emulator.safetensors").exists()
+    assert left[0]() is None

@@ -1,5 +1,6 @@
 """One trial: a training that keeps its state in its own folder and reports to Ray Tune."""
 
+import gc
 import json
 import math
 import time
@@ -159,3 +160,4 @@ def run_trial(
         tune.report(nothing | {"finished": True, "error": f"{type(error).__name__}: {error}"})
     finally:
         reporter.close()
+        gc.collect()  # a trainer and its data are a cycle, and this process goes on with others
