@@ -10,8 +10,9 @@ import numpy as np
 from benchmarks.judge import in_percent
 from datagen.cli import run
 from datagen.files import atomic
+from datagen.halomodel import TERMS
 from datagen.record import provenance
-from emulator.emulator import Emulator
+from emulator.emulator import Emulator, Spec
 from emulator.train import EMULATOR_FILE
 from tuning.figures import pareto_front
 from tuning.journal import Journal, Trial
@@ -21,14 +22,15 @@ from tuning.trial import LATENCY
 __all__ = ["render", "searches"]
 
 BEST = 5  # trials of a search without a Pareto front
+QUANTILES = {"p95": "95", "p99": "99", "largest": "100"}
 
 
 def searches(runs: list[Path], out: Path) -> dict[str, Any]:
     """Sum up finished searches: of each the Pareto front, or the best trials and the last training.
 
     Errors are quantiles of abs(P/P_true - 1) on the validation split over points and k, of the
-    spectrum where they are largest, as the searches themselves reported them. Written as
-    ``searches.json``.
+    spectrum where they are largest, as the searches reported them; the largest of all, which no
+    search minimises, is from the trials' own emulators. Written as ``searches.json``.
 
     Args:
         runs: Run directories of ``tuning.search`` and ``tuning.closed``.
@@ -78,15 +80,23 @@ def _shown(ended: list[Trial], objectives: list[str]) -> list[Trial]:
 def _entry(trial: Trial) -> dict[str, Any]:
     names = ("p95", "p99", LATENCY)
     report = {name: trial.report[name] for name in names if name in trial.report}
+    path = trial.folder / EMULATOR_FILE
+    if trial.state == "finished" and path.exists():
+        report["largest"] = _of_spectra(Emulator.load(path).spec, "100")
     return {"trial": trial.name, "state": trial.state, "point": trial.point, "report": report}
 
 
 def _final(path: Path) -> dict[str, Any]:
     """The training of the best, from its own record."""
     spec = Emulator.load(path).spec
-    records = spec.record["validation"].values()
-    worst = {f"p{q}": max(one["all"][q] for one in records) for q in ("95", "99")}
-    return {"trial": path.parent.name, "seconds": spec.provenance["seconds"], "report": worst}
+    report = {name: _of_spectra(spec, q) for name, q in QUANTILES.items()}
+    return {"trial": path.parent.name, "epochs": spec.provenance["epochs"], "report": report}
+
+
+def _of_spectra(spec: Spec, quantile: str) -> float:
+    """A quantile of the errors on the validation split, of the spectrum where it is largest."""
+    records = spec.record["validation"]
+    return max(float(records[n]["all"][quantile]) for n in records if n.endswith(TERMS))
 
 
 def render(result: dict[str, Any]) -> str:
@@ -99,7 +109,7 @@ def _table(one: dict[str, Any]) -> str:
     timed = LATENCY in one["objectives"]
     what = "the Pareto front" if timed else "the best"
     names = list(one["trials"][0]["point"])
-    columns = [*names, "95 %", "99 %", *["us a point"] * timed]
+    columns = [*names, "95 %", "99 %", "largest", *["us a point"] * timed]
     lines = [
         f"{one['run']}: {states}, {one['seconds'] / 60:.0f} minutes of trials; {what} by errors in "
         f"percent on the validation split",
@@ -113,13 +123,14 @@ def _table(one: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join([trial['trial'], *point, *_errors(trial), *time])} |")
     if "final" in one:
         final = one["final"]
-        name = f"{final['trial']}, trained for {final['seconds'] / 60:.0f} minutes"
+        name = f"{final['trial']}, trained for {final['epochs']} epochs"
         lines.append(f"| {' | '.join([name, *[''] * len(names), *_errors(final)])} |")
     return "\n".join(lines)
 
 
 def _errors(one: dict[str, Any]) -> list[str]:
-    return [in_percent(one["report"][q]) for q in ("p95", "p99")]
+    report = one["report"]
+    return [in_percent(report[name]) if name in report else "" for name in QUANTILES]
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -30,6 +30,9 @@ _FEATURES = ({0: 1.0, 3: 2.0}, {1: 1.0, 3: 2.0}, {5: 1.0}, {3: 1.0}, {4: 1.0})
 class ClosedConfig:
     """A closed form: a network of the cosmology, then integrals over the halo mass.
 
+    The defaults are what ``configs/standard/closed.yaml`` found, and three more nodes at the lower
+    end, for boxes that are denser than the published one.
+
     Attributes:
         units: Hidden units of the network.
         rank: Numbers that its hidden units are condensed to.
@@ -38,10 +41,10 @@ class ClosedConfig:
         start: First node, 3 ln(R_L / Mpc), R_L the Lagrangian radius of the halo mass.
     """
 
-    units: int = 480
-    rank: int = 48
-    nodes: int = 112
-    spacing: float = 0.17
+    units: int = 494
+    rank: int = 39
+    nodes: int = 111
+    spacing: float = 0.167
     start: float = -5.0
 
     def __post_init__(self) -> None:

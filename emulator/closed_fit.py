@@ -49,7 +49,7 @@ class FitConfig:
     """
 
     cosmologies: int = 16384
-    iterations: int = 200
+    iterations: int = 300
     seed: int = 1
 
     def __post_init__(self) -> None:

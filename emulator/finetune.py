@@ -236,7 +236,7 @@ def finetune(
         partial.write_text(json.dumps({"before": tuning.before, "epochs": tuning.epochs}))
     last.unlink(missing_ok=True)
     print(  # noqa: T201
-        f"{out}: 99 % of abs(P/P_true - 1) on the validation split "
+        f"{out}: 99 % of abs(P/P_true - 1) of all spectra together on the validation split "
         f"{100 * tuning.before:.3f} % before, {100 * tuning.after:.3f} % after: "
         f"{'kept' if helped else 'the old one is kept'}"
     )

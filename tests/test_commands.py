@@ -135,7 +135,7 @@ def test_info_lists_and_explains(capsys):
     assert command(info, "standard") == 0
     text = capsys.readouterr().out
     for part in ("Sheth99", "Mth         Msun   1e+10     1e+15     log10", "gg_total [Mpc^3]",
-                 "20000 test points", "by wavenumber [1/Mpc]", "alpha < 0.1", "units 480",
+                 "20000 test points", "by wavenumber [1/Mpc]", "alpha < 0.1", "units 494",
                  "please cite  Linke et al. 2022"):  # fmt: skip
         assert part in text
     assert command(info, "nothing") == 2
