@@ -17,6 +17,7 @@ from emulator.train import EMULATOR_FILE
 from tuning.figures import pareto_front
 from tuning.journal import Journal, Trial
 from tuning.results import read_study
+from tuning.task import OBJECTIVES
 from tuning.trial import LATENCY
 
 __all__ = ["render", "searches"]
@@ -25,7 +26,7 @@ BEST = 5  # trials of a search without a Pareto front
 QUANTILES = {"p95": "95", "p99": "99", "largest": "100"}
 
 
-def searches(runs: list[Path], out: Path) -> dict[str, Any]:
+def searches(runs: list[Path], out: Path, limit: float = 0.01) -> dict[str, Any]:
     """Sum up finished searches: of each the Pareto front, or the best trials and the last training.
 
     Errors are quantiles of abs(P/P_true - 1) on the validation split over points and k, of the
@@ -35,6 +36,7 @@ def searches(runs: list[Path], out: Path) -> dict[str, Any]:
     Args:
         runs: Run directories of ``tuning.search`` and ``tuning.closed``.
         out: Folder for the result.
+        limit: Largest error of a trial that may be on a Pareto front.
 
     Returns:
         The content of ``searches.json``.
@@ -43,7 +45,7 @@ def searches(runs: list[Path], out: Path) -> dict[str, Any]:
         FileNotFoundError: No search lies in a folder.
         ValueError: A search without a trial that ended.
     """
-    result = {"searches": [_search(one) for one in runs], "environment": provenance()}
+    result = {"searches": [_search(one, limit) for one in runs], "environment": provenance()}
     out.mkdir(parents=True, exist_ok=True)
     with atomic(out / "searches.json") as partial:
         partial.write_text(json.dumps(result, indent=1))
@@ -51,7 +53,7 @@ def searches(runs: list[Path], out: Path) -> dict[str, Any]:
     return result
 
 
-def _search(folder: Path) -> dict[str, Any]:
+def _search(folder: Path, limit: float) -> dict[str, Any]:
     objectives = read_study(folder)["objectives"]
     trials = Journal(folder).trials()
     ended = [trial for trial in trials if trial.state in ("finished", "stopped")]
@@ -62,23 +64,29 @@ def _search(folder: Path) -> dict[str, Any]:
         "objectives": objectives,
         "states": dict(Counter(trial.state for trial in trials)),
         "seconds": sum(trial.report.get("seconds", 0.0) for trial in trials),
-        "trials": [_entry(trial) for trial in _shown(ended, objectives)],
+        "limit": limit,
+        "trials": _shown([_entry(trial) for trial in ended], objectives, limit),
     }
     last = [_final(path) for path in sorted((folder / "final").glob(f"*/{EMULATOR_FILE}"))]
     return found | ({"final": last[-1]} if last else {})
 
 
-def _shown(ended: list[Trial], objectives: list[str]) -> list[Trial]:
-    """The Pareto front, or the best, in the order of the first objective."""
-    ended = sorted(ended, key=lambda trial: trial.value(objectives[0]))
+def _shown(
+    entries: list[dict[str, Any]], objectives: list[str], limit: float
+) -> list[dict[str, Any]]:
+    """The Pareto front of those within the limit, or the best, by the first objective."""
+    entries = sorted(entries, key=lambda one: one["report"][objectives[0]])
     if len(objectives) == 1:
-        return ended[:BEST]
-    front = pareto_front(np.array([[trial.value(name) for name in objectives] for trial in ended]))
-    return [trial for trial, on in zip(ended, front, strict=True) if on]
+        return entries[:BEST]
+    entries = [one for one in entries if one["report"].get("largest", 0.0) <= limit]
+    if not entries:
+        return []
+    values = np.array([[one["report"][name] for name in objectives] for one in entries])
+    return [one for one, on in zip(entries, pareto_front(values), strict=True) if on]
 
 
 def _entry(trial: Trial) -> dict[str, Any]:
-    names = ("p95", "p99", LATENCY)
+    names = (*OBJECTIVES, LATENCY)
     report = {name: trial.report[name] for name in names if name in trial.report}
     path = trial.folder / EMULATOR_FILE
     if trial.state == "finished" and path.exists():
@@ -107,8 +115,9 @@ def render(result: dict[str, Any]) -> str:
 def _table(one: dict[str, Any]) -> str:
     states = ", ".join(f"{number} {state}" for state, number in one["states"].items())
     timed = LATENCY in one["objectives"]
-    what = "the Pareto front" if timed else "the best"
-    names = list(one["trials"][0]["point"])
+    front = f"the Pareto front of those whose largest error is below {in_percent(one['limit'])} %"
+    what = front if timed else "the best"
+    names = list(one["trials"][0]["point"]) if one["trials"] else []
     columns = [*names, "95 %", "99 %", "largest", *["us a point"] * timed]
     lines = [
         f"{one['run']}: {states}, {one['seconds'] / 60:.0f} minutes of trials; {what} by errors in "
