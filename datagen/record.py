@@ -31,8 +31,7 @@ def commit() -> str:
     try:
         if Path(git("rev-parse", "--show-toplevel")) != root:
             return "unknown"  # installed inside somebody else's repository
-        edited = git("status", "--porcelain", "--untracked-files=no")  # a log beside it is no edit
-        return git("rev-parse", "HEAD") + "-dirty" * bool(edited)
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
