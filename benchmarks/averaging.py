@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.judge import in_percent
+from benchmarks.learning import timed_schedule
 from benchmarks.timing import seconds_per_point
 from datagen.cli import run
 from datagen.files import atomic
@@ -29,7 +30,6 @@ from emulator.metrics import accuracy, fractional_error
 from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
 from emulator.record import predict
-from emulator.schedule import ScheduleConfig
 from emulator.train import TrainConfig, fit
 from emulator.train_closed import make_closed
 from export.runtime import OnnxEmulator
@@ -111,12 +111,7 @@ def _train(job: tuple[str, int], *, plan: Plan, data: Path, out: Path) -> list[s
     config = TrainConfig(
         network=plan.network,
         optimizer=plan.optimizer,
-        schedule=ScheduleConfig(
-            kind=kind,  # type: ignore[arg-type]
-            max_epochs=(100_000,) * 3,
-            patience=(100_000,) * 3,
-            max_minutes=plan.minutes,
-        ),
+        schedule=timed_schedule(kind, plan.minutes),
         split=_SPLIT,
         seed=seed,
     )
@@ -130,8 +125,8 @@ def _train(job: tuple[str, int], *, plan: Plan, data: Path, out: Path) -> list[s
     return names
 
 
-def _fit_closed(name: str, config: ClosedConfig, seed: int, data: Path, out: Path) -> str:
-    emulator = make_closed(Spectra.read(data), config, FitConfig(seed=seed, **_SHORT), _SPLIT)
+def _fit_closed(name: str, config: ClosedConfig, seed: int, spectra: Spectra, out: Path) -> str:
+    emulator = make_closed(spectra, config, FitConfig(seed=seed, **_SHORT), _SPLIT)
     emulator.save(out / f"{name}.safetensors")
     return name
 
@@ -140,15 +135,6 @@ def _mean(members: Sequence[Predicted]) -> Predicted:
     """What an ensemble predicts: the mean of ln P."""
     mean: Predicted = np.exp(np.mean([np.log(P) for P in members], axis=0))
     return mean
-
-
-def _row(
-    of: str, kind: str, errors: Sequence[NDArray[np.float64]], microseconds: float
-) -> dict[str, Any]:
-    """A row of the table: the mean over several of the same kind."""
-    found = [accuracy(error)["all"] for error in errors]
-    mean = {q: float(np.mean([one[q] for one in found])) for q in found[0]}
-    return {"of": of, "kind": kind, "errors": mean, "microseconds": microseconds}
 
 
 def averaging(
@@ -176,12 +162,12 @@ def averaging(
         names = [name for _, saved in ray_map(work, jobs, label="networks", unit="training")
                  for name in saved]  # fmt: skip
     wide = replace(plan.closed, units=len(plan.seeds) * plan.closed.units)
+    spectra = Spectra.read(data)
     for seed in plan.seeds:
-        names.append(_fit_closed(f"closed-{seed}", plan.closed, seed, data, out))
-    names.append(_fit_closed("closed-wide", wide, plan.seeds[0], data, out))
+        names.append(_fit_closed(f"closed-{seed}", plan.closed, seed, spectra, out))
+    names.append(_fit_closed("closed-wide", wide, plan.seeds[0], spectra, out))
 
-    labels = Spectra.read(data, LABELS)
-    labels = labels.select(_SPLIT.rows(len(labels), "validation"))
+    labels = spectra.select(_SPLIT.rows(len(spectra), "validation"))
     predicted, microseconds = {}, {}
     for name in names:
         path = out / f"{name}.safetensors"
@@ -211,10 +197,12 @@ def _rows(
     seeds = len(plan.seeds)
 
     def row(of: str, kind: str, sets: Sequence[Sequence[str]]) -> dict[str, Any]:
-        """Of sets of members, each averaged."""
+        """The mean over sets of members, the members of each averaged."""
         errors = [fractional_error(_mean([predicted[n] for n in one]), truth) for one in sets]
-        times = [sum(microseconds[n] for n in one) for one in sets]
-        return _row(of, kind, errors, float(np.mean(times)))
+        found = [accuracy(error)["all"] for error in errors]
+        mean = {q: float(np.mean([one[q] for one in found])) for q in found[0]}
+        time = float(np.mean([sum(microseconds[n] for n in one) for one in sets]))
+        return {"of": of, "kind": kind, "errors": mean, "microseconds": time}
 
     rows = []
     for kind in plan.schedules:

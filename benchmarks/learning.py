@@ -36,7 +36,7 @@ from emulator.train_closed import train_closed
 from export.runtime import OnnxEmulator
 from export.to_onnx import to_onnx
 
-__all__ = ["Plan", "learning", "render"]
+__all__ = ["Plan", "learning", "render", "timed_schedule"]
 
 VALIDATION = 0.1
 BATCHES = (1, 128)
@@ -85,6 +85,12 @@ class Plan:
         return [one for i, one in enumerate(runs) if one not in runs[:i]]
 
 
+def timed_schedule(kind: str, minutes: float) -> ScheduleConfig:
+    """A schedule that nothing but time ends."""
+    never = (100_000,) * 3
+    return ScheduleConfig(kind=kind, max_epochs=never, patience=never, max_minutes=minutes)  # type: ignore[arg-type]
+
+
 def _train(settings: dict[str, Any], *, plan: Plan, data: Path, out: Path) -> dict[str, Any]:
     """Train one network, in a worker."""
     torch.set_num_threads(1)
@@ -93,12 +99,7 @@ def _train(settings: dict[str, Any], *, plan: Plan, data: Path, out: Path) -> di
     config = TrainConfig(
         network=NetworkConfig(layers=plan.layers, units=settings["units"]),
         optimizer=OptimizerConfig(lr=plan.lr, batch_size=plan.batch_size),
-        schedule=ScheduleConfig(
-            kind=settings["schedule"],
-            max_epochs=(100_000,) * 3,
-            patience=(100_000,) * 3,
-            max_minutes=plan.minutes,
-        ),
+        schedule=timed_schedule(settings["schedule"], plan.minutes),
         split=Split(validation=VALIDATION, test=0.0),
     )
     start = time.process_time()

@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks.judge import in_percent
 from datagen.cli import run
 from datagen.files import atomic
-from datagen.halomodel import TERMS
 from datagen.record import provenance
-from emulator.emulator import Emulator, Spec
+from emulator.emulator import Emulator
+from emulator.record import largest_quantile
 from emulator.train import EMULATOR_FILE
 from tuning.figures import pareto_front
 from tuning.journal import Journal, Trial
@@ -90,21 +90,15 @@ def _entry(trial: Trial) -> dict[str, Any]:
     report = {name: trial.report[name] for name in names if name in trial.report}
     path = trial.folder / EMULATOR_FILE
     if trial.state == "finished" and path.exists():
-        report["largest"] = _of_spectra(Emulator.load(path).spec, "100")
+        report["largest"] = largest_quantile(Emulator.load(path).spec, "100")
     return {"trial": trial.name, "state": trial.state, "point": trial.point, "report": report}
 
 
 def _final(path: Path) -> dict[str, Any]:
     """The training of the best, from its own record."""
     spec = Emulator.load(path).spec
-    report = {name: _of_spectra(spec, q) for name, q in QUANTILES.items()}
+    report = {name: largest_quantile(spec, q) for name, q in QUANTILES.items()}
     return {"trial": path.parent.name, "epochs": spec.provenance["epochs"], "report": report}
-
-
-def _of_spectra(spec: Spec, quantile: str) -> float:
-    """A quantile of the errors on the validation split, of the spectrum where it is largest."""
-    records = spec.record["validation"]
-    return max(float(records[n]["all"][quantile]) for n in records if n.endswith(TERMS))
 
 
 def render(result: dict[str, Any]) -> str:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from datagen.halomodel import TERMS
 from datagen.record import provenance
 from datagen.store import Spectra
-from emulator.emulator import Emulator
+from emulator.emulator import Emulator, Spec
 from emulator.metrics import spectra_accuracy
 from emulator.network import NetworkConfig
 
 __all__ = [
     "accuracy_table",
+    "largest_quantile",
     "log_line",
     "make_record",
     "predict",
@@ -98,6 +99,17 @@ def make_record(
             ),
         },
     )
+
+
+def largest_quantile(spec: Spec, quantile: str) -> float:
+    """A quantile of abs(P/P_true - 1) on the validation split, of the spectrum where it is largest.
+
+    Args:
+        spec: Of an emulator with its record.
+        quantile: One of `emulator.metrics.PERCENTILES` as a text: ``95``, ``100``, ...
+    """
+    records = spec.record["validation"]
+    return max(float(records[n]["all"][quantile]) for n in records if n.endswith(TERMS))
 
 
 def log_line(emulator: Emulator, when: str, test: dict[str, float] | None = None) -> str:

@@ -1,6 +1,5 @@
 """What a search tunes: a training, a fine-tuning, a closed form. The rest is the same for all."""
 
-import time
 from abc import ABC, abstractmethod
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from datagen.halomodel import TERMS, HaloModelConfig
+from datagen.halomodel import HaloModelConfig
 from datagen.nodes import HaloNodes
 from datagen.space import Space
 from datagen.splits import Split
@@ -21,7 +20,7 @@ from emulator.closed_fit import FitConfig, covering
 from emulator.data import SpectraData
 from emulator.emulator import Emulator
 from emulator.finetune import FinetuneConfig, continue_training
-from emulator.record import make_record
+from emulator.record import largest_quantile, make_record
 from emulator.train import TrainConfig, fit
 from emulator.train_closed import make_closed
 from tuning.space import ClosedSpace, FinetuneSpace, Ranges, SearchSpace
@@ -255,17 +254,14 @@ class ClosedTask(Task):
         self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
     ) -> tuple[Emulator, History]:
         """See `Task`; a fit has no callbacks, and is too short for a checkpoint."""
-        begun = time.monotonic()
         emulator = make_closed(self.spectra, self.config(point), self.fitting, self.split)
-        return emulator, {"epochs": [], "seconds": time.monotonic() - begun}
+        return emulator, {"epochs": [], "seconds": emulator.spec.provenance["seconds"]}
 
     def quality(self, emulator: Emulator) -> dict[str, float]:
         """See `Task`; of the spectra, from the emulator's record."""
-        record = emulator.spec.record
-        spectra = [e for name, e in record["validation"].items() if name.endswith(TERMS)]
-        found = {q: max(entry["all"][q] for entry in spectra) for q in ("95", "99")}
-        loss = record["standardised"]["validation"]["mse"]
-        return {"val_loss": loss, "p95": found["95"], "p99": found["99"]}
+        loss = emulator.spec.record["standardised"]["validation"]["mse"]
+        p95, p99 = (largest_quantile(emulator.spec, q) for q in ("95", "99"))
+        return {"val_loss": loss, "p95": p95, "p99": p99}
 
     def describe(self, emulator: Emulator, point: dict[str, Any]) -> Emulator:
         """See `Task`; it has its record, as no fit is stopped before its end."""
