@@ -127,7 +127,7 @@ def cobaya_input(sampled, k=(0.05, 0.2, 1.0, 5.0), outputs=("gg_total", "gm_tota
 def test_cobaya_recovers_the_parameters_of_a_mock():
     cobaya = pytest.importorskip("cobaya.run")
     truth = {"sigma_8": 0.82, "log10Mth": 12.0, "beta": 1.0}
-    width = {"sigma_8": 0.01, "log10Mth": 0.05, "beta": 0.02}
+    width = {"sigma_8": 0.003, "log10Mth": 0.015, "beta": 0.005}  # of one with the others held
     box = {"sigma_8": (0.8, 1.0), "log10Mth": (10.0, 15.0), "beta": (0.1, 2.0)}
     sampled = {
         name: {
