@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.judge import in_percent
 from benchmarks.learning import timed_schedule
-from benchmarks.timing import seconds_per_point
+from benchmarks.timing import by_batch
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.parallel import RayConfig, ray_map, ray_session
@@ -174,8 +174,7 @@ def averaging(
         emulator = Emulator.load(path)
         predicted[name] = predict(emulator, labels.theta)[OUTPUT]
         model = OnnxEmulator(to_onnx(path, path.with_suffix(".onnx")), threads=1)
-        call = partial(model, labels.theta[:BATCH])
-        microseconds[name] = 1e6 * seconds_per_point(call, BATCH)["median"]
+        microseconds[name] = 1e6 * by_batch(model, labels.theta, [BATCH])[str(BATCH)]["median"]
     result = {
         "plan": asdict(plan),
         "points": len(labels),

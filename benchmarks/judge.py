@@ -1,14 +1,11 @@
 """Judge an ONNX file on labels made for it alone: ``python -m benchmarks.judge``."""
 
 import platform
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.contenders import BATCHES
-from benchmarks.timing import seconds_per_point
+from benchmarks.timing import by_batch
 from benchmarks.truth import is_made_of, true_spectra
 from datagen.cli import run
 from datagen.error_budget import NAMES, ErrorBudget, error_budget
@@ -75,10 +72,8 @@ def _measured(emulator: Path, labels: Spectra) -> dict[str, Any]:
     for found in budget.values():
         if "spectra" in found:  # over all (point, k) is enough for a card
             found["spectra"] = {name: one["all"] for name, one in found["spectra"].items()}
-    times = {}
-    for batch in BATCHES["onnxruntime"]:
-        theta = np.resize(labels.theta, (batch, labels.theta.shape[1]))
-        times[str(batch)] = 1e6 * seconds_per_point(partial(model, theta), batch)["median"]
+    seconds = by_batch(model, labels.theta, BATCHES["onnxruntime"])
+    times = {batch: 1e6 * time["median"] for batch, time in seconds.items()}
     return {
         "floor": budget,
         "speed": {"cpu": platform.processor() or platform.machine(), "microseconds": times},

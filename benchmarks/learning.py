@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks.timing import seconds_per_point
+from benchmarks.timing import by_batch
 from datagen.cli import run
 from datagen.figures import new_figure, save_figure, style
 from datagen.files import atomic
@@ -130,10 +130,7 @@ def _judge(path: Path, test: Spectra) -> dict[str, Any]:
         "weights": sum(weights.numel() for weights in emulator.parameters()),
         "standardised": emulator.spec.record["standardised"],
         "test": spectra_accuracy({name: predicted[name] for name in names}, test, space),
-        "seconds": {
-            str(batch): seconds_per_point(partial(model, test.theta[:batch]), batch)
-            for batch in BATCHES
-        },
+        "seconds": by_batch(model, test.theta, BATCHES),
     }
 
 

@@ -4,7 +4,6 @@ import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from benchmarks.timing import seconds_per_point
+from benchmarks.timing import by_batch
 from datagen.halomodel import HaloModelConfig, KGrid
 from datagen.space import Space
 from emulator.emulator import Emulator, Spec
@@ -50,9 +49,15 @@ def network_times(widths: Sequence[int], depths: Sequence[int], seed: int) -> li
             emulator.save(file := Path(folder) / "network.safetensors")
             with redirect_stdout(io.StringIO()):  # it says where the file is, which is not kept
                 model = load(to_onnx(file, file.with_suffix(".onnx")), threads=1)
-            seconds = {str(n): seconds_per_point(partial(model, theta[:n]), n) for n in BATCHES}
             weights = sum(weights.numel() for weights in emulator.parameters())
-            rows.append({"layers": layers, "units": units, "weights": weights, "seconds": seconds})
+            rows.append(
+                {
+                    "layers": layers,
+                    "units": units,
+                    "weights": weights,
+                    "seconds": by_batch(model, theta, BATCHES),
+                }
+            )
     return rows
 
 

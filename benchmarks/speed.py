@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.contenders import AGREEMENT, BATCHES, direct, forms
-from benchmarks.timing import agree, seconds_per_point
+from benchmarks.timing import agree, by_batch, seconds_per_point
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.halomodel import HaloModelConfig
@@ -83,10 +83,7 @@ def times(
             if name == "pyccl":  # point by point; CAMB takes longer for some than for others
                 result[name] = seconds_per_point(partial(call, first), len(first), rounds=3)
                 continue
-            result[name] = {
-                str(batch): seconds_per_point(partial(call, np.resize(theta, (batch, 10))), batch)
-                for batch in BATCHES[name]
-            }
+            result[name] = by_batch(call, theta, BATCHES[name])
     return result
 
 

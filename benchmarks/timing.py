@@ -3,13 +3,13 @@
 import statistics
 import time
 import timeit
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-__all__ = ["agree", "on_one_core", "seconds_per_point"]
+__all__ = ["agree", "by_batch", "on_one_core", "seconds_per_point"]
 
 ROUNDS = 5
 ROUND_SECONDS = 0.3
@@ -38,6 +38,22 @@ def seconds_per_point(
     times = [seconds / (number * points) for seconds in timer.repeat(rounds, number)]
     low, median, high = statistics.quantiles(times, n=4, method="inclusive")
     return {"median": median, "iqr": high - low, "rounds": rounds}
+
+
+def by_batch(
+    call: Callable[[Any], Any], theta: Any, batches: Iterable[int]
+) -> dict[str, dict[str, float]]:
+    """`seconds_per_point` for several numbers of points at once, by that number.
+
+    Args:
+        call: Takes points.
+        theta: Points, shape (B, 10), repeated where there are too few.
+        batches: How many at once.
+    """
+    return {
+        str(n): seconds_per_point(partial(call, np.resize(theta, (n, theta.shape[1]))), n)
+        for n in batches
+    }
 
 
 def on_one_core(name: str, call: Callable[[], Any]) -> Any:
