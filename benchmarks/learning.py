@@ -66,7 +66,7 @@ class Plan:
     batch_size: int = 256
     minutes: float = 6.0
     closed: tuple[ClosedConfig, ...] = (
-        ClosedConfig(units=122, rank=27, nodes=68, spacing=0.2733, start=-4.9),
+        ClosedConfig(units=122, rank=27, nodes=70, spacing=0.2733, start=-4.9),
         ClosedConfig(units=323, rank=45, nodes=78, spacing=0.238),
         ClosedConfig(),
     )

@@ -30,8 +30,9 @@ _FEATURES = ({0: 1.0, 3: 2.0}, {1: 1.0, 3: 2.0}, {5: 1.0}, {3: 1.0}, {4: 1.0})
 class ClosedConfig:
     """A closed form: a network of the cosmology, then integrals over the halo mass.
 
-    The defaults are what ``configs/standard/closed.yaml`` found, and three more nodes at the lower
-    end, for boxes that are denser than the published one.
+    The defaults are what ``configs/standard/closed.yaml`` found, and a few more nodes: three at the
+    lower end, for boxes that are denser than the published one, and four at the upper end, up to
+    the largest haloes of the labels, which count where beta is near 2.
 
     Attributes:
         units: Hidden units of the network.
@@ -43,7 +44,7 @@ class ClosedConfig:
 
     units: int = 494
     rank: int = 39
-    nodes: int = 111
+    nodes: int = 115
     spacing: float = 0.167
     start: float = -5.0
 
