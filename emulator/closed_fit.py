@@ -34,7 +34,7 @@ _KINDS = (
     (0.35, (0.6, 0.4, 0.4, 0.2, 0.0)),
     (0.25, (0.5, 0.3, 0.4, 0.2, 0.3)),
 )
-_NUMBER_CUT = 40.0  # where exp(y) is beyond this, haloes hardly count
+_NUMBER_CUT = 20.0  # where exp(y) is beyond this, haloes hardly count
 _MEMORY = 30  # steps that L-BFGS remembers
 
 
