@@ -18,7 +18,7 @@ from emulator.scaling import Features, Standardize
 
 __all__ = ["SCHEMA", "Emulator", "EmulatorFileError", "Spec"]
 
-SCHEMA = "hodspectra-emulator-2"
+SCHEMA = "hodspectra-emulator-3"
 
 
 class EmulatorFileError(ValueError):
@@ -108,7 +108,7 @@ class Emulator(nn.Module):
         # spectra change fastest, would be as good as equal
         logs = [spec.space[name].is_log or UNITS[name] == "Msun" for name in PARAMETERS]
         self.features = Features(logs)
-        self.network = spec.network.build(len(PARAMETERS), len(spec.predicted) * len(spec.k))
+        self.network = spec.network.build(self.features.inputs, len(spec.predicted) * len(spec.k))
         self.targets = Standardize(len(spec.outputs), len(spec.k))
 
     def fit_scalings(self, theta: Tensor, ln_spectra: Tensor) -> None:

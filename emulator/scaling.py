@@ -3,7 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from datagen.space import PARAMETERS
+
 __all__ = ["Features", "Standardize"]
+
+_ALPHA = PARAMETERS.index("alpha")  # sigma, Mth, Mprime and beta follow
+_FEW_CENTRALS = 1e-4  # of fewer a network would have to see too many points without any
 
 
 class Standardize(nn.Module):
@@ -42,10 +47,14 @@ class Standardize(nn.Module):
 
 
 class Features(nn.Module):
-    """Physical parameters to standardised network inputs; log10 where sampled in log10.
+    """Physical parameters to standardised network inputs.
+
+    The ten parameters, by their log10 where told, and what the satellites depend on: the natural
+    logarithms of their number in a halo of the threshold mass, (Mth / Mprime)^beta, and of alpha,
+    the number of centrals that they are to be compared with.
 
     Args:
-        is_log: Which parameters enter by their log10.
+        is_log: Which of `datagen.space.PARAMETERS` enter by their log10.
     """
 
     is_log: Tensor
@@ -53,23 +62,22 @@ class Features(nn.Module):
     def __init__(self, is_log: list[bool]) -> None:
         super().__init__()
         self.register_buffer("is_log", torch.tensor(is_log))
-        self.standardize = Standardize(len(is_log))
+        self.inputs = len(is_log) + 2
+        self.standardize = Standardize(self.inputs)
 
-    def _log(self, theta: Tensor) -> Tensor:
+    def _logs(self, theta: Tensor) -> Tensor:
         # the logarithm sees 1 where it is not wanted: no NaN, also not in gradients
         logs = torch.log10(torch.where(self.is_log, theta, torch.ones_like(theta)))
-        return torch.where(self.is_log, logs, theta)
+        _, alpha, _, M_th, M_prime, beta = theta.split([_ALPHA, 1, 1, 1, 1, 1], dim=1)
+        centrals = torch.log(alpha + _FEW_CENTRALS)
+        satellites = beta * torch.log(M_th / M_prime)
+        return torch.cat([torch.where(self.is_log, logs, theta), centrals, satellites], dim=1)
 
     def fit(self, theta: Tensor) -> None:
-        """Standardise over theta, shape (N, P), physical units."""
-        self.standardize.fit(self._log(theta.double()))
+        """Standardise over theta, shape (N, 10), physical units."""
+        self.standardize.fit(self._logs(theta.double()))
 
     def forward(self, theta: Tensor) -> Tensor:
-        """Features of theta, shape (B, P), physical units."""
-        features: Tensor = self.standardize(self._log(theta))
+        """Features (B, 12) of theta, shape (B, 10), physical units."""
+        features: Tensor = self.standardize(self._logs(theta))
         return features
-
-    def inverse(self, x: Tensor) -> Tensor:
-        """The physical parameters whose features are x."""
-        y = self.standardize.inverse(x)
-        return torch.where(self.is_log, 10.0 ** torch.where(self.is_log, y, 0.0), y)

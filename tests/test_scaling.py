@@ -1,7 +1,9 @@
 """Scalings invert, and do not trip over what does not vary."""
 
+import numpy as np
 import torch
 
+from datagen.space import PARAMETERS, Space
 from emulator.scaling import Features, Standardize
 
 EPS = 1e-12  # float64 rounding
@@ -23,26 +25,43 @@ def test_constant_column_maps_to_zero():
     assert scaling(torch.tensor([[0.1]], dtype=torch.float64)).abs() < 1e-7
 
 
-def test_features_invert_and_take_log10_only_where_told():
-    theta = torch.tensor([[0.3, 1e12], [0.1, 1e15], [0.0, 1e10]], dtype=torch.float64)
-    features = Features([False, True]).double()
+LOGS = [name in ("Mth", "Mprime") for name in PARAMETERS]
+
+
+def _points(n: int) -> torch.Tensor:
+    unit = np.random.default_rng(1).random((n, len(PARAMETERS)))
+    return torch.tensor(Space().from_unit(unit))
+
+
+def test_features_are_standardised_with_log10_where_told_and_of_the_satellites():
+    theta = _points(1000)
+    features = Features(LOGS).double()
     features.fit(theta)
     x = features(theta)
-    torch.testing.assert_close(features.inverse(x), theta, rtol=1e-10, atol=EPS)
-    logs = torch.log10(theta[:, 1])
-    torch.testing.assert_close(x[:, 1], (logs - logs.mean()) / logs.std(correction=0))
+    alpha, _, M_th, M_prime, beta = theta[:, 5:].T
+    expected = {
+        PARAMETERS.index("h"): theta[:, 2],
+        PARAMETERS.index("Mth"): torch.log10(M_th),
+        10: torch.log(alpha + 1e-4),
+        11: beta * (torch.log(M_th) - torch.log(M_prime)),
+    }
+    for column, value in expected.items():
+        scaled = (value - value.mean()) / value.std(correction=0)
+        torch.testing.assert_close(x[:, column], scaled)
 
 
-def test_float32_masses_keep_their_logarithm():
-    features = Features([True])
-    features.fit(torch.tensor([[1e10], [1e17]], dtype=torch.float64))
-    masses = torch.logspace(10, 17, 1000, dtype=torch.float64)[:, None]
-    exact = Features([True]).double()
+def test_float32_features_are_those_of_float64():
+    theta = _points(1000)
+    features = Features(LOGS)
+    features.fit(theta)
+    exact = Features(LOGS).double()
     exact.load_state_dict(features.state_dict())
-    torch.testing.assert_close(features(masses.float()).double(), exact(masses), rtol=0, atol=2e-6)
+    torch.testing.assert_close(features(theta.float()).double(), exact(theta), rtol=0, atol=5e-6)
 
 
-def test_gradient_of_features_is_finite_where_no_log_is_taken():
-    theta = torch.zeros(1, 2, requires_grad=True)
-    Features([False, False])(theta).sum().backward()
+def test_features_and_their_gradients_are_finite_without_centrals():
+    theta = _points(10).float()
+    theta[:, 5] = 0
+    theta.requires_grad_()
+    Features([False] * 10)(theta).sum().backward()
     assert torch.isfinite(theta.grad).all()
