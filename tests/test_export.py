@@ -62,6 +62,13 @@ def test_the_file_describes_itself(model, spectra):
     assert "A&A 665, A38" in model.metadata["citation"]
 
 
+@pytest.mark.parametrize("ln_P", [-95.0, 95.0])
+def test_what_float32_cannot_hold_is_no_mismatch(emulator, tmp_path, ln_P):
+    emulator.targets.mean.fill_(ln_P)
+    emulator.save(tmp_path / "extreme.safetensors")
+    assert to_onnx(tmp_path / "extreme.safetensors", tmp_path / "extreme.onnx").exists()
+
+
 def test_the_graph_is_plain(onnx_file):
     proto = onnx.load(onnx_file)
     assert [(o.domain, o.version) for o in proto.opset_import] == [("", OPSET)]
