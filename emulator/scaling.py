@@ -8,7 +8,7 @@ from datagen.space import PARAMETERS
 __all__ = ["Features", "Standardize"]
 
 _ALPHA = PARAMETERS.index("alpha")  # sigma, Mth, Mprime and beta follow
-_FEW_CENTRALS = 1e-4  # of fewer a network would have to see too many points without any
+_FEW_CENTRALS = 1e-4  # keeps the logarithm finite without any; fewer hardly matter
 
 
 class Standardize(nn.Module):
