@@ -45,7 +45,7 @@ def test_a_small_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "direct", lambda *_: {"labels": model, "pyccl": model})
     result = scaling(tmp_path, **SMALL)
     assert json.loads((tmp_path / "scaling.json").read_text())["fits"] == result["fits"]
-    assert [one["weights"] for one in result["networks"]] == [1220, 28_516]
+    assert [one["weights"] for one in result["networks"]] == [1220, 29_028]
     assert (tmp_path / "scaling.pdf").exists()
     assert render(result) in capsys.readouterr().out
     assert render(json.loads((tmp_path / "scaling.json").read_text())) == render(result)
