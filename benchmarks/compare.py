@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.anatomy import anatomy
 from benchmarks.compare_figures import errors_figure, pareto_figure, size_figure
 from benchmarks.judge import error_cells, in_percent
-from benchmarks.timing import on_one_core, seconds_per_point
+from benchmarks.timing import by_batch, on_one_core, seconds_per_point
 from benchmarks.truth import Truth, true_spectra
 from datagen.cli import run
 from datagen.figures import save_figure, style
@@ -132,13 +132,10 @@ def _times(
     name: str, model: OnnxEmulator, theta: Array, outputs: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Wall time per point by batch size, and CPU time per point of the largest batch."""
-    calls = {
-        batch: partial(model, np.resize(theta, (batch, theta.shape[1])), outputs)
-        for batch in BATCHES
-    }
-    on_one_core(name, calls[max(BATCHES)])
-    seconds = {str(batch): seconds_per_point(call, batch) for batch, call in calls.items()}
-    many = calls[max(BATCHES)]
+    call = partial(model, outputs=outputs)
+    many = partial(call, np.resize(theta, (max(BATCHES), theta.shape[1])))
+    on_one_core(name, many)
+    seconds = by_batch(call, theta, BATCHES)
     cpu = seconds_per_point(many, max(BATCHES), clock=time.process_time)
     return {"seconds": seconds, "cpu_seconds": cpu}
 

@@ -50,14 +50,8 @@ def network_times(widths: Sequence[int], depths: Sequence[int], seed: int) -> li
             with redirect_stdout(io.StringIO()):  # it says where the file is, which is not kept
                 model = load(to_onnx(file, file.with_suffix(".onnx")), threads=1)
             weights = sum(weights.numel() for weights in emulator.parameters())
-            rows.append(
-                {
-                    "layers": layers,
-                    "units": units,
-                    "weights": weights,
-                    "seconds": by_batch(model, theta, BATCHES),
-                }
-            )
+            seconds = by_batch(model, theta, BATCHES)
+            rows.append({"layers": layers, "units": units, "weights": weights, "seconds": seconds})
     return rows
 
 
