@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.timing import by_batch
 from datagen.cli import run
-from datagen.figures import new_figure, save_figure, style
+from datagen.figures import log_axis, new_figure, save_figure, style
 from datagen.files import atomic
 from datagen.parallel import RayConfig, ray_map, ray_session
 from datagen.record import provenance
@@ -238,6 +238,7 @@ def _figure(result: dict[str, Any]) -> Figure:
             axes.loglog(x, y, line, marker="o", ms=4, color="#0072B2", label=f"network, {q} %")
             best = min(one["test"]["gg_total"]["all"][q] for one in result["closed"])
             axes.axhline(100 * best, ls=line, color="#D55E00", label=f"closed form, {q} %")
+        log_axis(axes.xaxis, "{:,.0f}".format)
         axes.set_xlabel(label)
     figure.axes[0].set_ylabel(r"$|P_\mathrm{gg} / P_\mathrm{true} - 1|$ [%]")
     handles, labels = figure.axes[0].get_legend_handles_labels()
