@@ -55,7 +55,7 @@ class Sampling:
     burn_in: int = 2000
     discard: int = 300
     emulator: int = 20_000
-    truth: int = 1700
+    truth: int = 5000
     reweight: int = 4000
     seed: int = 1
 
