@@ -1,11 +1,12 @@
 """Whether the search is worth it: Bayesian against blind: ``python -m benchmarks.search_evidence``.
 
-Both get the same trials, the same time for each trial, the same labels and the same space, and
+Both get the same trials, the same limits for each trial, the same labels and the same space, and
 each is repeated with several seeds. No trial is stopped early and none is shared.
 """
 
 import json
 import statistics
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from datagen.cli import run
 from datagen.figures import new_figure, save_figure, style
 from datagen.files import atomic
 from datagen.parallel import RayConfig
+from datagen.record import provenance
 from datagen.store import Spectra
 from emulator.train import TrainConfig
 from tuning.journal import Journal
@@ -43,7 +45,7 @@ def search_evidence(
     threads: int = 1,
     ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
-    """Compare samplers at equal trials and equal time for each of them.
+    """Compare samplers at equal trials and equal limits for each of them.
 
     The folder gets a run directory for each sampler and seed, ``evidence.json``, ``evidence.md``
     (best validation loss against trials: median over seeds, lowest and highest) and a figure.
@@ -71,8 +73,10 @@ def search_evidence(
                     sampler=sampler, objectives=("val_loss",), known=(), seed=seed, ray=ray,
                 )  # fmt: skip
             curves.setdefault(sampler, []).append(_best_so_far(journal))
-    result = {"trials": trials, "seeds": list(seeds), "space": vars(space),
-              "minutes": train.schedule.max_minutes, "best": curves}  # fmt: skip
+    result = {
+        "trials": trials, "seeds": list(seeds), "space": vars(space),
+        "schedule": asdict(train.schedule), "best": curves, "environment": provenance(),
+    }  # fmt: skip
     with atomic(out / "evidence.json") as partial:
         partial.write_text(json.dumps(result))
     with atomic(out / "evidence.md") as partial:
