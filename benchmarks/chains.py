@@ -1,5 +1,6 @@
 """Chains of a sampler, that go on where they were, and what they say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +29,7 @@ class Chain:
     Attributes:
         samples: Points of the unit cube, shape (steps, walkers, P).
         ln_L: Their ln L, shape (steps, walkers).
-        evaluations: Points that were evaluated for them.
+        evaluations: Points that the likelihood had evaluated by its end.
         seconds: Wall time that took.
     """
 
@@ -51,17 +52,22 @@ class Chain:
         times: Array = emcee.autocorr.integrated_time(self.samples, tol=0)
         return np.maximum(times, 1.0)
 
-    def error(self) -> Array:
-        """Monte Carlo errors of the means, shape (P,)."""
-        steps, walkers, _ = self.samples.shape
-        return self.std() * np.sqrt(self.autocorrelation / (steps * walkers))
-
     def thinned(self, number: int) -> tuple[Array, Array]:
         """Independent points, at most about as many as asked for, (N, P), and their ln L, (N,)."""
         steps, walkers, P = self.samples.shape
         apart = max(int(np.ceil(self.autocorrelation.max())), steps * walkers // number)
         rows = slice(min(apart, steps) - 1, None, apart)
         return self.samples[rows].reshape(-1, P), self.ln_L[rows].reshape(-1)
+
+    @classmethod
+    def joined(cls, chains: Sequence["Chain"]) -> "Chain":
+        """Chains of one likelihood and equal length, one after another, as one of all walkers."""
+        return cls(
+            np.concatenate([chain.samples for chain in chains], axis=1),
+            np.concatenate([chain.ln_L for chain in chains], axis=1),
+            chains[-1].evaluations,
+            chains[-1].seconds,
+        )
 
     def after(self, steps: int) -> "Chain":
         """The chain without its first steps."""
@@ -74,7 +80,7 @@ def sample(
     steps: int,
     seed: int,
     *,
-    label: str,
+    label: str = "",
     file: Path | None = None,
 ) -> Chain:
     """A chain from the sampler emcee (Foreman-Mackey et al. 2013, PASP 125, 306).
@@ -84,7 +90,7 @@ def sample(
         start: Where the walkers start, shape (walkers, P).
         steps: Steps of each walker.
         seed: Seed of the steps.
-        label: Stands before the progress bar.
+        label: Stands before the progress bar; without one there is none.
         file: HDF5 file that keeps the steps; a chain that was interrupted goes on from it.
     """
     backend = emcee.backends.HDFBackend(file) if file else emcee.backends.Backend()
@@ -100,7 +106,8 @@ def sample(
             likelihood.seconds = float(disk.attrs["seconds"])
     else:
         sampler.random_state = np.random.RandomState(seed).get_state()
-    with tqdm(total=steps, initial=done, desc=label, unit="step") as bar:
+    hidden = not label
+    with tqdm(total=steps, initial=done, desc=label, unit="step", disable=hidden) as bar:
         for _ in sampler.sample(state, iterations=steps - done):
             bar.update()
             if file:

@@ -14,7 +14,7 @@ from benchmarks.survey import FIDUCIAL, Likelihood, Mock, Survey
 from datagen.space import PARAMETERS, Space
 from export.runtime import load
 
-SMALL = Sampling(walkers=40, burn_in=150, discard=10, emulator=150, truth=150, reweight=300)
+SMALL = Sampling(walkers=40, burn_in=150, discard=10, steps=150, chains=2, reweight=300)
 
 
 @pytest.fixture(scope="module")
@@ -123,17 +123,23 @@ def test_an_interrupted_chain_goes_on_as_if_nothing_had_been(at_fiducial, model,
 
 class TestCompare:
     def run(self, model, emulator):
-        return compare(emulator, model, model.k, Space(), Survey(), SMALL)[0]["reweighted"]
+        return compare(emulator, model, model.k, Space(), Survey(), SMALL)
 
     def test_equal_codes_do_not_differ(self, model):
-        found = self.run(model, model)
+        result, chains = self.run(model, model)
+        both, one = chains["emulator"].samples, chains["truth"].samples
+        np.testing.assert_array_equal(both[:, :40], one)  # same seed, same code
+        scatter = (both[:, :40] - both[:, 40:]).mean(axis=(0, 1)) / np.sqrt(2)
+        error = np.array(list(result["shift_error"].values())) * one.std(axis=(0, 1))
+        np.testing.assert_allclose(error, np.sqrt(1.5) * np.abs(scatter), rtol=1e-3)
+        found = result["reweighted"]
         # but for float32, which rounds a point in another batch in another way
         assert max(map(abs, found["shift"].values())) < 1e-3
         assert found["effective"] == pytest.approx(1, abs=1e-6)
         assert found["delta_chi2"]["largest of the best 68 %"] < 1e-2
 
     def test_a_bias_is_seen(self, model):
-        found = self.run(model, partial(biased, model, 1.005))
+        found = self.run(model, partial(biased, model, 1.005))[0]["reweighted"]
         assert max(map(abs, found["shift"].values())) > 0.1
         assert found["delta_chi2"]["median"] > 0.1
 
@@ -148,12 +154,18 @@ def test_command(model, tmp_path, monkeypatch, capsys):
     text = render(result)
     assert text in capsys.readouterr().out
     assert all(f"| {name} |" in text for name in PARAMETERS if not name.startswith("M"))
-    codes = result["codes"]
-    assert codes["truth"]["mean"]["h"] == codes["emulator"]["mean"]["h"]  # same seed, same code
     with pytest.raises(ValueError, match="holds a run with other settings"):
         posterior(tmp_path, sampling=replace(SMALL, seed=2))
 
 
-def test_too_few_walkers():
-    with pytest.raises(ValueError, match="walkers = 19 must be at least 20"):
-        Sampling(walkers=19)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"walkers": 19}, "walkers = 19 must be at least 20"),
+        ({"chains": 1}, "chains = 1 must be at least 2"),
+        ({"steps": 0}, "burn_in, steps and reweight must be at least 1"),
+    ],
+)
+def test_wrong_sampling(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Sampling(**wrong)
