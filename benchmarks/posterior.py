@@ -65,7 +65,10 @@ class Sampling:
         if self.walkers < 2 * len(PARAMETERS):
             raise ValueError(f"walkers = {self.walkers} must be at least {2 * len(PARAMETERS)}")
         if min(self.burn_in, self.steps, self.reweight) < 1 or self.discard < 0:
-            raise ValueError("burn_in, steps and reweight must be at least 1, discard at least 0")
+            raise ValueError(
+                f"burn_in = {self.burn_in}, steps = {self.steps} and reweight = {self.reweight} "
+                f"must be at least 1, discard = {self.discard} at least 0"
+            )
         if self.chains < 2:
             raise ValueError(f"chains = {self.chains} must be at least 2, to have a scatter")
 

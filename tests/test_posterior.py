@@ -163,7 +163,10 @@ def test_command(model, tmp_path, monkeypatch, capsys):
     [
         ({"walkers": 19}, "walkers = 19 must be at least 20"),
         ({"chains": 1}, "chains = 1 must be at least 2"),
-        ({"steps": 0}, "burn_in, steps and reweight must be at least 1"),
+        (
+            {"steps": 0},
+            "steps = 0 and reweight = 4000 must be at least 1, discard = 300 at least 0",
+        ),
     ],
 )
 def test_wrong_sampling(wrong, message):
