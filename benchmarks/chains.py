@@ -106,8 +106,7 @@ def sample(
             likelihood.seconds = float(disk.attrs["seconds"])
     else:
         sampler.random_state = np.random.RandomState(seed).get_state()
-    hidden = not label
-    with tqdm(total=steps, initial=done, desc=label, unit="step", disable=hidden) as bar:
+    with tqdm(total=steps, initial=done, desc=label, unit="step", disable=not label) as bar:
         for _ in sampler.sample(state, iterations=steps - done):
             bar.update()
             if file:

@@ -143,7 +143,8 @@ def compare(
         file: Where the true code's chain is kept.
 
     Returns:
-        What is found, as numbers, and the two chains, in the unit cube.
+        What is found, as numbers, and the chain of each code, in the unit cube; those of the
+        emulator are joined.
     """
     at_fiducial = {name: values[0] for name, values in truth(_fiducial()).items()}
     mock = Mock(survey, k, at_fiducial, sampling.seed)
