@@ -123,7 +123,7 @@ def table_haloes(
     """The haloes of each cosmology from the table; arguments as those of `haloes_of`."""
     ln_P, ln_sigma = table(cosmologies)
     P_lin = np.exp(ln_P(np.log(k)))  # (K, B)
-    growth = growth_factor(cosmologies[:, 0] + cosmologies[:, 1], cosmologies[:, 2], z)
+    growth = growth_factor(cosmologies[:, 0] + cosmologies[:, 1], cosmologies[:, 2], -1.0, 0.0, z)
     for i, cosmology in enumerate(cosmologies):
         row = PPoly.construct_fast(np.ascontiguousarray(ln_sigma.c[:, :, i]), ln_sigma.x)
         yield TableHaloes(_named(cosmology), fits, z, P_lin[:, i], row, float(growth[i]))
