@@ -22,8 +22,16 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-_KEYS = {"Om_c": "Omega_c", "Om_b": "Omega_b", "h": "h", "sigma_8": "sigma8", "n_s": "n_s"}
+_KEYS = {
+    "Om_c": "Omega_c", "Om_b": "Omega_b", "h": "h", "sigma_8": "sigma8", "n_s": "n_s",
+    "w0": "w0", "wa": "wa",
+}  # fmt: skip
 _ANY = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96}  # where any will do
+
+
+def _arguments(cosmology: dict[str, float]) -> dict[str, float]:
+    """Of all parameters of a point, those of its cosmology, by pyccl's names."""
+    return {_KEYS[name]: value for name, value in cosmology.items() if name in _KEYS}
 
 
 def camb_cosmology(cosmology: dict[str, float]) -> Any:
@@ -34,7 +42,7 @@ def camb_cosmology(cosmology: dict[str, float]) -> Any:
     Args:
         cosmology: `datagen.space.COSMOLOGY` by name.
     """
-    return pyccl.Cosmology(**{_KEYS[name]: value for name, value in cosmology.items()})
+    return pyccl.Cosmology(**_arguments(cosmology))
 
 
 def camb_power(cosmology: dict[str, float], k: Array, z: float = 0.0) -> Array:
@@ -61,7 +69,7 @@ class Background:
 
     def __init__(self, cosmology: dict[str, float]) -> None:
         self.cosmo = pyccl.CosmologyCalculator(
-            **{_KEYS[name]: value for name, value in cosmology.items()}
+            **_arguments(cosmology)
         )
 
 

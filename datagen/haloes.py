@@ -1,7 +1,7 @@
 """The haloes of one cosmology as functions of mass, with CAMB or the table behind them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,12 @@ from scipy.interpolate import PPoly
 
 from datagen.ccl import Background, Fits, camb_cosmology, matter_density
 from datagen.growth import growth_factor
-from datagen.linear_power import LinearPowerTable, lagrangian_radius
-from datagen.space import COSMOLOGY
+from datagen.linear_power import LinearPower, lagrangian_radius
 
 __all__ = ["CambHaloes", "Haloes", "TableHaloes", "haloes_of", "table_haloes"]
 
 Array = NDArray[np.float64]
+Point = dict[str, float]  # cosmology and redshift of one point, by name
 
 
 class Haloes(ABC):
@@ -29,9 +29,9 @@ class Haloes(ABC):
     rho_m: float
     P_lin: Array
 
-    def __init__(self, cosmology: dict[str, float], fits: Fits, z: float, cosmo: Any) -> None:
-        self.rho_m = matter_density(cosmology["Om_c"] + cosmology["Om_b"], cosmology["h"])
-        self._fits, self._cosmo, self._a = fits, cosmo, 1.0 / (1.0 + z)
+    def __init__(self, point: Point, fits: Fits, cosmo: Any) -> None:
+        self.rho_m = matter_density(point["Om_c"] + point["Om_b"], point["h"])
+        self._fits, self._cosmo, self._a = fits, cosmo, 1.0 / (1.0 + point["z"])
 
     @abstractmethod
     def dn_dlnM_and_bias(self, M: Array) -> tuple[Array, Array]:
@@ -49,8 +49,8 @@ class Haloes(ABC):
 class CambHaloes(Haloes):
     """Everything from pyccl: CAMB's linear power and pyccl's own sigma(M)."""
 
-    def __init__(self, cosmology: dict[str, float], fits: Fits, z: float, k: Array) -> None:
-        super().__init__(cosmology, fits, z, camb_cosmology(cosmology))
+    def __init__(self, point: Point, fits: Fits, k: Array) -> None:
+        super().__init__(point, fits, camb_cosmology(point))
         self.P_lin = self._cosmo.linear_matter_power(k, self._a)
 
     def dn_dlnM_and_bias(self, M: Array) -> tuple[Array, Array]:
@@ -59,27 +59,20 @@ class CambHaloes(Haloes):
 
 
 class TableHaloes(Haloes):
-    """The fits' formulas on sigma(M) from the table of linear power.
+    """The fits' formulas on sigma(M) from a linear power that needs no CAMB.
 
     Args:
-        cosmology: `datagen.space.COSMOLOGY` by name.
+        point: Cosmology and redshift by name.
         fits: The fits for haloes.
-        z: Redshift.
         P_lin: Linear matter power at z = 0 [Mpc^3], shape (K,).
         ln_sigma: ln sigma at z = 0 over ln R [ln Mpc].
         growth: Linear growth factor D(z) / D(0).
     """
 
     def __init__(
-        self,
-        cosmology: dict[str, float],
-        fits: Fits,
-        z: float,
-        P_lin: Array,
-        ln_sigma: PPoly,
-        growth: float,
+        self, point: Point, fits: Fits, P_lin: Array, ln_sigma: PPoly, growth: float
     ) -> None:
-        super().__init__(cosmology, fits, z, Background(cosmology).cosmo)
+        super().__init__(point, fits, Background(point).cosmo)
         self.P_lin = P_lin * growth**2
         self._ln_sigma, self._growth = ln_sigma, growth
 
@@ -99,35 +92,37 @@ class TableHaloes(Haloes):
 
 
 def haloes_of(
-    cosmologies: Array, fits: Fits, z: float, k: Array, table: LinearPowerTable | None
+    points: Mapping[str, Array], fits: Fits, k: Array, linear_power: LinearPower | None
 ) -> Iterator[Haloes]:
-    """The haloes of each cosmology, from the table if there is one, else from CAMB.
+    """The haloes of each point, from the linear power if there is one, else from CAMB.
 
     Args:
-        cosmologies: Columns `datagen.space.COSMOLOGY`, shape (B, 5).
+        points: Columns ``Om_c, Om_b, h, sigma_8, n_s, w0, wa, z`` by name, each (B,).
         fits: The fits for haloes.
-        z: Redshift.
         k: Wavenumbers of P_lin [1/Mpc], shape (K,).
-        table: Linear power, for all B cosmologies at once.
+        linear_power: Of all B points at once, at z = 0.
     """
-    if table is not None:
-        yield from table_haloes(cosmologies, fits, z, k, table)
+    if linear_power is not None:
+        yield from table_haloes(points, fits, k, linear_power)
         return
-    for row in cosmologies:
-        yield CambHaloes(_named(row), fits, z, k)
+    for point in _rows(points):
+        yield CambHaloes(point, fits, k)
 
 
 def table_haloes(
-    cosmologies: Array, fits: Fits, z: float, k: Array, table: LinearPowerTable
+    points: Mapping[str, Array], fits: Fits, k: Array, linear_power: LinearPower
 ) -> Iterator[TableHaloes]:
-    """The haloes of each cosmology from the table; arguments as those of `haloes_of`."""
-    ln_P, ln_sigma = table(cosmologies)
+    """The haloes of each point from a linear power; arguments as those of `haloes_of`."""
+    ln_P, ln_sigma = linear_power(points)
     P_lin = np.exp(ln_P(np.log(k)))  # (K, B)
-    growth = growth_factor(cosmologies[:, 0] + cosmologies[:, 1], cosmologies[:, 2], -1.0, 0.0, z)
-    for i, cosmology in enumerate(cosmologies):
+    growth = growth_factor(
+        points["Om_c"] + points["Om_b"], *(points[name] for name in ("h", "w0", "wa", "z"))
+    )
+    for i, point in enumerate(_rows(points)):
         row = PPoly.construct_fast(np.ascontiguousarray(ln_sigma.c[:, :, i]), ln_sigma.x)
-        yield TableHaloes(_named(cosmology), fits, z, P_lin[:, i], row, float(growth[i]))
+        yield TableHaloes(point, fits, P_lin[:, i], row, float(growth[i]))
 
 
-def _named(row: Array) -> dict[str, float]:
-    return dict(zip(COSMOLOGY, map(float, row), strict=True))
+def _rows(points: Mapping[str, Array]) -> Iterator[Point]:
+    for values in zip(*points.values(), strict=True):
+        yield dict(zip(points, map(float, values), strict=True))

@@ -1,4 +1,4 @@
-r"""The halo model: from ten parameters to the 1-halo and 2-halo power spectra.
+r"""The halo model: from the parameters of a point to the 1-halo and 2-halo power spectra.
 
 With the mass function n(M), bias b(M), the normalised Fourier profile u(k, M), the occupations
 N_c(M), N_s(M), and the mean matter density rho_m (m = matter, g = galaxies):
@@ -25,8 +25,8 @@ from scipy.special import erf, sici
 
 from datagen.ccl import Fits
 from datagen.haloes import Haloes, haloes_of
-from datagen.linear_power import LinearPowerTable
-from datagen.space import PARAMETERS, check_theta
+from datagen.linear_power import LinearPower
+from datagen.space import PARAMETERS, check_theta, columns_by_name
 
 __all__ = ["CORRELATIONS", "DERIVED", "TERMS", "HaloModel", "HaloModelConfig", "KGrid"]
 
@@ -39,6 +39,8 @@ DERIVED: dict[str, str] = {"n_g": "1/Mpc^3", "b_eff": "1", "f_sat": "1", "mean_m
 _CHUNK = 64  # points whose linear power is computed at once; keeps the matrices in cache
 _G3LHALO_MASSES = 128
 _PUBLISHED_RTOL = 1e-4
+_HALO_PARAMETERS = tuple(n for n, p in PARAMETERS.items() if p.group != "occupation")
+_HOD_PARAMETERS = tuple(n for n, p in PARAMETERS.items() if p.group == "occupation")
 _STEP_CUTS = np.array([-6.0, 0.0, 6.0])  # around Mth, in units of sigma
 
 
@@ -81,7 +83,6 @@ class HaloModelConfig:
         mass_function: Any of pyccl's mass functions, by its name there.
         halo_bias: Any of pyccl's halo biases.
         concentration: Any of pyccl's concentration relations.
-        z: Redshift.
         log10M_min: log10 of the lowest halo mass of the integrals [Msun].
         log10M_max: log10 of the highest.
         k: Wavenumbers of the spectra.
@@ -97,7 +98,6 @@ class HaloModelConfig:
     mass_function: str = "Sheth99"
     halo_bias: str = "Sheth01"
     concentration: str = "Duffy08"
-    z: float = 0.0
     log10M_min: float = 10.0
     log10M_max: float = 17.0
     k: KGrid = KGrid()
@@ -111,8 +111,6 @@ class HaloModelConfig:
             raise ValueError(f"model = {self.model!r} must be 'standard' or 'g3lhalo'")
         if self.linear_power not in ("table", "camb"):
             raise ValueError(f"linear_power = {self.linear_power!r} must be 'table' or 'camb'")
-        if not 0 <= self.z <= 10:
-            raise ValueError(f"z = {self.z:g} must lie in [0, 10]")
         if not 8 <= self.log10M_min < self.log10M_max <= 17:
             raise ValueError(
                 f"halo masses 10^{self.log10M_min:g}..10^{self.log10M_max:g} Msun must increase "
@@ -238,18 +236,18 @@ class HaloModel:
 
     Args:
         config: The choices that define the spectra.
-        table: Linear power; needed for ``linear_power: table``.
+        linear_power: Linear power; needed for ``linear_power: table``.
     """
 
-    def __init__(self, config: HaloModelConfig, table: LinearPowerTable | None = None) -> None:
-        if (config.linear_power == "table") != (table is not None):
+    def __init__(self, config: HaloModelConfig, linear_power: LinearPower | None = None) -> None:
+        if (config.linear_power == "table") != (linear_power is not None):
             raise ValueError(
                 f"linear_power: {config.linear_power} "
-                + ("needs a LinearPowerTable" if table is None else "takes no LinearPowerTable")
+                + ("needs a LinearPower" if linear_power is None else "takes no LinearPower")
             )
         self.config = config
         self.k = config.k.values()
-        self._table = table
+        self._linear_power = linear_power
         self._standard = config.model == "standard"
         self._fits = config.fits()
         self._M_min, self._M_max = 10**config.log10M_min, 10**config.log10M_max
@@ -259,7 +257,7 @@ class HaloModel:
         """Spectra and derived numbers of many points.
 
         Args:
-            theta: Columns `datagen.space.PARAMETERS` (masses in Msun), shape (N, 10).
+            theta: Columns `datagen.space.NAMES` (masses in Msun), shape (N, P).
 
         Returns:
             ``mm_1h``, ``mm_2h``, ``gm_1h``, ... and ``P_lin`` [Mpc^3], each (N, K); the keys of
@@ -273,12 +271,14 @@ class HaloModel:
         theta = check_theta(theta)
         rows = []
         for start in range(0, len(theta), _CHUNK):
-            chunk = theta[start : start + _CHUNK]
-            haloes = haloes_of(chunk[:, :5], self._fits, self.config.z, self.k, self._table)
-            rows += [
-                self._point(dict(zip(PARAMETERS, map(float, row), strict=True)), cosmology)
-                for row, cosmology in zip(chunk, haloes, strict=True)
+            points = columns_by_name(theta[start : start + _CHUNK])
+            cosmology = {name: points[name] for name in _HALO_PARAMETERS}
+            hods = [
+                dict(zip(_HOD_PARAMETERS, map(float, values), strict=True))
+                for values in zip(*(points[name] for name in _HOD_PARAMETERS), strict=True)
             ]
+            haloes = haloes_of(cosmology, self._fits, self.k, self._linear_power)
+            rows += [self._point(hod, found) for hod, found in zip(hods, haloes, strict=True)]
         names = rows[0] if rows else ()
         return {name: np.array([row[name] for row in rows]) for name in names}
 

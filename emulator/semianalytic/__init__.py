@@ -1,0 +1,1 @@
+"""The semi-analytic emulator: a network for the cosmology, formulas and integrals for the rest."""

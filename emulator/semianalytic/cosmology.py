@@ -1,0 +1,73 @@
+"""What is learnt: sigma(R) and the linear power of a cosmology, without their amplitude.
+
+``sigma(R, z) = sigma_8 D(z) s(R)`` and ``P_lin(k, z) = sigma_8^2 D(z)^2 T(k)``: s and T depend on
+Om_c h^2, Om_b h^2, n_s, and on h, since sigma_8 is defined at 8 Mpc/h. A hidden layer of these
+four, condensed to a few numbers, gives ln s at the nodes of the grid and ln T at the wavenumbers.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["FEATURES", "CosmologyConfig", "CosmologyNetwork"]
+
+# powers of the parameters in each feature; features are natural logarithms
+FEATURES: tuple[dict[str, float], ...] = (
+    {"Om_c": 1, "h": 2},
+    {"Om_b": 1, "h": 2},
+    {"n_s": 1},
+    {"h": 1},
+)
+
+
+@dataclass(frozen=True)
+class CosmologyConfig:
+    """Size of the network.
+
+    Attributes:
+        units: Hidden units.
+        rank: Numbers that hidden units and features are condensed to.
+    """
+
+    units: int = 448
+    rank: int = 32
+
+    def __post_init__(self) -> None:
+        if self.units < 1 or not 1 <= self.rank <= self.units + len(FEATURES):
+            raise ValueError(
+                f"units = {self.units} must be at least 1 and rank = {self.rank} must lie in "
+                f"[1, units + {len(FEATURES)}]"
+            )
+
+
+class CosmologyNetwork(nn.Module):
+    """One hidden layer, condensed to a few numbers, and a linear map past it.
+
+    The slope of ln s comes from the same last layer, multiplied with the derivative of a spline
+    through the nodes.
+
+    Args:
+        config: Its size.
+        nodes: Nodes of the grid, Q.
+        wavenumbers: How many, K.
+    """
+
+    def __init__(self, config: CosmologyConfig, nodes: int, wavenumbers: int) -> None:
+        super().__init__()
+        self.sizes = [nodes, nodes, wavenumbers]
+        inputs = len(FEATURES)
+        self.hidden = nn.Linear(inputs, config.units)
+        self.condense = nn.Linear(config.units, config.rank, bias=False)
+        self.past = nn.Linear(inputs, config.rank)
+        self.expand = nn.Linear(config.rank, sum(self.sizes))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Ln s (B, Q), dln s / dx (B, Q) and ln T [ln Mpc^3] (B, K).
+
+        Args:
+            features: `FEATURES`, scaled to [-1, 1], shape (B, 4).
+        """
+        hidden = torch.tanh(self.hidden(features))
+        condensed = torch.addmm(self.past(features), hidden, self.condense.weight.T)
+        return self.expand(condensed).split(self.sizes, dim=1)

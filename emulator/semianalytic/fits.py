@@ -1,0 +1,128 @@
+"""What the fits for haloes have in common: names, mass definitions, the moment they describe."""
+
+import math
+from typing import Any, ClassVar, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+__all__ = ["DELTA_C", "MASS_DEFINITIONS", "Epoch", "Fit", "ln_delta_m", "virial_density"]
+
+DELTA_C = 1.68647019984  # 3/20 (12 pi)^(2/3), collapse in a universe of matter alone
+MASS_DEFINITIONS: tuple[str, ...] = ("200m", "200c", "500c", "vir")
+
+
+class Epoch(NamedTuple):
+    """The moment at which haloes are looked at.
+
+    Attributes:
+        ln_a: Logarithm of the scale factor, -ln(1 + z), shape (B, 1).
+        Om_m: Matter's share of the density then, Om_m(z), shape (B, 1).
+    """
+
+    ln_a: Tensor
+    Om_m: Tensor
+
+
+def virial_density(Om_m: Tensor) -> Tensor:
+    """Density of virialised haloes in units of the critical one (Bryan and Norman 1998, eq. 6).
+
+    ``18 pi^2 + 82 x - 39 x^2`` with ``x = Om_m(z) - 1``.
+    """
+    x = Om_m - 1
+    return 18 * math.pi**2 + x * (82 - 39 * x)
+
+
+def ln_delta_m(mass_def: str, Om_m: Tensor) -> Tensor:
+    """Logarithm of the haloes' mean density in units of the mean matter density.
+
+    Args:
+        mass_def: ``200m`` and its like count in the mean matter density, ``200c`` in the critical
+            one, ``vir`` is `virial_density`.
+        Om_m: Matter's share of the density, shape (B, 1).
+
+    Returns:
+        Shape (B, 1), or (1, 1) where it is the same for every cosmology.
+    """
+    if mass_def == "vir":
+        return torch.log(virial_density(Om_m) / Om_m)
+    ln_delta = math.log(float(mass_def[:-1]))
+    if mass_def.endswith("m"):
+        return Om_m.new_full((1, 1), ln_delta)
+    return ln_delta - torch.log(Om_m)
+
+
+class Fit:
+    """A fit for haloes, for one definition of their mass.
+
+    A direct subclass is a kind of fit and keeps a list of its own; a subclass of a kind enters
+    that list under its name.
+
+    Args:
+        mass_def: One of the class's ``mass_defs``.
+
+    Attributes:
+        kind: What the fit is of, as the settings call it.
+        known: All fits of this kind by name, which is pyccl's.
+        mass_defs: Definitions of the mass that the fit is for.
+        densities: Mean densities of haloes [mean matter density] that the fit covers.
+    """
+
+    kind: ClassVar[str]
+    known: ClassVar[dict[str, type[Any]]]
+    mass_defs: ClassVar[tuple[str, ...]] = MASS_DEFINITIONS
+    densities: ClassVar[tuple[float, float]] = (0.0, math.inf)
+
+    def __init_subclass__(cls, kind: str = "") -> None:
+        if kind:
+            cls.kind, cls.known = kind, {}
+        elif not cls.__name__.startswith("_"):
+            cls.known[cls.__name__] = cls
+
+    def __init__(self, mass_def: str = "200m") -> None:
+        if mass_def not in self.mass_defs:
+            raise ValueError(
+                f"{self.kind} = {self.name!r} has no fit for mass_def = {mass_def!r}; "
+                f"it has one for {', '.join(self.mass_defs)}"
+            )
+        self.mass_def = mass_def
+
+    @classmethod
+    def named(cls, name: str, mass_def: str = "200m") -> Self:
+        """The fit of this kind with a name.
+
+        Raises:
+            ValueError: An unknown name, or a mass definition without a fit.
+        """
+        if name not in cls.known:
+            raise ValueError(f"{cls.kind} = {name!r} must be one of {', '.join(sorted(cls.known))}")
+        fit: Self = cls.known[name](mass_def)
+        return fit
+
+    @property
+    def name(self) -> str:
+        """Name of the fit."""
+        return type(self).__name__
+
+    def ln_delta_m(self, epoch: Epoch) -> Tensor:
+        """See `ln_delta_m`, for this fit's masses."""
+        return ln_delta_m(self.mass_def, epoch.Om_m)
+
+    def check_densities(self, Om_m: tuple[float, float]) -> None:
+        """Refuse cosmologies whose haloes are denser or less dense than the fit covers.
+
+        Args:
+            Om_m: Smallest and largest share of matter, Om_m(z), that are to be served.
+
+        Raises:
+            ValueError: Haloes beyond `densities`.
+        """
+        for share in Om_m:
+            density = float(ln_delta_m(self.mass_def, torch.tensor(share).double()).exp())
+            if not self.densities[0] * (1 - 1e-6) <= density <= self.densities[1] * (1 + 1e-6):
+                raise ValueError(
+                    f"{self.kind} = {self.name!r} is fitted for haloes of {self.densities[0]:g} to "
+                    f"{self.densities[1]:g} times the mean matter density; mass_def = "
+                    f"{self.mass_def!r} has {density:.4g} where Om_m(z) = {share:.4g}: choose "
+                    f"another, or narrow the space"
+                )

@@ -1,0 +1,138 @@
+"""The semi-analytic emulator: a learnt cosmology, and the integrals of the halo model.
+
+theta -> sigma(M), P_lin (network and growth) -> n(M), b(M) (formulas) -> N(M) (the occupation)
+-> integrals over M with u(k, M) -> spectra. Each step is a module of its own.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from datagen.space import NAMES
+from emulator.semianalytic.cosmology import FEATURES, CosmologyConfig, CosmologyNetwork
+from emulator.semianalytic.grid import MassGrid, lower_limit
+from emulator.semianalytic.growth import Growth
+from emulator.semianalytic.ingredients import Bias, MassFunction
+from emulator.semianalytic.logarithms import LogSums, scaled, span
+from emulator.semianalytic.occupation import Linke22
+from emulator.semianalytic.profiles import Profiles
+from emulator.semianalytic.spectra import Haloes, spectra
+
+__all__ = ["SemiAnalytic", "Units"]
+
+_NO_HALOES = -60.0  # ln n of which no integral sees anything; subnormal numbers are slow
+_ROOT_2 = math.sqrt(2)
+
+
+@dataclass(frozen=True)
+class Units:
+    """Numbers of the halo model that turn parameters into nodes of the grid.
+
+    Attributes:
+        rho_unit: Mean matter density [Msun / Mpc^3] of Om_m h^2 = 1.
+        log10M_min: log10 of the lowest halo mass [Msun].
+        concentration: Powers of parameters in the concentration's amplitude; see `LogSums`.
+        ends: Smallest and largest value of each parameter that features depend on.
+    """
+
+    rho_unit: float
+    log10M_min: float
+    concentration: dict[str, float]
+    ends: dict[str, tuple[float, float]]
+
+
+class SemiAnalytic(nn.Module):
+    """Spectra of points through integrals over the halo mass.
+
+    Args:
+        grid: The grid of masses.
+        config: Size of the network of the cosmology.
+        wavenumbers: How many, K.
+        units: Of the halo model.
+        growth: D(z).
+        mass_function: n(M) as a formula.
+        bias: b(M) as a formula.
+        profiles: The table of u(k, M).
+    """
+
+    x: Tensor
+    ln_volume: Tensor
+    volume: Tensor
+
+    def __init__(
+        self,
+        grid: MassGrid,
+        config: CosmologyConfig,
+        wavenumbers: int,
+        units: Units,
+        growth: Growth,
+        mass_function: MassFunction,
+        bias: Bias,
+        profiles: Profiles,
+        names: Sequence[str] = NAMES,
+    ) -> None:
+        super().__init__()
+        self.grid, self.units, self.names = grid, units, tuple(names)
+        self.cosmology = CosmologyNetwork(config, grid.nodes, wavenumbers)
+        self.growth, self.mass_function, self.bias = growth, mass_function, bias
+        self.occupation = Linke22(grid.spacing)
+        self.profiles = profiles
+        self.sums = LogSums(names, _sums(grid, units))
+        buffers = {
+            "x": grid.x(),
+            "ln_volume": grid.volume().log() - math.log(grid.spacing),
+            "volume": grid.volume(),
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, value.float(), persistent=False)
+
+    def forward(self, theta: Tensor) -> dict[str, Tensor]:
+        """Spectra [Mpc^3], ``P_lin``, ``n_g``, ``b_eff``, ``f_sat`` by name.
+
+        Args:
+            theta: Points, columns `names`, physical units, shape (B, P).
+        """
+        columns = dict(zip(self.names, theta.split(1, dim=1), strict=True))
+        features, *sums = self.sums(theta).split([len(FEATURES), *[1] * 6], dim=1)
+        ln_sigma_8, x_th, ln_ratio, gap, edge, t = sums
+        amplitude = ln_sigma_8 + self.growth(
+            columns["Om_c"] + columns["Om_b"],
+            *(columns[name] for name in ("h", "w0", "wa", "z")),
+        )
+        ln_s, slope, ln_T = self.cosmology(features)
+        haloes = self.haloes(ln_s + amplitude, slope, columns["z"], edge)
+        galaxies = self.occupation(
+            *(columns[name] for name in ("alpha", "sigma", "beta")),
+            self.x - x_th,
+            ln_ratio,
+            gap,
+            haloes.step,
+        )
+        P_lin = torch.exp(ln_T + 2 * amplitude)
+        return spectra(haloes, galaxies, self.profiles, t, P_lin)
+
+    def haloes(self, ln_sigma: Tensor, slope: Tensor, z: Tensor, edge: Tensor) -> Haloes:
+        """Mass function and bias at the nodes: n = f(sigma) |dln sigma / dlnM| / V."""
+        ln_n = self.mass_function(ln_sigma, z) + torch.log(-slope) - self.ln_volume
+        n = torch.where(ln_n > _NO_HALOES, torch.exp(ln_n), 0.0)
+        step, delta = lower_limit(self.x * (1 / (_ROOT_2 * self.grid.spacing)) - edge)
+        return Haloes(n, self.bias(ln_sigma, z), step, delta, self.volume)
+
+
+def _sums(grid: MassGrid, units: Units) -> dict[str, dict[str, float]]:
+    """Features, and where masses and concentrations lie: what is linear in logarithms."""
+    sums: dict[str, dict[str, float]] = {}
+    for i, feature in enumerate(FEATURES):
+        sums[f"feature {i}"] = scaled(feature, *span(feature, units.ends))
+    ln_unit = math.log(4 * math.pi / 3 * units.rho_unit)
+    ln_min, wide = units.log10M_min * math.log(10), 1 / (_ROOT_2 * grid.spacing)
+    sums["ln sigma_8"] = {"sigma_8": 1}
+    sums["x of Mth"] = {"Mth": 1, "Om_m": -1, "h": -2, "": -ln_unit}
+    sums["ln Mth / Mprime"] = {"Mth": 1, "Mprime": -1}
+    sums["ln M_min / Mth"] = {"Mth": -1, "": ln_min}
+    sums["x of M_min"] = {"Om_m": -wide, "h": -2 * wide, "": wide * (ln_min - ln_unit)}
+    sums["concentration"] = scaled(units.concentration, *span(units.concentration, units.ends))
+    return sums
