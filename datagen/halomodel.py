@@ -26,7 +26,7 @@ from scipy.special import erf, sici
 from datagen.ccl import Fits
 from datagen.haloes import Haloes, haloes_of
 from datagen.linear_power import LinearPower
-from datagen.space import PARAMETERS, check_theta, columns_by_name
+from datagen.space import COSMOLOGY, OCCUPATION, check_theta, columns_by_name
 
 __all__ = ["CORRELATIONS", "DERIVED", "TERMS", "HaloModel", "HaloModelConfig", "KGrid"]
 
@@ -39,8 +39,6 @@ DERIVED: dict[str, str] = {"n_g": "1/Mpc^3", "b_eff": "1", "f_sat": "1", "mean_m
 _CHUNK = 64  # points whose linear power is computed at once; keeps the matrices in cache
 _G3LHALO_MASSES = 128
 _PUBLISHED_RTOL = 1e-4
-_HALO_PARAMETERS = tuple(n for n, p in PARAMETERS.items() if p.group != "occupation")
-_HOD_PARAMETERS = tuple(n for n, p in PARAMETERS.items() if p.group == "occupation")
 _STEP_CUTS = np.array([-6.0, 0.0, 6.0])  # around Mth, in units of sigma
 
 
@@ -272,10 +270,10 @@ class HaloModel:
         rows = []
         for start in range(0, len(theta), _CHUNK):
             points = columns_by_name(theta[start : start + _CHUNK])
-            cosmology = {name: points[name] for name in _HALO_PARAMETERS}
+            cosmology = {name: points[name] for name in (*COSMOLOGY, "z")}
             hods = [
-                dict(zip(_HOD_PARAMETERS, map(float, values), strict=True))
-                for values in zip(*(points[name] for name in _HOD_PARAMETERS), strict=True)
+                dict(zip(OCCUPATION, map(float, values), strict=True))
+                for values in zip(*(points[name] for name in OCCUPATION), strict=True)
             ]
             haloes = haloes_of(cosmology, self._fits, self.k, self._linear_power)
             rows += [self._point(hod, found) for hod, found in zip(hods, haloes, strict=True)]

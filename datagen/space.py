@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "COSMOLOGY",
     "GROUPS",
     "NAMES",
+    "OCCUPATION",
     "PARAMETERS",
+    "UNITS",
     "W_TODAY_AND_EARLY",
     "Parameter",
     "Range",
@@ -72,6 +75,9 @@ PARAMETERS: dict[str, Parameter] = {
     )
 }
 NAMES: tuple[str, ...] = tuple(PARAMETERS)
+COSMOLOGY: tuple[str, ...] = tuple(n for n, p in PARAMETERS.items() if p.group == "cosmology")
+OCCUPATION: tuple[str, ...] = tuple(n for n, p in PARAMETERS.items() if p.group == "occupation")
+UNITS: dict[str, str] = {name: p.unit for name, p in PARAMETERS.items()}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the fits for haloes have in common: names, mass definitions, the moment they describe."""
 
 import math
+from abc import ABC
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -52,7 +53,7 @@ def ln_delta_m(mass_def: str, Om_m: Tensor) -> Tensor:
     return ln_delta - torch.log(Om_m)
 
 
-class Fit:
+class Fit(ABC):
     """A fit for haloes, for one definition of their mass.
 
     A direct subclass is a kind of fit and keeps a list of its own; a subclass of a kind enters
