@@ -13,10 +13,11 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,22 @@ R_MIN, R_MAX, N_R = 0.2, 130.0, 192  # covers 1e10..1e17 Msun for every matter d
 N_S_REFERENCE, SIGMA_8_REFERENCE = 0.96, 0.9
 OM_M_REFERENCE = 0.33  # any flat cosmology with the node's omegas will do
 SCHEMA = 1
+
+
+class LinearPower(Protocol):
+    """The linear power of many cosmologies at once."""
+
+    def __call__(self, cosmology: Mapping[str, Array]) -> tuple[CubicSpline, CubicSpline]:
+        """Splines of ln P_lin(ln k) and ln sigma(ln R) at z = 0.
+
+        Args:
+            cosmology: ``Om_c, Om_b, h, sigma_8, n_s`` by name, each (B,).
+
+        Returns:
+            ln P_lin [ln Mpc^3] over ln k [ln 1/Mpc] and ln sigma over ln R [ln Mpc], each with
+            values of shape (..., B).
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -187,11 +204,11 @@ class LinearPowerTable:
             ) from error
         return cls(box, ln_power)
 
-    def __call__(self, cosmology: Array) -> tuple[CubicSpline, CubicSpline]:
+    def __call__(self, cosmology: Mapping[str, Array]) -> tuple[CubicSpline, CubicSpline]:
         """Splines of ln P_lin(ln k) and ln sigma(ln R) at z = 0, for many cosmologies.
 
         Args:
-            cosmology: Columns `datagen.space.COSMOLOGY`, shape (B, 5).
+            cosmology: ``Om_c, Om_b, h, sigma_8, n_s`` by name, each (B,).
 
         Returns:
             ln P_lin [ln Mpc^3] over ln k [ln 1/Mpc] and ln sigma over ln R [ln Mpc], each with
@@ -200,7 +217,9 @@ class LinearPowerTable:
         Raises:
             ValueError: A density outside the table's box.
         """
-        Om_c, Om_b, h, sigma_8, n_s = cosmology.T
+        Om_c, Om_b, h, sigma_8, n_s = (
+            cosmology[name] for name in ("Om_c", "Om_b", "h", "sigma_8", "n_s")
+        )
         position = []
         for name, omega, ends in (
             ("Om_c h^2", Om_c * h**2, self.box.omega_c),
