@@ -7,10 +7,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
-__all__ = ["DELTA_C", "MASS_DEFINITIONS", "Epoch", "Fit", "ln_delta_m", "virial_density"]
+from datagen.ingredients import MASS_DEFINITIONS
+
+__all__ = ["DELTA_C", "Epoch", "Fit", "ln_delta_m", "virial_density"]
 
 DELTA_C = 1.68647019984  # 3/20 (12 pi)^(2/3), collapse in a universe of matter alone
-MASS_DEFINITIONS: tuple[str, ...] = ("200m", "200c", "500c", "vir")
 
 
 class Epoch(NamedTuple):

@@ -1,0 +1,164 @@
+"""Concentrations of haloes: formulas of mass, variance, and the slope of the power, exchangeable.
+
+Each class has its paper's c, with the constants that pyccl uses. A new one is a class with
+`Concentration.ln_c`.
+"""
+
+import math
+from abc import abstractmethod
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from emulator.semianalytic.fits import DELTA_C, Epoch, Fit
+
+__all__ = ["Concentration", "Haloes", "Universe"]
+
+_LN_DELTA_C = math.log(DELTA_C)
+
+
+class Haloes(NamedTuple):
+    """What concentrations may ask about haloes.
+
+    Attributes:
+        ln_M: Logarithm of the mass [Msun], shape (B, Q).
+        ln_sigma: Logarithm of the RMS density on the scale of each mass, shape (B, Q).
+        n_eff: Slope of the power that the fit is of, see `Concentration.slope`, shape (B, Q).
+    """
+
+    ln_M: Tensor
+    ln_sigma: Tensor
+    n_eff: Tensor
+
+
+class Universe(NamedTuple):
+    """What concentrations may ask about the universe, each of shape (B, 1).
+
+    Attributes:
+        Om_m: Matter density parameter of today.
+        h: Hubble parameter [100 km/s/Mpc].
+        ln_D: Logarithm of the growth factor D(z) / D(0).
+        growth_rate: dln D / dln a at z.
+    """
+
+    Om_m: Tensor
+    h: Tensor
+    ln_D: Tensor
+    growth_rate: Tensor
+
+
+class Concentration(Fit, kind="concentration"):
+    """A fit of the concentration, the halo's radius in units of its scale radius.
+
+    Attributes:
+        slope: Which slope ``n_eff`` it is of: ``power`` is dln P / dln k at ``k = 2 pi / R``,
+            ``sigma`` is ``-3 - 2 dln sigma / dln R`` at ``scale`` times R, with R the Lagrangian
+            radius of the mass; empty if none.
+        scale: See there.
+    """
+
+    slope: ClassVar[Literal["", "power", "sigma"]] = ""
+    scale: float = 1.0
+
+    @abstractmethod
+    def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
+        """Ln c, of a shape that broadcasts to (B, Q)."""
+
+
+class Constant(Concentration):
+    """The same for all haloes: 1, as is pyccl's default."""
+
+    def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
+        """See `Concentration.ln_c`."""
+        return torch.zeros_like(haloes.ln_M)
+
+
+class Duffy08(Concentration):
+    """Duffy et al. 2008, eq. 4 and table 1: ``c = A (M h / 2e12 Msun)^B (1 + z)^C``."""
+
+    mass_defs = ("200m", "200c", "vir")
+    table: ClassVar = {
+        "200m": (10.14, -0.081, -1.01),
+        "200c": (5.71, -0.084, -0.47),
+        "vir": (7.85, -0.081, -0.71),
+    }
+
+    def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
+        """See `Concentration.ln_c`."""
+        A, B, C = self.table[self.mass_def]
+        of_point = B * torch.log(universe.h) - C * epoch.ln_a + (math.log(A) - B * math.log(2e12))
+        return B * haloes.ln_M + of_point
+
+
+class Klypin11(Concentration):
+    """Klypin et al. 2011, eq. 12: ``c = 9.6 (M h / 1e12 Msun)^-0.075``, made for z = 0."""
+
+    mass_defs = ("vir",)
+
+    def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
+        """See `Concentration.ln_c`."""
+        return math.log(9.6) - 0.075 * (haloes.ln_M + torch.log(universe.h) - math.log(1e12))
+
+
+class Bhattacharya13(Concentration):
+    """Bhattacharya et al. 2013, table 2: ``c = A D^B nu^C``.
+
+    nu is delta_c(z) / sigma with delta_c of Nakamura and Suto 1997, D is 1 today.
+    """
+
+    mass_defs = ("200m", "200c", "vir")
+    table: ClassVar = {
+        "200m": (9.0, 1.15, -0.29),
+        "200c": (5.9, 0.54, -0.35),
+        "vir": (7.7, 0.9, -0.29),
+    }
+
+    def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
+        """See `Concentration.ln_c`."""
+        A, B, C = self.table[self.mass_def]
+        delta_c = DELTA_C * (1 + 0.012299 / math.log(10) * torch.log(epoch.Om_m))
+        of_point = math.log(A) + B * universe.ln_D + C * torch.log(delta_c)
+        return of_point - C * haloes.ln_sigma
+
+
+class Prada12(Concentration):
+    """Prada et al. 2012, eq. 12 to 22: ``c = B0(x) C(B1(x) sigma)``.
+
+    ``C(s) = 2.881 [(s / 1.257)^1.022 + 1] exp(0.060 / s^2)``, ``x = a (Om_L / Om_m)^(1/3)``, and
+    B0, B1 are arc tangents of x in units of their values at x = 1.393.
+    """
+
+    mass_defs = ("200c",)
+
+    def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
+        """See `Concentration.ln_c`."""
+        x = torch.exp(epoch.ln_a) * (1 / universe.Om_m - 1) ** (1 / 3)
+        B0 = _arc(x, 3.681, 5.033, 6.948, 0.424)
+        B1 = _arc(x, 1.047, 1.646, 7.386, 0.526)
+        ln_s = haloes.ln_sigma + torch.log(B1)
+        power = torch.nn.functional.softplus(1.022 * (ln_s - math.log(1.257)))
+        return power + 0.060 * torch.exp(-2 * ln_s) + torch.log(2.881 * B0)
+
+
+def _arc(x: Tensor, low: float, high: float, steepness: float, centre: float) -> Tensor:
+    """``low + (high - low) [atan(steepness (x - centre)) / pi + 1/2]`` over its value at 1.393."""
+    middle, half = 0.5 * (low + high), (high - low) / math.pi
+    today = middle + half * math.atan(steepness * (1.393 - centre))
+    return (middle + half * torch.atan(steepness * (x - centre))) / today
+
+
+class Diemer15(Concentration):
+    """Diemer and Kravtsov 2015, eq. 9: ``c = c_min / 2 [(nu_min / nu)^1.08 + (nu / nu_min)^1.77]``.
+
+    c_min = 6.58 + 1.27 n and nu_min = 7.28 + 1.56 n follow the slope n of the power.
+    """
+
+    mass_defs = ("200c",)
+    slope = "power"
+
+    def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
+        """See `Concentration.ln_c`."""
+        ln_c_min = torch.log(3.29 + 0.635 * haloes.n_eff)
+        ln_ratio = _LN_DELTA_C - haloes.ln_sigma - torch.log(7.28 + 1.56 * haloes.n_eff)
+        return ln_c_min + torch.logaddexp(-1.08 * ln_ratio, 1.77 * ln_ratio)

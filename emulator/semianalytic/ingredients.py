@@ -1,0 +1,77 @@
+"""The fits for haloes that the semi-analytic emulator can be exported with, and which fit which."""
+
+from dataclasses import dataclass
+
+from datagen.ingredients import MASS_DEFINITIONS, check_partners
+from emulator.semianalytic.biases import Bias
+from emulator.semianalytic.concentrations import Concentration, Haloes, Universe
+from emulator.semianalytic.fits import Epoch, ln_delta_m
+from emulator.semianalytic.mass_functions import MassFunction
+
+__all__ = [
+    "Bias",
+    "Concentration",
+    "Epoch",
+    "Haloes",
+    "Ingredients",
+    "MassFunction",
+    "Universe",
+    "combinations",
+    "ln_delta_m",
+]
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """Three fits for one definition of the halo mass, by pyccl's names.
+
+    Attributes:
+        mass_function: A `MassFunction`.
+        halo_bias: A `Bias` that belongs to it, see `datagen.ingredients.PARTNERS`.
+        concentration: A `Concentration`.
+        mass_def: One of `MASS_DEFINITIONS`.
+    """
+
+    mass_function: str = "Sheth99"
+    halo_bias: str = "Sheth01"
+    concentration: str = "Duffy08"
+    mass_def: str = "200m"
+
+    def __post_init__(self) -> None:
+        if self.mass_def not in MASS_DEFINITIONS:
+            raise ValueError(
+                f"mass_def = {self.mass_def!r} must be one of {', '.join(MASS_DEFINITIONS)}"
+            )
+        self.fits()
+        check_partners(self.mass_function, self.halo_bias)
+
+    def fits(self) -> tuple[MassFunction, Bias, Concentration]:
+        """The three fits."""
+        return (
+            MassFunction.named(self.mass_function, self.mass_def),
+            Bias.named(self.halo_bias, self.mass_def),
+            Concentration.named(self.concentration, self.mass_def),
+        )
+
+    def check_densities(self, Om_m: tuple[float, float]) -> None:
+        """Refuse cosmologies beyond a fit's densities, see `Fit.check_densities`."""
+        for fit in self.fits():
+            fit.check_densities(Om_m)
+
+
+def combinations() -> list[Ingredients]:
+    """All that combine."""
+    names = [
+        (mass_function, halo_bias, concentration, mass_def)
+        for mass_function in sorted(MassFunction.known)
+        for halo_bias in sorted(Bias.known)
+        for concentration in sorted(Concentration.known)
+        for mass_def in MASS_DEFINITIONS
+    ]
+    found = []
+    for four in names:
+        try:
+            found.append(Ingredients(*four))
+        except ValueError:
+            continue
+    return found
