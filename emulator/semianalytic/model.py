@@ -15,7 +15,7 @@ from datagen.space import NAMES
 from emulator.semianalytic.cosmology import FEATURES, CosmologyConfig, CosmologyNetwork
 from emulator.semianalytic.grid import MassGrid, lower_limit
 from emulator.semianalytic.growth import Growth
-from emulator.semianalytic.ingredients import Bias, MassFunction
+from emulator.semianalytic.ingredients import Bias, Epoch, MassFunction
 from emulator.semianalytic.logarithms import LogSums, scaled, span
 from emulator.semianalytic.occupation import Linke22
 from emulator.semianalytic.profiles import Profiles
@@ -98,12 +98,13 @@ class SemiAnalytic(nn.Module):
         columns = dict(zip(self.names, theta.split(1, dim=1), strict=True))
         features, *sums = self.sums(theta).split([len(FEATURES), *[1] * 6], dim=1)
         ln_sigma_8, x_th, ln_ratio, gap, edge, t = sums
-        amplitude = ln_sigma_8 + self.growth(
+        ln_D, Om_m = self.growth(
             columns["Om_c"] + columns["Om_b"],
             *(columns[name] for name in ("h", "w0", "wa", "z")),
         )
+        amplitude, epoch = ln_sigma_8 + ln_D, Epoch(-torch.log1p(columns["z"]), Om_m)
         ln_s, slope, ln_T = self.cosmology(features)
-        haloes = self.haloes(ln_s + amplitude, slope, columns["z"], edge)
+        haloes = self.haloes(ln_s + amplitude, slope, epoch, edge)
         galaxies = self.occupation(
             *(columns[name] for name in ("alpha", "sigma", "beta")),
             self.x - x_th,
@@ -114,12 +115,12 @@ class SemiAnalytic(nn.Module):
         P_lin = torch.exp(ln_T + 2 * amplitude)
         return spectra(haloes, galaxies, self.profiles, t, P_lin)
 
-    def haloes(self, ln_sigma: Tensor, slope: Tensor, z: Tensor, edge: Tensor) -> Haloes:
+    def haloes(self, ln_sigma: Tensor, slope: Tensor, epoch: Epoch, edge: Tensor) -> Haloes:
         """Mass function and bias at the nodes: n = f(sigma) |dln sigma / dlnM| / V."""
-        ln_n = self.mass_function(ln_sigma, z) + torch.log(-slope) - self.ln_volume
+        ln_n = self.mass_function.ln_f(ln_sigma, epoch) + torch.log(-slope) - self.ln_volume
         n = torch.where(ln_n > _NO_HALOES, torch.exp(ln_n), 0.0)
         step, delta = lower_limit(self.x * (1 / (_ROOT_2 * self.grid.spacing)) - edge)
-        return Haloes(n, self.bias(ln_sigma, z), step, delta, self.volume)
+        return Haloes(n, self.bias.b(ln_sigma, epoch), step, delta, self.volume)
 
 
 def _sums(grid: MassGrid, units: Units) -> dict[str, dict[str, float]]:

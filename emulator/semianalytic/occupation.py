@@ -14,7 +14,7 @@ from emulator.semianalytic.grid import bell
 __all__ = ["Linke22", "Moments", "Threshold"]
 
 ORDER = 8  # moments that a narrow threshold keeps
-_RESOLVED = 0.85  # narrowest step, in spacings, that a sum over the grid resolves
+_RESOLVED = 1.0  # narrowest step, in spacings, that a sum over the grid resolves
 _WIDE = 2.0  # in these; wider steps need no help at the lowest mass
 _DRAWS = 48  # nodes of the threshold's distribution, over +- 4.6 sigma
 _ROOT_2, _ROOT_2_PI = math.sqrt(2), math.sqrt(2 * math.pi)

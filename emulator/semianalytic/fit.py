@@ -1,0 +1,288 @@
+"""Fit the network of the cosmology by least squares, and tabulate the rest of the halo model.
+
+The hidden layer is drawn at random, and what follows is linear: given the hidden layer, least
+squares have one solution. The hidden layer is then improved by L-BFGS on what least squares leave
+over (variable projection; Golub & Pereyra 1973, SIAM J. Numer. Anal. 10, 413). No spectra are
+needed: the targets are functions of the cosmology, a hundred times cheaper than labels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from datagen.ccl import matter_density
+from datagen.haloes import TableHaloes, table_haloes
+from datagen.halomodel import HaloModelConfig
+from datagen.linear_power import LinearPower
+from datagen.space import COSMOLOGY, Space
+from emulator.semianalytic.cosmology import FEATURES, CosmologyNetwork
+from emulator.semianalytic.logarithms import scaled, span
+
+__all__ = ["FitConfig", "concentration_amplitude", "fit_cosmology", "functions", "halo_radius"]
+
+Array = NDArray[np.float64]
+
+_RIDGE = 1e-11  # keeps weights below ~100, where float32 still gives 1e-5
+# How fast the hidden units vary along ln Om_c h^2, ln Om_b h^2, ln n_s, ln h, and the share of the
+# units: the shape of P_lin varies along the first two alone, but most of all.
+_KINDS = (
+    (0.45, (2.0, 1.0, 0.0, 0.0)),
+    (0.30, (0.6, 0.4, 0.4, 0.2)),
+    (0.25, (0.5, 0.3, 0.4, 0.3)),
+)
+_DELTA_C, _NUMBER_CUT = 1.686, 20.0  # haloes with 0.35 nu^2 beyond the cut hardly count
+_MOST = 12.0  # what an error of ln sigma costs in ln n, at most
+_MEMORY = 30  # steps that L-BFGS remembers
+_CHUNK = 128  # cosmologies whose linear power is computed at once
+_CONCENTRATION_TOLERANCE = 1e-6  # of ln c; the form is exact for power laws
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How the network of the cosmology is fitted.
+
+    Attributes:
+        cosmologies: Cosmologies, drawn uniformly in the box.
+        iterations: Most steps that improve the hidden layer; 0 leaves it as it was drawn.
+        seed: Seed of the cosmologies and of the hidden layer.
+    """
+
+    cosmologies: int = 16384
+    iterations: int = 300
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.cosmologies < 2 or self.iterations < 0:
+            raise ValueError(
+                f"fit: cosmologies = {self.cosmologies} must be at least 2, and iterations = "
+                f"{self.iterations} must not be negative"
+            )
+
+
+def functions(linear_power: LinearPower, space: Space, theta: Array, x: Array, k: Array) -> Array:
+    """Ln s (Q), dln s / dx (Q) and ln T [ln Mpc^3] (K) of each point, shape (N, 2 Q + K).
+
+    Args:
+        linear_power: Of the labels.
+        space: The box; columns of the points are its names.
+        theta: Points, shape (N, P).
+        x: The grid, 3 ln(R_L / Mpc), shape (Q,).
+        k: Wavenumbers [1/Mpc], shape (K,).
+    """
+    rows = []
+    for start in tqdm(range(0, len(theta), _CHUNK), desc="linear power", disable=None):
+        points = dict(zip(space.names, theta[start : start + _CHUNK].T, strict=True))
+        cosmology = {name: points[name] for name in COSMOLOGY}
+        cosmology["sigma_8"] = np.ones_like(cosmology["sigma_8"])
+        ln_P, ln_sigma = linear_power(cosmology)
+        parts = ln_sigma(x / 3), ln_sigma(x / 3, 1) / 3, ln_P(np.log(k))
+        rows.append(np.concatenate(parts).T)
+    return np.concatenate(rows)
+
+
+def fit_cosmology(
+    network: CosmologyNetwork,
+    space: Space,
+    linear_power: LinearPower,
+    x: Array,
+    k: Array,
+    fit: FitConfig,
+) -> None:
+    """Fit the network in place.
+
+    Args:
+        network: Its size is given, its weights are found.
+        space: The box of the parameters.
+        linear_power: Of the labels.
+        x: The grid, 3 ln(R_L / Mpc), shape (Q,).
+        k: Wavenumbers [1/Mpc], shape (K,).
+        fit: How.
+    """
+    rng = np.random.default_rng(fit.seed)
+    theta = space.from_unit(rng.random((fit.cosmologies, len(space.names))))
+    ends = {name: (space[name].low, space[name].high) for name in space.names}
+    points = dict(zip(space.names, np.log(theta.clip(1e-300)).T, strict=True))
+    features = np.stack([_value(scaled(f, *span(f, ends)), points) for f in FEATURES], axis=1)
+    targets = functions(linear_power, space, theta, x, k)
+    importance = _importance(targets, len(x), space.sigma_8.high)
+    _solve(network, features, targets, importance, rng, fit.iterations)
+
+
+def _value(powers: dict[str, float], logs: dict[str, Array]) -> Array:
+    total: Array = sum(
+        (power * logs[name] for name, power in powers.items() if name), np.array(powers.get("", 0.0))
+    )
+    return total
+
+
+def _importance(targets: Array, Q: int, amplitude: float) -> Array:
+    """What an error of each function costs in ln P, roughly."""
+    exponent = 0.5 * 0.707 * (_DELTA_C / (amplitude * np.exp(targets[:, :Q]))) ** 2
+    exponent = exponent.mean(axis=0)
+    counts = 1 / (1 + exponent / _NUMBER_CUT)
+    weights = np.ones(targets.shape[1])
+    weights[:Q] = _MOST * counts
+    weights[Q : 2 * Q] = counts / np.abs(targets[:, Q : 2 * Q]).mean(axis=0)
+    return weights
+
+
+def _hidden(units: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Weights (F, units) and biases: each unit turns over somewhere within the box."""
+    counts = [round(share * units) for share, _ in _KINDS[:-1]]
+    counts.append(units - sum(counts))
+    scales = np.repeat([rates for _, rates in _KINDS], counts, axis=0).T
+    weights = rng.normal(size=(len(FEATURES), units)) * scales
+    return weights, -(weights * rng.uniform(-1, 1, size=weights.shape)).sum(axis=0)
+
+
+def _principal(targets: Array, rank: int) -> Array:
+    """The directions (F, rank) along which centred targets (N, F) vary most."""
+    directions: Array = np.linalg.eigh(targets.T @ targets)[1][:, ::-1][:, :rank]
+    return directions
+
+
+def _least_squares(A: Tensor, Y: Tensor) -> Tensor:
+    """Coefficients (U, F) of centred columns A (N, U) for Y (N, F)."""
+    ridge = _RIDGE * torch.eye(A.shape[1], dtype=A.dtype)
+    return torch.linalg.solve(A.T @ A / len(A) + ridge, A.T @ Y / len(A))
+
+
+def _improve(
+    weights: Array, bias: Array, x: Array, targets: Array, iterations: int
+) -> tuple[Array, Array]:
+    """Weights (F, units) and biases of the hidden layer that least squares can do more with.
+
+    Args:
+        weights: Weights to begin with.
+        bias: Biases to begin with.
+        x: Features, shape (N, F).
+        targets: Centred targets, each in units of what its error costs.
+        iterations: Most steps.
+    """
+    inputs, Y = torch.from_numpy(x), torch.from_numpy(targets / (targets.std() or 1.0))
+
+    def left_over(flat: Array) -> tuple[float, Array]:
+        variables = torch.from_numpy(flat).requires_grad_()
+        hidden = variables.unflatten(0, (-1, weights.shape[1]))
+        A = torch.cat([torch.tanh(inputs @ hidden[:-1] + hidden[-1]), inputs], dim=1)
+        A = A - A.mean(dim=0)
+        with torch.no_grad():  # at the minimum, its change with A does not count
+            linear = _least_squares(A, Y)
+        loss = (A @ linear - Y).square().mean()
+        loss = loss + _RIDGE * linear.square().sum() / Y.shape[1]
+        loss.backward()
+        assert variables.grad is not None
+        return float(loss.detach()), variables.grad.numpy()
+
+    with tqdm(total=iterations, desc="hidden layer", unit="step", disable=None) as bar:
+        found = minimize(
+            left_over,
+            np.concatenate([weights, bias[None]]).ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=lambda _: bar.update(),
+            options={
+                "maxiter": iterations, "maxfun": 2 * iterations + 20, "maxcor": _MEMORY,
+                "ftol": 0.0, "gtol": 0.0,
+            },
+        )  # fmt: skip
+    *rows, last = found.x.reshape(-1, weights.shape[1])
+    return np.array(rows), last
+
+
+def _solve(
+    network: CosmologyNetwork,
+    x: Array,
+    targets: Array,
+    importance: Array,
+    rng: np.random.Generator,
+    iterations: int,
+) -> None:
+    """Find the hidden layer; the rest is least squares, and its principal components."""
+    units, rank = network.hidden.out_features, network.past.out_features
+    mean = targets.mean(axis=0)
+    Y = (targets - mean) * importance
+    weights, bias = _hidden(units, rng)
+    if iterations:
+        weights, bias = _improve(weights, bias, x, Y @ _principal(Y, rank), iterations)
+    design = np.concatenate([np.tanh(x @ weights + bias), x], axis=1)
+    centre = design.mean(axis=0)
+    A = design - centre
+    linear = _least_squares(torch.from_numpy(A), torch.from_numpy(Y)).numpy()
+    directions = _principal(A @ linear, rank)
+    condense = linear @ directions
+    values = {
+        "hidden.weight": weights.T,
+        "hidden.bias": bias,
+        "condense.weight": condense[:units].T,
+        "past.weight": condense[units:].T,
+        "past.bias": -centre @ condense,
+        "expand.weight": directions / importance[:, None],
+        "expand.bias": mean,
+    }
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in values.items()}
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+
+
+def _corners(
+    model: HaloModelConfig, space: Space, linear_power: LinearPower, names: tuple[str, ...]
+) -> Iterator[tuple[dict[str, float], TableHaloes]]:
+    """Points at the corners of a box in some parameters, the others at their smallest; haloes."""
+    ends = [(space[n].low, space[n].high) if n in names else (space[n].low,) for n in space.names]
+    corners = np.array(list(product(*ends)))
+    points = dict(zip(space.names, corners.T, strict=True))
+    cosmology = {name: points[name] for name in (*COSMOLOGY, "z")}
+    haloes = table_haloes(cosmology, model.fits(), model.k.values(), linear_power)
+    for row, found in zip(corners, haloes, strict=True):
+        yield dict(zip(space.names, row.tolist(), strict=True)), found
+
+
+def halo_radius(model: HaloModelConfig, space: Space, linear_power: LinearPower) -> float:
+    """Comoving halo radius [Mpc] at x = 0, the same for every cosmology."""
+    _, haloes = next(_corners(model, space, linear_power, ()))
+    mass = 4 * np.pi / 3 * haloes.rho_m
+    return float(haloes.radius(np.array([mass]))[0])
+
+
+def concentration_amplitude(
+    model: HaloModelConfig, space: Space, linear_power: LinearPower, x: Array
+) -> tuple[dict[str, float], Array]:
+    """Powers of parameters in the amplitude of c(M), and slope and value at x = 0 of ln c.
+
+    Raises:
+        ValueError: A concentration that is not a power law of mass, density and redshift.
+    """
+    names = ("Om_c", "Om_b", "h", "z")
+    points, ln_c = [], []
+    for point, haloes in _corners(model, space, linear_power, names):
+        points.append(point)
+        ln_c.append(np.log(haloes.concentration(4 * np.pi / 3 * haloes.rho_m * np.exp(x))))
+    terms = {
+        "Om_m": [np.log(p["Om_c"] + p["Om_b"]) for p in points],
+        "h": [np.log(p["h"]) for p in points],
+        "1 + z": [np.log1p(p["z"]) for p in points],
+    }
+    design = np.stack([*terms.values(), np.ones(len(points))], axis=1)
+    fit = np.linalg.lstsq(design, np.array(ln_c), rcond=None)[0]  # (4, Q)
+    powers = fit[:-1].mean(axis=1)
+    straight = np.polyfit(x, fit[-1], 1)
+    miss = np.abs(np.array(ln_c) - (design[:, :-1] @ powers)[:, None] - np.polyval(straight, x))
+    if miss.max() > _CONCENTRATION_TOLERANCE:
+        raise ValueError(
+            f"concentration = {model.concentration!r} is no power law of mass, density and "
+            f"redshift (off by {miss.max():.1g} in ln c); the semi-analytic emulator needs one, "
+            f"such as Duffy08"
+        )
+    return dict(zip(terms, powers.tolist(), strict=True)), straight
+
+
+def rho_unit() -> float:
+    """Mean matter density [Msun / Mpc^3] of Om_m h^2 = 1."""
+    return float(matter_density(1.0, 1.0))
