@@ -10,10 +10,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
+from datagen.seal import is_whole
 from export.interpolate import AtK
 from export.points import as_points
 from export.ranges import Parameter, Policy, Ranges
-from export.seal import is_whole
 from export.shipped import find
 
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
