@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Busy", "HeldBack", "atomic", "cache_directory", "exclusive"]
+__all__ = ["BusyError", "HeldBack", "atomic", "cache_directory", "exclusive"]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # of the file system
 
 
-class Busy(ValueError):
+class BusyError(ValueError):
     """A file or folder that another process is writing."""
 
 
@@ -63,7 +63,7 @@ def exclusive(path: Path, *, folder: bool = False) -> Iterator[None]:
         folder: Whether it is a folder; it is made if it is not there.
 
     Raises:
-        Busy: Another process holds the lock.
+        BusyError: Another process holds the lock.
     """
     real = path.resolve()
     home, name = (real, "") if folder else (real.parent, f".{real.name}")
@@ -108,7 +108,7 @@ def _locked(lock: Path, path: Path) -> int | None:
         except BlockingIOError:
             who = os.read(file, 300).decode(errors="replace") or "another process"
             os.close(file)
-            raise Busy(f"{path} is being written by {who}; wait until that ends, or choose "
+            raise BusyError(f"{path} is being written by {who}; wait until that ends, or choose "
                        f"another name") from None  # fmt: skip
         except FileNotFoundError:
             pass

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.fields import RecordError, exactly, from_record
+
 __all__ = [
     "BOUNDS_OF_VALIDITY",
     "COSMOLOGY",
@@ -173,8 +175,23 @@ class Space:
 
     @classmethod
     def from_dict(cls, data: dict[str, dict[str, Any]]) -> "Space":
-        """The inverse of `as_dict`."""
-        return cls(**{n: Range(d["low"], d["high"], d["sampling"]) for n, d in data.items()})
+        """The inverse of `as_dict`.
+
+        Raises:
+            ValueError: A parameter, or an entry of one, is missing, unknown or of another type or
+                unit; the message names it.
+        """
+        exactly(data, PARAMETERS, "space")
+        return cls(**{name: _range(name, data[name]) for name in PARAMETERS})
+
+
+def _range(name: str, data: Any) -> Range:
+    """One entry of `Space.as_dict`."""
+    unit = exactly(data, ("low", "high", "sampling", "unit"), f"space.{name}")["unit"]
+    if unit != UNITS[name]:
+        raise RecordError(f"space.{name}.unit is {unit!r}, not {UNITS[name]!r}")
+    numbers = {entry: value for entry, value in data.items() if entry != "unit"}
+    return from_record(Range, numbers, f"space.{name}")
 
 
 def check_theta(theta: NDArray[np.float64]) -> NDArray[np.float64]:
