@@ -66,7 +66,7 @@ def from_record(kind: type[T], record: Any, where: str) -> T:
 def _value(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind) and isinstance(kind, type):
-        return from_record(kind, value, where)
+        return value if isinstance(value, kind) else from_record(kind, value, where)
     if origin is tuple and isinstance(value, (list, tuple)):
         if arguments[-1] is Ellipsis:
             arguments = arguments[:1] * len(value)
