@@ -19,13 +19,16 @@ class RecordError(ValueError):
     """A record that does not hold what it must hold, or more."""
 
 
-def exactly(record: Any, names: Collection[str], where: str) -> dict[str, Any]:
+def exactly(
+    record: Any, names: Collection[str], where: str, *, optional: Collection[str] = ()
+) -> dict[str, Any]:
     """A record, checked to have the given entries and no others.
 
     Args:
         record: What JSON or YAML gave.
         names: Names of its entries.
         where: What it is called in messages.
+        optional: Names of entries that it may have too.
 
     Raises:
         RecordError: It lacks some, has others, or is no record.
@@ -36,7 +39,7 @@ def exactly(record: Any, names: Collection[str], where: str) -> dict[str, Any]:
         f"{verb} {', '.join(map(str, found))}"
         for verb, found in (
             ("lacks", [name for name in names if name not in record]),
-            ("has the unknown", [name for name in record if name not in names]),
+            ("has the unknown", [name for name in record if name not in (*names, *optional)]),
         )
         if found
     ]
