@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from hodspectra.extras import advice, is_foreign
+from hodspectra.locate import claim
 
 __all__ = ["Interrupted", "called", "ending", "name_of", "start"]
 
@@ -89,20 +90,22 @@ def ending(prog: str, *, resumable: bool = False) -> Iterator[None]:
 
 
 def start() -> None:
-    """Make a failed start of ``python -m`` end in one line, too: a missing extra, an interrupt.
+    """Prepare a process that ``python -m`` starts for one of our commands.
 
-    Called by our packages when Python looks for a command in them, before it imports it.
+    Our packages call it when Python looks for the command in them, before its own imports: these
+    then find our packages alone, and a missing extra or an interrupt ends in one line, too.
     """
-    words = sys.orig_argv
-    module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
-    prog, usual = name_of(f"python -m {module}"), sys.excepthook
+    claim()
+    usual = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
+        module = spec.name if spec else ""
         if isinstance(error, KeyboardInterrupt):
-            _say(prog, "interrupted")
+            _say(f"python -m {module}", "interrupted")
             sys.exit(128 + signal.SIGINT)
         if isinstance(error, ImportError) and is_foreign(error):
-            _fail(prog, module, error)
+            _fail(f"python -m {module}", module, error)
         usual(kind, error, trace)
 
     sys.excepthook = hook
