@@ -12,6 +12,7 @@ import pyccl
 from numpy.typing import NDArray
 
 __all__ = [
+    "KEYS",
     "Background",
     "Fits",
     "camb_cosmology",
@@ -22,7 +23,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-_KEYS = {"Om_c": "Omega_c", "Om_b": "Omega_b", "h": "h", "sigma_8": "sigma8", "n_s": "n_s"}
+# pyccl's names of the cosmological inputs
+KEYS = {"Om_c": "Omega_c", "Om_b": "Omega_b", "h": "h", "sigma_8": "sigma8", "n_s": "n_s"}
 _ANY = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96}  # where any will do
 
 
@@ -34,7 +36,7 @@ def camb_cosmology(cosmology: dict[str, float]) -> Any:
     Args:
         cosmology: `datagen.space.COSMOLOGY` by name.
     """
-    return pyccl.Cosmology(**{_KEYS[name]: value for name, value in cosmology.items()})
+    return pyccl.Cosmology(**{KEYS[name]: value for name, value in cosmology.items()})
 
 
 def camb_power(cosmology: dict[str, float], k: Array, z: float = 0.0) -> Array:
@@ -61,7 +63,7 @@ class Background:
 
     def __init__(self, cosmology: dict[str, float]) -> None:
         self.cosmo = pyccl.CosmologyCalculator(
-            **{_KEYS[name]: value for name, value in cosmology.items()}
+            **{KEYS[name]: value for name, value in cosmology.items()}
         )
 
 
