@@ -7,6 +7,11 @@ damaged one. HDF5 calls such a block a user block and skips it, and so do reader
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datagen.files import atomic
 
 __all__ = [
     "SIZE",
@@ -15,6 +20,8 @@ __all__ = [
     "check_header",
     "check_replaceable",
     "kind_of",
+    "read_arrays",
+    "write_arrays",
     "write_header",
 ]
 
@@ -74,6 +81,27 @@ def check_header(path: Path, schema: str, what: str) -> None:
         raise DamagedError(
             f"{path} was altered or damaged: its checksum does not match its content"
         )
+
+
+def write_arrays(path: Path, schema: str, arrays: dict[str, Any]) -> None:
+    """Write named arrays: a header, and an npz archive behind it; whole or not at all."""
+    with atomic(path) as partial:
+        with partial.open("wb") as file:
+            file.write(bytes(SIZE))
+            np.savez(file, **arrays)
+        write_header(partial, schema)
+
+
+def read_arrays(path: Path, schema: str) -> dict[str, Any] | None:
+    """What `write_arrays` wrote; None if it is not there, or damaged in whatever way."""
+    try:
+        check_header(path, schema, "file of arrays")
+        with path.open("rb") as disk:
+            disk.seek(SIZE)
+            with np.load(disk) as file:
+                return {name: file[name] for name in file.files}
+    except (OSError, HeaderError):
+        return None
 
 
 def kind_of(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PACKAGES", "ContentHash", "code_hash", "combined_hash", "provenance"]
+__all__ = ["PACKAGES", "ContentHash", "code_hash", "combined_hash", "maker", "provenance"]
 
 PACKAGES = ("benchmarks", "datagen", "emulator", "export", "hodspectra", "tuning")  # ours
 _ROOT = Path(__file__).resolve().parent.parent
@@ -41,16 +41,17 @@ def commit() -> str:
 
 
 @cache
-def code_hash(*modules: str) -> str:
+def code_hash(*modules: str, imports: bool = True) -> str:
     """SHA-256 of the source of modules and of all of ours that they import, wherever in it.
 
     Unlike a commit, it tells two edited trees apart, and two installed packages.
 
     Args:
         modules: Their dotted names; all of ours by default.
+        imports: Whether what they import counts too.
     """
     paths = (
-        _imports(modules)
+        _files(modules, imports)
         if modules
         else [path for package in PACKAGES for path in (_ROOT / package).rglob("*.py")]
     )
@@ -62,8 +63,8 @@ def code_hash(*modules: str) -> str:
     )
 
 
-def _imports(modules: Iterable[str]) -> set[Path]:
-    """The files of modules and of all of ours that they import."""
+def _files(modules: Iterable[str], imports: bool) -> set[Path]:
+    """The files of modules, and of all of ours that they import."""
     todo, found = list(modules), set()
     while todo:
         name = todo.pop()
@@ -72,7 +73,7 @@ def _imports(modules: Iterable[str]) -> set[Path]:
         if name.split(".")[0] not in PACKAGES or not paths or paths[0] in found:
             continue
         found.add(paths[0])
-        for node in ast.walk(ast.parse(paths[0].read_bytes())):
+        for node in ast.walk(ast.parse(paths[0].read_bytes())) if imports else ():
             if isinstance(node, ast.Import):
                 todo += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -83,13 +84,18 @@ def _imports(modules: Iterable[str]) -> set[Path]:
 def provenance(
     libraries: tuple[str, ...] = _LIBRARIES, modules: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """Commit and hash of this code, and versions of the libraries that numbers depend on.
+    """Commit, hash of this code, and versions of the libraries that numbers depend on.
 
     Args:
         libraries: Which.
         modules: What the numbers are made by, see `code_hash`.
     """
-    record = {"commit": commit(), "code": code_hash(*modules)}
+    return {"commit": commit(), **maker(libraries, modules)}
+
+
+def maker(libraries: tuple[str, ...] = _LIBRARIES, modules: tuple[str, ...] = ()) -> dict[str, str]:
+    """What numbers are made by: `provenance` but for the commit, which says less than the code."""
+    record = {"code": code_hash(*modules)}
     for library in libraries:
         try:
             record[library] = version(library)
