@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 __all__ = ["RecordError", "exactly", "from_record"]
 
 T = TypeVar("T")
-_NAMES = {
+_NAMES: dict[Any, str] = {
     float: "a number", int: "a whole number", str: "a text", bool: "true or false",
     NoneType: "null",
 }  # fmt: skip
@@ -104,4 +104,4 @@ def _shown(value: Any) -> str:
 def _named(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(repr, get_args(kind)))}"
-    return _NAMES.get(kind) or getattr(kind, "__name__", str(kind))
+    return _NAMES[kind] if kind in _NAMES else str(getattr(kind, "__name__", kind))
