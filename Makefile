@@ -39,7 +39,7 @@ lint: $(READY)
 	$(PY) -m mypy
 
 benchmarks: $(READY)
-	$(PY) -m pytest benchmarks
+	$(PY) -m pytest speed
 
 standard standard-fast: $(READY)
 	$(PY) -m datagen.generate --config configs/standard/labels.yaml --model.z $(Z) --out $(STANDARD)/labels.h5

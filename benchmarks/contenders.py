@@ -116,7 +116,7 @@ def torch_emulator(model: OnnxEmulator) -> Emulator | None:
         return None
     fields = {name: metadata[name] for name in ("k", "z", "network", "halo_model")}
     outputs = {"outputs": list(model.outputs), "total": "sum", "space": metadata["parameters"]}
-    emulator = Emulator(Spec.from_dict(fields | outputs))
+    emulator = Emulator(Spec.from_dict(fields | outputs | {"provenance": {}, "record": {}}))
     emulator.load_state_dict(_weights(model.path, emulator.state_dict()))
     return emulator.eval()
 

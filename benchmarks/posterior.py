@@ -27,7 +27,7 @@ from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, HaloModelConfig
 from datagen.record import provenance
 from datagen.space import PARAMETERS, Space
-from emulator.train import check_run_config
+from emulator.runs import check_run_config
 from export.runtime import load
 
 __all__ = ["Sampling", "compare", "posterior", "render"]

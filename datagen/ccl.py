@@ -12,6 +12,7 @@ import pyccl
 from numpy.typing import NDArray
 
 __all__ = [
+    "KEYS",
     "Background",
     "Fits",
     "camb_cosmology",
@@ -22,7 +23,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-_KEYS = {
+# pyccl's names of the cosmological inputs
+KEYS = {
     "Om_c": "Omega_c", "Om_b": "Omega_b", "h": "h", "sigma_8": "sigma8", "n_s": "n_s",
     "w0": "w0", "wa": "wa",
 }  # fmt: skip
@@ -31,7 +33,7 @@ _ANY = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96}  # wh
 
 def _arguments(cosmology: dict[str, float]) -> dict[str, float]:
     """Of all parameters of a point, those of its cosmology, by pyccl's names."""
-    return {_KEYS[name]: value for name, value in cosmology.items() if name in _KEYS}
+    return {KEYS[name]: value for name, value in cosmology.items() if name in KEYS}
 
 
 def camb_cosmology(cosmology: dict[str, float]) -> Any:
@@ -68,9 +70,7 @@ class Background:
     """A pyccl cosmology without a power spectrum, for what needs none: c(M), radii."""
 
     def __init__(self, cosmology: dict[str, float]) -> None:
-        self.cosmo = pyccl.CosmologyCalculator(
-            **_arguments(cosmology)
-        )
+        self.cosmo = pyccl.CosmologyCalculator(**_arguments(cosmology))
 
 
 @dataclass(frozen=True)

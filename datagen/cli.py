@@ -1,4 +1,10 @@
-"""Command lines from function signatures: ``--help``, YAML files, dotted overrides, errors."""
+"""Command lines from function signatures: ``--help``, YAML files, dotted overrides, errors.
+
+A command ends as `hodspectra.ending` says. SIGINT, SIGTERM and SIGHUP are raised in it as
+`Interrupted`, a SystemExit with the status 128 + the signal's number: it passes every
+``except Exception``, also Lightning's and Ray's. Clean up in ``finally``; the line
+"interrupted; rerun the command to resume" and the status come from `run`.
+"""
 
 import sys
 from collections.abc import Callable
@@ -7,9 +13,9 @@ from typing import Any
 
 from jsonargparse import auto_cli
 
-__all__ = ["run"]
+from hodspectra.ending import Interrupted, ending, name_of
 
-_USER_ERRORS = (ValueError, OSError)
+__all__ = ["Interrupted", "run"]
 
 
 def run(
@@ -22,7 +28,7 @@ def run(
 
     Options are the function's arguments (``--design.points 500``), ``--config FILE`` reads them
     from YAML, later options override earlier ones, ``--print_config`` writes them all. What a
-    user can cause ends in one line and exit status 2, without a traceback.
+    user can cause, and signals, end in one line, as `hodspectra.ending` says.
 
     Args:
         command: The function, or several by name.
@@ -34,20 +40,14 @@ def run(
     word = f"{words.removesuffix('+').upper()} " if words else ""
     usage = f"%(prog)s {word}[--config FILE] [--option VALUE ...]"
     options: dict[str, Any] = {
-        "prog": prog,
+        "prog": name_of(prog),
         # several get jsonargparse's own usage line, which lists their names
         "usage": None if isinstance(command, dict) else usage,
         "as_positional": False,
         "allow_abbrev": False,
     }
-    try:
+    with ending(prog, resumable=True):
         return auto_cli(command, args=_named(argv, words), **options)
-    except _USER_ERRORS as error:
-        sys.stderr.write(f"{prog}: error: {error}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{prog}: interrupted; the same command goes on from here\n")
-        sys.exit(130)  # what shells report for an interrupt
 
 
 def _named(argv: list[str] | None, words: str) -> list[str]:

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from datagen.cli import run
-from datagen.files import HeldBack, atomic
+from datagen.fields import RecordError, exactly, from_record
+from datagen.files import HeldBack, atomic, exclusive
+from datagen.header import SIZE, HeaderError, check_header, check_replaceable, write_header
 from datagen.record import ContentHash, combined_hash
 from datagen.space import PARAMETERS, UNITS, Space, check_theta
 
 __all__ = ["SCHEMA", "Design", "Points", "draw", "write_design"]
 
-SCHEMA = "hodspectra-parameters-1"
+_KIND = "hodspectra-parameters-"
+SCHEMA = f"{_KIND}2"
 _ROWS = 65_536  # rows handled at once where copies are made: 5 MB
 
 Array = NDArray[np.float64]
@@ -49,7 +52,20 @@ class Design:
 
 
 def draw(design: Design, space: Space) -> Array:
-    """Points of the box, shape (points, 10), columns in the order of `PARAMETERS`."""
+    """Points of the box, shape (points, 10), columns in the order of `PARAMETERS`.
+
+    Raises:
+        ValueError: More points than memory, or the method, can hold.
+    """
+    try:
+        return _drawn(design, space)
+    except MemoryError as error:
+        raise ValueError(
+            f"design.points = {design.points} do not fit into memory ({error})"
+        ) from error
+
+
+def _drawn(design: Design, space: Space) -> Array:
     dimensions, n = len(PARAMETERS), design.points
     if design.method == "lhs":
         theta = qmc.LatinHypercube(dimensions, rng=design.seed).random(n)
@@ -91,26 +107,25 @@ class Points:
             ValueError: Another suffix.
         """
         content = {"schema": SCHEMA, "units": UNITS, "space": self.space.as_dict()}
-        content |= {"design": self.design, "sha256": self.hash()}
+        content |= {"design": self.design}
+        content |= {"sha256": _hash(self.theta, content)}
         if _suffix(path) == ".h5":
-            with atomic(path) as partial, HeldBack(partial, "w+") as disk:
-                with h5py.File(disk, "w") as file:
-                    theta = file.create_dataset("theta", data=self.theta)
-                    theta.attrs["names"] = list(PARAMETERS)
-                    theta.attrs["units"] = [UNITS[name] for name in PARAMETERS]
-                    file.attrs["content"] = json.dumps(content)
-                disk.check()
+            with atomic(path) as partial:
+                with HeldBack(partial, "w+") as disk:
+                    with h5py.File(disk, "w", userblock_size=SIZE) as file:
+                        theta = file.create_dataset("theta", data=self.theta)
+                        theta.attrs["names"] = np.array(PARAMETERS, dtype=bytes)
+                        units = np.array([UNITS[name] for name in PARAMETERS], dtype=bytes)
+                        theta.attrs["units"] = units
+                        file.create_dataset("content", data=np.bytes_(json.dumps(content)))
+                    disk.check()
+                write_header(partial, SCHEMA)
         else:
             with atomic(path) as partial, partial.open("w") as file:
                 file.write(f"# {json.dumps(content)}\n{','.join(PARAMETERS)}\n")
                 for start in range(0, len(self.theta), _ROWS):
                     rows = self.theta[start : start + _ROWS].tolist()
                     file.writelines(",".join(map(repr, row)) + "\n" for row in rows)
-
-    def hash(self) -> str:
-        """SHA-256 of points, space and design."""
-        described = json.dumps([self.space.as_dict(), self.design], sort_keys=True)
-        return combined_hash({"theta": ContentHash.of(self.theta), "described": described})
 
     @classmethod
     def read(cls, path: Path, space: Space = Space()) -> "Points":
@@ -130,7 +145,11 @@ class Points:
         try:
             names, theta, content = _read_h5(path) if _suffix(path) == ".h5" else _read_csv(path)
             columns = [names.index(name) for name in PARAMETERS]
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except HeaderError:
+            raise
+        except MemoryError as error:
+            raise ValueError(f"{path} does not fit into memory ({error})") from error
+        except Exception as error:
             raise ValueError(
                 f"{path} is not a parameter file ({error}); it needs the columns "
                 f"{', '.join(PARAMETERS)}"
@@ -140,8 +159,8 @@ class Points:
             points = cls(theta, space, {})
             points.design = {"given": ContentHash.of(theta), "points": len(theta)}
         else:
-            points = cls(theta, Space.from_dict(content["space"]), content["design"])
-            if points.hash() != content["sha256"]:
+            points = cls(theta, _space(content, path), content["design"])
+            if _hash(theta, content) != content["sha256"]:
                 raise ValueError(
                     f"{path} was altered: its checksum does not match its content; if that is "
                     f"meant, save the points as a table without the comment line"
@@ -160,19 +179,41 @@ def _suffix(path: Path) -> str:
     return path.suffix
 
 
+def _hash(theta: Array, content: dict[str, Any]) -> str:
+    """SHA-256 of points, space and design."""
+    described = json.dumps([content["space"], content["design"]], sort_keys=True)
+    return combined_hash({"theta": ContentHash.of(theta), "described": described})
+
+
+def _space(content: Any, path: Path) -> Space:
+    """The box that a parameter file tells, if that lacks nothing and holds no more."""
+    try:
+        exactly(content, ("schema", "units", "space", "design", "sha256"), "its description")
+        if content["units"] != UNITS:
+            raise RecordError(f"its units are {content['units']}, not {UNITS}")
+        if "given" in (design := content["design"]):
+            exactly(design, ("given", "points"), "design")
+        else:
+            from_record(Design, design, "design")
+        return Space.from_dict(content["space"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def _read_h5(path: Path) -> tuple[list[str], Array, dict[str, Any]]:
+    check_header(path, SCHEMA, "parameter file")
     with h5py.File(path) as file:
-        content = json.loads(file.attrs["content"])
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']!r}, this version reads {SCHEMA!r}")
-        return list(file["theta"].attrs["names"]), file["theta"][()], content
+        names, theta = file["theta"].attrs["names"].astype(str).tolist(), file["theta"][()]
+        return names, theta, json.loads(file["content"][()])
 
 
 def _read_csv(path: Path) -> tuple[list[str], Array, dict[str, Any] | None]:
     with path.open() as file:
         header, content = file.readline(), None
-        if header.startswith(f'# {{"schema": "{SCHEMA}"'):
+        if header.startswith(f'# {{"schema": "{_KIND}'):
             content = json.loads(header[1:])
+            if content["schema"] != SCHEMA:
+                raise ValueError(f"schema {content['schema']!r}, this version reads {SCHEMA!r}")
         while header.startswith("#"):
             header = file.readline()
         names = [name.strip() for name in header.split(",")]
@@ -194,12 +235,13 @@ def write_design(
         The path of the parameter file.
 
     Raises:
-        FileExistsError: The file exists.
+        FileExistsError: The file exists, or is something else.
+        BusyError: Another process is writing it.
     """
     _suffix(out)
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} exists; pass --overwrite true or another --out")
-    Points.of(design, space).write(out)
+    with exclusive(out):
+        check_replaceable(out, SCHEMA, "parameter file", overwrite)
+        Points.of(design, space).write(out)
     print(f"{design.points} points in {out}")  # noqa: T201
     return out
 

@@ -1,6 +1,6 @@
 """Draw points and compute their true power spectra: ``python -m datagen.generate``."""
 
-import json
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -12,11 +12,23 @@ from numpy.typing import NDArray
 
 from datagen.cli import run
 from datagen.design import Design, Points
+from datagen.files import exclusive
 from datagen.halomodel import HaloModel, HaloModelConfig
 from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.parallel import RayConfig, ray_map, ray_session
-from datagen.record import provenance
-from datagen.shards import Shard, Shards, differences
+from datagen.record import maker, provenance
+from datagen.request import (
+    LIBRARIES,
+    MODULES,
+    answers,
+    extension,
+    known_points,
+    labels_request,
+    other_makers,
+    request_of,
+    standing_labels,
+)
+from datagen.shards import Shard, Shards, differences, remove_shards
 from datagen.space import Space
 from datagen.store import Block, Spectra, read_blocks, write_blocks
 
@@ -24,7 +36,6 @@ __all__ = ["compute", "generate", "load_table"]
 
 # Points computed at once, a second or two of work on a core: a kill loses two shards a core.
 SHARD = {"table": 250, "camb": 4}
-_LIBRARIES = ("hodspectra", "numpy", "scipy", "pyccl", "camb")  # that labels depend on
 
 Array = NDArray[np.float64]
 
@@ -37,7 +48,7 @@ def load_table(model: HaloModelConfig, space: Space) -> LinearPowerTable | None:
     folder = box.path.with_suffix(".shards")
 
     def node_map(function: Any, points: Any) -> list[Array]:
-        shards = Shards(folder, {"table": box.key})
+        shards = Shards(folder, {"table": box.key}, discard=True)
         done = {i: shard[0]["ln_P"] for i in range(len(points)) if (shard := shards.read(i))}
         todo = [i for i in range(len(points)) if i not in done]
         runs = ray_map(
@@ -51,14 +62,33 @@ def load_table(model: HaloModelConfig, space: Space) -> LinearPowerTable | None:
         return [done[i] for i in range(len(points))]
 
     table = LinearPowerTable.load_or_build(box, node_map)
-    Shards.remove_leftover(folder, {"table": box.key})
+    remove_shards(folder, {"table": box.key})
     return table
 
 
 def compute(
-    theta: Array, *, model: HaloModelConfig, table: LinearPowerTable | None
+    theta: Array,
+    *,
+    model: HaloModelConfig,
+    table: LinearPowerTable | None,
+    made_by: dict[str, str] | None = None,
 ) -> tuple[Shard, dict[int, str]]:
-    """Spectra of some points, and the reason for every row that could not be computed."""
+    """Spectra of some points, and the reason for every row that could not be computed.
+
+    Args:
+        theta: The points, shape (N, 10).
+        model: The halo model.
+        table: Its linear power; None if it runs CAMB.
+        made_by: What the labels are to be made by; this machine may have something else.
+
+    Raises:
+        ValueError: It has.
+    """
+    if made_by and (differ := differences(maker(LIBRARIES, MODULES), made_by)):
+        raise ValueError(
+            f"{socket.gethostname()} would compute labels of its own kind ({'; '.join(differ)}); "
+            f"install on all machines of the cluster what this one has"
+        )
     halo_model = HaloModel(model, table)
     failed: dict[int, str] = {}
     try:
@@ -126,52 +156,63 @@ def generate(
         ray: Where the work runs.
         parameters: Parameter file (of ``datagen.design``, or a .csv table whose header names the
             ten parameters) with the points to take instead of drawing them.
-        overwrite: Replace an existing label file.
+        overwrite: Replace an existing label file, and shards of another request.
 
     Returns:
         The path of the label file.
 
     Raises:
-        ValueError: Shards of another request lie where this one would resume; parameters outside
-            of their ranges.
-        FileExistsError: The label file exists and holds something that cannot be extended.
+        ValueError: Shards of another request, or of other code, lie where this one would resume;
+            parameters outside of their ranges.
+        FileExistsError: The label file exists and holds something that cannot be extended, or is
+            something else.
+        BusyError: Another process is writing it.
         OSError: The disk is full, for example; finished shards stay.
     """
     points = _given_points(parameters, design, space) if parameters else None
-    space = points.space if points else space
-    content = {
-        "design": points.design if points else asdict(design),
-        "space": space.as_dict(),
-        "model": asdict(model),
-    }
-    request: dict[str, Any] = json.loads(json.dumps(content))
+    chosen = (points.design, points.space) if points else (asdict(design), space)
+    request = labels_request(*chosen, model)
     folder = out.with_name(out.name + ".shards")
-    base = None
-    if out.exists() and not overwrite:
-        base = Spectra.read(out, names=())
-        differ = differences({name: base.metadata[name] for name in request}, request)
-        if not differ:
-            Shards.remove_leftover(folder, base.metadata)
-            print(f"{out} is there already and answers this request")  # noqa: T201
-            return out
-        request["extends"] = _check_extends(out, base, request["design"], differ)
-    request["provenance"] = provenance(_LIBRARIES)
-    shards = Shards(folder, request)
-    theta = points.theta if points else Points.of(design, space).theta
-    known = _known_points(out, base, theta)
+    with exclusive(out):
+        base = standing_labels(out, overwrite)
+        if base is not None:
+            if answers(base, request):
+                remove_shards(folder, request_of(base))  # of a run that was killed at its very end
+                print(f"{out} is there already and answers this request"  # noqa: T201
+                      f"{other_makers(base, request)}")  # fmt: skip
+                return out
+            request["extends"] = extension(out, base, request)
+        shards = Shards(folder, request, discard=overwrite)
+        _generate(out, shards, request, base, points or Points.of(design, space), model, ray)
+    return out
+
+
+def _generate(
+    out: Path,
+    shards: Shards,
+    request: dict[str, Any],
+    base: Spectra | None,
+    points: Points,
+    model: HaloModelConfig,
+    ray: RayConfig,
+) -> None:
+    """Compute what is missing, and write the label file."""
+    theta = points.theta
+    known = known_points(out, base, theta)
     size = SHARD[model.linear_power]
     pieces = {start: theta[start : start + size] for start in range(known, len(theta), size)}
-    failed = _compute_missing(shards, pieces, known, model, space, ray)
+    work = partial(compute, model=model, made_by=request["made_by"])
+    failed = _compute_missing(shards, pieces, known, work, model, points.space, ray)
     failed = (base.failed if base else {}) | failed
     if len(failed) == len(theta):
+        shards.remove()  # worth nothing, and in the way of the next request
         raise ValueError(f"not one of {len(theta)} points could be computed: {failed[0]}")
-    for stale in out.parent.glob(f".{out.name}.*.partial"):
-        stale.unlink()  # of a run that was killed while it wrote the label file
     blocks = _blocks(out if base else None, shards, pieces)
-    write_blocks(out, blocks, len(theta) - len(failed), model.k.values(), request, failed)
+    metadata = {name: value for name, value in request.items() if name != "made_by"}
+    metadata["provenance"] = provenance(("hodspectra", *LIBRARIES), MODULES)
+    write_blocks(out, blocks, len(theta) - len(failed), model.k.values(), metadata, failed)
     shards.remove()
     print(f"{len(theta) - len(failed)} points in {out}{_failures(failed)}")  # noqa: T201
-    return out
 
 
 def _given_points(path: Path, design: Design, space: Space) -> Points:
@@ -183,50 +224,11 @@ def _given_points(path: Path, design: Design, space: Space) -> Points:
     return points
 
 
-def _check_extends(
-    out: Path, base: Spectra, design: dict[str, Any], differ: list[str]
-) -> dict[str, Any]:
-    """What a label file with fewer points of the same Sobol sequence adds to the metadata.
-
-    Raises:
-        FileExistsError: The label file is no such file.
-    """
-    have = base.metadata["design"]
-    more = design.get("points", 0) > have.get("points", 0)
-    if len(differ) == 1 and differ[0].startswith("design.points") and more:
-        if design["method"] == "sobol":
-            # the older file may come from another version, and be an extension itself
-            keep = ("provenance", "extends")
-            earlier = {name: base.metadata[name] for name in keep if name in base.metadata}
-            return {**earlier, "points": have["points"], "sha256": base.hash()}
-        raise FileExistsError(
-            f"{out} holds {have['points']} points of a Latin hypercube, which cannot be extended "
-            f"(its points depend on their number); use design.method sobol, or make a second file "
-            f"with another design.seed"
-        )
-    raise FileExistsError(
-        f"{out} exists and answers another request ({'; '.join(differ)}); "
-        f"pass --overwrite true or another --out"
-    )
-
-
-def _known_points(out: Path, base: Spectra | None, theta: Array) -> int:
-    """How many of the points have labels already, as the first rows of the label file."""
-    if base is None:
-        return 0
-    known: int = base.metadata["design"]["points"]
-    if not np.array_equal(base.theta, np.delete(theta[:known], list(base.failed), axis=0)):
-        raise ValueError(
-            f"{out} cannot be extended: this version of scipy draws other points; "
-            f"pass --overwrite true to compute all of them"
-        )
-    return known
-
-
 def _compute_missing(
     shards: Shards,
     pieces: dict[int, Array],
     known: int,
+    work: Any,
     model: HaloModelConfig,
     space: Space,
     ray: RayConfig,
@@ -243,7 +245,7 @@ def _compute_missing(
         items = [pieces[start] for start in todo]
         done = known + sum(len(pieces[start]) for start in failed)
         with ray_session(ray):
-            work = partial(compute, model=model, table=load_table(model, space))
+            work = partial(work, table=load_table(model, space))
             results = ray_map(work, items, label="labels", unit="pt", sizes=list(map(len, items)),
                               done=done)  # fmt: skip
             for i, result in results:

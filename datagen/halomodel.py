@@ -24,6 +24,7 @@ from scipy.integrate import quad
 from scipy.special import erf, sici
 
 from datagen.ccl import Fits
+from datagen.fields import from_record
 from datagen.haloes import Haloes, haloes_of
 from datagen.linear_power import LinearPower
 from datagen.space import COSMOLOGY, OCCUPATION, check_theta, columns_by_name
@@ -129,9 +130,12 @@ class HaloModelConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "HaloModelConfig":
-        """The choices that a file's metadata hold, the inverse of ``dataclasses.asdict``."""
-        k, nodes = KGrid(**data["k"]), tuple(data["table_nodes"])
-        return cls(**data | {"k": k, "table_nodes": nodes})
+        """The choices that a file's metadata hold, the inverse of ``dataclasses.asdict``.
+
+        Raises:
+            ValueError: A choice is missing, unknown or impossible; the message names it.
+        """
+        return from_record(cls, data, "halo model")
 
     def fits(self) -> Fits:
         """The fits for haloes that these choices name."""

@@ -11,8 +11,6 @@ own sampling in k leaves 3e-3, which no number of nodes removes (`benchmarks.con
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,7 +23,9 @@ from scipy.interpolate import CubicSpline
 from tqdm.auto import tqdm
 
 from datagen.ccl import camb_power
-from datagen.files import atomic, cache_directory
+from datagen.files import cache_directory
+from datagen.header import read_arrays, write_arrays
+from datagen.record import code_hash
 from datagen.space import Space
 
 __all__ = ["LinearPowerTable", "TableBox", "lagrangian_radius"]
@@ -37,7 +37,7 @@ K_MIN, K_MAX, N_K = 5e-5, 1e3, 1200  # pyccl's own limits of the sigma(M) integr
 R_MIN, R_MAX, N_R = 0.2, 130.0, 192  # covers 1e10..1e17 Msun for every matter density [Mpc]
 N_S_REFERENCE, SIGMA_8_REFERENCE = 0.96, 0.9
 OM_M_REFERENCE = 0.33  # any flat cosmology with the node's omegas will do
-SCHEMA = 1
+SCHEMA = "hodspectra-table-2"
 
 
 class LinearPower(Protocol):
@@ -90,6 +90,7 @@ class TableBox:
             "nodes": self.nodes,
             "k": (K_MIN, K_MAX, N_K),
             "reference": (N_S_REFERENCE, SIGMA_8_REFERENCE, OM_M_REFERENCE),
+            "code": code_hash("datagen.ccl", "datagen.linear_power", imports=False),
             "pyccl": version("pyccl"),
             "camb": version("camb"),
         }
@@ -186,23 +187,13 @@ class LinearPowerTable:
             box: What the table covers.
             node_map: Runs `camb_node` over the nodes, in order, perhaps in parallel; by default
                 one after another.
-
-        Raises:
-            ValueError: A cached file that cannot be read; delete it to have it rebuilt.
         """
-        if not box.path.exists():
-            ln_power = np.array(list((node_map or _in_turn)(camb_node, box.points())))
-            with atomic(box.path) as partial, partial.open("wb") as file:
-                np.savez_compressed(file, ln_power=ln_power)
-        try:
-            with np.load(box.path) as file:
-                ln_power = file["ln_power"]
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(
-                f"{box.path} is not a readable table of linear power ({error}); "
-                f"delete it, and it is computed again"
-            ) from error
-        return cls(box, ln_power)
+        shape = (box.nodes[0] * box.nodes[1], N_K)
+        cached = read_arrays(box.path, SCHEMA)  # one that was damaged is computed again
+        if cached is None or cached["ln_power"].shape != shape:
+            cached = {"ln_power": np.array(list((node_map or _in_turn)(camb_node, box.points())))}
+            write_arrays(box.path, SCHEMA, cached)
+        return cls(box, cached["ln_power"])
 
     def __call__(self, cosmology: Mapping[str, Array]) -> tuple[CubicSpline, CubicSpline]:
         """Splines of ln P_lin(ln k) and ln sigma(ln R) at z = 0, for many cosmologies.

@@ -1,8 +1,11 @@
-"""Where a file came from: code versions, commit, and hashes of content."""
+"""Where a file came from: code, versions, commit, and hashes of content."""
 
+import ast
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ContentHash", "combined_hash", "provenance"]
+__all__ = ["PACKAGES", "ContentHash", "code_hash", "combined_hash", "maker", "provenance"]
 
+PACKAGES = ("benchmarks", "datagen", "emulator", "export", "hodspectra", "tuning")  # ours
+_ROOT = Path(__file__).resolve().parent.parent
 _LIBRARIES = (
     "hodspectra", "numpy", "scipy", "pyccl", "camb", "torch", "lightning", "ray", "optuna",
     "onnx", "onnxruntime",
@@ -20,25 +25,77 @@ _LIBRARIES = (
 
 def commit() -> str:
     """Commit of the source tree, ``-dirty`` if it was edited, ``unknown`` outside of git."""
-    root = Path(__file__).resolve().parent.parent
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(_ROOT), *arguments], capture_output=True, text=True, check=True
         )
         return done.stdout.strip()
 
     try:
-        if Path(git("rev-parse", "--show-toplevel")) != root:
+        if Path(git("rev-parse", "--show-toplevel")) != _ROOT:
             return "unknown"  # installed inside somebody else's repository
         return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
-def provenance(libraries: tuple[str, ...] = _LIBRARIES) -> dict[str, str]:
-    """Commit of this code and versions of the libraries that numbers depend on."""
-    record = {"commit": commit()}
+@cache
+def code_hash(*modules: str, imports: bool = True) -> str:
+    """SHA-256 of the source of modules and of all of ours that they import, wherever in it.
+
+    Unlike a commit, it tells two edited trees apart, and two installed packages.
+
+    Args:
+        modules: Their dotted names; all of ours by default.
+        imports: Whether what they import counts too.
+    """
+    paths = (
+        _files(modules, imports)
+        if modules
+        else [path for package in PACKAGES for path in (_ROOT / package).rglob("*.py")]
+    )
+    return combined_hash(
+        {
+            path.relative_to(_ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in paths
+        }
+    )
+
+
+def _files(modules: Iterable[str], imports: bool) -> set[Path]:
+    """The files of modules, and of all of ours that they import."""
+    todo, found = list(modules), set()
+    while todo:
+        name = todo.pop()
+        stem = _ROOT.joinpath(*name.split("."))
+        paths = [p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()]
+        if name.split(".")[0] not in PACKAGES or not paths or paths[0] in found:
+            continue
+        found.add(paths[0])
+        for node in ast.walk(ast.parse(paths[0].read_bytes())) if imports else ():
+            if isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+def provenance(
+    libraries: tuple[str, ...] = _LIBRARIES, modules: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """Commit, hash of this code, and versions of the libraries that numbers depend on.
+
+    Args:
+        libraries: Which.
+        modules: What the numbers are made by, see `code_hash`.
+    """
+    return {"commit": commit(), **maker(libraries, modules)}
+
+
+def maker(libraries: tuple[str, ...] = _LIBRARIES, modules: tuple[str, ...] = ()) -> dict[str, str]:
+    """What numbers are made by: `provenance` but for the commit, which says less than the code."""
+    record = {"code": code_hash(*modules)}
     for library in libraries:
         try:
             record[library] = version(library)

@@ -1,17 +1,22 @@
 """Shards: finished pieces of a long computation, one file each, so that a kill costs little."""
 
 import json
-import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.fields import exactly
 from datagen.files import atomic
+from datagen.header import read_arrays, write_arrays
 from datagen.record import combined_hash
 
-__all__ = ["Shard", "Shards", "differences"]
+__all__ = ["Shard", "Shards", "differences", "remove_shards"]
+
+SCHEMA = "hodspectra-shard-1"
+_REQUEST, _SHARDS = "request.json", "[0-9]*.npz"
 
 Shard = dict[str, NDArray[np.float64]]
 
@@ -32,57 +37,89 @@ class Shards:
     """A folder of shards that all belong to one request.
 
     Args:
-        folder: Where they lie; made if it is not there.
+        folder: Where they lie; made with the first of them.
         request: All that decides their content, as JSON takes it.
+        discard: Whether shards of another request give way.
 
     Raises:
         ValueError: The folder holds shards of another request.
     """
 
-    def __init__(self, folder: Path, request: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, request: dict[str, Any], discard: bool = False) -> None:
         self.folder = folder
-        self._key = combined_hash({"request": json.dumps(request, sort_keys=True)})
-        path = folder / "request.json"
-        if not path.exists():
-            with atomic(path) as partial:
-                partial.write_text(json.dumps(request, indent=1))
-        elif differ := differences(json.loads(path.read_text()), request):
-            raise ValueError(
-                f"{folder} holds shards of another request ({'; '.join(differ)}); repeat that "
-                f"request to finish it, or delete the folder to start anew"
-            )
+        self._request = request
+        self._key = _key(request)
+        path = folder / _REQUEST
+        if path.exists() and (have := _request(path)) != request:
+            if self._strangers() and not discard:
+                what = "; ".join(differences(have, request)) if have else f"{_REQUEST} is damaged"
+                raise ValueError(
+                    f"{folder} holds shards of another request ({what}); repeat that request to "
+                    f"finish it, or pass --overwrite true to discard them"
+                )
+            path.unlink()
+
+    def _strangers(self) -> bool:
+        """Whether there are whole shards of another request; others are not worth keeping."""
+        there = [read_arrays(path, SCHEMA) for path in self.folder.glob(_SHARDS)]
+        return any(one and not str(one["key"]).startswith(f"{self._key}/") for one in there)
 
     def write(self, number: int, shard: Shard, failed: dict[int, str]) -> None:
         """Keep a shard and the reason for each of its rows that could not be computed."""
+        path = self.folder / _REQUEST
+        if not path.exists():
+            with atomic(path) as partial:
+                partial.write_text(
+                    json.dumps({"request": self._request, "sha256": self._key}, indent=1)
+                )
         content: dict[str, Any] = {
             **shard,
             "key": f"{self._key}/{number}",
             "failed": json.dumps(failed),
         }
-        with atomic(self._path(number)) as partial, partial.open("wb") as file:
-            np.savez(file, **content)
+        write_arrays(self._path(number), SCHEMA, content)
 
     def read(self, number: int) -> tuple[Shard, dict[int, str]] | None:
         """What was written, or None if it must be computed (again)."""
-        try:
-            with np.load(self._path(number)) as file:
-                if str(file["key"]) != f"{self._key}/{number}":
-                    return None
-                failed = {int(row): why for row, why in json.loads(str(file["failed"])).items()}
-                return {n: file[n] for n in file.files if n not in ("key", "failed")}, failed
-        except Exception:  # absent or damaged in whatever way (every array has a checksum)
+        content = read_arrays(self._path(number), SCHEMA)
+        if content is None or str(content.pop("key")) != f"{self._key}/{number}":
             return None
+        failed = json.loads(str(content.pop("failed")))
+        return content, {int(row): why for row, why in failed.items()}
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:09d}.npz"
 
     def remove(self) -> None:
-        """Delete the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete the shards, and their folder unless it holds something else."""
+        remove_shards(self.folder)
 
-    @staticmethod
-    def remove_leftover(folder: Path, request: dict[str, Any]) -> None:
-        """Delete the folder of a request that was finished, if a kill left it behind."""
-        path = folder / "request.json"
-        if not path.exists() or json.loads(path.read_text()) == request:
-            shutil.rmtree(folder, ignore_errors=True)
+
+def remove_shards(folder: Path, request: dict[str, Any] | None = None) -> None:
+    """Delete the shards of a folder, and the folder unless it holds something else.
+
+    Args:
+        folder: The folder; it need not be there.
+        request: Delete only if they are of this request, which was finished.
+    """
+    path = folder / _REQUEST
+    if request is not None and path.exists() and _request(path) != request:
+        return
+    with suppress(OSError):  # leftovers do no harm
+        for shard in [*folder.glob(_SHARDS), *folder.glob(".*.partial"), path]:
+            shard.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _key(request: dict[str, Any]) -> str:
+    return combined_hash({"request": json.dumps(request, sort_keys=True)})
+
+
+def _request(path: Path) -> dict[str, Any] | None:
+    """What shards were asked for; None if the file was altered."""
+    try:
+        content = json.loads(path.read_text())
+        request: dict[str, Any] = exactly(content, ("request", "sha256"), str(path))["request"]
+        return request if _key(request) == content["sha256"] else None
+    except (ValueError, TypeError, RecursionError):
+        return None

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.fields import RecordError, exactly, from_record
+
 __all__ = [
     "COSMOLOGY",
     "GROUPS",
@@ -270,9 +272,27 @@ class Space:
         return default
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Mapping[str, Any]]) -> "Space":
-        """The inverse of `as_dict`."""
-        return cls(**{n: Range(d["low"], d["high"], d["sampling"]) for n, d in data.items()})
+    def from_dict(cls, data: dict[str, dict[str, Any]]) -> "Space":
+        """The inverse of `as_dict`.
+
+        Raises:
+            ValueError: A parameter, or an entry of one, is missing, unknown, or of another type,
+                unit or group; the message names it.
+        """
+        exactly(data, PARAMETERS, "space")
+        return cls(**{name: _range(name, data[name]) for name in PARAMETERS})
+
+
+def _range(name: str, data: Any) -> Range:
+    """One entry of `Space.as_dict`."""
+    known = PARAMETERS[name]
+    ours = {"unit": known.unit, "group": known.group, "symbol": known.symbol}
+    exactly(data, ("low", "high", "sampling", "default", *ours), f"space.{name}")
+    for entry, value in ours.items():
+        if data[entry] != value:
+            raise RecordError(f"space.{name}.{entry} is {data[entry]!r}, not {value!r}")
+    numbers = {entry: data[entry] for entry in ("low", "high", "sampling")}
+    return from_record(Range, numbers, f"space.{name}")
 
 
 def columns_by_name(theta: Array, names: Sequence[str] = NAMES) -> dict[str, Array]:

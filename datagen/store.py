@@ -3,15 +3,17 @@
 One HDF5 file, written whole or not at all, and in blocks of rows, so that it may be larger than
 memory::
 
+    (the first 512 bytes: schema, and SHA-256 of all the rest; see `datagen.header`)
     theta            (N, 10)  attributes: names, units
     k                (K,)     attribute: units
     P_lin, mm_1h, mm_2h, gm_1h, gm_2h, gg_1h, gg_2h    (N, K)  attribute: units
     n_g, b_eff, f_sat, mean_mass                       (N,)    attribute: units
-    failed/index, failed/reason                        points that could not be computed
+    metadata         JSON: model, space, design, versions, commit, hash of the code
+    failed           JSON: index and reason of the points that could not be computed
 
-Every array has the attribute ``sha256``. The file has ``schema``, ``metadata`` (JSON: model,
-space, design, versions, commit) and a ``sha256`` over all of these and the failed points. Nothing
-in it depends on when, or how often interrupted, it was written. Totals are sums and not stored.
+Every array has the attribute ``sha256``, by which labels are known: nothing in it depends on when,
+or how often interrupted, the file was written. Texts are of fixed length: HDF5 keeps others in a
+heap. Totals are sums and not stored.
 """
 
 import json
@@ -25,26 +27,29 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.fields import exactly
 from datagen.files import HeldBack, atomic
-from datagen.halomodel import CORRELATIONS, DERIVED
+from datagen.halomodel import CORRELATIONS, DERIVED, HaloModelConfig
+from datagen.header import SIZE, DamagedError, HeaderError, check_header, write_header
 from datagen.record import ContentHash, combined_hash
-from datagen.space import PARAMETERS, UNITS
+from datagen.space import PARAMETERS, UNITS, Space
 
 __all__ = ["SCHEMA", "Block", "Spectra", "StoreError", "read_blocks", "write_blocks"]
 
-SCHEMA = "hodspectra-labels-2"
+SCHEMA = "hodspectra-labels-3"
 STORED: tuple[str, ...] = (
     "P_lin",
     *(f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")),
 )
 NAMES: tuple[str, ...] = (*STORED, *DERIVED)
+METADATA, MORE_METADATA = ("model", "space", "design", "provenance"), ("extends", "imported")
 ROWS = 256  # rows of an HDF5 chunk: 100 kB
 
 Block = dict[str, NDArray[np.float64]]  # theta and the arrays of some rows, by name
 
 
 class StoreError(ValueError):
-    """A label file that is missing something, damaged, or not a label file."""
+    """Labels that lack something, and files that are damaged or not label files."""
 
 
 @dataclass
@@ -57,7 +62,8 @@ class Spectra:
         arrays: ``P_lin``, ``mm_1h``, ... [Mpc^3], each (N, K), and the keys of
             `datagen.halomodel.DERIVED`, each (N,); all of them, or those that were read. Labels
             from elsewhere may lack the derived numbers.
-        metadata: Model, space, design, versions and commit.
+        metadata: ``model``, ``space``, ``design`` and ``provenance``; of an extended file
+            ``extends``, of an imported one ``imported``.
         failed: Index in the design and reason of every point that could not be computed; such
             points have no row.
         unread: SHA-256 of every array of the label file that was not read.
@@ -133,15 +139,12 @@ class Spectra:
             if missing := [name for name in wanted if name not in there]:
                 raise StoreError(f"{path} lacks {', '.join(missing)}; it was made elsewhere")
             arrays = {name: file[name][()] for name in ("theta", "k", *wanted)}
-            for name, array in arrays.items():
-                if ContentHash.of(array) != digests[name]:
-                    raise StoreError(f"{path} was altered: the checksum of {name} does not match")
             return cls(
                 theta=arrays.pop("theta"),
                 k=arrays.pop("k"),
                 arrays=arrays,
-                metadata=json.loads(file.attrs["metadata"]),
-                failed=_failed(file),
+                metadata=_metadata(file, path),
+                failed={int(i): why for i, why in json.loads(file["failed"][()]).items()},
                 unread={name: digests[name] for name in there if name not in wanted},
             )
 
@@ -151,19 +154,12 @@ def read_blocks(path: Path, rows: int = ROWS) -> Iterator[Block]:
 
     Raises:
         FileNotFoundError: No such file.
-        StoreError: As in `Spectra.read`; altered content is found when all blocks were read.
+        StoreError: As in `Spectra.read`.
     """
     with _open(path) as (file, digests):
         names = [name for name in digests if name != "k"]
-        content = {name: ContentHash(file[name].shape, file[name].dtype) for name in names}
         for start in range(0, len(file["theta"]), rows):
-            block = {name: file[name][start : start + rows] for name in names}
-            for name, array in block.items():
-                content[name].update(array)
-            yield block
-        for name in names:
-            if content[name].hexdigest() != digests[name]:
-                raise StoreError(f"{path} was altered: the checksum of {name} does not match")
+            yield {name: file[name][start : start + rows] for name in names}
 
 
 def write_blocks(
@@ -182,21 +178,25 @@ def write_blocks(
         blocks: All arrays of some rows each, in order.
         rows: Number of rows of all blocks.
         k: Wavenumbers [1/Mpc], shape (K,).
-        metadata: Model, space, design, versions and commit.
+        metadata: See `Spectra`.
         failed: Index in the design and reason of every point that could not be computed.
         derived: Which derived numbers the blocks have.
 
     Raises:
-        StoreError: The blocks lack an array, or have more or fewer rows than announced.
+        StoreError: The blocks lack an array, or have more or fewer rows than announced; the
+            metadata lack something, or hold more.
         OSError: The file could not be written.
     """
     shapes = _shapes(rows, len(k))
     shapes = {name: shapes[name] for name in ("theta", *STORED, *derived)}
-    with atomic(path) as partial, HeldBack(partial, "w+") as disk:
-        with h5py.File(disk, "w") as file:
-            digests = _fill(file, disk, blocks, shapes)
-            _describe(file, k, metadata, failed, digests)
-        disk.check()
+    _check_metadata(metadata, str(path))
+    with atomic(path) as partial:
+        with HeldBack(partial, "w+") as disk:
+            with h5py.File(disk, "w", userblock_size=SIZE) as file:
+                digests = _fill(file, disk, blocks, shapes)
+                _describe(file, k, metadata, failed, digests)
+            disk.check()
+        write_header(partial, SCHEMA)
 
 
 def _fill(
@@ -227,65 +227,64 @@ def _fill(
 def _describe(
     file: Any, k: Any, metadata: dict[str, Any], failed: dict[int, str], digests: dict[str, str]
 ) -> None:
-    """Add all that is not rows: wavenumbers, failed points, units, metadata and checksums."""
-    file.create_dataset("k", data=k).attrs["units"] = "1/Mpc"
-    file["theta"].attrs["names"] = list(PARAMETERS)
-    file["theta"].attrs["units"] = [UNITS[name] for name in PARAMETERS]
-    units = dict.fromkeys(STORED, "Mpc^3") | DERIVED
-    for name in [name for name in units if name in digests]:  # in order: equal files stay equal
-        file[name].attrs["units"] = units[name]
+    """Add all that is not rows: wavenumbers, failed points, units, metadata and hashes."""
+    file.create_dataset("k", data=k)
+    file["theta"].attrs["names"] = np.array(PARAMETERS, dtype=bytes)
+    file["theta"].attrs["units"] = np.array([UNITS[name] for name in PARAMETERS], dtype=bytes)
+    units = {"k": "1/Mpc"} | dict.fromkeys(STORED, "Mpc^3") | DERIVED
     digests = digests | {"k": ContentHash.of(k)}
+    for name in [name for name in units if name in digests]:  # in order: equal files stay equal
+        file[name].attrs["units"] = np.bytes_(units[name])
     for name, digest in digests.items():
-        file[name].attrs["sha256"] = digest
-    reasons = list(failed.values())
-    file.create_dataset("failed/index", data=np.array(list(failed), dtype=np.int64))
-    file.create_dataset("failed/reason", data=reasons, dtype=h5py.string_dtype())
-    file.attrs["schema"] = SCHEMA
-    file.attrs["metadata"] = json.dumps(metadata, sort_keys=True)
-    file.attrs["sha256"] = _whole(file, digests)
+        file[name].attrs["sha256"] = np.bytes_(digest)
+    for name, content in (("metadata", metadata), ("failed", failed)):
+        text = json.dumps(content, sort_keys=name == "metadata")
+        file.create_dataset(name, data=np.bytes_(text))
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
-    """A label file, checked but for its arrays, and the checksums of these by name."""
+    """A label file that is as it was written, and the hashes of its arrays by name."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(
             f"no label file at {path}; make one with python -m datagen.generate --out {path}"
         )
     try:
+        check_header(path, SCHEMA, "label file")
         with h5py.File(path) as file:
-            if file.attrs.get("schema") != SCHEMA:
-                raise StoreError(
-                    f"{path} has schema {file.attrs.get('schema')!r}, this version reads "
-                    f"{SCHEMA!r}; generate the labels again, with --overwrite true"
-                )
-            columns = list(file["theta"].attrs["names"])
+            columns = file["theta"].attrs["names"].astype(str).tolist()
             if columns != list(PARAMETERS):
                 raise StoreError(f"{path} has columns {columns}, expected {list(PARAMETERS)}")
             derived = [name for name in DERIVED if name in file]
             names = ("theta", "k", *STORED, *derived)
-            digests = {name: str(file[name].attrs["sha256"]) for name in names}
-            if _whole(file, digests) != file.attrs["sha256"]:
-                raise StoreError(f"{path} was altered: its checksum does not match its content")
-            yield file, digests
+            yield file, {name: file[name].attrs["sha256"].decode() for name in names}
     except StoreError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise StoreError(
-            f"{path} is not a whole label file ({error}); generate the labels again, "
-            f"with --overwrite true"
-        ) from error
+    except DamagedError as error:
+        raise StoreError(f"{error}; make it again, with --overwrite true") from error
+    except HeaderError as error:
+        raise StoreError(str(error)) from error
+    except MemoryError as error:
+        raise StoreError(f"{path} does not fit into memory ({error})") from error
+    except Exception as error:
+        raise StoreError(f"{path} is not a whole label file ({error})") from error
 
 
-def _whole(file: Any, digests: dict[str, str]) -> str:
-    failed = json.dumps(list(_failed(file).items()))
-    return combined_hash(digests | {"metadata": str(file.attrs["metadata"]), "failed": failed})
+def _metadata(file: Any, path: Path) -> dict[str, Any]:
+    metadata: dict[str, Any] = json.loads(file["metadata"][()])
+    _check_metadata(metadata, str(path))
+    return metadata
 
 
-def _failed(file: Any) -> dict[int, str]:
-    pairs = zip(file["failed/index"][()], file["failed/reason"][()], strict=True)
-    return {int(index): reason.decode() for index, reason in pairs}
+def _check_metadata(metadata: dict[str, Any], where: str) -> None:
+    """Refuse metadata that lack something, or hold more."""
+    try:
+        exactly(metadata, METADATA, "metadata", optional=MORE_METADATA)
+        HaloModelConfig.from_dict(metadata["model"])
+        Space.from_dict(metadata["space"])
+    except ValueError as error:
+        raise StoreError(f"{where}: {error}") from error
 
 
 def _shapes(N: int, K: int) -> dict[str, tuple[int, ...]]:

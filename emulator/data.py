@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -14,11 +15,33 @@ from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.emulator import Emulator
 
-__all__ = ["Negative", "SpectraData", "batches"]
+__all__ = ["Dropped", "Negative", "SpectraData", "batches"]
 
 Negative = Literal["refuse", "drop"]
 
 _VALIDATION_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Points that a training left out, since a spectrum of theirs has no logarithm.
+
+    There the emulator has learnt nothing, so that it holds on a part of its box only.
+
+    Attributes:
+        points: How many, in training and validation split together.
+        of: Of how many.
+        outputs: Points without a logarithm, by the spectrum that has none; only those above 0.
+    """
+
+    points: int
+    of: int
+    outputs: dict[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, and the share of the points that were dropped."""
+        share = self.points / self.of
+        return {"points": self.points, "of": self.of, "share": share, "outputs": self.outputs}
 
 
 def _ln(spectra: Spectra, outputs: tuple[str, ...]) -> Tensor:
@@ -48,7 +71,7 @@ class SpectraData(lightning.LightningDataModule):
         validation_spectra: Labels of the validation split.
         train: Features and standardised targets of the training split, after `prepare`.
         validation: Features and standardised targets of the validation split, after `prepare`.
-        dropped: Points without a logarithm in both splits together, which were dropped.
+        dropped: Points without a logarithm, which were dropped.
 
     Raises:
         ValueError: Spectra that are not positive, or fewer training rows than a batch takes.
@@ -74,18 +97,27 @@ class SpectraData(lightning.LightningDataModule):
                 f"{(~positive).sum()} of {len(spectra)} points, first row "
                 f"{np.flatnonzero(~positive)[0]}, have values of {', '.join(outputs)} that are "
                 f"not positive, so no logarithm (the g3lhalo model has negative gg 1-halo terms, "
-                f"the standard model has none); set negative: drop to leave these points out"
+                f"the standard model has none); train with --train.negative drop to leave these "
+                f"points out"
             )
         rows = {part: split.rows(len(spectra), part) for part in ("train", "validation")}
         kept = {part: index[positive[index]] for part, index in rows.items()}
-        self.dropped = sum(len(rows[part]) - len(kept[part]) for part in rows)
+        seen = np.concatenate(list(rows.values()))
+        negatives = {n: int((~spectra.is_positive([n])[seen]).sum()) for n in outputs}
+        self.dropped = Dropped(
+            points=int((~positive[seen]).sum()),
+            of=len(seen),
+            outputs={name: count for name, count in negatives.items() if count},
+        )
         self.train_spectra = spectra.select(kept["train"])
         self.validation_spectra = spectra.select(kept["validation"])
-        if len(self.train_spectra) < batch_size or not len(self.validation_spectra):
+        if len(self.train_spectra) < batch_size:
             raise ValueError(
                 f"{len(self.train_spectra)} training points are fewer than "
                 f"batch_size = {batch_size}; generate more or take smaller batches"
             )
+        if not len(self.validation_spectra):
+            raise ValueError("no point with logarithms is left to validate on; generate more")
         self._ln = [_ln(s, outputs) for s in (self.train_spectra, self.validation_spectra)]
 
     def fit_scalings(self, emulator: Emulator) -> None:

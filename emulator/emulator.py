@@ -1,28 +1,24 @@
 """The emulator: physical parameters in, power spectra out, and all that describes it."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from datagen.files import atomic
+from datagen.fields import exactly, from_record
+from datagen.record import ContentHash, combined_hash
 from datagen.space import PARAMETERS, UNITS, Space
 from emulator.closed import ClosedConfig, ClosedForm
 from emulator.network import NetworkConfig
 from emulator.scaling import Features, Standardize
+from emulator.storage import EmulatorFileError, read_sealed, write_sealed
 
 __all__ = ["SCHEMA", "Emulator", "EmulatorFileError", "Spec"]
 
-SCHEMA = "hodspectra-emulator-3"
-
-
-class EmulatorFileError(ValueError):
-    """An emulator file that is damaged, of another schema, or not an emulator."""
+SCHEMA = "hodspectra-emulator-4"
 
 
 @dataclass(frozen=True)
@@ -66,17 +62,19 @@ class Spec:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Spec":
-        """The inverse of `as_dict`."""
-        form = ClosedConfig if "nodes" in data["network"] else NetworkConfig
-        return cls(
-            **data
-            | {
-                "space": Space.from_dict(data["space"]),
-                "k": tuple(data["k"]),
-                "outputs": tuple(data["outputs"]),
-                "network": form(**data["network"]),
-            }
-        )
+        """The inverse of `as_dict`.
+
+        Raises:
+            ValueError: Something is missing, too much, or of another type; it is named.
+        """
+        names = [one.name for one in fields(cls)]
+        given = {**exactly(data, names, "spec")}
+        form = ClosedConfig if "nodes" in given["network"] else NetworkConfig
+        given |= {
+            "space": Space.from_dict(given["space"]),
+            "network": from_record(form, given["network"], "spec.network"),
+        }
+        return from_record(cls, given, "spec")
 
 
 class Emulator(nn.Module):
@@ -171,11 +169,15 @@ class Emulator(nn.Module):
         self.spec = replace(self.spec, **changes)
         return self
 
+    def hash(self) -> str:
+        """SHA-256 of weights, scalings and spec: equal for equal emulators, wherever they lie."""
+        parts = {name: ContentHash.of(array.numpy()) for name, array in self.state_dict().items()}
+        return combined_hash(parts | {"spec": json.dumps(self.spec.as_dict(), sort_keys=True)})
+
     def save(self, path: Path) -> None:
-        """Write weights, scalings and spec as one safetensors file."""
-        metadata = {"schema": SCHEMA, "spec": json.dumps(self.spec.as_dict())}
-        with atomic(path) as partial:
-            save_file(self.state_dict(), partial, metadata=metadata)
+        """Write weights, scalings and spec as one safetensors file, with a checksum over all."""
+        texts = {"schema": SCHEMA, "spec": json.dumps(self.spec.as_dict())}
+        write_sealed(path, self.state_dict(), texts)
 
     @classmethod
     def load(cls, path: Path) -> "Emulator":
@@ -186,20 +188,10 @@ class Emulator(nn.Module):
             EmulatorFileError: A damaged or foreign file, or one of another schema.
         """
         path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(
-                f"no emulator at {path}; train one with python -m emulator.train"
-            )
+        weights, texts = read_sealed(path, SCHEMA)
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise EmulatorFileError(f"{path} is not an emulator file ({error})") from error
-        if metadata.get("schema") != SCHEMA:
-            raise EmulatorFileError(
-                f"{path} has schema {metadata.get('schema')!r}, this version reads {SCHEMA!r}"
-            )
-        emulator = cls(Spec.from_dict(json.loads(metadata["spec"])))
-        emulator.load_state_dict(weights)
+            emulator = cls(Spec.from_dict(json.loads(texts["spec"])))
+            emulator.load_state_dict(weights)
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise EmulatorFileError(f"{path} does not describe an emulator: {error}") from error
         return emulator.eval()

@@ -1,6 +1,7 @@
 """Continue a training on its worst points: ``python -m emulator.finetune``."""
 
 import json
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,18 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from datagen.cli import run
 from datagen.files import atomic
+from datagen.record import code_hash, combined_hash
 from datagen.splits import Split
 from datagen.store import Spectra
+from emulator.checkpoint import LAST_CHECKPOINT
 from emulator.data import SpectraData, batches
 from emulator.emulator import Emulator
-from emulator.loop import LAST_CHECKPOINT, run_loop
+from emulator.loop import run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
 from emulator.record import make_record
+from emulator.runs import check_run_config, run_lock
 from emulator.schedule import ScheduleConfig
-from emulator.train import EMULATOR_FILE, check_run_config
+from emulator.train import EMULATOR_FILE, check_unfinished
 
 __all__ = ["Continuation", "FinetuneConfig", "continue_training", "finetune", "load_with_labels"]
 
@@ -149,7 +153,10 @@ def continue_training(
         folder: See `run_loop`, as the following.
         callbacks: Further Lightning callbacks.
         bar: Label of a progress bar; empty for none.
-        resume: Lightning checkpoint to go on from.
+        resume: Checkpoint to go on from, if it is there.
+
+    Raises:
+        ValueError: Settings that the labels do not allow, or a checkpoint of another training.
     """
     lightning.seed_everything(config.seed, verbose=False)
     trained = model.spec.provenance["training"]
@@ -163,12 +170,22 @@ def continue_training(
         negative=trained["negative"],
     )
     before = tail(model, points)
+    settings = json.dumps(asdict(config), sort_keys=True)
+    key = combined_hash(_content(model, spectra) | {"finetune": settings})
     training = config.schedule().build(monitor="val_tail")
     module = TailModule(model, config.optimizer)
     history = run_loop(
-        module, points, training, folder=folder, callbacks=callbacks, bar=bar, resume=resume
-    )
+        module, points, training, key=key, folder=folder, callbacks=callbacks, bar=bar,
+        resume=resume,
+    )  # fmt: skip
     return Continuation(points, before, training.best, history.epochs)
+
+
+def _content(model: Emulator, spectra: Spectra) -> dict[str, str]:
+    """What a fine-tuning is of: hashes of the emulator, of the labels and of the code."""
+    return {
+        "emulator": model.hash(), "labels": spectra.hash(), "code": code_hash("emulator.finetune"),
+    }  # fmt: skip
 
 
 def load_with_labels(emulator: Path, data: Path) -> tuple[Emulator, Spectra]:
@@ -194,7 +211,9 @@ def finetune(
     """Train an emulator further on its worst training points, and keep it if its tail is shorter.
 
     The folder gets ``emulator.safetensors`` (the better of both), ``config.yaml`` and
-    ``history.json``. The split and the labels are those of the emulator's training.
+    ``history.json``. The split and the labels are those of the emulator's training. One that was
+    killed goes on where it was, and is refused where emulator, labels, settings or code are
+    others.
 
     Args:
         emulator: File of ``emulator.train`` or ``tuning.search``.
@@ -207,33 +226,37 @@ def finetune(
         split became smaller.
 
     Raises:
-        ValueError: The labels are not the emulator's, or settings do not fit.
+        ValueError: The labels are not the emulator's, settings do not fit, or the folder holds
+            another run, or another fine-tuning runs in it.
+        FileExistsError: The folder holds a finished fine-tuning.
     """
     model, spectra = load_with_labels(emulator, data)
-    trained = model.spec.provenance["training"]
-    check_run_config(
-        out, {"emulator": str(emulator), "data": str(data), "finetune": asdict(finetune)}
-    )
-    last = out / LAST_CHECKPOINT
-    tuning = continue_training(
-        model,
-        spectra,
-        finetune,
-        folder=out,
-        bar="fine-tuning",
-        resume=last if last.exists() else None,
-    )
+    with run_lock(out, "fine-tuning"):
+        check_run_config(
+            out,
+            {"emulator": str(emulator), "data": str(data), "out": str(out),
+             "finetune": asdict(finetune)},
+            _content(model, spectra),
+            paths=("emulator", "data", "out"),
+            begun=any((out / name).exists() for name in (EMULATOR_FILE, LAST_CHECKPOINT)),
+        )  # fmt: skip
+        check_unfinished(out, "fine-tuning")
+        return _finetune(model, spectra, out, finetune)
+
+
+def _finetune(model: Emulator, spectra: Spectra, out: Path, config: FinetuneConfig) -> bool:
+    """Train further, and write the better of both, last of all; see `finetune`."""
+    before, last = deepcopy(model), out / LAST_CHECKPOINT
+    tuning = continue_training(model, spectra, config, folder=out, bar="fine-tuning", resume=last)
     helped = tuning.after < tuning.before
     if helped:
-        settings = {**trained, "finetune": asdict(finetune)}
+        settings = {**model.spec.provenance["training"], "finetune": asdict(config)}
         points = tuning.points
         parts = {"train": points.train_spectra, "validation": points.validation_spectra}
         make_record(model, spectra, parts, settings, dropped=points.dropped)
-    else:
-        model = Emulator.load(emulator)
-    model.save(out / EMULATOR_FILE)
     with atomic(out / "history.json") as partial:
         partial.write_text(json.dumps({"before": tuning.before, "epochs": tuning.epochs}))
+    (model if helped else before).save(out / EMULATOR_FILE)
     last.unlink(missing_ok=True)
     print(  # noqa: T201
         f"{out}: 99 % of abs(P/P_true - 1) of all spectra together on the validation split "

@@ -1,21 +1,25 @@
 """One training with Lightning: the trainer as every training here wants it."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from emulator.checkpoint import LAST_CHECKPOINT, Checkpoints, Keeper
 from emulator.data import SpectraData
 from emulator.progress import EpochBar, History, quiet_lightning
 from emulator.schedule import Training
+from hodspectra.ending import Interrupted
 
-__all__ = ["LAST_CHECKPOINT", "Hardware", "TrainingFailed", "run_loop"]
-
-LAST_CHECKPOINT = "last.ckpt"
-_CHECKPOINT_EPOCHS = 10
+__all__ = ["Hardware", "TrainingFailed", "run_loop"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def run_loop(
     data: SpectraData,
     training: Training,
     *,
+    key: str,
     folder: Path | None = None,
     callbacks: tuple[Callback, ...] = (),
     bar: str = "",
@@ -91,48 +96,63 @@ def run_loop(
         module: What is trained; it logs ``train_loss``, ``val_loss``, and what `training` monitors.
         data: Its data.
         training: The schedule.
+        key: SHA-256 of all that decides how the training goes; checkpoints are bound to it.
         folder: Where TensorBoard logs and a checkpoint to resume from are kept, if anywhere.
         callbacks: Further Lightning callbacks.
         bar: Label of a progress bar; empty for none.
-        resume: Lightning checkpoint to go on from.
+        resume: Checkpoint to go on from, if it is there; a damaged one is passed over.
         hardware: Where.
 
     Raises:
         TrainingFailed: The monitored metric was never finite.
+        CheckpointError: The checkpoint is that of another training.
     """
     quiet_lightning()
-    history = History(training)
+    checkpoints, history = Checkpoints(key), History(training)
     own: list[Callback] = [training, history, *callbacks]
     if bar:
         own.append(EpochBar(training, bar))
     if folder is not None:
-        own.append(
-            ModelCheckpoint(
-                folder,
-                filename=Path(LAST_CHECKPOINT).stem,
-                every_n_epochs=_CHECKPOINT_EPOCHS,
-                enable_version_counter=False,
-            )
-        )
+        own.append(Keeper(folder / LAST_CHECKPOINT))
+    options = hardware.trainer_options()
+    options["plugins"] = [*options.get("plugins", ()), checkpoints]
     trainer = lightning.Trainer(
         max_epochs=sum(training.config.max_epochs),
-        **hardware.trainer_options(),
+        **options,
         use_distributed_sampler=False,  # the batches share themselves out
         logger=TensorBoardLogger(folder, name="", version="tensorboard") if folder else False,
         callbacks=own,
         enable_progress_bar=False,
         enable_model_summary=False,
-        enable_checkpointing=folder is not None,
+        enable_checkpointing=False,  # see Keeper
         num_sanity_val_steps=0,
         log_every_n_steps=1_000_000,  # per epoch, not per step
         reload_dataloaders_every_n_epochs=int(data.changes),
     )
     module.train()
-    trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=False)
+    with _interruptible():
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoints.usable(resume))
     if not training.best_weights:
+        if folder is not None:
+            (folder / LAST_CHECKPOINT).unlink(missing_ok=True)  # nothing to go on from
         lr = trainer.optimizers[0].defaults["lr"]
         raise TrainingFailed(
             f"{training.monitor} was never finite; lower the learning rate from {lr:g}"
         )
     module.cpu().eval()
     return history
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """End by a signal as commands do: Lightning makes a silent exit, with status 0 or 1, of it."""
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # it was set to ignore
+            raise Interrupted(signal.SIGINT) from None
+        if isinstance(error, SIGTERMException):
+            raise Interrupted(signal.SIGTERM) from None
+        raise

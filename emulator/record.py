@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from datagen.halomodel import TERMS
 from datagen.record import provenance
 from datagen.store import Spectra
+from emulator.data import Dropped
 from emulator.emulator import Emulator, Spec
 from emulator.metrics import spectra_accuracy
 from emulator.network import NetworkConfig
@@ -67,6 +68,7 @@ def make_record(
     spectra: Spectra,
     parts: Mapping[str, Spectra],
     settings: dict[str, Any],
+    dropped: Dropped | None = None,
     **notes: Any,
 ) -> None:
     """Write into an emulator's spec how it was made and how accurate it is.
@@ -76,6 +78,7 @@ def make_record(
         spectra: All labels, the test split included; only their hash and number are taken.
         parts: Labels of the ``train`` and the ``validation`` split.
         settings: The training's settings, ``split`` among them.
+        dropped: Points that the training left out, if it may leave out some.
         notes: What else there is to know of how it was made.
     """
     predicted = {part: predict(emulator, labels.theta) for part, labels in parts.items()}
@@ -87,6 +90,7 @@ def make_record(
             "labels": {"sha256": spectra.hash(), "design": spectra.metadata["design"]},
             "training": settings,
             "points": {part: len(labels) for part, labels in parts.items()} | {"all": len(spectra)},
+            **({"dropped": dropped.points} if dropped else {}),
             **notes,
         },
         record={
@@ -97,6 +101,7 @@ def make_record(
             "validation": spectra_accuracy(
                 predicted["validation"], parts["validation"], emulator.spec.space
             ),
+            **({"dropped": dropped.as_dict()} if dropped else {}),
         },
     )
 

@@ -84,16 +84,19 @@ class Training(Callback, ABC):
         stage: Number of the present stage, from 0.
         seconds: Seconds of training so far, those before a resume included.
         diverged: Whether the metric stopped being finite, which ends the training.
+        is_over: Whether the schedule has come to its end.
     """
 
-    _STATE: tuple[str, ...] = ("stage", "best", "best_epoch", "best_weights", "seconds")
+    _STATE: tuple[str, ...] = (
+        "stage", "best", "best_epoch", "best_weights", "seconds", "diverged", "is_over",
+    )  # fmt: skip
 
     def __init__(self, config: ScheduleConfig, monitor: str = "val_loss") -> None:
         self.config, self.monitor = config, monitor
         self.stage, self.seconds = 0, 0.0
         self.best, self.best_epoch = math.inf, -1
         self.best_weights: dict[str, Any] = {}
-        self.diverged = False
+        self.diverged, self.is_over = False, False
         self._clock = time.monotonic()
 
     @abstractmethod
@@ -101,6 +104,10 @@ class Training(Callback, ABC):
         self, trainer: lightning.Trainer, module: lightning.LightningModule, better: bool
     ) -> None:
         """Go on to the next stage, or stop the trainer."""
+
+    def on_fit_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Do nothing more after the checkpoint of a training that was over."""
+        trainer.should_stop = self.is_over
 
     def on_train_start(self, *_: Any) -> None:
         """Start the clock."""
@@ -136,6 +143,7 @@ class Training(Callback, ABC):
             trainer.should_stop = True
         else:
             self.after_epoch(trainer, pl_module, better)
+        self.is_over = trainer.should_stop
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Bring back the best weights, however the training ended."""

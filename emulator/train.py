@@ -11,7 +11,6 @@ from typing import Any, Literal
 import lightning
 import numpy as np
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -20,21 +19,23 @@ from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, TERMS
 from datagen.parallel import RayConfig
-from datagen.shards import differences
+from datagen.record import code_hash, combined_hash
 from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
+from emulator.checkpoint import LAST_CHECKPOINT
 from emulator.data import Negative, SpectraData
 from emulator.emulator import Emulator, Spec
 from emulator.figures import accuracy_figure, history_figure
-from emulator.loop import LAST_CHECKPOINT, Hardware, run_loop
+from emulator.loop import Hardware, run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
 from emulator.network import NetworkConfig
 from emulator.record import accuracy_table, log_line, make_record
+from emulator.runs import check_run_config, run_lock
 from emulator.schedule import ScheduleConfig
 from emulator.workers import run_workers
 
-__all__ = ["EMULATOR_FILE", "TrainConfig", "check_run_config", "fit", "make_emulator", "train"]
+__all__ = ["EMULATOR_FILE", "TrainConfig", "check_unfinished", "fit", "make_emulator", "train"]
 
 EMULATOR_FILE = "emulator.safetensors"
 
@@ -119,7 +120,7 @@ def fit(
         folder: Where TensorBoard logs and a checkpoint to resume from are kept, if anywhere.
         callbacks: Further Lightning callbacks.
         bar: Label of a progress bar over epochs; empty for none.
-        resume: Lightning checkpoint to go on from.
+        resume: Checkpoint to go on from, if it is there.
         hardware: Where.
 
     Returns:
@@ -129,6 +130,7 @@ def fit(
     Raises:
         ValueError: Labels or settings that cannot be trained on.
         TrainingFailed: The validation loss was never finite.
+        CheckpointError: The checkpoint is that of another training.
     """
     lightning.seed_everything(config.seed, verbose=False)
     data = SpectraData(
@@ -140,8 +142,8 @@ def fit(
     training = config.schedule.build()
     module = EmulatorModule(emulator, config.optimizer, hardware.compile)
     history = run_loop(
-        module, data, training, folder=folder, callbacks=callbacks, bar=bar, resume=resume,
-        hardware=hardware,
+        module, data, training, key=_key(spectra, config), folder=folder, callbacks=callbacks,
+        bar=bar, resume=resume, hardware=hardware,
     )  # fmt: skip
     make_record(
         emulator,
@@ -160,24 +162,26 @@ def fit(
     }
 
 
-def check_run_config(folder: Path, config: dict[str, Any]) -> None:
-    """Write a run's ``config.yaml``, or check that the one in the folder is the same.
+def _content(spectra: Spectra) -> dict[str, str]:
+    """What a training is of: hashes of the labels and of the code."""
+    return {"labels": spectra.hash(), "code": code_hash("emulator.train")}
+
+
+def _key(spectra: Spectra, config: TrainConfig) -> str:
+    """SHA-256 of all that decides how a training goes."""
+    settings = json.dumps(config.as_dict(), sort_keys=True)
+    return combined_hash(_content(spectra) | {"train": settings})
+
+
+def check_unfinished(out: Path, what: str) -> None:
+    """Check that a run folder does not hold its result yet, which is written last of all.
 
     Raises:
-        ValueError: The folder holds a run with other settings.
+        FileExistsError: It does.
     """
-    path = folder / "config.yaml"
-    config = json.loads(json.dumps(config))  # tuples become lists, as YAML reads them back
-    if path.exists():
-        differ = differences(yaml.safe_load(path.read_text()), config)
-        if differ:
-            raise ValueError(
-                f"{folder} holds a run with other settings ({'; '.join(differ)}); repeat them to "
-                f"go on, choose another folder, or delete this one"
-            )
-        return
-    with atomic(path) as partial:
-        partial.write_text(yaml.safe_dump(config, sort_keys=False))
+    if (out / EMULATOR_FILE).exists():
+        (out / LAST_CHECKPOINT).unlink(missing_ok=True)  # of a run that was killed at its end
+        raise FileExistsError(f"{out} holds a finished {what}; choose another folder")
 
 
 def train(
@@ -190,10 +194,11 @@ def train(
 ) -> dict[str, Any]:
     """Train an emulator on labels; a training that was killed goes on where it was.
 
-    The folder gets ``emulator.safetensors`` (network, scalings, names, ranges and record in one
-    file), ``history.json``, figures of the losses and of the accuracy on the validation split
-    over k, ``log.txt`` (one line in the format of NNPowerspectra), ``config.yaml`` (which repeats
-    the run) and ``tensorboard/``.
+    It goes on where labels, settings and code are the same, wherever they lie, and is refused
+    where they are not. The folder gets ``emulator.safetensors`` (network, scalings, names, ranges
+    and record in one file), ``history.json``, figures of the losses and of the accuracy on the
+    validation split over k, ``log.txt`` (one line in the format of NNPowerspectra),
+    ``config.yaml`` (which repeats the run) and ``tensorboard/``.
 
     Args:
         data: Label file of ``datagen.generate``.
@@ -206,21 +211,43 @@ def train(
 
     Returns:
         The training's history; see `fit`.
+
+    Raises:
+        ValueError: Labels or settings that cannot be trained on, or a folder that holds another
+            run, or that another training runs in.
+        FileExistsError: The folder holds a finished training.
     """
     spectra = Spectra.read(data, train.outputs)
-    check_run_config(out, {"data": str(data), "out": str(out), "train": train.as_dict()})
-    if (out / EMULATOR_FILE).exists():
-        raise FileExistsError(f"{out} holds a finished training; choose another folder")
-    if hardware.workers:
-        one = partial(_train, spectra, out.resolve(), train, hardware, threads or 1)
-        use_gpu = hardware.accelerator != "cpu"
-        run_workers(one, hardware.workers, out, ray, cpus=threads or 1, use_gpu=use_gpu)
-        emulator = Emulator.load(out / EMULATOR_FILE)
-        history: dict[str, Any] = json.loads((out / "history.json").read_text())
-    else:
-        emulator, history = _train(spectra, out, train, hardware, threads or os.cpu_count() or 1)
-    _report(emulator, history, out)
+    with run_lock(out, "training"):
+        check_run_config(
+            out,
+            {"data": str(data), "out": str(out), "train": train.as_dict()},
+            _content(spectra),
+            paths=("data", "out"),
+            begun=any((out / name).exists() for name in (EMULATOR_FILE, LAST_CHECKPOINT)),
+        )
+        check_unfinished(out, "training")
+        emulator, history = _train_on(spectra, out, train, hardware, threads, ray)
+        _report(emulator, history, out)
     return history
+
+
+def _train_on(
+    spectra: Spectra,
+    out: Path,
+    train: TrainConfig,
+    hardware: Hardware,
+    threads: int,
+    ray: RayConfig,
+) -> tuple[Emulator, dict[str, Any]]:
+    """Train here or in Ray's workers, and write the results."""
+    if not hardware.workers:
+        return _train(spectra, out, train, hardware, threads or os.cpu_count() or 1)
+    one = partial(_train, spectra, out.resolve(), train, hardware, threads or 1)
+    use_gpu = hardware.accelerator != "cpu"
+    run_workers(one, hardware.workers, out, ray, cpus=threads or 1, use_gpu=use_gpu)
+    history: dict[str, Any] = json.loads((out / "history.json").read_text())
+    return Emulator.load(out / EMULATOR_FILE), history
 
 
 def _train(
@@ -228,9 +255,8 @@ def _train(
 ) -> tuple[Emulator, dict[str, Any]]:
     torch.set_num_threads(threads)
     last = out / LAST_CHECKPOINT
-    resume = last if last.exists() else None
     emulator, history = fit(
-        spectra, train, folder=out, bar="training", resume=resume, hardware=hardware
+        spectra, train, folder=out, bar="training", resume=last, hardware=hardware
     )
     _write(emulator, history, out)
     return emulator, history
@@ -238,7 +264,7 @@ def _train(
 
 @rank_zero_only  # one process of a distributed training writes
 def _write(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
-    emulator.save(out / EMULATOR_FILE)
+    """Write the results, the emulator last: where it is, the training is finished."""
     with atomic(out / "history.json") as partial:
         partial.write_text(json.dumps(history))
     with atomic(out / "log.txt") as partial:
@@ -247,6 +273,7 @@ def _write(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
     with style():
         save_figure(history_figure(history["epochs"]), out / "history")
         save_figure(accuracy_figure(np.array(emulator.spec.k), records), out / "accuracy")
+    emulator.save(out / EMULATOR_FILE)
     (out / LAST_CHECKPOINT).unlink(missing_ok=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from datagen.cli import run
 from datagen.figures import save_figure, style
 from datagen.halomodel import CORRELATIONS, TERMS, HaloModelConfig
+from datagen.record import code_hash
 from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
@@ -16,7 +17,8 @@ from emulator.closed_fit import FitConfig, fit_closed
 from emulator.emulator import Emulator, Spec
 from emulator.figures import accuracy_figure
 from emulator.record import accuracy_table, make_record
-from emulator.train import EMULATOR_FILE, check_run_config
+from emulator.runs import check_run_config, run_lock
+from emulator.train import EMULATOR_FILE
 
 __all__ = ["OUTPUTS", "make_closed", "train_closed"]
 
@@ -67,7 +69,8 @@ def train_closed(
     in minutes, not to the labels: they say for which box and halo model, and how
     accurate it is. It also gives P_lin, the galaxy density n_g, the effective bias and the
     satellite fraction. The folder gets ``emulator.safetensors``, a figure of the accuracy on the
-    validation split over k, and ``config.yaml``.
+    validation split over k, and ``config.yaml``. Where it holds all of this already, for the same
+    labels, settings and code, nothing is done.
 
     Args:
         data: Label file of ``datagen.generate``, of the ``standard`` model.
@@ -80,18 +83,30 @@ def train_closed(
         The path of the emulator.
 
     Raises:
-        ValueError: A halo model that has no closed form, or nodes that do not cover its box.
+        ValueError: A halo model that has no closed form, nodes that do not cover its box, or a
+            folder that holds another run, or that another one runs in.
     """
     spectra = Spectra.read(data)
-    settings = _settings(closed, fit, split)
-    check_run_config(out, {"data": str(data), "out": str(out), **settings})
-    emulator = make_closed(spectra, closed, fit, split)
-    emulator.save(out / EMULATOR_FILE)
-    with style():
-        records = emulator.spec.record["validation"]
-        save_figure(accuracy_figure(spectra.k, records), out / "accuracy")
+    settings, file = _settings(closed, fit, split), out / EMULATOR_FILE
+    with run_lock(out, "training"):
+        check_run_config(
+            out,
+            {"data": str(data), "out": str(out), **settings},
+            {"labels": spectra.hash(), "code": code_hash("emulator.train_closed")},
+            paths=("data", "out"),
+            begun=file.exists(),
+        )
+        if file.exists():
+            emulator = Emulator.load(file)
+            print(f"{file} is there already and answers this request")  # noqa: T201
+        else:
+            emulator = make_closed(spectra, closed, fit, split)
+            with style():
+                records = emulator.spec.record["validation"]
+                save_figure(accuracy_figure(spectra.k, records), out / "accuracy")
+            emulator.save(file)  # last: where it is, all is done
     print(accuracy_table(emulator))  # noqa: T201
-    return out / EMULATOR_FILE
+    return file
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from hodspectra.ending import ending, name_of
+
 __all__ = ["run"]
 
 
@@ -14,13 +16,10 @@ def run(
 ) -> None:
     """Parse the command line and do the work; its result is the exit status.
 
-    What a user can cause ends in one line and exit status 2, without a traceback.
+    What a user can cause, and signals, end as `hodspectra.ending` says.
     """
-    arguments = parser.parse_args(argv)
-    try:
-        status = work(arguments)
-    except (ValueError, OSError, ImportError) as error:
-        sys.stderr.write(f"{parser.prog}: error: {error}\n")
-        sys.exit(2)
+    with ending(parser.prog):
+        parser.prog = name_of(parser.prog)
+        status = work(parser.parse_args(argv))
     if status:
         sys.exit(status)

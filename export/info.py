@@ -11,7 +11,7 @@ from export.command import run
 from export.runtime import OnnxEmulator, load
 from export.shipped import shipped
 
-__all__ = ["card", "listing", "render"]
+__all__ = ["card", "listing", "render", "summaries"]
 
 _HALO_MODEL = ("model", "mass_function", "halo_bias", "concentration")
 _SHOWN_K = (0.01, 0.1, 1.0, 10.0, 100.0)  # [1/Mpc]; the nearest wavenumbers are shown
@@ -19,18 +19,24 @@ _SOURCES = {"linear_power": "P_lin and sigma(M)", "quadrature": "integrals"}
 _NAME = 11  # width of the column of names
 
 
+def summaries() -> dict[str, str]:
+    """What the emulators that come with the package are, by name."""
+    return {name: _summary(load(name)) for name in shipped()}
+
+
+def _summary(model: OnnxEmulator) -> str:
+    part = next(iter(_judged(model.metadata)), "")
+    accuracy = model.metadata["record"].get(part, {})
+    worst = max((record["all"]["95"] for record in accuracy.values()), default=float("nan"))
+    return (
+        f"{model.metadata['halo_model'].get('model', '?')}, z = {model.z:g}, "
+        f"{len(model.outputs)} outputs, 95 % of errors below {100 * worst:.2g} %"
+    )
+
+
 def listing() -> str:
     """The emulators that come with the package, a line for each."""
-    lines = []
-    for name in shipped():
-        model = load(name)
-        part = next(iter(_judged(model.metadata)), "")
-        accuracy = model.metadata["record"].get(part, {})
-        worst = max((record["all"]["95"] for record in accuracy.values()), default=float("nan"))
-        lines.append(
-            f"{name:22s} {model.metadata['halo_model'].get('model', '?')}, z = {model.z:g}, "
-            f"{len(model.outputs)} outputs, 95 % of errors below {100 * worst:.2g} %"
-        )
+    lines = [f"{name:22s} {text}" for name, text in summaries().items()]
     return "\n".join(lines) or "no emulator comes with this package"
 
 

@@ -1,77 +1,169 @@
-"""Points in whatever form a caller has them, as one array; mistakes named."""
+"""Points in whatever form a caller has them, as one array; mistakes named.
 
-from collections.abc import Mapping
+Labels are used, wherever they are: keys, columns, fields, an index. No library is imported for it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.columns import PLAIN, carry_units, check_names, is_plain, numbers, stack
+from datagen.units import check_text, unit_of
+
 __all__ = ["as_points"]
 
+Columns = tuple[list[Any], Callable[[Any], Any]]  # what they are called, and how to get one
 
-def as_points(theta: Any, names: tuple[str, ...]) -> NDArray[Any]:
+_NAMES = ("_fields", "keys", "column_names", "colnames", "columns")  # where tables have them
+_BARE = {*PLAIN, list, np.ndarray}
+
+
+def as_points(theta: Any, units: Mapping[str, str]) -> NDArray[Any]:
     """The points as an array of numbers, shape (P,) for a single one, else (N, P).
 
     Args:
-        theta: A mapping from the names to numbers or arrays (N,); a structured array with these
-            fields; or a plain array, columns in the order of the names.
-        names: The parameters.
+        theta: A mapping from the names to numbers or arrays (N,); a structured array, a table or
+            a row of one with these columns (pandas, polars, xarray, pyarrow, astropy, ...); a
+            list of points; or a plain array, columns in the order of the names. Quantities are
+            converted to the units.
+        units: Units of the parameters by name, in the order of columns.
 
     Raises:
-        ValueError: Names missing or unknown, a wrong shape, or what is not a real number.
+        ValueError: Names missing or unknown, a wrong shape, a unit that does not convert, or what
+            is not a real number.
     """
-    if isinstance(theta, Mapping):
-        return _columns(theta, names, theta.keys())
-    fields = getattr(getattr(theta, "dtype", None), "names", None)
-    if fields:
-        return _columns(theta, names, fields)
-    points = _array(theta, "theta")
-    if points.ndim not in (1, 2) or points.shape[-1] != len(names):
+    if type(theta) is dict:  # the call in every step of a sampler
+        values = [theta.get(name) for name in units]
+        if len(theta) == len(units) and set(map(type, values)) == {float}:
+            return np.array(values)
+    elif is_plain(theta):
+        return _shaped(numbers(theta, "theta", ""), units)
+    if (columns := _columns(theta, units)) is not None:
+        return _labelled(theta, columns, units)
+    if isinstance(theta, np.ndarray) and theta.dtype.kind == "O":
+        return as_points(theta.tolist(), units)
+    if isinstance(theta, list | tuple) and not set(map(type, theta)) <= PLAIN:
+        return _sequence(theta, units)
+    return _plain(theta, units)
+
+
+def _shaped(points: NDArray[Any], units: Mapping[str, str]) -> NDArray[Any]:
+    if points.ndim not in (1, 2) or points.shape[-1] != len(units):
         raise ValueError(
-            f"theta has shape {points.shape}, expected (N, {len(names)}) or ({len(names)},) with "
-            f"columns {', '.join(names)}"
+            f"theta has shape {points.shape}, expected (N, {len(units)}) or ({len(units)},) with "
+            f"columns {', '.join(units)}"
         )
     return points
 
 
-def _columns(theta: Any, names: tuple[str, ...], given: Any) -> NDArray[Any]:
-    if len(given) != len(names) or any(name not in given for name in names):
-        for kind, odd in (
-            ("missing", [name for name in names if name not in given]),
-            ("unknown", [str(name) for name in given if name not in names]),
-        ):
-            if odd:
-                raise ValueError(
-                    f"{kind} parameters: {', '.join(odd)}; expected {', '.join(names)}"
-                )
-    values = [theta[name] for name in names]
-    if all(type(value) is float for value in values):  # the call in every step of a sampler
-        return np.array(values)
-    arrays = [_array(value, name) for name, value in zip(names, values, strict=True)]
-    lengths = {name: len(a) for name, a in zip(names, arrays, strict=True) if a.ndim == 1}
-    for name, array in zip(names, arrays, strict=True):
-        if array.ndim > 1:
-            raise ValueError(f"{name} has shape {array.shape}, expected a number or (N,)")
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"parameters differ in length: {lengths}")
-    return np.stack(np.broadcast_arrays(*arrays), axis=-1)
+def _plain(theta: Any, units: Mapping[str, str]) -> NDArray[Any]:
+    """Columns in the order of the names."""
+    expected = list(dict.fromkeys(units.values()))
+    unit = unit_of(theta)
+    if unit is not None and len(expected) > 1:
+        raise ValueError(
+            f"theta has one unit, {str(unit) or 'dimensionless'}, for parameters with the units "
+            f"{' and '.join(expected)}; give them by name, each with its own"
+        )
+    return _shaped(numbers(theta, "theta", expected[0]), units)
 
 
-def _array(value: Any, what: str) -> NDArray[Any]:
-    """An array of real numbers; masked ones are NaN."""
-    if isinstance(value, np.ma.MaskedArray):
-        value = np.ma.filled(value.astype(np.float64), np.nan)
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{what} is not an array of numbers ({error})") from None
-    if array.size == 0 and array.dtype.kind == "O":
-        array = array.astype(np.float64)
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{what} = {_short(value)} is not a real number or an array of them")
-    return array
+def _sequence(theta: Sequence[Any], units: Mapping[str, str]) -> NDArray[Any]:
+    """A list of points, with names or units or without, or of the numbers of a single one."""
+    odd = (value for value in theta if type(value) not in _BARE)
+    if any(_columns(value, units) is not None for value in odd):
+        return _rows(theta, units)
+    if not carry_units(theta):
+        return _plain(theta, units)
+    if any(isinstance(value, list | tuple) or np.ndim(value) for value in theta):
+        return _rows(theta, units)
+    _shaped(np.empty(len(theta)), units)
+    return stack(dict(zip(units, theta, strict=True)).__getitem__, units)
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _rows(theta: Sequence[Any], units: Mapping[str, str]) -> NDArray[Any]:
+    points = []
+    for i, row in enumerate(theta):
+        try:
+            points.append(as_points(row, units))
+        except ValueError as error:
+            raise ValueError(f"row {i}: {error}") from None
+        if points[-1].ndim != 1:
+            raise ValueError(f"row {i} has shape {points[-1].shape}, expected a single point")
+    return np.array(points)
+
+
+def _labelled(theta: Any, columns: Columns, units: Mapping[str, str]) -> NDArray[Any]:
+    labels, column = columns
+    check_names(labels, tuple(units))
+
+    def get(name: str) -> Any:
+        try:
+            value = column(name)
+        except Exception as error:  # each library raises classes of its own
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{name} cannot be read from theta ({reason})") from None
+        return _with_unit(value, theta, name, units[name])
+
+    return stack(get, units)
+
+
+def _columns(theta: Any, units: Mapping[str, str]) -> Columns | None:
+    """What the parameters are called in a table or a row of one; None if they have no names."""
+    if isinstance(theta, list) or type(theta) in PLAIN:
+        return None
+    if isinstance(theta, Mapping):
+        return list(theta), theta.__getitem__
+    if hasattr(theta, "dims") and hasattr(theta, "indexes"):
+        return _along_a_dimension(theta, units)
+    if str(getattr(theta, "dtype", "")).startswith("Struct"):  # polars
+        theta = theta.struct.unnest()
+    labels = _labels(theta)
+    if labels is None:
+        return None
+    if hasattr(theta, "columns") and not set(units) & set(labels):
+        index = getattr(theta, "index", ())
+        if hasattr(index, "equals") and any(name in index for name in units):
+            raise ValueError("theta has the parameters as rows; transpose it")
+    if labels == list(range(len(labels))):  # pandas counts what has no names
+        return None
+    if hasattr(theta, "_fields"):
+        return labels, lambda name: getattr(theta, name)
+    return labels, theta.__getitem__
+
+
+def _labels(theta: Any) -> list[Any] | None:
+    """Names of the fields of an array, of the columns of a table, of the entries of a row."""
+    names = getattr(getattr(theta, "dtype", None), "names", None)
+    for attribute in _NAMES:
+        if names is None:
+            names = getattr(theta, attribute, None)
+            names = names() if callable(names) else names
+    return list(names) if isinstance(names, Iterable) else None
+
+
+def _along_a_dimension(theta: Any, units: Mapping[str, str]) -> Columns | None:
+    """As `_columns`, of an xarray.DataArray."""
+    if not theta.dims:
+        return None
+    indexes = {along: theta.indexes[along] for along in theta.dims if along in theta.indexes}
+    named = [along for along, index in indexes.items() if set(units) & set(index)]
+    along = named[0] if named else theta.dims[-1]
+    labels = list(indexes.get(along, ()))
+    if labels == list(range(len(labels))):
+        return None
+    return labels, lambda name: theta.isel({along: labels.index(name)})
+
+
+def _with_unit(value: Any, theta: Any, name: str, expected: str) -> Any:
+    """A column with the unit that stands elsewhere in its table."""
+    if hasattr(theta, "table"):  # a row of astropy has bare numbers
+        unit = unit_of(theta.table[name])
+        return value if unit is None or unit_of(value) is not None else value * unit
+    if hasattr(theta, "schema") and hasattr(theta.schema, "field"):  # pyarrow
+        for key, text in (theta.schema.field(name).metadata or {}).items():
+            if key in (b"unit", b"units"):
+                check_text(text.decode(), name, expected)
+    return value

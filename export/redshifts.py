@@ -20,25 +20,32 @@ class Redshifts:
     """Emulators of one halo model, by redshift.
 
     Args:
-        emulators: Files, names or emulators; by default the shipped ``standard``, ``standard-z0.5``
-            and so on.
+        emulators: One or several files, names or emulators; by default the shipped ``standard``,
+            ``standard-z0.5`` and so on.
 
     Attributes:
         emulators: In the order of redshift.
-        z: Their redshifts, shape (Z,).
-        names: Their parameters.
+        z: Their redshifts, shape (Z,), read-only.
+        parameters: Their inputs, with ranges.
+        names: Of the inputs.
+        units: Of the outputs, by name: ``Mpc^3`` of spectra.
 
     Raises:
         ValueError: Emulators that do not belong together.
     """
 
-    def __init__(self, emulators: Sequence[str | Path | OnnxEmulator] = ()) -> None:
-        chosen = emulators or [name for name in shipped() if name.split("-z")[0] == _FAMILY]
+    def __init__(
+        self, emulators: str | Path | OnnxEmulator | Sequence[str | Path | OnnxEmulator] = ()
+    ) -> None:
+        if isinstance(emulators, (str, Path, OnnxEmulator)):
+            emulators = [emulators]
+        chosen = list(emulators) or [n for n in shipped() if n.split("-z")[0] == _FAMILY]
         models = [e if isinstance(e, OnnxEmulator) else load(e) for e in chosen]
         self.emulators = sorted(models, key=lambda model: model.z)
         self.z = np.array([model.z for model in self.emulators])
+        self.z.flags.writeable = False
         first, *others = self.emulators
-        self.names = first.names
+        self.parameters, self.names, self.units = first.parameters, first.names, dict(first.units)
         for other in others:
             for what in ("parameters", "outputs"):
                 if getattr(first, what) != getattr(other, what):

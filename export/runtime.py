@@ -10,10 +10,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
+from datagen.columns import numbers
+from datagen.seal import is_whole
 from export.interpolate import AtK
 from export.points import as_points
 from export.ranges import Parameter, Policy, Ranges
-from export.seal import is_whole
 from export.shipped import find
 
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
@@ -83,6 +84,7 @@ class OnnxEmulator:
         self.k = np.array(json.loads(self._texts["k"]))
         self.z = float(json.loads(self._texts["z"]))
         self.names = tuple(parameters)  # of the inputs, in the order of columns
+        self._inputs = {p.name: p.unit for p in self.parameters}
         self._numbers = {o.name for o in self._session.get_outputs() if len(o.shape) == 1}
         self._ranges = Ranges(self.parameters)
         self._ranges.apply(self._ranges.low[None], self.out_of_range)  # is there such a policy?
@@ -112,9 +114,10 @@ class OnnxEmulator:
         Of a single point (K,) and a number.
 
         Args:
-            theta: Points as a mapping from `names` to numbers or arrays (N,), a structured array
-                with these fields, or an array (N, P) or (P,), columns in the order of `names`; in
-                physical units: masses in Msun, not their logarithms.
+            theta: Points as a mapping from `names` to numbers or arrays (N,), a table or a
+                structured array with these columns (pandas, polars, xarray, pyarrow, astropy),
+                or an array (N, P) or (P,), columns in the order of `names`; in physical units:
+                masses in Msun, not their logarithms. Quantities with units are converted.
             outputs: Which ones; all by default. Fewer take less time.
             k: Wavenumbers [1/Mpc] in place of the emulator's, shape (K',).
             out_of_range: What happens to points outside the trained ranges: ``raise``, ``warn``,
@@ -126,7 +129,7 @@ class OnnxEmulator:
                 parameter, value and limits.
             ValueError: Names missing or unknown, a wrong shape, what is not a number.
         """
-        points = as_points(theta, self.names)
+        points = as_points(theta, self._inputs)
         single = points.ndim == 1
         x, lost = self._ranges.apply(
             points[None] if single else points, out_of_range or self.out_of_range
@@ -147,7 +150,7 @@ class OnnxEmulator:
 
     def _at_k(self, k: ArrayLike, extrapolate: bool) -> AtK:
         """The interpolation to k; that of the last call, if its k were the same."""
-        last = self._last_k
+        last, k = self._last_k, numbers(k, "k", "1/Mpc")
         if last is None or not np.array_equal(last.k, k) or last.extrapolate != extrapolate:
             wiggles = json.loads(self._texts.get("wiggles", "null"))
             self._last_k = last = AtK(self.k, k, extrapolate, wiggles)

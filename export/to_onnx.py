@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.record import provenance
+from datagen.seal import BLANK, seal
 from datagen.space import PARAMETERS, Space
 from emulator.emulator import Emulator, Spec
 from emulator.metrics import fractional_error
 from export.assemble import Assembly, units
 from export.runtime import SCHEMA, OnnxEmulator
-from export.seal import BLANK, seal
 from export.wiggles import fit_wiggles
 
 __all__ = ["ExportMismatch", "rewrite", "to_onnx"]

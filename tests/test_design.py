@@ -8,6 +8,7 @@ import pytest
 
 from datagen import design as design_module
 from datagen.design import Design, Points, draw, main
+from datagen.files import exclusive
 from datagen.space import PARAMETERS, UNITS, Range, Space
 
 SUB_BOX = Space(
@@ -95,9 +96,10 @@ def test_files_tell_names_units_and_seed_to_other_programs(tmp_path):
     points.write(tmp_path / "points.h5")
     points.write(tmp_path / "points.csv")
     with h5py.File(tmp_path / "points.h5") as file:
-        assert list(file["theta"].attrs["names"]) == list(PARAMETERS)
-        assert list(file["theta"].attrs["units"]) == list(UNITS.values())
-        content = json.loads(file.attrs["content"])
+        assert file["theta"].attrs["names"].astype(str).tolist() == list(PARAMETERS)
+        assert file["theta"].attrs["units"].astype(str).tolist() == list(UNITS.values())
+        content = json.loads(file["content"][()])
+    assert b"GCOL" not in (tmp_path / "points.h5").read_bytes()  # no heap, whose damage loops
     comment, header, *rows = (tmp_path / "points.csv").read_text().splitlines()
     assert json.loads(comment.removeprefix("# ")) == content
     assert content["design"]["seed"] == 8
@@ -146,8 +148,8 @@ def damage(path, kind):
         path.write_text("nothing\n1,2\n")
     elif kind == "schema":
         data = path.read_bytes()
-        assert b"parameters-1" in data
-        path.write_bytes(data.replace(b"parameters-1", b"parameters-0"))
+        assert b"parameters-2" in data
+        path.write_bytes(data.replace(b"parameters-2", b"parameters-1"))
     elif path.suffix == ".h5":
         with h5py.File(path, "r+") as file:
             file["theta"][0, 0] += 1e-12
@@ -165,12 +167,60 @@ def test_damaged_parameter_files_are_refused(tmp_path, suffix, kind):
         Points.read(path)
 
 
-def test_a_parameter_file_of_another_schema_is_refused_by_its_schema(tmp_path):
-    path = tmp_path / "points.h5"
+def test_all_damage_to_hdf5_is_seen_before_hdf5_sees_it(tmp_path, monkeypatch):
+    path, rng = tmp_path / "points.h5", np.random.default_rng(1)
+    Points.of(Design(50), Space()).write(path)
+    content = path.read_bytes()
+    monkeypatch.setattr(h5py, "File", None)
+    for place in map(int, rng.integers(0, len(content), 100)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        for bad in (flipped, content[:place]):
+            path.write_bytes(bad)
+            with pytest.raises(ValueError, match=f"^{path} (was altered|is not|is of kind)"):
+                Points.read(path)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+def test_a_parameter_file_of_another_schema_is_refused_by_its_schema(tmp_path, suffix):
+    path = tmp_path / f"points{suffix}"
     Points.of(Design(50), Space()).write(path)
     damage(path, "schema")
-    with pytest.raises(ValueError, match="schema 'hodspectra-parameters-0', this version reads"):
+    message = "hodspectra-parameters-1'?[;,] this version reads '?hodspectra-parameters-2"
+    with pytest.raises(ValueError, match=message):
         Points.read(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"space": {"h": 1}}, "space lacks Om_c, Om_b, "),
+        ({"units": UNITS | {"Mth": "Msun/h"}}, "its units are"),
+        ({"note": "x"}, "its description has the unknown note"),
+        ({"design": {"points": 3, "method": "lhs"}}, "design lacks seed"),
+        ({"design": [1]}, r"design is \[1\], not a record of points, method, seed"),
+    ],
+)
+def test_a_description_that_lacks_something_or_holds_more_is_refused(tmp_path, change, message):
+    path = tmp_path / "points.csv"
+    Points.of(Design(3), Space()).write(path)
+    comment, *rest = path.read_text().splitlines()
+    content = json.loads(comment.removeprefix("# ")) | change
+    path.write_text("\n".join([f"# {json.dumps(content)}", *rest]) + "\n")
+    with pytest.raises(ValueError, match=f"{path}: {message}"):
+        Points.read(path)
+
+
+def test_whole_numbers_in_a_space_keep_the_checksum(tmp_path):
+    space = Space(Mth=Range(10**12, 10**13, "log10"), alpha=Range(0, 1))
+    for name in ("a.h5", "a.csv"):
+        Points.of(Design(3), space).write(tmp_path / name)
+        assert Points.read(tmp_path / name).space == space
+
+
+def test_more_points_than_memory_holds_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"design.points = 1000000000000 do not fit into memory"):
+        draw(Design(10**12), Space())
 
 
 def test_missing_files_and_other_suffixes_are_refused(tmp_path):
@@ -189,3 +239,24 @@ def test_command_does_not_overwrite_unasked(tmp_path, capsys):
     assert "points.csv exists; pass --overwrite true" in capsys.readouterr().err
     main([*arguments, "4", "--overwrite", "true"])
     assert len(Points.read(tmp_path / "points.csv").theta) == 4
+
+
+@pytest.mark.parametrize("name", ["labels.h5", "table.csv"])
+def test_command_replaces_nothing_but_parameter_files_even_when_told_to(tmp_path, name, capsys):
+    (tmp_path / name).write_text("Om_c,Om_b\n1,2\n")
+    for more in ([], ["--overwrite", "true"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["--out", str(tmp_path / name), "--design.points", "3", *more])
+        message = capsys.readouterr().err
+        assert f"{name} exists and is not a parameter file, so it stays; give another" in message
+        assert "overwrite" not in message
+    assert (tmp_path / name).read_text() == "Om_c,Om_b\n1,2\n"
+
+
+def test_command_is_refused_while_another_process_writes_the_file(tmp_path, capsys):
+    out = tmp_path / "points.csv"
+    with exclusive(out), pytest.raises(SystemExit, match="2"):
+        main(["--out", str(out), "--design.points", "3"])
+    assert f"{out} is being written by process" in capsys.readouterr().err
+    main(["--out", str(out), "--design.points", "3"])
+    assert list(tmp_path.iterdir()) == [out]

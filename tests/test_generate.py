@@ -1,6 +1,8 @@
 """Label generation: the right labels, every failure on record, every mistake named."""
 
 import json
+import os
+import socket
 import sys
 import time
 from dataclasses import asdict
@@ -12,6 +14,7 @@ from coarse import MODEL, SHARD, SPACE, command_line, make, start
 
 from datagen import generate as generate_module
 from datagen.design import Design, Points, draw
+from datagen.files import BusyError, exclusive
 from datagen.generate import compute, generate, main
 from datagen.halomodel import HaloModel
 from datagen.space import PARAMETERS, Range, Space
@@ -44,7 +47,8 @@ def test_file_tells_how_it_was_made(four_shards):
     assert Space.from_dict(metadata["space"]) == SPACE
     assert Design(**metadata["design"]) == Design(4 * SHARD)
     assert metadata["model"] == json.loads(json.dumps(asdict(MODEL)))
-    assert {"commit", "numpy", "scipy", "pyccl", "camb"} <= set(metadata["provenance"])
+    made_by = {"commit", "code", "hodspectra", "numpy", "scipy", "pyccl", "camb"}
+    assert set(metadata["provenance"]) == made_by
 
 
 def test_a_finished_request_is_not_computed_again(four_shards, capsys, monkeypatch):
@@ -62,7 +66,7 @@ def test_command_line_writes_the_labels_of_the_call(ray, table, tmp_path, capsys
     main(arguments)
     assert "20 points in" in capsys.readouterr().out
     with h5py.File(tmp_path / "labels.h5") as file:
-        assert json.loads(file.attrs["metadata"])["design"]["points"] == 20
+        assert json.loads(file["metadata"][()])["design"]["points"] == 20
     direct = make(tmp_path / "direct.h5", 20)
     assert direct.read_bytes() == (tmp_path / "labels.h5").read_bytes()
 
@@ -124,13 +128,72 @@ def test_a_label_file_that_answers_another_request_stays(four_shards, points, me
     assert four_shards.read_bytes() == before
 
 
-def test_overwrite_replaces_even_a_damaged_file(table, tmp_path):
+def test_a_flipped_bit_is_seen_before_a_file_is_said_to_answer_and_overwrite_mends_it(
+    four_shards, tmp_path, monkeypatch
+):
+    out, whole = tmp_path / "labels.h5", four_shards.read_bytes()
+    for place in (40, len(whole) // 2, len(whole) - 1):
+        content = bytearray(whole)
+        content[place] ^= 1
+        out.write_bytes(content)
+        with pytest.raises(StoreError, match="labels.h5 was altered.* with --overwrite true"):
+            make(out, 4 * SHARD)
+        assert out.read_bytes() == content
+    assert make(out, 4 * SHARD, overwrite=True).read_bytes() == whole
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("content", [b"an emulator", b"\x89HDF\r\n\x1a\n of somebody"])
+def test_what_is_no_label_file_is_replaced_by_nothing_and_no_advice_says_so(
+    tmp_path, content, overwrite
+):
+    out = tmp_path / "emulator.onnx"
+    out.write_bytes(content)
+    message = "is not a label file, so it stays; give another --out$"
+    with pytest.raises(FileExistsError, match=message):
+        make(out, 20, overwrite=overwrite)
+    assert out.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_empty_file_is_in_nobodys_way(table, tmp_path):
     out = tmp_path / "labels.h5"
-    out.write_text("not a label file")
-    with pytest.raises(StoreError, match="is not a whole label file"):
+    out.touch()
+    with pytest.raises(StoreError, match="is not a label file; it is empty"):
         make(out, 20)
-    make(out, 20, overwrite=True)
-    assert len(Spectra.read(out)) == 20
+    assert len(Spectra.read(make(out, 20, overwrite=True))) == 20
+
+
+def test_labels_of_other_code_are_said_to_be_that_and_not_extended(table, tmp_path, monkeypatch):
+    out = make(tmp_path / "labels.h5", 20, method="sobol")
+    before = out.read_bytes()
+    monkeypatch.setattr("datagen.request.maker", lambda *_: {"code": "new", "camb": "9"})
+    with pytest.raises(FileExistsError, match=r"cannot be extended; other code .*code is \w+, not"):
+        make(out, 40, method="sobol")
+    monkeypatch.setattr(generate_module, "ray_map", None)
+    make(out, 20, method="sobol")
+    assert out.read_bytes() == before
+
+
+def test_a_machine_of_a_cluster_with_other_code_is_named(table, monkeypatch):
+    theta = draw(Design(2), SPACE)
+    made_by = generate_module.maker(generate_module.LIBRARIES, generate_module.MODULES)
+    assert len(compute(theta, model=MODEL, table=table, made_by=made_by)[0]["n_g"]) == 2
+    message = rf"{socket.gethostname()} would compute .*code is \w+, not other.* install"
+    with pytest.raises(ValueError, match=message):
+        compute(theta, model=MODEL, table=table, made_by=made_by | {"code": "other"})
+
+
+def test_a_second_command_with_the_same_out_is_refused_and_touches_nothing(table, tmp_path):
+    out = tmp_path / "labels.h5"
+    living = tmp_path / ".labels.h5.0123456789abcdef.partial"
+    with exclusive(out):
+        living.write_bytes(b"half a label file")
+        with pytest.raises(BusyError, match=f"{out} is being written by process {os.getpid()} on"):
+            make(out, 20)
+        assert living.exists()
+    make(out, 20)
+    assert list(tmp_path.iterdir()) == [out]  # and what the dead one left is gone
 
 
 def test_failed_points_are_recorded_by_index_and_have_no_row(table, tmp_path, capsys):
@@ -155,7 +218,8 @@ def test_no_label_at_all_is_an_error_with_the_reason(table, tmp_path):
     space = changed(NO_GALAXIES, sigma_8=Range(0.1, 0.11))
     with pytest.raises(ValueError, match="not one of 20 points could be computed: (ValueE|gg_1h)"):
         make(tmp_path / "labels.h5", 20, space=space)
-    assert not (tmp_path / "labels.h5").exists()
+    assert list(tmp_path.iterdir()) == []  # nothing that stands in the way of another request
+    make(tmp_path / "labels.h5", 20)
 
 
 def test_not_finite_is_a_failure_named_by_the_spectrum(monkeypatch):
@@ -215,4 +279,4 @@ def test_mistakes_end_with_status_2_and_their_name_and_no_file(tmp_path, argumen
     assert run.returncode == 2
     assert message in error
     assert "Traceback" not in error
-    assert not (tmp_path / "x.h5").exists()
+    assert list(tmp_path.iterdir()) == []

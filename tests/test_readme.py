@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from pages import executed
+from readme import BLOCK, pages, rendered
 
-from benchmarks.readme import BLOCK, pages, rendered
 from export.shipped import shipped
 
 ROOT = Path(__file__).resolve().parent.parent

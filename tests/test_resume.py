@@ -13,6 +13,7 @@ import ray as ray_library
 from coarse import MODEL, SHARD, SPACE, command_line, make, shards_of, start
 
 from datagen import generate as generate_module
+from datagen import request as request_module
 from datagen.design import Design
 from datagen.generate import generate, load_table
 from datagen.halomodel import KGrid
@@ -158,13 +159,72 @@ def test_shards_of_another_request_are_not_mixed_in(interrupted, changes, messag
 
 
 def test_shards_of_another_version_are_not_mixed_in(interrupted, monkeypatch):
-    monkeypatch.setattr(generate_module, "provenance", lambda _: {"commit": "another"})
-    with pytest.raises(ValueError, match=r"provenance.commit is .*, not another"):
-        make(interrupted, 4 * SHARD)
+    made_by = request_module.maker(request_module.LIBRARIES, request_module.MODULES)
+    for name in made_by:  # whatever the commit says, of a tree that was edited or installed
+        changed = made_by | {name: "another"}
+        monkeypatch.setattr(request_module, "maker", lambda *_, changed=changed: changed)
+        with pytest.raises(ValueError, match=rf"made_by.{name} is .*, not another"):
+            make(interrupted, 4 * SHARD)
+
+
+def test_overwrite_discards_shards_of_another_request(interrupted, four_shards):
+    seven = {"design": Design(4 * SHARD, seed=7), "space": SPACE, "model": MODEL}
+    with pytest.raises(ValueError, match="pass --overwrite true to discard them"):
+        generate(interrupted, **seven)
+    generate(interrupted, **seven, overwrite=True)
+    assert Spectra.read(interrupted).metadata["design"]["seed"] == 7
+
+
+def test_a_request_without_a_finished_shard_is_in_nobodys_way(table, tmp_path, monkeypatch):
+    out = tmp_path / "labels.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(Shards, "write", full_after(0))
+        with pytest.raises(OSError, match="No space left"):
+            make(out, 20)
+    assert list(tmp_path.iterdir()) == []
+    Shards(tmp_path / "labels.h5.shards", {"another": "request"}).write(0, {}, {})
+    shards_of(out)[0].write_bytes(b"")  # damaged, as the only one
+    make(out, 20)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "deep", "list", "bytes"])
+def test_a_damaged_request_costs_no_shard(interrupted, four_shards, capsys, damage):
+    path = shards_of(interrupted)[0].with_name("request.json")
+    text = path.read_text()
+    content = {"empty": "", "cut": text[:100], "flipped": text.replace("lhs", "lhr"),
+               "deep": "[" * 100_000, "list": "[]", "bytes": ""}[damage]  # fmt: skip
+    path.write_bytes(b"\xff\xfe" if damage == "bytes" else content.encode())
+    make(interrupted, 4 * SHARD)
+    assert "resuming: 2 of 4 shards are there" in capsys.readouterr().out
+    assert interrupted.read_bytes() == four_shards.read_bytes()
+
+
+def test_of_a_damaged_request_shards_of_another_one_stay(interrupted):
+    shards_of(interrupted)[0].with_name("request.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"another request .request.json is damaged."):
+        make(interrupted, 3 * SHARD)
+    assert len(shards_of(interrupted)) == 2
+
+
+def test_nothing_but_shards_is_cleared_away(interrupted):
+    note = shards_of(interrupted)[0].with_name("note.txt")
+    note.write_text("of the user")
+    make(interrupted, 4 * SHARD)
+    assert list(note.parent.iterdir()) == [note]
+
+
+def test_a_finished_file_leaves_shards_of_another_request_alone(four_shards, tmp_path):
+    out = tmp_path / "labels.h5"
+    out.write_bytes(four_shards.read_bytes())
+    Shards(tmp_path / "labels.h5.shards", {"another": "request"}).write(0, {}, {})
+    make(out, 4 * SHARD)
+    assert len(shards_of(out)) == 1
 
 
 def test_what_a_kill_left_behind_is_cleared_away(interrupted, four_shards):
-    interrupted.with_name(".labels.h5.999.partial").write_bytes(b"half a label file")
+    left = interrupted.with_name(".labels.h5.0123456789abcdef.partial")
+    left.write_bytes(b"half a label file")
     request = (shards_of(interrupted)[0].parent / "request.json").read_bytes()
     make(interrupted, 4 * SHARD)
     assert [path.name for path in interrupted.parent.iterdir()] == ["labels.h5"]

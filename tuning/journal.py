@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.files import atomic
-from emulator.loop import LAST_CHECKPOINT
+from emulator.checkpoint import LAST_CHECKPOINT
 
 __all__ = ["HISTORY_FILE", "Clock", "Journal", "Trial", "key_of", "write_json"]
 

@@ -13,7 +13,8 @@ from datagen.files import atomic
 from datagen.shards import differences
 from emulator.emulator import Emulator
 from emulator.record import log_line
-from emulator.train import EMULATOR_FILE, check_run_config
+from emulator.runs import check_run_config
+from emulator.train import EMULATOR_FILE
 from tuning.journal import HISTORY_FILE, Journal, Trial
 from tuning.space import Ranges
 from tuning.study import Budget

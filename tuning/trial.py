@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from datagen.files import atomic
 from datagen.space import PARAMETERS
+from emulator.checkpoint import LAST_CHECKPOINT
 from emulator.emulator import Emulator
-from emulator.loop import LAST_CHECKPOINT, TrainingFailed
+from emulator.loop import TrainingFailed
 from emulator.progress import History
 from emulator.schedule import Training
 from emulator.train import EMULATOR_FILE
@@ -88,8 +88,7 @@ class Reporter(Callback):
         emulator.load_state_dict(
             {name.removeprefix(prefix): w for name, w in training.best_weights.items()}
         )
-        with atomic(self.folder / LAST_CHECKPOINT) as partial:
-            trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(self.folder / LAST_CHECKPOINT)
         self.report(emulator, quality(emulator, trainer.datamodule), history.epochs)  # type: ignore[attr-defined]
         cost = time.monotonic() - start
         wait = (_REPORT_SECONDS, cost / _REPORT_SHARE, _REPORT_GROWTH * self.seconds)
@@ -148,9 +147,8 @@ def run_trial(
         if reporter.reports[-1]["finished"]:  # the search was killed before it took note
             tune.report(reporter.reports[-1])
             return
-    last = home / LAST_CHECKPOINT
     try:
-        emulator, history = task.fit(point, (reporter,), last if last.exists() else None)
+        emulator, history = task.fit(point, (reporter,), home / LAST_CHECKPOINT)
         reporter.seconds = history.get("seconds", reporter.seconds)
         reporter.report(emulator, task.quality(emulator), history["epochs"], finished=True)
     except TrainingFailed:

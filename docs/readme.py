@@ -1,4 +1,4 @@
-"""Put results into the README and the documents: ``python -m benchmarks.readme``."""
+"""Put results into the README and the documents: ``python docs/readme.py``."""
 
 import importlib
 import json
@@ -42,7 +42,7 @@ def readme() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of `readme`."""
-    run(readme, "python -m benchmarks.readme", argv)
+    run(readme, "python docs/readme.py", argv)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,154 @@
+"""Columns by name: which there are, their numbers in our units, and all of them as one array."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.suggest import did_you_mean
+from datagen.units import in_unit, unit_of
+
+__all__ = ["PLAIN", "carry_units", "check_names", "is_plain", "numbers", "stack"]
+
+PLAIN = {float, int, np.float64, np.float32}  # types of numbers that carry no unit
+_NESTED = (list, tuple, np.ndarray)  # themselves: quantities are subclasses of arrays
+
+
+def check_names(given: Iterable[Any], names: Sequence[str]) -> None:
+    """Check that columns are the ones wanted, each once, in whatever order.
+
+    Raises:
+        ValueError: Names that are missing, unknown or there twice; the message has all of them.
+    """
+    given = list(given)
+    if len(given) == len(names) and set(given) == set(names):
+        return
+    unknown = [name for name in dict.fromkeys(given) if name not in names]
+    faults = {
+        "missing parameters": [name for name in names if name not in given],
+        "unknown parameters": [f"{name}{did_you_mean(name, names)}" for name in unknown],
+        "given twice": [str(name) for name in names if given.count(name) > 1],
+    }
+    text = "; ".join(f"{fault}: {', '.join(odd)}" for fault, odd in faults.items() if odd)
+    raise ValueError(f"{text}; expected {', '.join(names)}")
+
+
+def stack(get: Callable[[str], Any], units: Mapping[str, str]) -> NDArray[Any]:
+    """Columns as one array, shape (P,) if all are numbers, else (N, P).
+
+    Args:
+        get: A column by its name: a number or an array (N,).
+        units: The units wanted, by name, in the order of columns.
+
+    Raises:
+        ValueError: What is not a real number, has another unit, shape or length; or columns whose
+            rows are labelled differently.
+    """
+    values = {name: get(name) for name in units}
+    if set(map(type, values.values())) <= PLAIN:
+        return numbers(list(values.values()), "theta", "")
+    _check_rows(values)
+    arrays = [numbers(value, name, units[name]) for name, value in values.items()]
+    for name, array in zip(units, arrays, strict=True):
+        if array.ndim > 1:
+            raise ValueError(f"{name} has shape {array.shape}, expected a number or (N,)")
+    lengths = {name: len(a) for name, a in zip(units, arrays, strict=True) if a.ndim == 1}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"parameters differ in length: {lengths}")
+    return np.stack(np.broadcast_arrays(*arrays), axis=-1)
+
+
+def numbers(value: Any, what: str, unit: str) -> NDArray[Any]:
+    """An array of real numbers in our unit; masked ones are NaN.
+
+    Args:
+        value: Numbers, with a unit or without: an array, list, or column of whatever library.
+        what: Their name, for messages.
+        unit: The unit wanted, such as ``Msun``.
+
+    Raises:
+        ValueError: What is not a real number, or has another unit.
+    """
+    if is_plain(value):
+        return _array(value, what)
+    value = in_unit(value, what, unit)
+    mask = getattr(value, "mask", None)
+    if not isinstance(value, list | tuple):
+        value = _array(value, what)
+    if carry_units(value):
+        return _array([numbers(element, what, unit) for element in value], what)
+    array = _array(value, what)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{what} = {_short(value)} is not a real number or an array of them")
+    if isinstance(mask, np.ndarray | np.bool_) and mask.any():
+        return np.where(mask, np.nan, array)
+    return array
+
+
+def is_plain(value: Any) -> bool:
+    """Whether something is numbers and nothing more: no labels, no units, no mask."""
+    kind = type(value)
+    if kind is np.ndarray:
+        return value.dtype.kind in "fiu"
+    if kind is not list:
+        return kind in PLAIN
+    kinds = set(map(type, value))
+    return kinds <= PLAIN or (
+        kinds == {list} and set(map(type, chain.from_iterable(value))) <= PLAIN
+    )
+
+
+def _array(value: Any, what: str) -> NDArray[Any]:
+    """Anything as an array, of numbers if all of it is."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "O" and all(_is_real(element) for element in array.flat):
+            array = array.astype(np.float64)
+    except Exception as error:  # each library raises classes of its own
+        raise ValueError(f"{what} is not an array of numbers ({error})") from None
+    return array
+
+
+def carry_units(values: Any) -> bool:
+    """Whether a list or an array of objects, nested or not, holds one that has a unit."""
+    if isinstance(values, np.ndarray):
+        return values.dtype.kind == "O" and carry_units(values.ravel().tolist())
+    return not set(map(type, values)) <= PLAIN and any(
+        carry_units(part) if type(part) in _NESTED else unit_of(part) is not None for part in values
+    )
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+    text = repr(value.tolist() if isinstance(value, np.ndarray) else value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _check_rows(values: Mapping[str, Any]) -> None:
+    """Refuse columns of pandas or xarray whose labels would have to be matched row by row."""
+    labelled = [(name, labels) for name in values if (labels := _row_labels(values[name]))]
+    for name, labels in labelled:
+        first, expected = labelled[0]
+        if list(labels) != list(expected) or any(
+            other is not (index := labels[along]) and (index is None or not index.equals(other))
+            for along, other in expected.items()
+        ):
+            raise ValueError(
+                f"rows of {first} and {name} are labelled differently; align the two, or give "
+                f"plain arrays"
+            )
+
+
+def _row_labels(value: Any) -> dict[Any, Any]:
+    """What the rows of a column are called, by dimension; None where they have no names."""
+    if type(value) in PLAIN or isinstance(value, list | np.ndarray):
+        return {}
+    if hasattr(value, "dims") and hasattr(value, "indexes"):  # of xarray
+        return {along: value.indexes.get(along) for along in value.dims}
+    index = getattr(value, "index", None)  # of pandas
+    return {"index": index} if hasattr(index, "equals") else {}

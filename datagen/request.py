@@ -1,0 +1,119 @@
+"""What labels are asked for, what a label file answers, and whether one can be extended."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.halomodel import HaloModelConfig
+from datagen.header import check_replaceable
+from datagen.record import maker
+from datagen.shards import differences
+from datagen.space import Space
+from datagen.store import SCHEMA, Spectra
+
+__all__ = [
+    "LIBRARIES",
+    "MODULES",
+    "answers",
+    "extension",
+    "known_points",
+    "labels_request",
+    "other_makers",
+    "request_of",
+    "standing_labels",
+]
+
+LIBRARIES = ("numpy", "scipy", "pyccl", "camb")  # that labels depend on
+MODULES = ("datagen.generate",)  # the same, of ours
+_ASKED = ("design", "space", "model")
+
+
+def labels_request(design: dict[str, Any], space: Space, model: HaloModelConfig) -> dict[str, Any]:
+    """All that decides labels, as JSON gives it back: what is asked for, and what computes it."""
+    asked = {"design": design, "space": space.as_dict(), "model": asdict(model)}
+    request: dict[str, Any] = json.loads(json.dumps(asked))
+    return request | {"made_by": maker(LIBRARIES, MODULES)}
+
+
+def request_of(labels: Spectra) -> dict[str, Any]:
+    """The request that led to labels."""
+    provenance = labels.metadata["provenance"]
+    made_by = {name: provenance.get(name, "unknown") for name in maker(LIBRARIES, MODULES)}
+    kept = {name: labels.metadata[name] for name in (*_ASKED, "extends") if name in labels.metadata}
+    return kept | {"made_by": made_by}
+
+
+def standing_labels(out: Path, overwrite: bool) -> Spectra | None:
+    """The labels of a file that a command is to write, where they are there and stay.
+
+    Only the points are read; all of the file is checked.
+
+    Raises:
+        FileExistsError: The file is something else.
+        StoreError: It is damaged.
+    """
+    if not out.exists():
+        return None
+    check_replaceable(out, SCHEMA, "label file", overwrite=True)
+    return None if overwrite else Spectra.read(out, names=())
+
+
+def answers(base: Spectra, request: dict[str, Any]) -> bool:
+    """Whether labels are those that are asked for."""
+    return not _differ(base, request)
+
+
+def _differ(base: Spectra, request: dict[str, Any]) -> list[str]:
+    have = request_of(base)
+    return differences({n: have[n] for n in _ASKED}, {n: request[n] for n in _ASKED})
+
+
+def other_makers(base: Spectra, request: dict[str, Any]) -> str:
+    """What to tell of labels that other code or libraries computed; empty if it was the same."""
+    others = differences(request_of(base)["made_by"], request["made_by"])
+    return f"; other code or libraries computed it ({'; '.join(others)})" if others else ""
+
+
+def extension(out: Path, base: Spectra, request: dict[str, Any]) -> dict[str, Any]:
+    """What a label file with fewer points of the same Sobol sequence adds to a request.
+
+    Raises:
+        FileExistsError: The label file is no such file, or other code computed it.
+    """
+    have, design, differ = base.metadata["design"], request["design"], _differ(base, request)
+    more = design.get("points", 0) > have.get("points", 0)
+    if not (len(differ) == 1 and differ[0].startswith("design.points") and more):
+        raise FileExistsError(
+            f"{out} exists and answers another request ({'; '.join(differ)}); "
+            f"pass --overwrite true or another --out"
+        )
+    if design.get("method") != "sobol":
+        raise FileExistsError(
+            f"{out} holds {have['points']} points of a Latin hypercube, which cannot be extended "
+            f"(its points depend on their number); use design.method sobol, or make a second file "
+            f"with another design.seed"
+        )
+    if others := other_makers(base, request):
+        raise FileExistsError(
+            f"{out} cannot be extended{others}; pass --overwrite true to compute all of it anew, "
+            f"or another --out"
+        )
+    earlier = {"extends": base.metadata["extends"]} if "extends" in base.metadata else {}
+    return {**earlier, "points": have["points"], "sha256": base.hash()}
+
+
+def known_points(out: Path, base: Spectra | None, theta: NDArray[np.float64]) -> int:
+    """How many of the points have labels already, as the first rows of the label file."""
+    if base is None:
+        return 0
+    known: int = base.metadata["design"]["points"]
+    if not np.array_equal(base.theta, np.delete(theta[:known], list(base.failed), axis=0)):
+        raise ValueError(
+            f"{out} cannot be extended: this version of scipy draws other points; "
+            f"pass --overwrite true to compute all of them"
+        )
+    return known

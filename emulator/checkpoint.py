@@ -1,0 +1,141 @@
+"""Checkpoints of a training: sealed, bound to what is trained, and without anything that runs."""
+
+import hashlib
+import io
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+from datagen.files import atomic
+
+__all__ = ["LAST_CHECKPOINT", "CheckpointError", "Checkpoints", "Keeper"]
+
+LAST_CHECKPOINT = "last.ckpt"
+_MAGIC = b"hodspectra-checkpoint-1\n"
+_DIGEST = 64  # characters of a SHA-256
+_EPOCHS = 10  # a checkpoint comes after so many epochs,
+_SECONDS = 5.0  # or after so many seconds, whichever is first,
+_SHARE = 0.05  # but takes no more than this share of the time
+
+
+class CheckpointError(ValueError):
+    """A checkpoint of another training."""
+
+
+class _DamagedError(ValueError):
+    """A checkpoint that is of no use to anybody; the message says why."""
+
+
+class Checkpoints(CheckpointIO):
+    """How Lightning writes and reads checkpoints: whole or not at all, and only what is safe.
+
+    A file is a line that names the format, the SHA-256 of all that follows, the key of the
+    training, and its state as ``torch.save`` writes it. It is read with ``weights_only``: arrays,
+    numbers, texts and containers of these, so that somebody else's checkpoint cannot run code.
+
+    Args:
+        key: SHA-256 of all that decides how the training goes: labels, settings, code.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint beside `path`, then move it there: the old one stays until then."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        content = self.key.encode() + buffer.getvalue()
+        digest = hashlib.sha256(content).hexdigest().encode()
+        with atomic(Path(path)) as partial:
+            partial.write_bytes(_MAGIC + digest + content)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """The state in a checkpoint, on the CPU.
+
+        Raises:
+            ValueError: The checkpoint is damaged, or that of another training.
+        """
+        content = Path(path).read_bytes()
+        if not content.startswith(_MAGIC):
+            raise _DamagedError("it does not begin as a checkpoint does")
+        digest, content = (rest := content[len(_MAGIC) :])[:_DIGEST], rest[_DIGEST:]
+        if hashlib.sha256(content).hexdigest().encode() != digest:
+            raise _DamagedError("its checksum does not match its content")
+        if content[:_DIGEST] != self.key.encode():
+            raise CheckpointError(
+                f"{path} is the checkpoint of a training with other labels, settings or code; "
+                f"delete it to begin anew, or choose another folder"
+            )
+        try:
+            buffer = io.BytesIO(content[_DIGEST:])
+            state: dict[str, Any] = torch.load(buffer, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise _DamagedError(f"it holds more than arrays and numbers: {reason}") from error
+        return state
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete a checkpoint."""
+        Path(path).unlink(missing_ok=True)
+
+    def usable(self, path: Path | None) -> Path | None:
+        """The path, if a training can go on from it; says so where one is there but damaged.
+
+        Raises:
+            CheckpointError: It is the checkpoint of another training.
+        """
+        if path is None or not path.exists():
+            return None
+        try:
+            self.load_checkpoint(path)
+        except _DamagedError as error:
+            _say(f"{path} is damaged ({error}); the training begins anew")
+            return None
+        return path
+
+
+@rank_zero_only
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+class Keeper(Callback):
+    """Keeps a checkpoint to resume from, after every few epochs or seconds and at the end.
+
+    Args:
+        path: Where.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._due, self._earliest = 0.0, 0.0
+
+    def on_train_start(self, *_: Any) -> None:
+        """Start the clock."""
+        self._due, self._earliest = time.monotonic() + _SECONDS, 0.0
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Write a checkpoint if it is time; comes after all callbacks that have a state."""
+        start = time.monotonic()
+        is_round = (trainer.current_epoch + 1) % _EPOCHS == 0
+        is_time = start >= self._due or (is_round and start >= self._earliest)
+        # the processes of a distributed training must agree
+        if not trainer.strategy.broadcast(is_time or trainer.should_stop):
+            return
+        trainer.save_checkpoint(self.path)
+        end = time.monotonic()
+        self._earliest = end + (end - start) / _SHARE
+        self._due = max(end + _SECONDS, self._earliest)

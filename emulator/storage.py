@@ -1,0 +1,90 @@
+"""Sealed files of named arrays and texts: safetensors that hold the hash of their own bytes."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import load, save
+from torch import Tensor
+
+from datagen.files import atomic
+from datagen.seal import BLANK, is_whole, seal
+
+__all__ = ["EmulatorFileError", "read_sealed", "write_sealed"]
+
+_SEAL = re.compile(rb'"seal":"([0-9a-f]{64})"')  # texts inside of texts have escaped quotes
+_SCHEMA = re.compile(rb'"schema":"([^"\\]{1,60})"')
+_HEADER = 8  # bytes of the header's length, which come first
+_FOREIGN = {  # first bytes -> what such a file is
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as labels are",
+    b"PK\x03\x04": "a zip archive, as checkpoints and .npz files are",
+}
+
+
+class EmulatorFileError(ValueError):
+    """An emulator file that is damaged, of another schema, or not an emulator."""
+
+
+def write_sealed(path: Path, weights: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
+    """Write arrays and texts as one safetensors file with a checksum over all of its bytes.
+
+    Args:
+        path: The file; it is whole, or the old one stays.
+        weights: Arrays by name.
+        texts: Texts by name; ``schema`` is one of them.
+    """
+    content = seal(save(dict(weights), {**texts, "seal": BLANK}))
+    with atomic(path) as partial:
+        partial.write_bytes(content)
+
+
+def read_sealed(path: Path, schema: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Arrays and texts of a file of `write_sealed`; nothing of an altered one is looked at.
+
+    Args:
+        path: The file.
+        schema: The schema that it must have.
+
+    Raises:
+        FileNotFoundError: No such file.
+        EmulatorFileError: A damaged or foreign file, or one of another schema.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no emulator at {path}; train one with python -m emulator.train")
+    if path.is_dir():
+        raise EmulatorFileError(f"{path} is a folder; give the emulator.safetensors in it")
+    with path.open("rb") as file:
+        head = file.read(_HEADER + 1)
+        if head[_HEADER:] != b"{":
+            raise EmulatorFileError(f"{path} {_foreign(path, head)}")
+        content = head + file.read()
+    header = content[: _HEADER + int.from_bytes(content[:_HEADER], "little")]
+    found, other = _SEAL.search(header), _SCHEMA.search(header)
+    if found is None and other is not None and other[1] != schema.encode():
+        raise EmulatorFileError(
+            f"{path} has schema {other[1].decode(errors='replace')!r}, this version reads "
+            f"{schema!r}; repeat the command that made it"
+        )
+    if found is None or not is_whole(content, found[1].decode()):
+        raise EmulatorFileError(
+            f"{path} was altered or cut: its checksum does not match its content; repeat the "
+            f"command that made it, or take another copy"
+        )
+    texts: dict[str, str] = json.loads(header[_HEADER:])["__metadata__"]
+    if texts.get("schema") != schema:
+        raise EmulatorFileError(
+            f"{path} has schema {texts.get('schema')!r}, this version reads {schema!r}; repeat "
+            f"the command that made it"
+        )
+    return load(content), texts
+
+
+def _foreign(path: Path, head: bytes) -> str:
+    """What is wrong with a file that does not begin as safetensors do."""
+    for magic, kind in _FOREIGN.items():
+        if head.startswith(magic):
+            return f"is {kind}, and no emulator; give an emulator.safetensors"
+    if path.suffix == ".onnx" or head[:1] == b"\x08":  # the version of ONNX comes first
+        return "is an ONNX file; give the emulator.safetensors beside it"
+    return "is not an emulator file; give an emulator.safetensors"

@@ -1,0 +1,92 @@
+"""Under which names an emulator's inputs come in an input file of Cobaya."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from export.adapters.cobaya_names import ASKED_OF_OTHERS, SOURCES, Source
+
+__all__ = ["Inputs"]
+
+_AGREE = 1e-4  # relative, of two names of one input
+
+
+class Inputs:
+    """The inputs of an emulator, and the parameters that they are made of.
+
+    Args:
+        names: Of the emulator's inputs.
+        renames: What some are called in the input file.
+
+    Attributes:
+        supported: Every name that an input may come under.
+        asked: Inputs that are not given, and what other theories are asked for in their place.
+
+    Raises:
+        ValueError: A rename of something else.
+    """
+
+    def __init__(self, names: tuple[str, ...], renames: Mapping[str, str]) -> None:
+        if unknown := set(renames) - set(names):
+            raise ValueError(
+                f"renames: no input {', '.join(sorted(unknown))}; there are {', '.join(names)}"
+            )
+        self._sources = {name: _sources(name, renames.get(name)) for name in names}
+        self.supported = list(dict.fromkeys(n for one in self._sources.values() for n in one))
+        self.asked: dict[str, str] = {}
+        self._chosen = {name: [next(iter(sources))] for name, sources in self._sources.items()}
+
+    @property
+    def required(self) -> list[str]:
+        """The names that are settled, once each."""
+        return list(dict.fromkeys(name for names in self._chosen.values() for name in names))
+
+    def settle(self, given: Iterable[str]) -> None:
+        """Choose for each input the names it is given under, or else who is asked for it.
+
+        Args:
+            given: Names of parameters.
+        """
+        present, self.asked = set(given), {}
+        for name, sources in self._sources.items():
+            self._chosen[name] = [source for source in sources if source in present]
+            if not self._chosen[name]:
+                own, asked = next(iter(sources)), ASKED_OF_OTHERS.get(name)
+                self._chosen[name] = [asked if asked in sources else own]
+                if asked in sources:
+                    self.asked[own] = asked
+
+    def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs that can be made of the values of some parameters.
+
+        Raises:
+            ValueError: Two names of one input that disagree.
+        """
+        point: dict[str, Any] = {}
+        for name in sorted(self._sources, key=lambda name: name != "h"):  # densities need h
+            sources = [self._sources[name][n] for n in self._chosen[name]]
+            needed = {*self._chosen[name]}
+            if not needed <= values.keys() or (
+                "h" not in point and any(source.needs_h for source in sources)
+            ):
+                continue
+            made = [
+                source.make(values[n], point.get("h"))
+                for n, source in zip(self._chosen[name], sources, strict=True)
+            ]
+            for other, value in zip(self._chosen[name], made, strict=True):
+                if not np.allclose(value, made[0], rtol=_AGREE, equal_nan=True):
+                    raise ValueError(
+                        f"{self._chosen[name][0]} and {other} give two values of {name}: "
+                        f"{np.ravel(made[0])[0]:g} and {np.ravel(value)[0]:g}"
+                    )
+            point[name] = made[0]
+        return {name: point[name] for name in self._sources if name in point}
+
+
+def _sources(name: str, renamed: str | None) -> dict[str, Source]:
+    others = dict(SOURCES.get(name, {}))
+    if renamed is None:
+        return {name: Source()} | others
+    return {renamed: others.get(renamed, Source())}

@@ -1,0 +1,100 @@
+"""What CAMB, CLASS and the users of Cobaya call cosmological parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from export.adapters.common import words
+from export.adapters.physics import FIXED, Fixed, OneOf, Vocabulary
+
+__all__ = ["ASKED_OF_OTHERS", "NAMES", "SOURCES", "Source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """How an input is made of a parameter of another name.
+
+    Attributes:
+        factor: Of the parameter.
+        needs_h: Whether the parameter is a density times h^2.
+    """
+
+    factor: float = 1.0
+    needs_h: bool = False
+
+    def make(self, value: Any, h: Any) -> Any:
+        """The input."""
+        return value * self.factor / h**2 if self.needs_h else value * self.factor
+
+
+_PHYSICAL = Source(needs_h=True)
+# Other names of the emulators' inputs
+SOURCES: Mapping[str, Mapping[str, Source]] = {
+    "h": {"H0": Source(0.01)},  # km/s/Mpc
+    "n_s": {"ns": Source()},
+    "sigma_8": {"sigma8": Source()},
+    "Om_c": {
+        "omch2": _PHYSICAL,
+        "omegach2": _PHYSICAL,
+        "omega_cdm": _PHYSICAL,
+        "Omega_cdm": Source(),
+        "omegac": Source(),
+    },
+    "Om_b": {
+        "ombh2": _PHYSICAL,
+        "omegabh2": _PHYSICAL,
+        "omega_b": _PHYSICAL,
+        "Omega_b": Source(),
+        "omegab": Source(),
+    },
+}
+# What CAMB and CLASS derive, for inputs that are not among the parameters under any name
+ASKED_OF_OTHERS = {"sigma_8": "sigma8", "h": "H0"}
+
+_NO = Fixed(0.0)
+_FIXED: dict[str, Fixed | OneOf] = {
+    "omk": FIXED["Omega_k"],
+    "omegak": FIXED["Omega_k"],
+    "Omega_k": FIXED["Omega_k"],
+    "w": FIXED["w0"],
+    "w0": FIXED["w0"],
+    "w0_fld": FIXED["w0"],
+    "wa": FIXED["wa"],
+    "wa_fld": FIXED["wa"],
+    "mnu": FIXED["m_nu"],
+    "m_ncdm": FIXED["m_nu"],
+    "omnuh2": _NO,
+    "omeganu": _NO,
+    "Omega_fld": _NO,
+    "N_ncdm": _NO,
+    "nnu": FIXED["Neff"],
+    "N_ur": FIXED["Neff"],
+    "meffsterile": _NO,
+    "TCMB": FIXED["T_CMB"],
+    "T_cmb": FIXED["T_CMB"],
+    "YHe": Fixed(0.246, tolerance=0.01),  # 0.02 % in linear power
+    "yhe": Fixed(0.246, tolerance=0.01),
+    "nrun": _NO,
+    "nrunrun": _NO,
+    "alpha_s": _NO,
+    "beta_s": _NO,
+    "external_primordial_pk": _NO,
+    "dark_energy_model": OneOf(("fluid", "ppf", "DarkEnergyFluid", "DarkEnergyPPF")),
+}
+# The amplitude's other names, what acts on the microwave background alone, and settings
+_NEUTRAL = words(
+    """
+    As A_s logA ln10^{10}A_s tau tau_reio zrei z_reio Alens A_lens r r_0.05 At nt ntrun n_t alpha_t
+    cosmomc_theta theta_MC_100 thetastar 100*theta_s theta_s_1e2 theta_s_100 theta_H0_range
+    pivot_scalar pivot_tensor cs2 cs2_fld use_ppf num_massive_neutrinos neutrino_hierarchy
+    standard_neutrino_neff bbn_predictor recombination_model recombination YHe_from_BBN
+    halofit_version non_linear_model NonLinear
+    lmax kmax k_per_logint lens_potential_accuracy lens_margin lens_output_margin redshifts
+    AccuracyBoost lAccuracyBoost lSampleBoost AccuracyTarget accuracy_target DoLateRadTruncation
+    nonlinear WantTensors WantTransfer WantCls max_l max_l_tensor max_eta_k max_eta_k_tensor
+    min_l_logl_sampling
+    output modes lensing l_max_scalars l_max_tensors P_k_max_h/Mpc P_k_max_1/Mpc z_max_pk z_pk
+    gauge reio_parametrization accurate_lensing delta_l_max k_per_decade_for_pk
+    """
+)
+NAMES = Vocabulary(_FIXED, neutral=_NEUTRAL)

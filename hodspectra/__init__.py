@@ -1,0 +1,67 @@
+"""Emulators of the power spectra of the halo model: what users need, in one place.
+
+``from hodspectra import load`` opens an emulator, `emulators` tells which ones come along;
+``hodspectra.cobaya``, ``hodspectra.pyccl`` and ``hodspectra.cosmosis`` are the adapters, and
+``hodspectra --help`` lists the commands. Everything is imported when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from hodspectra.locate import ours
+
+if TYPE_CHECKING:
+    from export.ranges import OutOfRange, OutOfRangeWarning
+    from export.redshifts import Redshifts
+    from export.runtime import OnnxEmulator, OnnxEmulatorError, load
+
+    __version__: str
+
+__all__ = [
+    "OnnxEmulator",
+    "OnnxEmulatorError",
+    "OutOfRange",
+    "OutOfRangeWarning",
+    "Redshifts",
+    "__version__",
+    "emulators",
+    "load",
+]
+
+_HOMES = {
+    "OnnxEmulator": "export.runtime",
+    "OnnxEmulatorError": "export.runtime",
+    "OutOfRange": "export.ranges",
+    "OutOfRangeWarning": "export.ranges",
+    "Redshifts": "export.redshifts",
+    "load": "export.runtime",
+}
+
+
+def emulators() -> dict[str, str]:
+    """The emulators that come with the package: what each of them is, by name."""
+    summaries: dict[str, str] = ours("export.info").summaries()
+    return summaries
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value = _version()
+    elif name in _HOMES:
+        value = getattr(ours(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'hodspectra' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("hodspectra")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "unknown"
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_HOMES))

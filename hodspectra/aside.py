@@ -1,0 +1,9 @@
+"""Holds our packages in a process where something else bears their names; see `locate`."""
+
+import sys
+
+from hodspectra.locate import ROOT, Aside
+
+__all__: list[str] = []
+__path__ = [str(ROOT)]
+sys.meta_path.insert(0, Aside())

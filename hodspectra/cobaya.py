@@ -1,0 +1,12 @@
+"""An emulator as a theory of Cobaya: ``hodspectra.cobaya.HaloModel`` in an input file."""
+
+from typing import TYPE_CHECKING
+
+from hodspectra.locate import ours
+
+if TYPE_CHECKING:
+    from export.adapters.for_cobaya import HaloModel
+else:
+    HaloModel = ours("export.adapters.for_cobaya").HaloModel
+
+__all__ = ["HaloModel"]

@@ -1,0 +1,63 @@
+"""The commands by name: which module each one runs, what it does, and which extra it needs."""
+
+from dataclasses import dataclass
+
+from hodspectra.extras import needs
+
+__all__ = ["COMMANDS", "GROUPS", "Command"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        module: Whose ``main`` it runs.
+        does: In one line.
+    """
+
+    module: str
+    does: str
+
+    @property
+    def extra(self) -> str:
+        """What must be installed for it; empty if the base is enough."""
+        return needs(self.module)
+
+
+GROUPS: dict[str, dict[str, Command]] = {
+    "use emulators": {
+        "info": Command("export.info", "list the shipped emulators, or print one's card"),
+        "predict": Command("export.predict", "evaluate an emulator on a table of points"),
+        "verify": Command("export.verify", "recompute some points with the true code"),
+    },
+    "make labels (true spectra)": {
+        "design": Command("datagen.design", "draw points of a parameter space"),
+        "generate": Command("datagen.generate", "compute the true spectra of points"),
+        "inspect": Command("datagen.analyse", "summarise a label file as one page"),
+        "convert": Command("datagen.nnpowerspectra", "read and write files of NNPowerspectra"),
+    },
+    "make emulators": {
+        "train": Command("emulator.train", "train one network"),
+        "finetune": Command("emulator.finetune", "train a network further on its worst points"),
+        "train-closed": Command("emulator.train_closed", "make a semi-analytic emulator"),
+        "search": Command("tuning.search", "search for the best network, and train it"),
+        "search-closed": Command("tuning.closed", "search for the best semi-analytic emulator"),
+        "search-finetune": Command("tuning.finetune", "search for the best fine-tuning"),
+        "export": Command("export.to_onnx", "write an emulator as one ONNX file"),
+    },
+    "judge emulators": {
+        "evaluate": Command("benchmarks.judge", "measure errors on fresh labels, and record them"),
+        "report": Command("benchmarks.report", "accuracy and speed on the test split, as a page"),
+        "analyse": Command("benchmarks.analyse", "where and when an emulator errs, as a page"),
+        "compare": Command("benchmarks.compare", "accuracy, time and size of several emulators"),
+        "speed": Command("benchmarks.speed", "time beside the label code and pyccl"),
+        "scaling": Command("benchmarks.scaling", "time and memory by points and weights"),
+        "learning": Command("benchmarks.learning", "error by the number of labels"),
+        "posterior": Command("benchmarks.posterior", "posterior of the emulator and of the code"),
+        "published": Command("benchmarks.published", "accuracy beside published networks"),
+        "labels": Command("benchmarks.labels", "time of the labels beside pyccl"),
+        "convergence": Command("benchmarks.convergence", "numerical accuracy of the labels"),
+    },
+}
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}

@@ -1,0 +1,113 @@
+"""Our packages, found where they were installed, whatever else is called like them.
+
+``export``, ``emulator``, ``benchmarks`` are words that other people's folders bear, too. Python
+takes the first one that it finds, and that is the folder of the script that runs. `ours` gives a
+script that has such neighbours our modules under other names, so that both can be used side by
+side; `claim` gives a process that runs nothing but our code the plain names.
+"""
+
+import builtins
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import find_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+__all__ = ["PACKAGES", "ROOT", "claim", "hidden", "ours"]
+
+PACKAGES = ("datagen", "emulator", "tuning", "export", "benchmarks")
+ROOT = Path(__file__).resolve().parent.parent
+_ASIDE = "hodspectra.aside"  # the package that holds modules whose plain names are taken
+
+
+def hidden() -> dict[str, str]:
+    """Those of our packages whose name Python gives to something else, and what that is."""
+    found = {}
+    for name in PACKAGES:
+        module = sys.modules.get(name)
+        spec = find_spec(name) if module is None else getattr(module, "__spec__", None)
+        origin = getattr(module, "__file__", None) or (spec and spec.origin)
+        if not origin or Path(origin).resolve() != ROOT / name / "__init__.py":
+            found[name] = str(origin or "a folder of that name")
+    return found
+
+
+def ours(name: str) -> ModuleType:
+    """One of our modules, by its dotted name.
+
+    If anything else bears the name of one of our packages, all of them are loaded below
+    ``hodspectra.aside`` instead, and import each other there.
+    """
+    top = name.partition(".")[0]
+    aside = f"{_ASIDE}.{top}" in sys.modules or (hidden() and not _settled(top))
+    return importlib.import_module(f"{_ASIDE}.{name}" if aside else name)
+
+
+def _settled(top: str) -> bool:
+    """Whether our package is in use under its plain name already."""
+    return top in sys.modules and top not in hidden()
+
+
+def claim() -> None:
+    """Let the names of our packages mean ours in this process, which runs our commands alone."""
+    if not any(isinstance(finder, _Claimed) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Claimed())
+
+
+class _Claimed(MetaPathFinder):
+    """Finds our packages by location, before anything else is looked for."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        folder = ROOT / fullname
+        return (
+            spec_from_file_location(
+                fullname, folder / "__init__.py", submodule_search_locations=[str(folder)]
+            )
+            if fullname in PACKAGES
+            else None
+        )
+
+
+class Aside(MetaPathFinder):
+    """Finds ``hodspectra.aside.export.runtime`` where ``export.runtime`` would be."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        top = fullname.removeprefix(f"{_ASIDE}.").partition(".")[0]
+        if not fullname.startswith(f"{_ASIDE}.") or top not in PACKAGES:
+            return None
+        spec = PathFinder.find_spec(fullname, path)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _AsideLoader(fullname, spec.loader.path)
+        return spec
+
+
+class _AsideLoader(SourceFileLoader):
+    """Runs a module whose import statements look for our packages aside."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        # what `exec` documents: a module finds its builtins, and __import__ there, in this name
+        module.__dict__["__builtins__"] = vars(builtins) | {"__import__": _import_aside}
+        super().exec_module(module)
+
+
+def _import_aside(
+    name: str,
+    globals: Mapping[str, Any] | None = None,  # noqa: A002 (Python's names)
+    locals: Mapping[str, Any] | None = None,  # noqa: A002
+    fromlist: Sequence[str] | None = (),
+    level: int = 0,
+) -> ModuleType:
+    if level or name.partition(".")[0] not in PACKAGES:
+        return builtins.__import__(name, globals, locals, fromlist or (), level)
+    module = importlib.import_module(f"{_ASIDE}.{name}")
+    if not fromlist:  # ``import export.info`` binds ``export``
+        return sys.modules[f"{_ASIDE}.{name.partition('.')[0]}"]
+    return builtins.__import__(module.__name__, globals, locals, fromlist, 0)
