@@ -82,6 +82,8 @@ class HaloModelConfig:
         mass_function: Any of pyccl's mass functions, by its name there.
         halo_bias: Any of pyccl's halo biases.
         concentration: Any of pyccl's concentration relations.
+        mass_def: Definition of the halo mass, for all three: ``200m``, ``200c``, ``vir``, ... Each
+            fit at its own default in the ``g3lhalo`` model.
         log10M_min: log10 of the lowest halo mass of the integrals [Msun].
         log10M_max: log10 of the highest.
         k: Wavenumbers of the spectra.
@@ -97,6 +99,7 @@ class HaloModelConfig:
     mass_function: str = "Sheth99"
     halo_bias: str = "Sheth01"
     concentration: str = "Duffy08"
+    mass_def: str = "200m"
     log10M_min: float = 10.0
     log10M_max: float = 17.0
     k: KGrid = KGrid()
@@ -143,7 +146,7 @@ class HaloModelConfig:
             mass_function=self.mass_function,
             halo_bias=self.halo_bias,
             concentration=self.concentration,
-            mass_def="200m" if self.model == "standard" else "",
+            mass_def=self.mass_def if self.model == "standard" else "",
         )
 
 

@@ -3,11 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from datagen.space import PARAMETERS
+from datagen.space import UNITS, Space
 
 __all__ = ["Features", "Standardize"]
 
-_ALPHA = PARAMETERS.index("alpha")  # sigma, Mth, Mprime and beta follow
 _FEW_CENTRALS = 1e-4  # keeps the logarithm finite without any; fewer hardly matter
 
 
@@ -49,35 +48,45 @@ class Standardize(nn.Module):
 class Features(nn.Module):
     """Physical parameters to standardised network inputs.
 
-    The ten parameters, by their log10 where told, and what the satellites depend on: the natural
-    logarithms of their number in a halo of the threshold mass, (Mth / Mprime)^beta, and of alpha,
-    the number of centrals that they are to be compared with.
+    Those that are not held fixed, masses and what is drawn so by their log10; and of the occupation
+    of Linke et al. 2022 what the satellites depend on: the natural logarithms of their number in a
+    halo of the threshold mass, (Mth / Mprime)^beta, and of alpha, the number of centrals that they
+    are to be compared with.
+
+    Masses enter by their log10 however they are drawn: drawn uniformly in M, the few small ones,
+    where spectra change fastest, would be as good as equal.
 
     Args:
-        is_log: Which of `datagen.space.PARAMETERS` enter by their log10.
+        space: The box of the parameters.
     """
 
     is_log: Tensor
+    columns: Tensor
 
-    def __init__(self, is_log: list[bool]) -> None:
+    def __init__(self, space: Space) -> None:
         super().__init__()
-        self.register_buffer("is_log", torch.tensor(is_log))
-        self.inputs = len(is_log) + 2
+        self.names = space.names
+        free = [space.names.index(name) for name in space.free]
+        logs = [space[name].is_log or UNITS[name] == "Msun" for name in space.free]
+        self.register_buffer("columns", torch.tensor(free, dtype=torch.long), persistent=False)
+        self.register_buffer("is_log", torch.tensor(logs), persistent=False)
+        self.inputs = len(free) + 2
         self.standardize = Standardize(self.inputs)
 
     def _logs(self, theta: Tensor) -> Tensor:
+        point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
+        theta = theta[:, self.columns]
         # the logarithm sees 1 where it is not wanted: no NaN, also not in gradients
         logs = torch.log10(torch.where(self.is_log, theta, torch.ones_like(theta)))
-        _, alpha, _, M_th, M_prime, beta = theta.split([_ALPHA, 1, 1, 1, 1, 1], dim=1)
-        centrals = torch.log(alpha + _FEW_CENTRALS)
-        satellites = beta * torch.log(M_th / M_prime)
+        centrals = torch.log(point["alpha"] + _FEW_CENTRALS)
+        satellites = point["beta"] * torch.log(point["Mth"] / point["Mprime"])
         return torch.cat([torch.where(self.is_log, logs, theta), centrals, satellites], dim=1)
 
     def fit(self, theta: Tensor) -> None:
-        """Standardise over theta, shape (N, 10), physical units."""
+        """Standardise over theta, shape (N, P), physical units."""
         self.standardize.fit(self._logs(theta.double()))
 
     def forward(self, theta: Tensor) -> Tensor:
-        """Features (B, 12) of theta, shape (B, 10), physical units."""
+        """Features (B, F) of theta, shape (B, P), physical units."""
         features: Tensor = self.standardize(self._logs(theta))
         return features

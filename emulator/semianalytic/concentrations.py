@@ -65,6 +65,17 @@ class Concentration(Fit, kind="concentration"):
     def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
         """Ln c, of a shape that broadcasts to (B, Q)."""
 
+    def power_law(self) -> tuple[dict[str, float], float]:
+        """Powers of ``M`` [Msun], ``h``, ``1 + z`` in c, and ln of what they multiply.
+
+        Raises:
+            ValueError: c is no such product.
+        """
+        raise ValueError(
+            f"concentration = {self.name!r} is no power law of mass and redshift; the "
+            f"semi-analytic emulator needs one, such as Duffy08"
+        )
+
 
 class Constant(Concentration):
     """The same for all haloes: 1, as is pyccl's default."""
@@ -72,6 +83,10 @@ class Constant(Concentration):
     def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
         """See `Concentration.ln_c`."""
         return torch.zeros_like(haloes.ln_M)
+
+    def power_law(self) -> tuple[dict[str, float], float]:
+        """See `Concentration.power_law`."""
+        return {}, 0.0
 
 
 class Duffy08(Concentration):
@@ -89,6 +104,11 @@ class Duffy08(Concentration):
         A, B, C = self.table[self.mass_def]
         of_point = B * torch.log(universe.h) - C * epoch.ln_a + (math.log(A) - B * math.log(2e12))
         return B * haloes.ln_M + of_point
+
+    def power_law(self) -> tuple[dict[str, float], float]:
+        """See `Concentration.power_law`."""
+        A, B, C = self.table[self.mass_def]
+        return {"M": B, "h": B, "1 + z": C}, math.log(A) - B * math.log(2e12)
 
 
 class Klypin11(Concentration):

@@ -6,9 +6,7 @@ over (variable projection; Golub & Pereyra 1973, SIAM J. Numer. Anal. 10, 413). 
 needed: the targets are functions of the cosmology, a hundred times cheaper than labels.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import torch
@@ -18,14 +16,16 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from datagen.ccl import matter_density
-from datagen.haloes import TableHaloes, table_haloes
 from datagen.halomodel import HaloModelConfig
 from datagen.linear_power import LinearPower
 from datagen.space import COSMOLOGY, Space
 from emulator.semianalytic.cosmology import FEATURES, CosmologyNetwork
+from emulator.semianalytic.grid import MassGrid
+from emulator.semianalytic.ingredients import Concentration
 from emulator.semianalytic.logarithms import scaled, span
+from emulator.semianalytic.model import Units
 
-__all__ = ["FitConfig", "concentration_amplitude", "fit_cosmology", "functions", "halo_radius"]
+__all__ = ["FitConfig", "fit_cosmology", "functions", "halo_model_units", "halo_radius"]
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ _DELTA_C, _NUMBER_CUT = 1.686, 20.0  # haloes with 0.35 nu^2 beyond the cut hard
 _MOST = 12.0  # what an error of ln sigma costs in ln n, at most
 _MEMORY = 30  # steps that L-BFGS remembers
 _CHUNK = 128  # cosmologies whose linear power is computed at once
-_CONCENTRATION_TOLERANCE = 1e-6  # of ln c; the form is exact for power laws
+_EDGE = 3.5  # spacings between the first node and the lowest mass, for the step there
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def fit_cosmology(
     """
     rng = np.random.default_rng(fit.seed)
     theta = space.from_unit(rng.random((fit.cosmologies, len(space.names))))
-    ends = {name: (space[name].low, space[name].high) for name in space.names}
+    ends = _ends(space)
     points = dict(zip(space.names, np.log(theta.clip(1e-300)).T, strict=True))
     features = np.stack([_value(scaled(f, *span(f, ends)), points) for f in FEATURES], axis=1)
     targets = functions(linear_power, space, theta, x, k)
@@ -231,58 +231,46 @@ def _solve(
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
 
 
-def _corners(
-    model: HaloModelConfig, space: Space, linear_power: LinearPower, names: tuple[str, ...]
-) -> Iterator[tuple[dict[str, float], TableHaloes]]:
-    """Points at the corners of a box in some parameters, the others at their smallest; haloes."""
-    ends = [(space[n].low, space[n].high) if n in names else (space[n].low,) for n in space.names]
-    corners = np.array(list(product(*ends)))
-    points = dict(zip(space.names, corners.T, strict=True))
-    cosmology = {name: points[name] for name in (*COSMOLOGY, "z")}
-    haloes = table_haloes(cosmology, model.fits(), model.k.values(), linear_power)
-    for row, found in zip(corners, haloes, strict=True):
-        yield dict(zip(space.names, row.tolist(), strict=True)), found
-
-
-def halo_radius(model: HaloModelConfig, space: Space, linear_power: LinearPower) -> float:
-    """Comoving halo radius [Mpc] at x = 0, the same for every cosmology."""
-    _, haloes = next(_corners(model, space, linear_power, ()))
-    mass = 4 * np.pi / 3 * haloes.rho_m
-    return float(haloes.radius(np.array([mass]))[0])
-
-
-def concentration_amplitude(
-    model: HaloModelConfig, space: Space, linear_power: LinearPower, x: Array
-) -> tuple[dict[str, float], Array]:
-    """Powers of parameters in the amplitude of c(M), and slope and value at x = 0 of ln c.
+def halo_model_units(model: HaloModelConfig, space: Space, grid: MassGrid) -> tuple[Units, Array]:
+    """What turns parameters into nodes of the grid; slope and value at x = 0 of ln c there.
 
     Raises:
-        ValueError: A concentration that is not a power law of mass, density and redshift.
+        ValueError: A grid that does not cover the box; a halo model that is not ``standard`` with
+            masses of 200m; a concentration that is no power law of mass, density and redshift.
     """
-    names = ("Om_c", "Om_b", "h", "z")
-    points, ln_c = [], []
-    for point, haloes in _corners(model, space, linear_power, names):
-        points.append(point)
-        ln_c.append(np.log(haloes.concentration(4 * np.pi / 3 * haloes.rho_m * np.exp(x))))
-    terms = {
-        "Om_m": [np.log(p["Om_c"] + p["Om_b"]) for p in points],
-        "h": [np.log(p["h"]) for p in points],
-        "1 + z": [np.log1p(p["z"]) for p in points],
-    }
-    design = np.stack([*terms.values(), np.ones(len(points))], axis=1)
-    fit = np.linalg.lstsq(design, np.array(ln_c), rcond=None)[0]  # (4, Q)
-    powers = fit[:-1].mean(axis=1)
-    straight = np.polyfit(x, fit[-1], 1)
-    miss = np.abs(np.array(ln_c) - (design[:, :-1] @ powers)[:, None] - np.polyval(straight, x))
-    if miss.max() > _CONCENTRATION_TOLERANCE:
+    if model.model != "standard" or model.mass_def != "200m":
         raise ValueError(
-            f"concentration = {model.concentration!r} is no power law of mass, density and "
-            f"redshift (off by {miss.max():.1g} in ln c); the semi-analytic emulator needs one, "
-            f"such as Duffy08"
+            f"model = {model.model!r}, mass_def = {model.mass_def!r}: a semi-analytic emulator "
+            f"needs model: standard and mass_def: 200m, where radii do not depend on cosmology"
         )
-    return dict(zip(terms, powers.tolist(), strict=True)), straight
+    rho_unit, ends = float(matter_density(1.0, 1.0)), _ends(space)
+    _check_grid(grid, model, rho_unit * ends["Om_m"][1] * space.h.high**2)
+    powers, ln_A = Concentration.named(model.concentration, model.mass_def).power_law()
+    # ln M = ln(4 pi / 3 rho_unit) + ln Om_m + 2 ln h + x
+    slope = powers.pop("M", 0.0)
+    powers["Om_m"] = powers.get("Om_m", 0.0) + slope
+    powers["h"] = powers.get("h", 0.0) + 2 * slope
+    straight = np.array([slope, ln_A + slope * np.log(4 * np.pi / 3 * rho_unit)])
+    return Units(rho_unit, model.log10M_min, powers, ends), straight
 
 
-def rho_unit() -> float:
-    """Mean matter density [Msun / Mpc^3] of Om_m h^2 = 1."""
-    return float(matter_density(1.0, 1.0))
+def _ends(space: Space) -> dict[str, tuple[float, float]]:
+    """Smallest and largest values of what sums of logarithms are made of."""
+    ends = {name: (space[name].low, space[name].high) for name in ("Om_c", "Om_b", "h", "n_s")}
+    ends["Om_m"] = (space.Om_c.low + space.Om_b.low, space.Om_c.high + space.Om_b.high)
+    ends["1 + z"] = (1 + space.z.low, 1 + space.z.high)
+    return ends
+
+
+def _check_grid(grid: MassGrid, model: HaloModelConfig, densest: float) -> None:
+    lowest = float(np.log(10**model.log10M_min / (4 * np.pi / 3 * densest)))
+    if lowest - _EDGE * grid.spacing < grid.start:
+        raise ValueError(
+            f"grid.start = {grid.start:g} must be at most {lowest - _EDGE * grid.spacing:.2f}, so "
+            f"that the nodes reach below haloes of 10^{model.log10M_min:g} Msun"
+        )
+
+
+def halo_radius(model: HaloModelConfig) -> float:
+    """Comoving halo radius [Mpc] at x = 0: that of a sphere of 200 times the mean density."""
+    return float(float(model.mass_def[:-1]) ** (-1 / 3))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LogSums"]
+__all__ = ["LogSums", "scaled", "span"]
 
 
 class LogSums(nn.Module):

@@ -6,19 +6,18 @@ theta -> sigma(M), P_lin (network and growth) -> n(M), b(M) (formulas) -> N(M) (
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from datagen.space import NAMES
 from emulator.semianalytic.cosmology import FEATURES, CosmologyConfig, CosmologyNetwork
 from emulator.semianalytic.grid import MassGrid, lower_limit
 from emulator.semianalytic.growth import Growth
 from emulator.semianalytic.ingredients import Bias, Epoch, MassFunction
 from emulator.semianalytic.logarithms import LogSums, scaled, span
 from emulator.semianalytic.occupation import Linke22
-from emulator.semianalytic.profiles import Profiles
+from emulator.semianalytic.profiles import Profiles, ProfileTable
 from emulator.semianalytic.spectra import Haloes, spectra
 
 __all__ = ["SemiAnalytic", "Units"]
@@ -38,10 +37,15 @@ class Units:
         ends: Smallest and largest value of each parameter that features depend on.
     """
 
-    rho_unit: float
-    log10M_min: float
-    concentration: dict[str, float]
-    ends: dict[str, tuple[float, float]]
+    rho_unit: float = 1.0
+    log10M_min: float = 10.0
+    concentration: dict[str, float] = field(default_factory=dict)
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def amplitudes(self) -> tuple[float, float]:
+        """Smallest and largest logarithm of the concentration's amplitude."""
+        return span(self.concentration, self.ends)
 
 
 class SemiAnalytic(nn.Module):
@@ -49,13 +53,14 @@ class SemiAnalytic(nn.Module):
 
     Args:
         grid: The grid of masses.
-        config: Size of the network of the cosmology.
+        cosmology: Size of the network of the cosmology.
         wavenumbers: How many, K.
         units: Of the halo model.
-        growth: D(z).
-        mass_function: n(M) as a formula.
-        bias: b(M) as a formula.
-        profiles: The table of u(k, M).
+        mass_function: Name of a `MassFunction`.
+        halo_bias: Name of a `Bias`.
+        mass_def: Definition of the halo mass.
+        names: Columns of the points.
+        table: Halo profiles; without one, they wait for the weights.
     """
 
     x: Tensor
@@ -65,21 +70,23 @@ class SemiAnalytic(nn.Module):
     def __init__(
         self,
         grid: MassGrid,
-        config: CosmologyConfig,
+        cosmology: CosmologyConfig,
         wavenumbers: int,
         units: Units,
-        growth: Growth,
-        mass_function: MassFunction,
-        bias: Bias,
-        profiles: Profiles,
-        names: Sequence[str] = NAMES,
+        mass_function: str,
+        halo_bias: str,
+        mass_def: str,
+        names: Sequence[str],
+        table: ProfileTable | None = None,
     ) -> None:
         super().__init__()
-        self.grid, self.units, self.names = grid, units, tuple(names)
-        self.cosmology = CosmologyNetwork(config, grid.nodes, wavenumbers)
-        self.growth, self.mass_function, self.bias = growth, mass_function, bias
+        self.grid, self.names = grid, tuple(names)
+        self.cosmology = CosmologyNetwork(cosmology, grid.nodes, wavenumbers)
+        self.growth = Growth()
+        self.mass_function = MassFunction.named(mass_function, mass_def)
+        self.bias = Bias.named(halo_bias, mass_def)
         self.occupation = Linke22(grid.spacing)
-        self.profiles = profiles
+        self.profiles = Profiles(table)
         self.sums = LogSums(names, _sums(grid, units))
         buffers = {
             "x": grid.x(),

@@ -1,0 +1,63 @@
+"""The emulator that is a network from the parameters to the spectra."""
+
+import torch
+from torch import Tensor
+
+from emulator.base import Emulator, Spec
+from emulator.network import NetworkConfig
+from emulator.scaling import Features, Standardize
+
+__all__ = ["NetworkEmulator"]
+
+
+class NetworkEmulator(Emulator, kind="network"):
+    """theta -> features -> network -> ln P of each term -> exp.
+
+    Args:
+        spec: What it predicts and where.
+    """
+
+    Config = NetworkConfig
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        for name in spec.outputs:
+            halves = {name.replace("total", term) for term in ("1h", "2h")}
+            if name not in spec.predicted and not halves <= set(spec.predicted):
+                raise ValueError(f"{name} as a sum needs {' and '.join(sorted(halves))}")
+        self.features = Features(spec.space)
+        self.network = spec.network.build(self.features.inputs, len(spec.predicted) * len(spec.k))
+        self.targets = Standardize(len(spec.outputs), len(spec.k))
+
+    def fit_scalings(self, theta: Tensor, ln_spectra: Tensor) -> None:
+        """Fit the scalings, on the training split.
+
+        Args:
+            theta: Points, shape (N, P), physical units.
+            ln_spectra: ln of the spectra in the order of the outputs, shape (N, O, K).
+        """
+        self.features.fit(theta)
+        self.targets.fit(ln_spectra)
+
+    def ln_spectra(self, x: Tensor) -> Tensor:
+        """Ln P [ln Mpc^3] of every output from features x (B, F), shape (B, O, K)."""
+        spec = self.spec
+        rows = [spec.outputs.index(name) for name in spec.predicted]
+        y = self.network(x).unflatten(-1, (len(rows), len(spec.k)))  # (B, O K) -> (B, O, K)
+        ln_P = y * self.targets.std[rows] + self.targets.mean[rows]
+        terms = {name: ln_P[:, i] for i, name in enumerate(spec.predicted)}
+        for name in spec.outputs:
+            if name not in terms:
+                terms[name] = torch.logaddexp(
+                    terms[name.replace("total", "1h")], terms[name.replace("total", "2h")]
+                )
+        return torch.stack([terms[name] for name in spec.outputs], dim=1)
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Standardised ln P of every output from features x (B, F), shape (B, O, K)."""
+        y: Tensor = self.targets(self.ln_spectra(x))
+        return y
+
+    def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
+        """See `Emulator.forward`."""
+        return tuple(self.ln_spectra(self.features(theta)).exp().unbind(dim=1))

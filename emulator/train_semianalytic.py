@@ -1,0 +1,138 @@
+"""Make a semi-analytic emulator: ``python -m emulator.train_semianalytic``."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from datagen.cli import run
+from datagen.figures import save_figure, style
+from datagen.generate import linear_power
+from datagen.halomodel import HaloModelConfig
+from datagen.parallel import RayConfig
+from datagen.record import code_hash, provenance
+from datagen.space import Space
+from datagen.splits import Split
+from datagen.store import Spectra
+from emulator.emulator import SemiAnalyticEmulator
+from emulator.figures import accuracy_figure
+from emulator.record import accuracy_table, make_record
+from emulator.runs import check_run_config, run_lock
+from emulator.semianalytic.emulator import SemiAnalyticConfig, make_semianalytic
+from emulator.semianalytic.fit import FitConfig
+from emulator.train import EMULATOR_FILE
+
+__all__ = ["train_semianalytic"]
+
+
+def train_semianalytic(
+    out: Path,
+    space: Space = Space(),
+    model: HaloModelConfig = HaloModelConfig(),
+    semianalytic: SemiAnalyticConfig = SemiAnalyticConfig(),
+    fit: FitConfig = FitConfig(),
+    data: Path | None = None,
+    split: Split = Split(),
+    ray: RayConfig = RayConfig(),
+) -> Path:
+    """Make an emulator of all nine spectra that learns the cosmology and integrates over mass.
+
+    Its network is fitted to sigma(R) and the linear power, in minutes and without labels. It also
+    gives P_lin, the galaxy density n_g, the effective bias and the satellite fraction. The folder
+    gets ``emulator.safetensors`` and ``config.yaml``, and with labels a figure of the accuracy on
+    their validation split over k. Where it holds all of this already, for the same settings,
+    labels and code, nothing is done.
+
+    Args:
+        out: Folder for the results.
+        space: Ranges of the parameters.
+        model: The halo model, a ``standard`` one.
+        semianalytic: The network, and the grid of halo masses.
+        fit: How the network is fitted.
+        data: Label file of ``datagen.generate`` of the same space and model, to validate with.
+        split: Which labels validate; those of the test split are not looked at.
+        ray: Where CAMB runs, if its table is not there yet.
+
+    Returns:
+        The path of the emulator.
+
+    Raises:
+        ValueError: A halo model that has no such emulator, a grid that does not cover its box,
+            labels of another space or model, or a folder that holds another run, or that another
+            one runs in.
+    """
+    spectra = _labels(data, space, model) if data else None
+    settings: dict[str, Any] = {
+        "space": space.as_dict(), "model": asdict(model), "semianalytic": asdict(semianalytic),
+        "fit": asdict(fit), "split": asdict(split),
+    }  # fmt: skip
+    file = out / EMULATOR_FILE
+    with run_lock(out, "training"):
+        check_run_config(
+            out,
+            {"out": str(out), "data": str(data), **json.loads(json.dumps(settings))},
+            {
+                "labels": spectra.hash() if spectra else "none",
+                "code": code_hash("emulator.train_semianalytic"),
+            },
+            paths=("data", "out"),
+            begun=file.exists(),
+        )
+        if file.exists():
+            print(f"{file} is there already and answers this request")  # noqa: T201
+            return file
+        begun = time.monotonic()
+        emulator = make_semianalytic(
+            space, model, linear_power(model, space, ray), semianalytic, fit
+        )
+        notes = {"seconds": time.monotonic() - begun}
+        training = {name: settings[name] for name in ("semianalytic", "fit", "split")}
+        _record(emulator, spectra, split, training, notes, out)
+        emulator.save(file)  # last: where it is, all is done
+    return file
+
+
+def _labels(data: Path, space: Space, model: HaloModelConfig) -> Spectra:
+    """Labels to validate with, checked to be of this space and model."""
+    spectra = Spectra.read(data)
+    theirs = {name: spectra.metadata[name] for name in ("space", "model")}
+    ours = json.loads(json.dumps({"space": space.as_dict(), "model": asdict(model)}))
+    for name in theirs:
+        if theirs[name] != ours[name]:
+            raise ValueError(
+                f"{data} is of another {name} than this emulator; leave data out, or give labels "
+                f"of the same {name}"
+            )
+    return spectra
+
+
+def _record(
+    emulator: SemiAnalyticEmulator,
+    spectra: Spectra | None,
+    split: Split,
+    training: dict[str, Any],
+    notes: dict[str, Any],
+    out: Path,
+) -> None:
+    """Write how it was made into its spec, and with labels how accurate it is."""
+    if spectra is None:
+        emulator.update_spec(provenance={**provenance(), "training": training, **notes})
+        return
+    parts = {
+        part: spectra.select(split.rows(len(spectra), part)) for part in ("train", "validation")
+    }
+    make_record(emulator, spectra, parts, training, **notes)
+    with style():
+        records = emulator.spec.record["validation"]
+        save_figure(accuracy_figure(spectra.k, records), out / "accuracy")
+    print(accuracy_table(emulator))  # noqa: T201
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `train_semianalytic`."""
+    run(train_semianalytic, "python -m emulator.train_semianalytic", argv)
+
+
+if __name__ == "__main__":
+    main()
