@@ -2,7 +2,8 @@
 
 ``sigma(R, z) = sigma_8 D(z) s(R)`` and ``P_lin(k, z) = sigma_8^2 D(z)^2 T(k)``: s and T depend on
 Om_c h^2, Om_b h^2, n_s, and on h, since sigma_8 is defined at 8 Mpc/h. A hidden layer of these
-four, condensed to a few numbers, gives ln s at the nodes of the grid and ln T at the wavenumbers.
+four, condensed to a few numbers, gives ln s and its slope at the nodes of the grid, and ln T at
+the wavenumbers.
 """
 
 from dataclasses import dataclass
@@ -44,9 +45,6 @@ class CosmologyConfig:
 class CosmologyNetwork(nn.Module):
     """One hidden layer, condensed to a few numbers, and a linear map past it.
 
-    The slope of ln s comes from the same last layer, multiplied with the derivative of a spline
-    through the nodes.
-
     Args:
         config: Its size.
         nodes: Nodes of the grid, Q.
@@ -63,7 +61,7 @@ class CosmologyNetwork(nn.Module):
         self.expand = nn.Linear(config.rank, sum(self.sizes))
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Ln s (B, Q), dln s / dx (B, Q) and ln T [ln Mpc^3] (B, K).
+        """Ln s (B, Q), ln -dln s / dx (B, Q) and ln T [ln Mpc^3] (B, K), x = 3 ln R.
 
         Args:
             features: `FEATURES`, scaled to [-1, 1], shape (B, 4).

@@ -67,7 +67,7 @@ class FitConfig:
 
 
 def functions(linear_power: LinearPower, space: Space, theta: Array, x: Array, k: Array) -> Array:
-    """Ln s (Q), dln s / dx (Q) and ln T [ln Mpc^3] (K) of each point, shape (N, 2 Q + K).
+    """Ln s (Q), ln -dln s / dx (Q), ln T [ln Mpc^3] (K) of each point, shape (N, 2 Q + K).
 
     Args:
         linear_power: Of the labels.
@@ -82,7 +82,7 @@ def functions(linear_power: LinearPower, space: Space, theta: Array, x: Array, k
         cosmology = {name: points[name] for name in COSMOLOGY}
         cosmology["sigma_8"] = np.ones_like(cosmology["sigma_8"])
         ln_P, ln_sigma = linear_power(cosmology)
-        parts = ln_sigma(x / 3), ln_sigma(x / 3, 1) / 3, ln_P(np.log(k))
+        parts = ln_sigma(x / 3), np.log(-ln_sigma(x / 3, 1) / 3), ln_P(np.log(k))
         rows.append(np.concatenate(parts).T)
     return np.concatenate(rows)
 
@@ -129,7 +129,7 @@ def _importance(targets: Array, Q: int, amplitude: float) -> Array:
     counts = 1 / (1 + exponent / _NUMBER_CUT)
     weights = np.ones(targets.shape[1])
     weights[:Q] = _MOST * counts
-    weights[Q : 2 * Q] = counts / np.abs(targets[:, Q : 2 * Q]).mean(axis=0)
+    weights[Q : 2 * Q] = counts
     return weights
 
 

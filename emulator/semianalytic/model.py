@@ -23,6 +23,7 @@ from emulator.semianalytic.spectra import Haloes, spectra
 __all__ = ["SemiAnalytic", "Units"]
 
 _NO_HALOES = -60.0  # ln n of which no integral sees anything; subnormal numbers are slow
+_AROUND = 9  # nodes above the lowest mass that see it
 _ROOT_2 = math.sqrt(2)
 
 
@@ -85,7 +86,8 @@ class SemiAnalytic(nn.Module):
         self.growth = Growth()
         self.mass_function = MassFunction.named(mass_function, mass_def)
         self.bias = Bias.named(halo_bias, mass_def)
-        self.occupation = Linke22(grid.spacing)
+        self.occupation = Linke22(grid.nodes, grid.spacing)
+        self.edge = min(_edge_nodes(grid, units), grid.nodes)
         self.profiles = Profiles(table)
         self.sums = LogSums(names, _sums(grid, units))
         buffers = {
@@ -110,8 +112,8 @@ class SemiAnalytic(nn.Module):
             *(columns[name] for name in ("h", "w0", "wa", "z")),
         )
         amplitude, epoch = ln_sigma_8 + ln_D, Epoch(-torch.log1p(columns["z"]), Om_m)
-        ln_s, slope, ln_T = self.cosmology(features)
-        haloes = self.haloes(ln_s + amplitude, slope, epoch, edge)
+        ln_s, ln_slope, ln_T = self.cosmology(features)
+        haloes = self.haloes(ln_s + amplitude, ln_slope, epoch, edge)
         galaxies = self.occupation(
             *(columns[name] for name in ("alpha", "sigma", "beta")),
             self.x - x_th,
@@ -122,12 +124,24 @@ class SemiAnalytic(nn.Module):
         P_lin = torch.exp(ln_T + 2 * amplitude)
         return spectra(haloes, galaxies, self.profiles, t, P_lin)
 
-    def haloes(self, ln_sigma: Tensor, slope: Tensor, epoch: Epoch, edge: Tensor) -> Haloes:
+    def haloes(self, ln_sigma: Tensor, ln_slope: Tensor, epoch: Epoch, edge: Tensor) -> Haloes:
         """Mass function and bias at the nodes: n = f(sigma) |dln sigma / dlnM| / V."""
-        ln_n = self.mass_function.ln_f(ln_sigma, epoch) + torch.log(-slope) - self.ln_volume
-        n = torch.where(ln_n > _NO_HALOES, torch.exp(ln_n), 0.0)
-        step, delta = lower_limit(self.x * (1 / (_ROOT_2 * self.grid.spacing)) - edge)
+        ln_n = self.mass_function.ln_f(ln_sigma, epoch) + (ln_slope - self.ln_volume)
+        n = torch.exp(ln_n.clamp(min=_NO_HALOES))
+        first = self.x[: self.edge] * (1 / (_ROOT_2 * self.grid.spacing))  # others lie above it
+        step, delta = lower_limit(first - edge)
+        rest = self.grid.nodes - self.edge
+        step = torch.nn.functional.pad(step, (0, rest), value=1.0)
+        delta = torch.nn.functional.pad(delta, (0, rest))
         return Haloes(n, self.bias.b(ln_sigma, epoch), step, delta, self.volume)
+
+
+def _edge_nodes(grid: MassGrid, units: Units) -> int:
+    """How many nodes may see the lowest mass: up to that of the least dense cosmology."""
+    lightest = {"Om_m": -1.0, "h": -2.0}
+    x = units.log10M_min * math.log(10) - math.log(4 * math.pi / 3 * units.rho_unit)
+    highest = x + (span(lightest, units.ends)[1] if units.ends else 0.0)
+    return max(math.ceil((highest - grid.start) / grid.spacing), 0) + _AROUND
 
 
 def _sums(grid: MassGrid, units: Units) -> dict[str, dict[str, float]]:

@@ -9,14 +9,16 @@ from numpy.polynomial import hermite_e
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emulator.semianalytic.grid import bell
-
 __all__ = ["Linke22", "Moments", "Threshold"]
+
+Array = NDArray[np.float64]
 
 ORDER = 8  # moments that a narrow threshold keeps
 _RESOLVED = 1.0  # narrowest step, in spacings, that a sum over the grid resolves
 _WIDE = 2.0  # in these; wider steps need no help at the lowest mass
-_DRAWS = 48  # nodes of the threshold's distribution, over +- 4.6 sigma
+_AROUND = 12  # nodes on each side of the threshold that see its width
+_END = 40.0  # exp(-t^2) hardly counts from here on
+_CUT = 5.0  # widths of the threshold beyond which a cut is all or nothing
 _ROOT_2, _ROOT_2_PI = math.sqrt(2), math.sqrt(2 * math.pi)
 
 
@@ -54,20 +56,28 @@ class Threshold(nn.Module):
     weight changes smoothly.
 
     Args:
-        spacing: Spacing of the grid in ln M.
+        nodes: Nodes of the grid.
+        spacing: Their spacing in ln M.
     """
 
-    draws: Tensor
+    powers: Tensor
+    constant: Tensor
     coefficients: Tensor
     bias: Tensor
+    exponents: Tensor
+    around: Tensor
 
-    def __init__(self, spacing: float) -> None:
+    def __init__(self, nodes: int, spacing: float) -> None:
         super().__init__()
-        self.resolved = _RESOLVED * spacing
-        draws, coefficients, bias = _moment_coefficients()
-        for name, array in (("draws", draws), ("coefficients", coefficients), ("bias", bias)):
+        self.nodes, self.spacing, self.resolved = nodes, spacing, _RESOLVED * spacing
+        arrays = dict(zip(("powers", "constant"), _cut_moments(), strict=True))
+        arrays |= zip(("coefficients", "bias"), _gram_charlier(), strict=True)
+        arrays["exponents"] = np.tile(np.arange(1.0, ORDER + 1), 2)
+        for name, array in arrays.items():
             tensor = torch.tensor(array, dtype=torch.float32)
             self.register_buffer(name, tensor, persistent=False)
+        around = torch.arange(-_AROUND, _AROUND + 1)
+        self.register_buffer("around", around, persistent=False)
 
     def forward(
         self, distance: Tensor, sigma: Tensor, gap: Tensor, step: Tensor
@@ -83,21 +93,44 @@ class Threshold(nn.Module):
         width = torch.clamp(sigma, min=self.resolved)
         w = torch.clamp(sigma * (1 / ((_WIDE - 1) * self.resolved)) - 1 / (_WIDE - 1), 0, 1)
         w = w * w * (3 - 2 * w)  # 0 for narrow steps, 1 for wide ones
-        z = torch.maximum(sigma * self.draws, gap) / width  # (B, draws)
-        z2 = z * z
-        low = torch.cat([z, z2, z2 * z, z2 * z2], dim=1)
-        powers = torch.cat([low, low * (z2 * z2).repeat(1, 4)], dim=1)  # z .. z^8
-        c = torch.addmm(self.bias, powers, self.coefficients) * (1 - w)  # (B, 2 ORDER)
-        t = distance / (width * _ROOT_2)
+        scale = 1 / (_ROOT_2 * width)
+        index, local = self._correction(distance[:, :1], sigma, gap, width, scale, 1 - w)
+        e = 0.5 + 0.5 * torch.erf(distance * scale)
+        plain = e * (1 + w * (step - 1))
+        corrected = (
+            values.scatter_add(1, index, lacking)
+            for values, lacking in zip((plain, plain * e), local, strict=True)
+        )
+        e, e2 = corrected
+        return e, e2
+
+    def _correction(
+        self, first: Tensor, sigma: Tensor, gap: Tensor, width: Tensor, scale: Tensor, weight: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """A few nodes around Mth (B, A), and what a resolved step lacks there of e and e^2."""
+        g = (gap / sigma).clamp(-_CUT, _CUT)
+        below = 0.5 + 0.5 * torch.erf(g / _ROOT_2)
+        density = torch.exp(-0.5 * g * g) / _ROOT_2_PI
+        both = density * below
+        kinds = [below, density, below * below, both, density * density, torch.erf(g)]
+        g2, g4 = g * g, (g * g) * (g * g)
+        low = torch.cat([torch.ones_like(g), g, g2, g2 * g], dim=1)
+        powers = torch.cat([low, low * g4, g4 * g4], dim=1)  # g^0 .. g^8
+        products = (torch.stack(kinds, dim=1) * powers.unsqueeze(1)).flatten(1)  # (B, 54)
+        moments = torch.addmm(self.constant, products, self.powers)  # (B, 2 ORDER)
+        moments = moments * (sigma / width) ** self.exponents
+        c = torch.addmm(self.bias, moments, self.coefficients) * weight  # (B, 2 ORDER)
+        nearest = torch.round(first * (-1 / self.spacing)).clamp(_AROUND, self.nodes - 1 - _AROUND)
+        index = nearest.long() + self.around  # (B, A)
+        t = (first + self.spacing * index) * scale
         t2 = t * t
-        density = bell(t2)
-        odd = torch.stack([density, density * t], dim=1)  # (B, 2, Q)
-        odd = torch.cat([odd, odd * t2.unsqueeze(1)], dim=1)
-        basis = torch.cat([odd, odd * (t2 * t2).unsqueeze(1)], dim=1)  # t^0 .. t^7
-        correction, correction_2 = (c.unflatten(1, (2, ORDER)) @ basis).unbind(dim=1)
-        e = 0.5 + 0.5 * torch.erf(t)
-        cut = 1 + w * (step - 1)
-        return e * cut + correction, e * e * cut + correction_2
+        basis = torch.exp(-t2.clamp(max=_END))  # (B, A)
+        basis = torch.cat([basis, basis * t], dim=1)
+        basis = torch.cat([basis, basis * torch.cat([t2, t2], dim=1)], dim=1)
+        basis = basis.unflatten(1, (ORDER // 2, -1))
+        basis = torch.cat([basis, basis * (t2 * t2).unsqueeze(1)], dim=1)  # t^0 .. t^7
+        local = c.unflatten(1, (2, ORDER)) @ basis  # (B, 2, A)
+        return index, local.unbind(dim=1)
 
 
 class Linke22(nn.Module):
@@ -107,12 +140,13 @@ class Linke22(nn.Module):
     moments is alpha + S, S = (Mth / Mprime)^beta.
 
     Args:
-        spacing: Spacing of the grid in ln M.
+        nodes: Nodes of the grid.
+        spacing: Their spacing in ln M.
     """
 
-    def __init__(self, spacing: float) -> None:
+    def __init__(self, nodes: int, spacing: float) -> None:
         super().__init__()
-        self.threshold = Threshold(spacing)
+        self.threshold = Threshold(nodes, spacing)
 
     def forward(
         self,
@@ -143,25 +177,57 @@ class Linke22(nn.Module):
         return Moments(e * central, e * slope, satellites * central, satellites * slope, scale)
 
 
-def _moment_coefficients() -> tuple[NDArray[np.float64], ...]:
-    """Nodes of the thresholds, and what takes their powers to polynomials in t.
+def _cut_moments() -> tuple[Array, Array]:
+    """Moments of a threshold that is moved up to a cut g where it lies below, as a linear map.
 
-    The thresholds of e are normal, those of e^2 are the larger of two normal numbers. Column
-    ORDER i + j gives the coefficient of t^j, i = 0 for e and 1 for e^2; the bias takes off what a
-    step of the resolved width has already.
+    Thresholds of e are normal, of density phi and share Phi below; those of e^2 are the larger of
+    two, of density 2 phi Phi. ``<max(z, g)^p> = g^p F(g) + int_g^inf z^p f(z) dz``, and the
+    integrals follow by parts: of phi, ``I_p = g^(p-1) phi + (p-1) I_(p-2)``; of 2 phi Phi,
+    ``K_p = 2 g^(p-1) phi Phi + (p-1) K_(p-2) + 2 J_(p-1)``; of phi^2,
+    ``2 J_p = g^(p-1) phi^2 + (p-1) J_(p-2)``.
+
+    Returns:
+        What takes ``[Phi, phi, Phi^2, phi Phi, phi^2, erf] x [1, g, .., g^ORDER]`` to the moments
+        p = 1 .. ORDER of both, and what is added.
     """
-    draws = (np.arange(_DRAWS) + 0.5) / _DRAWS * 9.2 - 4.6
-    below = torch.special.ndtr(torch.from_numpy(draws)).numpy()
-    weights = np.exp(-0.5 * draws**2) * np.stack([np.ones(_DRAWS), below])
-    weights /= weights.sum(axis=1, keepdims=True)
-    matrix = np.zeros((ORDER, _DRAWS, 2, ORDER))
+    kinds = ("Phi", "phi", "Phi^2", "phi Phi", "phi^2", "erf")
+    size = ORDER + 1
+
+    def term(kind: str, power: int = 0, factor: float = 1.0) -> Array:
+        row = np.zeros(len(kinds) * size + 1)
+        row[-1 if kind == "1" else kinds.index(kind) * size + power] = factor
+        return row
+
+    I, J, K = [term("1") - term("Phi")], [], [term("1") - term("Phi^2")]
+    J.append((term("1") - term("erf")) / (4 * math.sqrt(math.pi)))
+    for p in range(1, size):
+        of_I, of_J, of_K = (rows[p - 2] * (p - 1) if p > 1 else 0.0 for rows in (I, J, K))
+        I.append(term("phi", p - 1) + of_I)
+        J.append(0.5 * (term("phi^2", p - 1) + of_J))
+        K.append(term("phi Phi", p - 1, 2.0) + of_K + 2 * J[p - 1])
+    rows = [term("Phi", p) + I[p] for p in range(1, size)]
+    rows += [term("Phi^2", p) + K[p] for p in range(1, size)]
+    matrix = np.array(rows).T
+    return matrix[:-1], matrix[-1]
+
+
+def _gram_charlier() -> tuple[Array, Array]:
+    """What takes moments of e and e^2, side by side, to polynomials in t that correct a step.
+
+    Column ORDER i + j gives the coefficient of t^j, i = 0 for e and 1 for e^2; the bias takes off
+    what a step of the resolved width has already.
+    """
+    matrix = np.zeros((2, ORDER, 2, ORDER))
+    bias = np.zeros((2, ORDER))
+    uncut = np.zeros(6 * (ORDER + 1))
+    uncut[5 * (ORDER + 1)] = -1.0  # g -> -inf: erf is -1, all else is 0
+    powers, constant = _cut_moments()
+    resolved = (uncut @ powers + constant).reshape(2, ORDER)
     for n in range(1, ORDER + 1):
         of_z = hermite_e.herme2poly([0] * n + [1]) / math.factorial(n)
         of_t = hermite_e.herme2poly([0] * (n - 1) + [1]) * _ROOT_2 ** np.arange(n)
         for i in range(2):
-            for power in range(1, n + 1):
-                term = -of_z[power] * of_t / _ROOT_2_PI
-                matrix[power - 1, :, i, :n] += weights[i][:, None] * term
-    flat = matrix.reshape(ORDER * _DRAWS, 2 * ORDER)
-    resolved = np.concatenate([draws**power for power in range(1, ORDER + 1)])
-    return draws, flat, -resolved @ flat
+            term = -np.outer(of_z[1:], of_t) / _ROOT_2_PI  # (power of z, power of t)
+            matrix[i, :n, i, :n] += term
+            bias[i, :n] -= resolved[i, :n] @ term
+    return matrix.reshape(2 * ORDER, 2 * ORDER), bias.ravel()

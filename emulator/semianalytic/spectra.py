@@ -45,38 +45,32 @@ def spectra(
         P_lin: Linear power [Mpc^3], shape (B, K).
     """
     n, b, V = haloes.n, haloes.b, haloes.volume
-    N_c, N_s = galaxies.centrals, galaxies.satellites
-    hosted = n * (N_c + N_s)
-    density = hosted.sum(dim=1, keepdim=True)  # n_g / scale
-    n = n / density  # so that galaxies have the density 1, and nothing overflows
-    n_c, n_s = n * N_c, n * N_s
-    centrals, satellites = n_c * b, n_s * b
-    pairs = n / density
-    biased = haloes.n * haloes.step * V  # mass fraction per node
-    below = 1 - (biased * b).sum(dim=1, keepdim=True)  # of the bias-weighted mass
+    n_c, n_s, mass = n * galaxies.centrals, n * galaxies.satellites, n * V
+    centrals, satellites, matter = n_c * b, n_s * b, mass * haloes.step
+    biased = matter * b
+    below = 1 - biased.sum(dim=1, keepdim=True)  # of the bias-weighted mass, in smaller haloes
     weights = (
-        2 * pairs * galaxies.central_satellite,  # gg, 1-halo
+        n * galaxies.central_satellite,  # gg, 1-halo
         n_c * V,  # gm, 1-halo
         satellites,  # I_g
-        biased * b + below * haloes.delta,  # I_m
+        biased + below * haloes.delta,  # I_m
     )
-    weights_2 = (pairs * galaxies.satellite_pairs, n_s * V, biased * V)  # gg, gm, mm, 1-halo
+    weights_2 = (n * galaxies.satellite_pairs, n_s * V, matter * V)  # gg, gm, mm, 1-halo
     u, u2 = profiles(t, torch.stack(weights, dim=1), torch.stack(weights_2, dim=1))
     gg, gm, I_s, I_m = u.unbind(dim=1)
     gg2, gm2, mm = u2.unbind(dim=1)
-    I_g = centrals.sum(dim=1, keepdim=True) + I_s
-    matter, galaxy = I_m * P_lin, I_g * P_lin
+    N_s, N = n_s.sum(dim=1, keepdim=True), (n_c + n_s).sum(dim=1, keepdim=True)
+    b_c, b_s = (part.sum(dim=1, keepdim=True) for part in (centrals, satellites))
+    each = N.reciprocal()
+    I_g = (b_c + I_s) * each
+    matter_2h, galaxy_2h = I_m * P_lin, I_g * P_lin
     terms = {
-        "mm": (mm, I_m * matter),
-        "gm": (gm + gm2, I_g * matter),
-        "gg": (gg + gg2, I_g * galaxy),
+        "mm": (mm, I_m * matter_2h),
+        "gm": ((gm + gm2) * each, I_g * matter_2h),
+        "gg": ((2 * gg + gg2) * each * each, I_g * galaxy_2h),
     }
-    results = {
-        "P_lin": P_lin,
-        "n_g": (density * galaxies.scale).squeeze(1),
-        "b_eff": (centrals + satellites).sum(dim=1),
-        "f_sat": n_s.sum(dim=1),
-    }
+    numbers = {"n_g": N * galaxies.scale, "b_eff": (b_c + b_s) * each, "f_sat": N_s * each}
+    results = {"P_lin": P_lin} | {name: value.squeeze(1) for name, value in numbers.items()}
     for name, (one, two) in terms.items():
         results |= {f"{name}_1h": one, f"{name}_2h": two, f"{name}_total": one + two}
     return results
