@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 _FINE = 128  # points per interval of the grid that the profile is averaged over
 _PAD = 14  # intervals beyond both ends, so that the end conditions of the spline do not matter
 _SAMPLES = 17  # concentrations at which profiles are computed
-_TOLERANCE = 8e-5  # share of u, and of u^2, that functions of the concentration may miss
+_TOLERANCE = 1e-5  # share of u, and of u^2, that functions of the concentration may miss
 
 
 @dataclass(frozen=True)
