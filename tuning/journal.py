@@ -7,7 +7,6 @@ ends) and TensorBoard's events. All are written atomically, so that a search can
 moment and go on from what lies there.
 """
 
-import fcntl
 import hashlib
 import json
 import math
@@ -20,16 +19,12 @@ from typing import Any
 
 from datagen.files import atomic
 from emulator.checkpoint import LAST_CHECKPOINT
+from emulator.runs import run_lock
 
 __all__ = ["HISTORY_FILE", "Clock", "Journal", "Trial", "key_of", "write_json"]
 
 HISTORY_FILE = "history.json"
-_POINT_FILE, _TRIAL_FILE, _CLOCK_FILE, _LOCK_FILE = (
-    "point.json",
-    "trial.json",
-    "clock.json",
-    "search.lock",
-)
+_POINT_FILE, _TRIAL_FILE, _CLOCK_FILE = "point.json", "trial.json", "clock.json"
 _DIGITS = 3  # floats that agree so far are the same setting: a run twice would tell nothing new
 
 
@@ -145,16 +140,9 @@ class Journal:
         """Keep a second search out of the run directory for the block.
 
         Raises:
-            ValueError: Another one runs in it.
+            BusyError: Another process writes in it.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
-        with (self.out / _LOCK_FILE).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"another search runs in {self.out}; wait for it or choose another folder"
-                ) from error
+        with run_lock(self.out, "search"):
             yield
 
 
