@@ -8,7 +8,9 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_points"]
+from datagen.texts import TableError, open_text
+
+__all__ = ["read_points", "records", "unique_keys"]
 
 Array = NDArray[np.float64]
 
@@ -20,8 +22,12 @@ class _FormatError(Exception):
     """What is wrong with a file."""
 
 
-def _record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON file; a key that is there twice has no meaning."""
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file, for ``object_pairs_hook``.
+
+    Raises:
+        ValueError: A key is there twice, which has no meaning.
+    """
     record = dict(pairs)
     if len(record) < len(pairs):
         names = [name for name, _ in pairs]
@@ -30,7 +36,7 @@ def _record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_record)
+_DECODER = json.JSONDecoder(object_pairs_hook=unique_keys)
 
 
 def read_points(path: Path, keys: tuple[str, ...], shape: tuple[int, ...]) -> Iterator[Array]:
@@ -44,7 +50,7 @@ def read_points(path: Path, keys: tuple[str, ...], shape: tuple[int, ...]) -> It
     Raises:
         ValueError: A file that is damaged or holds something else; the message names the point.
     """
-    for i, record in enumerate(_records(path)):
+    for i, record in enumerate(records(path)):
         where = f"{path}, point {i}"
         if not isinstance(record, dict) or set(record) != set(keys):
             have = ", ".join(record) if isinstance(record, dict) else type(record).__name__
@@ -72,17 +78,21 @@ def _numbers(value: Any, where: str) -> Array:
     return array.astype(np.float64)
 
 
-def _records(path: Path) -> Iterator[Any]:
-    """The elements of a JSON list."""
-    with path.open(encoding="utf-8-sig") as file:
+def records(path: Path) -> Iterator[Any]:
+    """The elements of a JSON list.
+
+    Raises:
+        TableError: The file is no such list, was cut off or damaged; the message begins with it.
+    """
+    with open_text(path, "strict") as file:
         try:
             yield from _elements(file)
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            raise TableError(f"{path} is damaged: {error}") from error
         except RecursionError as error:
-            raise ValueError(f"{path} is damaged: lists within lists without an end") from error
+            raise TableError(f"{path} is damaged: lists within lists without an end") from error
         except _FormatError as error:
-            raise ValueError(f"{path} {error}") from error
+            raise TableError(f"{path} {error}") from error
 
 
 def _elements(file: TextIO) -> Iterator[Any]:
