@@ -68,7 +68,7 @@ def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
         one for each k), and the ``verdict``.
 
     Raises:
-        ValueError: A part has too few rows to compare.
+        ValueError: A part has too few rows to compare, or all points are the same.
     """
     names: list[Part] = ["train", "validation"]
     if split.test > 0:
@@ -83,6 +83,8 @@ def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
     pairs = [(b, a) for a, b in combinations(names, 2)]
     x = features(spectra)
     varied = [i for i in range(len(PARAMETERS)) if np.ptp(x[:, i]) > 0]
+    if not varied:
+        raise ValueError(f"all {len(x)} points are the same; there is nothing to compare")
     result: dict[str, Any] = {
         "parts": {part: len(row) for part, row in rows.items()},
         "features": {

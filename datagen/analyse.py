@@ -12,7 +12,7 @@ from datagen.agreement import agreement, features
 from datagen.cli import run
 from datagen.error_budget import ErrorBudget, error_budget
 from datagen.figures import save_figure, style
-from datagen.files import atomic
+from datagen.files import atomic, exclusive
 from datagen.halomodel import CORRELATIONS, TERMS
 from datagen.label_figures import (
     agreement_figure,
@@ -58,7 +58,13 @@ def analyse(
     """
     if corner_points < 1:
         raise ValueError(f"corner_points = {corner_points} must be at least 1")
-    spectra = Spectra.read(data)
+    with exclusive(out, folder=True):
+        return _analyse(Spectra.read(data), data, out, split, budget, corner_points)
+
+
+def _analyse(
+    spectra: Spectra, data: Path, out: Path, split: Split, budget: ErrorBudget, corner_points: int
+) -> dict[str, Any]:
     summary = {
         "schema": SCHEMA,
         "labels": {
@@ -75,7 +81,6 @@ def analyse(
         "bands": bands(spectra),
         "error_budget": error_budget(spectra, budget),
     }
-    out.mkdir(parents=True, exist_ok=True)
     figures = _figures(spectra, split, summary, corner_points, out)
     for name, text in (
         ("summary.json", json.dumps(summary, indent=1, allow_nan=False)),
@@ -107,6 +112,8 @@ def bands(spectra: Spectra) -> dict[str, dict[str, Any]]:
     for name in NAMES:
         Pk = spectra[name]
         finite = Pk[np.isfinite(Pk).all(axis=1)]
+        if not len(finite):
+            raise ValueError(f"{name} is finite at none of {len(Pk)} points")
         values = np.percentile(finite, _BANDS, axis=0)
         result[name] = {f"{q:g}": row.tolist() for q, row in zip(_BANDS, values, strict=True)}
         result[name]["positive"] = float((Pk > 0).all(axis=1).mean())
@@ -192,7 +199,7 @@ def facts(labels: dict[str, Any], k: Sequence[float]) -> str:
         ("halo model", ", ".join(f"{name} = {model[name]}" for name in model if name != "k")),
         ("wavenumbers", f"{len(k)}, from {k[0]:g} to {k[-1]:g} 1/Mpc"),
         ("design", ", ".join(f"{name} = {v}" for name, v in metadata["design"].items())),
-        ("commit", metadata["provenance"]["commit"]),
+        ("commit", metadata["provenance"].get("commit", "unknown")),
     ]
     if "imported" in metadata:
         rows.append(("imported from", json.dumps(metadata["imported"])))

@@ -16,6 +16,7 @@ from datagen.files import HeldBack, atomic, exclusive
 from datagen.header import SIZE, HeaderError, check_header, check_replaceable, write_header
 from datagen.record import ContentHash, combined_hash
 from datagen.space import PARAMETERS, UNITS, Space, check_theta
+from datagen.tables import TableError, comments, read_table
 
 __all__ = ["SCHEMA", "Design", "Points", "draw", "write_design"]
 
@@ -129,10 +130,10 @@ class Points:
 
     @classmethod
     def read(cls, path: Path, space: Space = Space()) -> "Points":
-        """Read a parameter file, or any table whose header names the ten parameters.
+        """Read a parameter file, or any table that names the ten parameters.
 
         Args:
-            path: ``.h5`` or ``.csv``; columns may stand in any order.
+            path: ``.h5``, or what `datagen.tables` reads; columns may stand in any order.
             space: The box of a table that does not tell its own.
 
         Raises:
@@ -143,10 +144,12 @@ class Points:
         if not path.exists():
             raise FileNotFoundError(f"no parameter file at {path}; write one with datagen.design")
         try:
-            names, theta, content = _read_h5(path) if _suffix(path) == ".h5" else _read_csv(path)
-            columns = [names.index(name) for name in PARAMETERS]
+            theta, content = _read_h5(path) if path.suffix == ".h5" else _read_table(path)
         except HeaderError:
             raise
+        except TableError as error:
+            reason = str(error).removeprefix(str(path)).lstrip(": ")
+            raise ValueError(f"{path} is not a parameter file ({reason})") from error
         except MemoryError as error:
             raise ValueError(f"{path} does not fit into memory ({error})") from error
         except Exception as error:
@@ -154,7 +157,6 @@ class Points:
                 f"{path} is not a parameter file ({error}); it needs the columns "
                 f"{', '.join(PARAMETERS)}"
             ) from error
-        theta = np.ascontiguousarray(theta[:, columns])
         if content is None:
             points = cls(theta, space, {})
             points.design = {"given": ContentHash.of(theta), "points": len(theta)}
@@ -200,24 +202,29 @@ def _space(content: Any, path: Path) -> Space:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _read_h5(path: Path) -> tuple[list[str], Array, dict[str, Any]]:
+def _read_h5(path: Path) -> tuple[Array, dict[str, Any]]:
     check_header(path, SCHEMA, "parameter file")
     with h5py.File(path) as file:
         names, theta = file["theta"].attrs["names"].astype(str).tolist(), file["theta"][()]
-        return names, theta, json.loads(file["content"][()])
+        columns = [names.index(name) for name in PARAMETERS]
+        return np.ascontiguousarray(theta[:, columns]), json.loads(file["content"][()])
 
 
-def _read_csv(path: Path) -> tuple[list[str], Array, dict[str, Any] | None]:
-    with path.open() as file:
-        header, content = file.readline(), None
-        if header.startswith(f'# {{"schema": "{_KIND}'):
-            content = json.loads(header[1:])
-            if content["schema"] != SCHEMA:
-                raise ValueError(f"schema {content['schema']!r}, this version reads {SCHEMA!r}")
-        while header.startswith("#"):
-            header = file.readline()
-        names = [name.strip() for name in header.split(",")]
-        return names, np.loadtxt(file, delimiter=",", ndmin=2), content
+def _read_table(path: Path) -> tuple[Array, dict[str, Any] | None]:
+    theta = read_table(path, UNITS)
+    described = [line for line in comments(path) if _KIND in line]
+    if not described:
+        return theta, None
+    try:
+        content = json.loads(described[0].lstrip("# "))
+    except ValueError as error:
+        raise HeaderError(
+            f"{path} was altered: its comment line is not as it was written ({error}); if that is "
+            f"meant, save the points as a table without the comment line"
+        ) from error
+    if content["schema"] != SCHEMA:
+        raise ValueError(f"schema {content['schema']!r}, this version reads {SCHEMA!r}")
+    return theta, content
 
 
 def write_design(

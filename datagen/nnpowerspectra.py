@@ -7,7 +7,7 @@ is matter, m here, and their l(ens) galaxies, g here. Numbers keep every bit in 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from datagen.cli import run
-from datagen.files import atomic
+from datagen.files import atomic, exclusive
 from datagen.halomodel import HaloModelConfig, KGrid
+from datagen.header import check_replaceable
+from datagen.json_points import read_points
 from datagen.record import provenance
 from datagen.space import PARAMETERS, Range, Space, check_theta
-from datagen.store import Spectra
+from datagen.store import SCHEMA, Spectra
 
 __all__ = ["KEYS", "PUBLISHED_SPACE", "export_labels", "import_labels"]
 
@@ -45,9 +47,6 @@ KEYS: dict[str, str] = {
 # masses were drawn uniformly in M, not in log10 M
 PUBLISHED_SPACE = Space(Mth=Range(1e10, 1e15), Mprime=Range(1e10, 1e17))
 
-_CHUNK = 1 << 20  # characters read at once, some fifty points
-_DECODER = json.JSONDecoder()
-_LONGEST_TOKEN = 64  # characters; no key and no number is longer
 _TOTAL_RTOL = 1e-12  # of |1h| + |2h|; a total is one addition, which rounds at 1e-16
 
 
@@ -67,6 +66,8 @@ def export_labels(labels: Path, folder: Path) -> tuple[Path, Path]:
     spectra = Spectra.read(labels)
     name = f"{len(spectra)}_{datetime.now():%Y-%m-%d_%H-%M-%S}.json"
     data, parameters = folder / f"GeneratedData_{name}", folder / f"Parameter_{name}"
+    if data.exists() or parameters.exists():
+        raise FileExistsError(f"{data} was written in this very second; give the command again")
     columns = [spectra[ours] for ours in KEYS.values()]
     points = (dict(zip(KEYS, row, strict=True)) for row in zip(*columns, strict=True))
     _write(data, tqdm(points, desc="spectra", unit="pt", total=len(spectra)))
@@ -103,13 +104,25 @@ def import_labels(
 
     Raises:
         ValueError: Files that are damaged, of another shape, or do not belong together.
-        FileExistsError: The label file exists.
+        FileExistsError: The label file exists, or is something else.
+        BusyError: Another process is writing it.
     """
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} exists; pass --overwrite true or another --out")
+    with exclusive(out):
+        check_replaceable(out, SCHEMA, "label file", overwrite)
+        spectra = _imported(data, parameters, space, k)
+        spectra.write(out)
+    print(f"{len(spectra)} points in {out}")  # noqa: T201
+    return out
+
+
+def _imported(data: Path, parameters: Path, space: Space, k: KGrid) -> Spectra:
+    """What the two files hold, as labels."""
     theta = _theta(parameters, space)
-    points = tqdm(_points(data, tuple(KEYS), (k.points,)), "spectra", len(theta), unit="pt")
-    rows = np.array(list(points))  # (N, 10, K)
+    points = tqdm(read_points(data, tuple(KEYS), (k.points,)), "spectra", len(theta), unit="pt")
+    try:
+        rows = np.array(list(points))  # (N, 10, K)
+    except MemoryError as error:
+        raise ValueError(f"{data} does not fit into memory ({error})") from error
     if len(rows) != len(theta):
         raise ValueError(
             f"{data} holds {len(rows)} points, {parameters} holds {len(theta)}; "
@@ -129,9 +142,7 @@ def import_labels(
         "provenance": provenance(),
     }
     stored = {name: array for name, array in spectra.items() if not name.endswith("_total")}
-    Spectra(theta, k.values(), stored, metadata).write(out)
-    print(f"{len(theta)} points in {out}")  # noqa: T201
-    return out
+    return Spectra(theta, k.values(), stored, metadata)
 
 
 def _write(path: Path, points: Iterable[dict[str, Any]]) -> None:
@@ -139,15 +150,17 @@ def _write(path: Path, points: Iterable[dict[str, Any]]) -> None:
     separator = "[\n"
     with atomic(path) as partial, partial.open("w") as file:
         for point in points:
+            if wild := [key for key, value in point.items() if not np.isfinite(value).all()]:
+                raise ValueError(f"{path}: {wild[0]} is not finite, which JSON cannot hold")
             row = {key: value.tolist() for key, value in point.items()}
-            file.write(separator + json.dumps(row, allow_nan=False))
+            file.write(separator + json.dumps(row))
             separator = ",\n"
         file.write("\n]\n")
 
 
 def _theta(path: Path, space: Space) -> Array:
     """The points of a parameter file, shape (N, 10), checked to lie in the space."""
-    rows = list(_points(path, PARAMETERS, ()))
+    rows = list(read_points(path, PARAMETERS, ()))
     if not rows:
         raise ValueError(f"{path} holds no points")
     theta = np.array(rows)
@@ -165,64 +178,6 @@ def _theta(path: Path, space: Space) -> Array:
             f"drawn from with --space.{name}"
         )
     return theta
-
-
-def _points(path: Path, keys: tuple[str, ...], shape: tuple[int, ...]) -> Iterator[Array]:
-    """The values of each object of a file in the order of the keys, shape (len(keys), *shape)."""
-    for i, record in enumerate(_records(path)):
-        where = f"{path}, point {i}"
-        if not isinstance(record, dict) or set(record) != set(keys):
-            have = ", ".join(record) if isinstance(record, dict) else type(record).__name__
-            raise ValueError(f"{where} must have the keys {', '.join(keys)}; it has {have}")
-        try:
-            values = {key: np.asarray(record[key], dtype=np.float64) for key in keys}
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{where} holds something other than numbers ({error})") from error
-        for key, value in values.items():
-            if value.shape != shape:
-                wanted = f"{shape[0]} numbers, one for each k; see --k" if shape else "one number"
-                raise ValueError(f"{where}: {key} has shape {value.shape}, expected {wanted}")
-            if not np.isfinite(value).all():
-                raise ValueError(f"{where}: {key} is not finite; take the point out of both files")
-        yield np.array(list(values.values()))
-
-
-def _records(path: Path) -> Iterator[Any]:
-    """The elements of a JSON list, one by one: read whole, the files outgrow memory."""
-    with path.open() as file:
-        buffer = file.read(_CHUNK).lstrip()
-        if not buffer.startswith("["):
-            raise ValueError(f"{path} is not a JSON list of points")
-        buffer = buffer[1:].lstrip()
-        while not buffer.startswith("]"):
-            try:
-                found = _first(buffer)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path} is damaged: {error.msg}") from error
-            if found:
-                record, buffer = found
-                yield record
-            elif more := file.read(_CHUNK):
-                buffer = (buffer + more).lstrip()
-            else:
-                raise ValueError(f"{path} ends before its list does; it was cut off")
-
-
-def _first(buffer: str) -> tuple[Any, str] | None:
-    """First element of a buffer, and the buffer after it; None if it may not be all there."""
-    try:
-        record, end = _DECODER.raw_decode(buffer)
-    except json.JSONDecodeError as error:
-        # what the end of the buffer cuts off fails within its last token, damage before it
-        if error.pos < len(buffer) - _LONGEST_TOKEN:
-            raise
-        return None
-    rest = buffer[end:].lstrip()
-    if not rest:
-        return None
-    if rest[0] not in ",]":
-        raise json.JSONDecodeError("no comma between two points", buffer, end)
-    return record, rest.removeprefix(",").lstrip()
 
 
 def _check_totals(path: Path, spectra: dict[str, Array]) -> None:

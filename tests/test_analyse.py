@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from coarse import ROOT
 
 from datagen.analyse import NAMES, SCHEMA, analyse, bands, main, sign_counts
 from datagen.error_budget import ErrorBudget
@@ -18,6 +19,7 @@ from datagen.figures import (
     spectrum_panels,
     style,
 )
+from datagen.files import BusyError, exclusive
 from datagen.halomodel import CORRELATIONS, HaloModelConfig, KGrid
 from datagen.label_figures import spectra_figure
 from datagen.report import markdown, page, paragraph, table
@@ -149,6 +151,36 @@ def test_command_line(tmp_path, capsys, undrawn):
         with pytest.raises(SystemExit, match="2"):
             main(arguments)
         assert f"datagen.analyse: error: {message}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["emulator.onnx", "emulator.safetensors", "points.csv"])
+def test_what_is_no_label_file_is_refused_and_no_advice_would_destroy_it(tmp_path, name, capsys):
+    path = ROOT / "export" / "models" / "standard-fast.onnx" if "onnx" in name else tmp_path / name
+    if "onnx" not in name:
+        path.write_text("x,y\n1,2\n")
+    with pytest.raises(SystemExit, match="2"):
+        main([f"--data={path}", f"--out={tmp_path}/report"])
+    error = capsys.readouterr().err
+    assert error == f"python -m datagen.analyse: error: {path} is not a label file\n"
+    assert not (tmp_path / "report").exists()
+
+
+def test_two_reports_in_one_folder_are_not_mixed(tmp_path, undrawn):
+    with exclusive(tmp_path / "report", folder=True), pytest.raises(BusyError, match="report is"):
+        run(tmp_path, labels())
+    assert not (tmp_path / "report").exists()
+    run(tmp_path, labels())
+
+
+def test_labels_of_which_there_is_nothing_to_say_are_named(tmp_path, undrawn):
+    spectra = labels()
+    spectra.arrays["gm_2h"][:, 2] = np.nan
+    with pytest.raises(ValueError, match="gm_2h is finite at none of 150 points"):
+        run(tmp_path, spectra)
+    spectra = labels()
+    spectra.theta[:] = spectra.theta[0]
+    with pytest.raises(ValueError, match="all 150 points are the same; there is nothing to comp"):
+        run(tmp_path, spectra)
 
 
 def test_the_budget_has_its_table_and_figure(tmp_path, monkeypatch, undrawn):

@@ -1,12 +1,13 @@
 """NNPowerspectra's files: every bit survives both ways, and damaged files say what is wrong."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from datagen import nnpowerspectra
+from datagen import json_points
 from datagen.halomodel import DERIVED, HaloModelConfig, KGrid
 from datagen.nnpowerspectra import KEYS, export_labels, import_labels, main
 from datagen.space import PARAMETERS, Range, Space
@@ -81,7 +82,9 @@ def test_export_then_import_repeats_the_labels(tmp_path):
     )
     arrays["gg_1h"][0, :2] = 5e-324, -0.0
     grid = KGrid(0.1, 1.0, 4)
-    Spectra(theta, grid.values(), arrays, {}).write(tmp_path / "a.h5")
+    metadata = {"model": asdict(HaloModelConfig(k=grid)), "space": Space().as_dict(),
+                "design": {"points": 5}, "provenance": {"commit": "none"}}  # fmt: skip
+    Spectra(theta, grid.values(), arrays, metadata).write(tmp_path / "a.h5")
     paths = export_labels(tmp_path / "a.h5", tmp_path)
     before = Spectra.read(tmp_path / "a.h5")
     after = Spectra.read(import_labels(*paths, out=tmp_path / "b.h5", k=grid))
@@ -95,7 +98,7 @@ def test_import_does_not_depend_on_how_much_is_read_at_once(
     data, parameters = published
     paths = write(tmp_path, data[:2], parameters[:2], indent=4)
     whole = Spectra.read(import_labels(*paths, out=tmp_path / "whole.h5"))
-    monkeypatch.setattr(nnpowerspectra, "_CHUNK", chunk)
+    monkeypatch.setattr(json_points, "_CHUNK", chunk)
     pieces = Spectra.read(import_labels(*paths, out=tmp_path / "pieces.h5"))
     assert pieces.hash() == whole.hash()
 
@@ -117,8 +120,17 @@ def with_point(data, **changes):
          r"point 1: Pk_sl has shape \(49,\), expected 50 numbers, one for each k; see --k"),
         (lambda d, p: (with_point(d, Pk_lin=[float("nan")] * 50), p),
          "point 1: Pk_lin is not finite"),
-        (lambda d, p: (with_point(d, Pk_lin=[None] * 50), p), "point 1: Pk_lin is not finite"),
-        (lambda d, p: (with_point(d, Pk_lin=["a"] * 50), p), "point 1 holds something other than"),
+        (lambda d, p: (with_point(d, Pk_lin=[float("-inf")] * 50), p),
+         "point 1: Pk_lin is not finite"),
+        (lambda d, p: (with_point(d, Pk_lin=[None] * 50), p),
+         r"point 1: Pk_lin is something other than numbers: \[null, null"),
+        (lambda d, p: (with_point(d, Pk_lin=["1.5"] * 50), p), "Pk_lin is something other than"),
+        (lambda d, p: (with_point(d, Pk_lin=[[1.0], 2.0]), p), "Pk_lin is something other than"),
+        (lambda d, p: (with_point(d, Pk_lin={"a": 1}), p), "Pk_lin is something other than"),
+        (lambda d, p: (with_point(d, Pk_lin=[[1.0] * 50]), p), r"shape \(1, 50\), expected 50"),
+        (lambda d, p: (d, with_point(p, h="0.7")), 'point 1: h is something other .*: "0.7"'),
+        (lambda d, p: (d, with_point(p, h=True)), "point 1: h is something other .*: true"),
+        (lambda d, p: (d, with_point(p, h=10**400)), "point 1: h is something other than numbers"),
         (lambda d, p: (with_point(d, Pk_ll=d[1]["Pk_ll_1h"]), p),
          r"point 1: Pk_ll is not Pk_ll_1h \+ Pk_ll_2h"),
         (lambda d, p: (d, with_point(p, h=[0.7])), r"point 1: h has shape \(1,\), .* one number"),
@@ -143,13 +155,46 @@ def test_wrong_content_is_refused(tmp_path, published, change, message):
         (lambda text: text[:30_000] + ";" + text[30_000:], "is damaged"),
         (lambda text: text.replace("}, {", "} {", 1), "is damaged: no comma between two points"),
         (lambda text: "", "is not a JSON list"),
+        (lambda text: text + text, r"goes on after its list, with '\[\{"),
+        (lambda text: text + "\n" * 2_000_000 + "x", "goes on after its list, with 'x'"),
+        (lambda text: '[{"a": ' + "[" * 100_000, "is damaged: lists within lists"),
+        (
+            lambda text: text.replace('"Pk_lin"', '"Pk_ss"', 1),
+            "is damaged: an object has Pk_ss twice",
+        ),
+        (lambda text: "[" + "9" * 10_000 + "]", "is damaged: Exceeds the limit"),
+        (lambda text: text[:500] + "\udcff" + text[500:], "is damaged: 'utf-8' codec can't decode"),
     ],
 )
-def test_damaged_json_is_refused(tmp_path, published, damage, message):
+def test_damaged_json_is_refused_in_one_line_that_names_the_file(
+    tmp_path, published, damage, message
+):
     paths = write(tmp_path, *published)
-    paths[0].write_text(damage(paths[0].read_text()))
-    with pytest.raises(ValueError, match=message):
+    text = damage(paths[0].read_text())
+    paths[0].write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(ValueError, match=f"^{paths[0]} {message}") as refused:
         import_labels(*paths, out=tmp_path / "labels.h5")
+    assert "\n" not in str(refused.value)
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_a_byte_order_mark_is_no_damage(tmp_path, published):
+    paths = write(tmp_path, *published)
+    for path in paths:
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(Spectra.read(import_labels(*paths, out=tmp_path / "labels.h5"))) == 80
+
+
+def test_what_json_cannot_hold_is_not_written(tmp_path, published):
+    labels = import_labels(*write(tmp_path, *published), out=tmp_path / "labels.h5")
+    spectra = Spectra.read(labels)
+    for term in ("gg_1h", "gg_2h"):
+        spectra.arrays[term][3, 4] = 1e308  # a total that overflows
+    spectra.write(labels)
+    with pytest.warns(RuntimeWarning, match="overflow"), \
+            pytest.raises(ValueError, match="GeneratedData_.*: Pk_ll is not finite"):  # fmt: skip
+        export_labels(labels, tmp_path / "Data")
+    assert list((tmp_path / "Data").iterdir()) == []
 
 
 def test_command_line_names_space_and_wavenumbers(tmp_path, published, capsys):
@@ -178,6 +223,15 @@ def test_an_existing_label_file_is_kept(tmp_path, published):
     with pytest.raises(FileExistsError, match=r"labels\.h5 exists; pass --overwrite true"):
         import_labels(*paths, out=tmp_path / "labels.h5")
     import_labels(*paths, out=tmp_path / "labels.h5", overwrite=True)
+
+
+def test_nothing_but_a_label_file_is_replaced(tmp_path, published):
+    paths = write(tmp_path, *published)
+    before = paths[0].read_bytes()
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match="is not a label file, so it stays; give another"):
+            import_labels(*paths, out=paths[0], overwrite=overwrite)
+    assert paths[0].read_bytes() == before
 
 
 def test_the_recorded_model_is_a_whole_configuration(tmp_path, published):

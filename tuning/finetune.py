@@ -60,9 +60,9 @@ def search_finetune(
         FinetuneTask(spectra, model, finetune, space),
         out,
         shared={
-            "labels": spectra.hash(), "emulator": str(emulator), "finetune": asdict(finetune),
+            "labels": spectra.hash(), "emulator": model.hash(), "finetune": asdict(finetune),
         },
-        request={"data": str(data)},
+        request={"data": str(data), "emulator": str(emulator)},
         best_config=lambda point: {"finetune": asdict(space.apply(point, finetune))},
         rivals=lambda _: {"the emulator as it was": model},
         budget=budget,

@@ -7,29 +7,24 @@ ends) and TensorBoard's events. All are written atomically, so that a search can
 moment and go on from what lies there.
 """
 
-import fcntl
 import hashlib
 import json
 import math
+import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datagen.files import atomic
 from emulator.checkpoint import LAST_CHECKPOINT
+from emulator.runs import run_lock
 
 __all__ = ["HISTORY_FILE", "Clock", "Journal", "Trial", "key_of", "write_json"]
 
 HISTORY_FILE = "history.json"
-_POINT_FILE, _TRIAL_FILE, _CLOCK_FILE, _LOCK_FILE = (
-    "point.json",
-    "trial.json",
-    "clock.json",
-    "search.lock",
-)
+_POINT_FILE, _TRIAL_FILE, _CLOCK_FILE = "point.json", "trial.json", "clock.json"
 _DIGITS = 3  # floats that agree so far are the same setting: a run twice would tell nothing new
 
 
@@ -40,7 +35,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def _read_json(path: Path, default: Any) -> Any:
-    return json.loads(path.read_text()) if path.exists() else default
+    try:
+        return json.loads(path.read_text()) if path.exists() else default
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete it to have that part of the search done again"
+        ) from error
 
 
 def key_of(point: dict[str, Any]) -> str:
@@ -106,7 +106,7 @@ class Journal:
         return [self._read(path.parent) for path in sorted(self.folder.glob(f"*/{_POINT_FILE}"))]
 
     def _read(self, folder: Path) -> Trial:
-        point = json.loads((folder / _POINT_FILE).read_text())
+        point = _read_json(folder / _POINT_FILE, {})
         ended = _read_json(folder / _TRIAL_FILE, None)
         trial = Trial(folder, point, **(ended or {}))
         if ended is None and (reports := trial.reports):
@@ -140,22 +140,24 @@ class Journal:
     def seconds(self, seconds: float) -> None:
         write_json(self.out / _CLOCK_FILE, {"seconds": seconds})
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep a second search out of the run directory for the block.
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything that was computed and did not fail."""
+        return any(
+            trial.state in ("finished", "stopped", "diverged")
+            or (trial.folder / HISTORY_FILE).exists()
+            or (trial.folder / LAST_CHECKPOINT).exists()
+            for trial in self.trials()
+        )
 
-        Raises:
-            ValueError: Another one runs in it.
-        """
-        self.out.mkdir(parents=True, exist_ok=True)
-        with (self.out / _LOCK_FILE).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"another search runs in {self.out}; wait for it or choose another folder"
-                ) from error
-            yield
+    def clear(self) -> None:
+        """Delete all trials and the clock, for another search."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.out / _CLOCK_FILE).unlink(missing_ok=True)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep a second search out of the run directory for the block; see `run_lock`."""
+        return run_lock(self.out, "search")
 
 
 class Clock:

@@ -106,6 +106,7 @@ class Watch(Callback):
         self.journal.end(name, state, report, self.clock.seconds, error)
         ended = Trial(self.journal.folder / name, point, state, report, self.clock.seconds, error)
         self.ended.append(ended)
+        self.running = [row for row in self.running if row[0] != name]
         if self._live is None:
             print(self._line(ended), flush=True)  # noqa: T201
 
@@ -150,6 +151,7 @@ class Watch(Callback):
     def close(self) -> None:
         """Note the time, and leave the last table standing."""
         self.journal.seconds = self.clock.seconds
+        self.running = []
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -10,10 +10,11 @@ import pandas as pd
 import yaml
 
 from datagen.files import atomic
+from datagen.record import code_hash
 from datagen.shards import differences
-from emulator.emulator import Emulator
+from emulator.emulator import Emulator, EmulatorFileError
 from emulator.record import log_line
-from emulator.runs import check_run_config
+from emulator.runs import CONFIG_FILE, check_run_config
 from emulator.train import EMULATOR_FILE
 from tuning.journal import HISTORY_FILE, Journal, Trial
 from tuning.space import Ranges
@@ -34,8 +35,6 @@ __all__ = [
 
 Objective = Literal["val_loss", "p95", "p99"]
 
-_CONFIG_FILE = "config.yaml"
-
 
 def open_study(
     journal: Journal,
@@ -44,14 +43,15 @@ def open_study(
     objectives: Sequence[str],
     budget: Budget,
 ) -> None:
-    """Write a search's ``config.yaml``, or check that the one in the folder is the same.
+    """Write a search's ``config.yaml``, or check that the folder is for the same search.
 
-    Trials and minutes may change: a search can go on with a larger budget.
+    Trials and minutes may change: a search can go on with a larger budget. Where no trial of
+    another search came to anything, that one gives way.
 
     Args:
         journal: The run directory.
         shared: What another search must share for its trials to be known ones.
-        request: What else makes the search.
+        request: What else makes the search, and where things lie.
         objectives: What is minimised.
         budget: Its budget.
 
@@ -60,7 +60,10 @@ def open_study(
     """
     spent = {"threads": budget.threads, "gpus": budget.gpus, "scheduler": budget.scheduler}
     whole = {"shared": shared, **request, "objectives": list(objectives), "budget": spent}
-    check_run_config(journal.out, whole)
+    code = {"code": code_hash("tuning.task", "tuning.trial")}
+    paths = ("data", "emulator", "out")
+    if check_run_config(journal.out, whole, code, paths=paths, begun=journal.begun):
+        journal.clear()
 
 
 def read_study(out: Path) -> dict[str, Any]:
@@ -68,10 +71,15 @@ def read_study(out: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: No search lies in the folder.
+        ValueError: The file is damaged.
     """
-    path = out / _CONFIG_FILE
-    config = yaml.safe_load(path.read_text()) if path.exists() else {}
-    if "objectives" not in config:
+    path = out / CONFIG_FILE
+    try:
+        config = yaml.safe_load(path.read_text()) if path.exists() else {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is damaged ({reason}); take another copy of it") from error
+    if not isinstance(config, dict) or "objectives" not in config:
         raise FileNotFoundError(f"no search in {out}; start one with python -m tuning.search")
     return dict(config)
 
@@ -124,7 +132,12 @@ def best_trial(journal: Journal, objective: str) -> Trial:
 
 def candidate(task: Task, trial: Trial) -> Emulator:
     """The emulator of a trial, with its record; one that was stopped has none yet."""
-    emulator = Emulator.load(trial.folder / EMULATOR_FILE)
+    try:
+        emulator = Emulator.load(trial.folder / EMULATOR_FILE)
+    except EmulatorFileError as error:
+        raise EmulatorFileError(
+            f"{error}; delete {trial.folder} to have another trial in its place"
+        ) from error
     if not emulator.spec.provenance or trial.state != "finished":
         task.describe(emulator, trial.point).save(trial.folder / EMULATOR_FILE)
     return emulator

@@ -131,6 +131,12 @@ def run_study(
             )
         left = budget.trials - ended if budget.trials else -1
         _run_trials(task, journal, budget, clock, left, sampler, objectives, latency, known, seed)
+    ended = sum(trial.state != "open" for trial in journal.trials())
+    if not clock.is_over and (not budget.trials or ended < budget.trials):
+        print(  # noqa: T201
+            f"the search ends after {ended} trials: its space holds no further point (floats "
+            f"count to three digits); widen the space to go on in another folder"
+        )
 
 
 def _run_trials(

@@ -1,7 +1,6 @@
 """One trial: a training that keeps its state in its own folder and reports to Ray Tune."""
 
 import gc
-import json
 import math
 import time
 import traceback
@@ -21,7 +20,7 @@ from emulator.loop import TrainingFailed
 from emulator.progress import History
 from emulator.schedule import Training
 from emulator.train import EMULATOR_FILE
-from tuning.journal import HISTORY_FILE, write_json
+from tuning.journal import HISTORY_FILE, Trial, write_json
 from tuning.task import OBJECTIVES, Task, quality
 
 __all__ = ["FAILED_LOSS", "LATENCY", "evaluation_time", "run_trial"]
@@ -142,12 +141,11 @@ def run_trial(
     home, point = folder / config["trial"], config["point"]
     reporter = Reporter(home, latency)
     nothing = dict.fromkeys((*OBJECTIVES, LATENCY), FAILED_LOSS) | {"epochs": 0, "seconds": 0.0}
-    if (home / HISTORY_FILE).exists():
-        reporter.reports = json.loads((home / HISTORY_FILE).read_text())["reports"]
-        if reporter.reports[-1]["finished"]:  # the search was killed before it took note
-            tune.report(reporter.reports[-1])
-            return
     try:
+        reporter.reports = Trial(home, point).reports
+        if reporter.reports and reporter.reports[-1]["finished"]:
+            tune.report(reporter.reports[-1])  # the search was killed before it took note
+            return
         emulator, history = task.fit(point, (reporter,), home / LAST_CHECKPOINT)
         reporter.seconds = history.get("seconds", reporter.seconds)
         reporter.report(emulator, task.quality(emulator), history["epochs"], finished=True)

@@ -1,0 +1,136 @@
+"""A JSON list of points, read one by one: whole, such files outgrow memory."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.texts import TableError, open_text
+
+__all__ = ["read_points", "records", "unique_keys"]
+
+Array = NDArray[np.float64]
+
+_CHUNK = 1 << 20  # characters read at once, some fifty points
+_LONGEST_TOKEN = 64  # characters; no key and no number is longer
+
+
+class _FormatError(Exception):
+    """What is wrong with a file."""
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file, for ``object_pairs_hook``.
+
+    Raises:
+        ValueError: A key is there twice, which has no meaning.
+    """
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has {twice} twice")
+    return record
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=unique_keys)
+
+
+def read_points(path: Path, keys: tuple[str, ...], shape: tuple[int, ...]) -> Iterator[Array]:
+    """The values of each object of a file in the order of the keys, shape (len(keys), *shape).
+
+    Args:
+        path: A JSON list of objects.
+        keys: Keys that each object has, and no others.
+        shape: Shape of each value, ``()`` for a number.
+
+    Raises:
+        ValueError: A file that is damaged or holds something else; the message names the point.
+    """
+    for i, record in enumerate(records(path)):
+        where = f"{path}, point {i}"
+        if not isinstance(record, dict) or set(record) != set(keys):
+            have = ", ".join(record) if isinstance(record, dict) else type(record).__name__
+            raise ValueError(f"{where} must have the keys {', '.join(keys)}; it has {have}")
+        values = {key: _numbers(record[key], f"{where}: {key}") for key in keys}
+        for key, value in values.items():
+            if value.shape != shape:
+                wanted = f"{shape[0]} numbers, one for each k; see --k" if shape else "one number"
+                raise ValueError(f"{where}: {key} has shape {value.shape}, expected {wanted}")
+            if not np.isfinite(value).all():
+                raise ValueError(f"{where}: {key} is not finite; take the point out of both files")
+        yield np.array(list(values.values()))
+
+
+def _numbers(value: Any, where: str) -> Array:
+    """A number, or a list of them; a text that looks like one is none."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        array = np.array(None)
+    if array.dtype.kind not in "iuf":
+        shown = json.dumps(value)
+        shown = shown if len(shown) < 40 else f"{shown[:37]}..."
+        raise ValueError(f"{where} is something other than numbers: {shown}")
+    return array.astype(np.float64)
+
+
+def records(path: Path) -> Iterator[Any]:
+    """The elements of a JSON list.
+
+    Raises:
+        TableError: The file is no such list, was cut off or damaged; the message begins with it.
+    """
+    with open_text(path, "strict") as file:
+        try:
+            yield from _elements(file)
+        except UnicodeDecodeError as error:
+            raise TableError(f"{path} is damaged: {error}") from error
+        except RecursionError as error:
+            raise TableError(f"{path} is damaged: lists within lists without an end") from error
+        except _FormatError as error:
+            raise TableError(f"{path} {error}") from error
+
+
+def _elements(file: TextIO) -> Iterator[Any]:
+    buffer = file.read(_CHUNK).lstrip()
+    if not buffer.startswith("["):
+        raise _FormatError("is not a JSON list of points")
+    buffer = buffer[1:].lstrip()
+    while not buffer.startswith("]"):
+        try:
+            found = _first(buffer)
+        except ValueError as error:
+            raise _FormatError(f"is damaged: {getattr(error, 'msg', error)}") from error
+        if found:
+            record, buffer = found
+            yield record
+        elif more := file.read(_CHUNK):
+            buffer = (buffer + more).lstrip()
+        else:
+            raise _FormatError("ends before its list does; it was cut off")
+    rest = buffer[1:].lstrip()
+    while not rest and (more := file.read(_CHUNK)):
+        rest = more.lstrip()
+    if rest:
+        raise _FormatError(f"goes on after its list, with {rest[:20]!r}")
+
+
+def _first(buffer: str) -> tuple[Any, str] | None:
+    """First element of a buffer, and the buffer after it; None if it may not be all there."""
+    try:
+        record, end = _DECODER.raw_decode(buffer)
+    except json.JSONDecodeError as error:
+        # what the end of the buffer cuts off fails within its last token, damage before it
+        if error.pos < len(buffer) - _LONGEST_TOKEN:
+            raise
+        return None
+    rest = buffer[end:].lstrip()
+    if not rest:
+        return None
+    if rest[0] not in ",]":
+        raise json.JSONDecodeError("no comma between two points", buffer, end)
+    return record, rest.removeprefix(",").lstrip()
