@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from datagen.halomodel import CORRELATIONS, TERMS
-from datagen.space import PARAMETERS, Space
+from datagen.space import NAMES, Space
 from datagen.splits import Part, Split
 from datagen.store import Spectra
 
@@ -22,7 +22,7 @@ FALSE_ALARMS = 0.01  # chance to call a good split bad, for each of the two kind
 
 
 def features(spectra: Spectra) -> Array:
-    """The points as they are sampled, log10 of some parameters, shape (N, 10)."""
+    """The points as they are sampled, log10 of some parameters, shape (N, P)."""
     x = spectra.theta.copy()
     log = Space.from_dict(spectra.metadata["space"]).is_log
     x[:, log] = np.log10(x[:, log])
@@ -82,13 +82,13 @@ def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
         )
     pairs = [(b, a) for a, b in combinations(names, 2)]
     x = features(spectra)
-    varied = [i for i in range(len(PARAMETERS)) if np.ptp(x[:, i]) > 0]
+    varied = [i for i in range(len(NAMES)) if np.ptp(x[:, i]) > 0]
     if not varied:
         raise ValueError(f"all {len(x)} points are the same; there is nothing to compare")
     result: dict[str, Any] = {
         "parts": {part: len(row) for part, row in rows.items()},
         "features": {
-            f"{a} - {b}": {PARAMETERS[i]: _feature(x[rows[a], i], x[rows[b], i]) for i in varied}
+            f"{a} - {b}": {NAMES[i]: _feature(x[rows[a], i], x[rows[b], i]) for i in varied}
             for a, b in pairs
         },
         "targets": {f"{a} - {b}": {} for a, b in pairs},

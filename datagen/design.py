@@ -15,7 +15,7 @@ from datagen.fields import RecordError, exactly, from_record
 from datagen.files import HeldBack, atomic, exclusive
 from datagen.header import SIZE, HeaderError, check_header, check_replaceable, write_header
 from datagen.record import ContentHash, combined_hash
-from datagen.space import PARAMETERS, UNITS, Space, check_theta
+from datagen.space import NAMES, UNITS, Space, check_theta
 from datagen.tables import TableError, comments, read_table
 
 __all__ = ["SCHEMA", "Design", "Points", "draw", "write_design"]
@@ -53,7 +53,7 @@ class Design:
 
 
 def draw(design: Design, space: Space) -> Array:
-    """Points of the box, shape (points, 10), columns in the order of `PARAMETERS`.
+    """Points of the box, shape (points, P), columns in the order of `NAMES`.
 
     Raises:
         ValueError: More points than memory, or the method, can hold.
@@ -67,16 +67,20 @@ def draw(design: Design, space: Space) -> Array:
 
 
 def _drawn(design: Design, space: Space) -> Array:
-    dimensions, n = len(PARAMETERS), design.points
+    # what is held fixed takes no dimension, so that it changes no other parameter
+    free, n = [space.names.index(name) for name in space.free], design.points
+    dimensions = max(1, len(free))
     if design.method == "lhs":
-        theta = qmc.LatinHypercube(dimensions, rng=design.seed).random(n)
+        unit = qmc.LatinHypercube(dimensions, rng=design.seed).random(n)
     else:
         # a power of two first, where Sobol's balance holds; then the sequence goes on
         sobol, balanced = qmc.Sobol(dimensions, rng=design.seed), 1 << (n.bit_length() - 1)
-        theta = np.concatenate([sobol.random(balanced), sobol.random(n - balanced)])
-    theta = np.ascontiguousarray(theta)
-    for start in range(0, n, _ROWS):  # in place: millions of points need no second copy
-        theta[start : start + _ROWS] = space.from_unit(theta[start : start + _ROWS])
+        unit = np.concatenate([sobol.random(balanced), sobol.random(n - balanced)])
+    theta = np.zeros((n, len(space.names)))
+    for start in range(0, n, _ROWS):  # millions of points need no third copy
+        rows = theta[start : start + _ROWS]
+        rows[:, free] = unit[start : start + _ROWS, : len(free)]
+        rows[:] = space.from_unit(rows)
     return theta
 
 
@@ -85,7 +89,7 @@ class Points:
     """Points of a space, to be labelled or to be fed to an emulator.
 
     Attributes:
-        theta: Columns `datagen.space.PARAMETERS`, shape (N, 10).
+        theta: Columns `datagen.space.NAMES`, shape (N, P).
         space: The box that they lie in.
         design: How they were drawn, or that they were given.
     """
@@ -115,15 +119,15 @@ class Points:
                 with HeldBack(partial, "w+") as disk:
                     with h5py.File(disk, "w", userblock_size=SIZE) as file:
                         theta = file.create_dataset("theta", data=self.theta)
-                        theta.attrs["names"] = np.array(PARAMETERS, dtype=bytes)
-                        units = np.array([UNITS[name] for name in PARAMETERS], dtype=bytes)
+                        theta.attrs["names"] = np.array(NAMES, dtype=bytes)
+                        units = np.array([UNITS[name] for name in NAMES], dtype=bytes)
                         theta.attrs["units"] = units
                         file.create_dataset("content", data=np.bytes_(json.dumps(content)))
                     disk.check()
                 write_header(partial, SCHEMA)
         else:
             with atomic(path) as partial, partial.open("w") as file:
-                file.write(f"# {json.dumps(content)}\n{','.join(PARAMETERS)}\n")
+                file.write(f"# {json.dumps(content)}\n{','.join(NAMES)}\n")
                 for start in range(0, len(self.theta), _ROWS):
                     rows = self.theta[start : start + _ROWS].tolist()
                     file.writelines(",".join(map(repr, row)) + "\n" for row in rows)
@@ -155,7 +159,7 @@ class Points:
         except Exception as error:
             raise ValueError(
                 f"{path} is not a parameter file ({error}); it needs the columns "
-                f"{', '.join(PARAMETERS)}"
+                f"{', '.join(NAMES)}"
             ) from error
         if content is None:
             points = cls(theta, space, {})
@@ -206,7 +210,7 @@ def _read_h5(path: Path) -> tuple[Array, dict[str, Any]]:
     check_header(path, SCHEMA, "parameter file")
     with h5py.File(path) as file:
         names, theta = file["theta"].attrs["names"].astype(str).tolist(), file["theta"][()]
-        columns = [names.index(name) for name in PARAMETERS]
+        columns = [names.index(name) for name in NAMES]
         return np.ascontiguousarray(theta[:, columns]), json.loads(file["content"][()])
 
 

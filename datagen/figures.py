@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from datagen.files import atomic
+from datagen.space import PARAMETERS, UNITS
 
 __all__ = [
     "CORRELATION_COLOURS",
@@ -44,20 +45,7 @@ TERM_STYLES: dict[str, str] = {"1h": "--", "2h": ":", "total": "-"}
 K_LABEL = r"$k$ [Mpc$^{-1}$]"
 P_LABEL = r"$P(k)$ [Mpc$^3$]"
 
-_SYMBOLS: dict[str, str] = {
-    "Om_c": r"\Omega_\mathrm{c}",
-    "Om_b": r"\Omega_\mathrm{b}",
-    "h": "h",
-    "sigma_8": r"\sigma_8",
-    "n_s": r"n_\mathrm{s}",
-    "alpha": r"\alpha",
-    "sigma": r"\sigma",
-    "Mth": r"M_\mathrm{th}",
-    "Mprime": r"M\mathrm{′}",
-    "beta": r"\beta",
-}
 _FEW = 30.0  # a logarithmic axis that spans less has few ticks at powers of ten
-_MASSES = ("Mth", "Mprime")
 
 _STYLE: dict[str, object] = {
     "font.size": 9,
@@ -100,11 +88,11 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 def parameter_label(name: str, is_log: bool) -> str:
     """Symbol and unit of a parameter; of its log10 if it is sampled in that."""
-    symbol = _SYMBOLS[name]
+    symbol = PARAMETERS[name].symbol
     if is_log:
-        unit = r"\,/\,\mathrm{M}_\odot" if name in _MASSES else ""
+        unit = r"\,/\,\mathrm{M}_\odot" if UNITS[name] == "Msun" else ""
         return rf"$\log_{{10}}\,{symbol}{unit}$"
-    return rf"${symbol}$" + (r" [M$_\odot$]" if name in _MASSES else "")
+    return rf"${symbol}$" + (r" [M$_\odot$]" if UNITS[name] == "Msun" else "")
 
 
 def spectrum_label(name: str) -> str:

@@ -23,7 +23,7 @@ from datagen.halomodel import HaloModelConfig, KGrid
 from datagen.header import check_replaceable
 from datagen.json_points import read_points
 from datagen.record import provenance
-from datagen.space import PARAMETERS, Range, Space, check_theta
+from datagen.space import NAMES, Range, Space, check_theta
 from datagen.store import SCHEMA, Spectra
 
 __all__ = ["KEYS", "PUBLISHED_SPACE", "export_labels", "import_labels"]
@@ -71,7 +71,7 @@ def export_labels(labels: Path, folder: Path) -> tuple[Path, Path]:
     columns = [spectra[ours] for ours in KEYS.values()]
     points = (dict(zip(KEYS, row, strict=True)) for row in zip(*columns, strict=True))
     _write(data, tqdm(points, desc="spectra", unit="pt", total=len(spectra)))
-    _write(parameters, (dict(zip(PARAMETERS, row, strict=True)) for row in spectra.theta))
+    _write(parameters, (dict(zip(NAMES, row, strict=True)) for row in spectra.theta))
     grid = f"{len(spectra.k)} wavenumbers, {spectra.k[0]:g} to {spectra.k[-1]:g} 1/Mpc"
     print(f"{len(spectra)} points ({grid}) in {data} and {parameters}")  # noqa: T201
     return data, parameters
@@ -159,8 +159,8 @@ def _write(path: Path, points: Iterable[dict[str, Any]]) -> None:
 
 
 def _theta(path: Path, space: Space) -> Array:
-    """The points of a parameter file, shape (N, 10), checked to lie in the space."""
-    rows = list(read_points(path, PARAMETERS, ()))
+    """The points of a parameter file, shape (N, P), checked to lie in the space."""
+    rows = list(read_points(path, NAMES, ()))
     if not rows:
         raise ValueError(f"{path} holds no points")
     theta = np.array(rows)
@@ -171,7 +171,7 @@ def _theta(path: Path, space: Space) -> Array:
     outside = (theta < space.low) | (theta > space.high)
     if outside.any():
         row, column = np.argwhere(outside)[0]
-        name = PARAMETERS[column]
+        name = NAMES[column]
         raise ValueError(
             f"{path}, point {row}: {name} = {theta[row, column]:g} is outside the space, "
             f"[{space[name].low:g}, {space[name].high:g}]; give the box that the points were "

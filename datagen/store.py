@@ -32,7 +32,7 @@ from datagen.files import HeldBack, atomic
 from datagen.halomodel import CORRELATIONS, DERIVED, HaloModelConfig
 from datagen.header import SIZE, DamagedError, HeaderError, check_header, write_header
 from datagen.record import ContentHash, combined_hash
-from datagen.space import PARAMETERS, UNITS, Space
+from datagen.space import NAMES, UNITS, Space
 
 __all__ = ["SCHEMA", "Block", "Spectra", "StoreError", "read_blocks", "write_blocks"]
 
@@ -41,7 +41,7 @@ STORED: tuple[str, ...] = (
     "P_lin",
     *(f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")),
 )
-NAMES: tuple[str, ...] = (*STORED, *DERIVED)
+ARRAYS: tuple[str, ...] = (*STORED, *DERIVED)
 METADATA, MORE_METADATA = ("model", "space", "design", "provenance"), ("extends", "imported")
 ROWS = 256  # rows of an HDF5 chunk: 100 kB
 
@@ -57,7 +57,7 @@ class Spectra:
     """Points and their spectra, in memory.
 
     Attributes:
-        theta: Points, columns `datagen.space.PARAMETERS`, shape (N, 10).
+        theta: Points, columns `datagen.space.NAMES`, shape (N, P).
         k: Wavenumbers [1/Mpc], shape (K,).
         arrays: ``P_lin``, ``mm_1h``, ... [Mpc^3], each (N, K), and the keys of
             `datagen.halomodel.DERIVED`, each (N,); all of them, or those that were read. Labels
@@ -134,7 +134,7 @@ class Spectra:
         """
         asked = None if names is None else [term for name in names for term in _terms(name)]
         with _open(path) as (file, digests):
-            there = [name for name in NAMES if name in digests]
+            there = [name for name in ARRAYS if name in digests]
             wanted = dict.fromkeys(there if asked is None else asked)
             if missing := [name for name in wanted if name not in there]:
                 raise StoreError(f"{path} lacks {', '.join(missing)}; it was made elsewhere")
@@ -229,8 +229,8 @@ def _describe(
 ) -> None:
     """Add all that is not rows: wavenumbers, failed points, units, metadata and hashes."""
     file.create_dataset("k", data=k)
-    file["theta"].attrs["names"] = np.array(PARAMETERS, dtype=bytes)
-    file["theta"].attrs["units"] = np.array([UNITS[name] for name in PARAMETERS], dtype=bytes)
+    file["theta"].attrs["names"] = np.array(NAMES, dtype=bytes)
+    file["theta"].attrs["units"] = np.array([UNITS[name] for name in NAMES], dtype=bytes)
     units = {"k": "1/Mpc"} | dict.fromkeys(STORED, "Mpc^3") | DERIVED
     digests = digests | {"k": ContentHash.of(k)}
     for name in [name for name in units if name in digests]:  # in order: equal files stay equal
@@ -254,8 +254,8 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
         check_header(path, SCHEMA, "label file")
         with h5py.File(path) as file:
             columns = file["theta"].attrs["names"].astype(str).tolist()
-            if columns != list(PARAMETERS):
-                raise StoreError(f"{path} has columns {columns}, expected {list(PARAMETERS)}")
+            if columns != list(NAMES):
+                raise StoreError(f"{path} has columns {columns}, expected {list(NAMES)}")
             derived = [name for name in DERIVED if name in file]
             names = ("theta", "k", *STORED, *derived)
             yield file, {name: file[name].attrs["sha256"].decode() for name in names}
@@ -289,7 +289,7 @@ def _check_metadata(metadata: dict[str, Any], where: str) -> None:
 
 def _shapes(N: int, K: int) -> dict[str, tuple[int, ...]]:
     """Shape of points and arrays by name."""
-    shapes: dict[str, tuple[int, ...]] = {"theta": (N, len(PARAMETERS))}
+    shapes: dict[str, tuple[int, ...]] = {"theta": (N, len(NAMES))}
     return shapes | dict.fromkeys(STORED, (N, K)) | dict.fromkeys(DERIVED, (N,))
 
 
@@ -297,6 +297,6 @@ def _terms(name: str) -> tuple[str, ...]:
     """The stored arrays behind a name: itself, or both terms of a total."""
     if name.endswith("_total") and name[:-6] in CORRELATIONS:
         return f"{name[:-6]}_1h", f"{name[:-6]}_2h"
-    if name not in NAMES:
-        raise KeyError(f"no spectrum {name!r}; there are {', '.join(NAMES)} and totals")
+    if name not in ARRAYS:
+        raise KeyError(f"no spectrum {name!r}; there are {', '.join(ARRAYS)} and totals")
     return (name,)

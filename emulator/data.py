@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from datagen.splits import Split
 from datagen.store import Spectra
-from emulator.emulator import Emulator
+from emulator.emulator import NetworkEmulator
 
 __all__ = ["Dropped", "Negative", "SpectraData", "batches"]
 
@@ -120,17 +120,17 @@ class SpectraData(lightning.LightningDataModule):
             raise ValueError("no point with logarithms is left to validate on; generate more")
         self._ln = [_ln(s, outputs) for s in (self.train_spectra, self.validation_spectra)]
 
-    def fit_scalings(self, emulator: Emulator) -> None:
+    def fit_scalings(self, emulator: NetworkEmulator) -> None:
         """Fit the emulator's scalings on the training split."""
         emulator.fit_scalings(torch.tensor(self.train_spectra.theta), self._ln[0])
 
-    def prepare(self, emulator: Emulator) -> None:
+    def prepare(self, emulator: NetworkEmulator) -> None:
         """Make the tensors, in the emulator's own scalings."""
         self.train = self._tensors(emulator, self.train_spectra, self._ln[0])
         self.validation = self._tensors(emulator, self.validation_spectra, self._ln[1])
 
     @staticmethod
-    def _tensors(emulator: Emulator, spectra: Spectra, ln: Tensor) -> TensorDataset:
+    def _tensors(emulator: NetworkEmulator, spectra: Spectra, ln: Tensor) -> TensorDataset:
         with torch.no_grad():
             # in float64, then rounded once
             x = emulator.features(torch.tensor(spectra.theta)).float()

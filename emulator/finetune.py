@@ -64,7 +64,7 @@ class FinetuneConfig:
         return ScheduleConfig(max_epochs=(self.epochs,), patience=(self.patience,))
 
 
-def point_errors(emulator: Emulator, features: Tensor, targets: Tensor) -> Tensor:
+def point_errors(emulator: NetworkEmulator, features: Tensor, targets: Tensor) -> Tensor:
     """abs(P/P_true - 1) of every value, shape (N, O, K), from features and standardised ln P."""
     with torch.inference_mode():
         y = torch.cat([emulator.standardised(batch) for batch in features.split(4096)])
@@ -82,7 +82,7 @@ class WorstPoints(SpectraData):
 
     changes = True
 
-    def __init__(self, emulator: Emulator, N_bad: int, **kwargs: Any) -> None:
+    def __init__(self, emulator: NetworkEmulator, N_bad: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if N_bad > len(self.train_spectra):
             raise ValueError(
@@ -111,7 +111,7 @@ class TailModule(EmulatorModule):
         self.log("val_tail", tail(self.emulator, self.trainer.datamodule))  # type: ignore[attr-defined]
 
 
-def tail(emulator: Emulator, data: SpectraData) -> float:
+def tail(emulator: NetworkEmulator, data: SpectraData) -> float:
     """The `TAIL` quantile of abs(P/P_true - 1) over the validation split."""
     errors = point_errors(emulator, *data.validation.tensors).flatten()
     return float(errors.kthvalue(max(1, round(TAIL * len(errors)))).values)
@@ -135,7 +135,7 @@ class Continuation:
 
 
 def continue_training(
-    model: Emulator,
+    model: NetworkEmulator,
     spectra: Spectra,
     config: FinetuneConfig,
     *,
@@ -181,14 +181,14 @@ def continue_training(
     return Continuation(points, before, training.best, history.epochs)
 
 
-def _content(model: Emulator, spectra: Spectra) -> dict[str, str]:
+def _content(model: NetworkEmulator, spectra: Spectra) -> dict[str, str]:
     """What a fine-tuning is of: hashes of the emulator, of the labels and of the code."""
     return {
         "emulator": model.hash(), "labels": spectra.hash(), "code": code_hash("emulator.finetune"),
     }  # fmt: skip
 
 
-def load_with_labels(emulator: Path, data: Path) -> tuple[Emulator, Spectra]:
+def load_with_labels(emulator: Path, data: Path) -> tuple[NetworkEmulator, Spectra]:
     """An emulator, and the labels that it was trained on.
 
     Raises:
@@ -244,7 +244,7 @@ def finetune(
         return _finetune(model, spectra, out, finetune)
 
 
-def _finetune(model: Emulator, spectra: Spectra, out: Path, config: FinetuneConfig) -> bool:
+def _finetune(model: NetworkEmulator, spectra: Spectra, out: Path, config: FinetuneConfig) -> bool:
     """Train further, and write the better of both, last of all; see `finetune`."""
     before, last = deepcopy(model), out / LAST_CHECKPOINT
     tuning = continue_training(model, spectra, config, folder=out, bar="fine-tuning", resume=last)

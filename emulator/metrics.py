@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from datagen.space import PARAMETERS, Space
+from datagen.space import Space
 from datagen.store import Spectra
 
 __all__ = ["PERCENTILES", "REGIMES", "accuracy", "fractional_error", "spectra_accuracy"]
@@ -20,13 +20,11 @@ _DIGITS = 4  # of every number in a record
 
 
 def _below(name: str, limit: float) -> Regime:
-    column = PARAMETERS.index(name)
-    return lambda theta, space: theta[:, column] < limit
+    return lambda theta, space: theta[:, space.names.index(name)] < limit
 
 
 def _above(name: str, limit: float) -> Regime:
-    column = PARAMETERS.index(name)
-    return lambda theta, space: theta[:, column] > limit
+    return lambda theta, space: theta[:, space.names.index(name)] > limit
 
 
 def _at_an_edge(theta: Array, space: Space) -> NDArray[np.bool_]:
@@ -40,6 +38,7 @@ REGIMES: dict[str, Regime] = {
     "alpha < 0.1": _below("alpha", 0.1),
     "Mth < 1e13": _below("Mth", 1e13),
     "sigma < 0.1": _below("sigma", 0.1),
+    "z > 1": _above("z", 1.0),
     "edge of the box": _at_an_edge,
 }
 

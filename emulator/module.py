@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from emulator.emulator import Emulator
+from emulator.emulator import NetworkEmulator
 
 __all__ = ["EmulatorModule", "Optimizer", "OptimizerConfig"]
 
@@ -56,7 +56,7 @@ class EmulatorModule(lightning.LightningModule):
     """
 
     def __init__(
-        self, emulator: Emulator, optimizer: OptimizerConfig, compiled: bool = False
+        self, emulator: NetworkEmulator, optimizer: OptimizerConfig, compiled: bool = False
     ) -> None:
         super().__init__()
         self.emulator = emulator

@@ -14,7 +14,6 @@ from datagen.store import Spectra
 from emulator.data import Dropped
 from emulator.emulator import Emulator, Spec
 from emulator.metrics import spectra_accuracy
-from emulator.network import NetworkConfig
 
 __all__ = [
     "accuracy_table",
@@ -84,7 +83,7 @@ def make_record(
     predicted = {part: predict(emulator, labels.theta) for part, labels in parts.items()}
     names = [name for name in emulator.spec.outputs if name.endswith(tuple(TERMS))]
     scale = {name: np.log(parts["train"][name]).std(axis=0) for name in names}
-    emulator.with_record(
+    emulator.update_spec(
         provenance={
             **provenance(),
             "labels": {"sha256": spectra.hash(), "design": spectra.metadata["design"]},
@@ -121,13 +120,12 @@ def log_line(emulator: Emulator, when: str, test: dict[str, float] | None = None
     """One line in the format of NNPowerspectra's log of trials.
 
     Args:
-        emulator: With its record.
+        emulator: A network, with its record.
         when: A time stamp, ``2025-07-08_02-24-56``.
         test: ``mse`` and ``mae`` of the test split; left empty before the final evaluation.
     """
     errors = emulator.spec.record["standardised"]
     network, optimizer = emulator.spec.network, emulator.spec.provenance["training"]["optimizer"]
-    assert isinstance(network, NetworkConfig)  # others have no such hyperparameters
     parameters = {
         "n_layers": network.layers,
         "n_units": network.units,

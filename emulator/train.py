@@ -25,7 +25,7 @@ from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.checkpoint import LAST_CHECKPOINT
 from emulator.data import Negative, SpectraData
-from emulator.emulator import Emulator, Spec
+from emulator.emulator import Emulator, NetworkEmulator, Spec
 from emulator.figures import accuracy_figure, history_figure
 from emulator.loop import Hardware, run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
@@ -87,19 +87,19 @@ class TrainConfig:
         return plain
 
 
-def make_emulator(spectra: Spectra, config: TrainConfig) -> Emulator:
+def make_emulator(spectra: Spectra, config: TrainConfig) -> NetworkEmulator:
     """An untrained emulator for labels: their space, wavenumbers and halo model."""
     model = spectra.metadata["model"]
     spec = Spec(
+        kind="network",
         space=Space.from_dict(spectra.metadata["space"]),
         k=tuple(spectra.k.tolist()),
-        z=model["z"],
         outputs=config.outputs,
         total=config.total,
         network=config.network,
         halo_model=model,
     )
-    return Emulator(spec)
+    return NetworkEmulator(spec)
 
 
 def fit(

@@ -23,7 +23,7 @@ from emulator.semianalytic.emulator import SemiAnalyticConfig, make_semianalytic
 from emulator.semianalytic.fit import FitConfig
 from emulator.train import EMULATOR_FILE
 
-__all__ = ["train_semianalytic"]
+__all__ = ["of_labels", "train_semianalytic"]
 
 
 def train_semianalytic(
@@ -93,6 +93,32 @@ def train_semianalytic(
     return file
 
 
+def of_labels(
+    spectra: Spectra, config: SemiAnalyticConfig, fit: FitConfig, split: Split
+) -> SemiAnalyticEmulator:
+    """A semi-analytic emulator of labels' space and halo model, with its record on them.
+
+    The table of linear power must be there already, or CAMB runs here, node after node.
+
+    Raises:
+        ValueError: As `train_semianalytic`.
+    """
+    space = Space.from_dict(spectra.metadata["space"])
+    model = HaloModelConfig.from_dict(spectra.metadata["model"])
+    begun = time.monotonic()
+    emulator = make_semianalytic(space, model, load_linear_power(model, space), config, fit)
+    training = {"semianalytic": asdict(config), "fit": asdict(fit), "split": asdict(split)}
+    notes = {"seconds": time.monotonic() - begun}
+    make_record(emulator, spectra, _parts(spectra, split), training, **notes)
+    return emulator
+
+
+def _parts(spectra: Spectra, split: Split) -> dict[str, Spectra]:
+    return {
+        part: spectra.select(split.rows(len(spectra), part)) for part in ("train", "validation")
+    }
+
+
 def _labels(data: Path, space: Space, model: HaloModelConfig) -> Spectra:
     """Labels to validate with, checked to be of this space and model."""
     spectra = Spectra.read(data)
@@ -119,10 +145,7 @@ def _record(
     if spectra is None:
         emulator.update_spec(provenance={**provenance(), "training": training, **notes})
         return
-    parts = {
-        part: spectra.select(split.rows(len(spectra), part)) for part in ("train", "validation")
-    }
-    make_record(emulator, spectra, parts, training, **notes)
+    make_record(emulator, spectra, _parts(spectra, split), training, **notes)
     with style():
         records = emulator.spec.record["validation"]
         save_figure(accuracy_figure(spectra.k, records), out / "accuracy")

@@ -177,7 +177,7 @@ def write_results(task: Task, journal: Journal, objective: str, best: dict[str, 
                 "%Y-%m-%d_%H-%M-%S", time.localtime((trial.folder / HISTORY_FILE).stat().st_mtime)
             )
             emulator = candidate(task, trial)
-            if emulator.closed is None:
+            if emulator.spec.kind == "network":
                 lines.append(log_line(emulator, when))
     if not lines:
         return

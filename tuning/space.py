@@ -4,13 +4,13 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, get_args
 
-from emulator.closed import ClosedConfig
 from emulator.finetune import FinetuneConfig
 from emulator.module import Optimizer
 from emulator.network import Activation
 from emulator.train import TrainConfig
+from emulator.semianalytic.cosmology import CosmologyConfig
 
-__all__ = ["ClosedSpace", "FinetuneSpace", "Ranges", "SearchSpace", "space_of"]
+__all__ = ["SemiAnalyticSpace", "FinetuneSpace", "Ranges", "SearchSpace", "space_of"]
 
 _ON_GRID = 1e-6  # of a step
 
@@ -23,7 +23,7 @@ class Ranges:
     """
 
     CHOICES: ClassVar[tuple[str, ...]] = ()
-    LOGS: ClassVar[tuple[str, ...]] = ()  # drawn evenly in their logarithm
+    LOGS: ClassVar[tuple[str, ...]] = ()  # drawn uniformly in their logarithm
     GRIDS: ClassVar[dict[str, int]] = {}  # drawn from the ends of so many equal steps
 
     def __post_init__(self) -> None:
@@ -185,16 +185,16 @@ class FinetuneSpace(Ranges):
 
 
 @dataclass(frozen=True)
-class ClosedSpace(Ranges):
-    """The closed form's network and nodes; the defaults lie around those of `ClosedConfig`.
+class SemiAnalyticSpace(Ranges):
+    """Network and grid of a semi-analytic emulator; the defaults lie around what ships.
 
     Equal ends hold a number fixed. The first node and the spacing follow, so that the nodes
-    always begin just below the lowest haloes; see `emulator.closed_fit.covering`.
+    always begin just below the lowest haloes; see `emulator.semianalytic.fit.covering`.
 
     Attributes:
-        units: Hidden units of the network, drawn evenly in their logarithm.
-        rank: Numbers that they are condensed to, drawn evenly in their logarithm.
-        nodes: Nodes of the integrals, drawn evenly in their logarithm.
+        units: Hidden units of the network, drawn uniformly in their logarithm.
+        rank: Numbers that they are condensed to, drawn uniformly in their logarithm.
+        nodes: Nodes of the integrals, drawn uniformly in their logarithm.
         end: Last node, 3 ln(R_L / Mpc); 13.7 is a halo mass of about 10^17 Msun.
     """
 
@@ -208,11 +208,11 @@ class ClosedSpace(Ranges):
     def __post_init__(self) -> None:
         super().__post_init__()
         for rank in self.rank:  # the ends themselves must be valid settings
-            ClosedConfig(self.units[0], rank, self.nodes[0])
+            CosmologyConfig(self.units[0], rank)
 
 
 def space_of(ranges: dict[str, Any]) -> Ranges:
     """The space of ranges by name, as a search's ``config.yaml`` has them."""
-    kinds: tuple[type[Ranges], ...] = (SearchSpace, FinetuneSpace, ClosedSpace)
+    kinds: tuple[type[Ranges], ...] = (SearchSpace, FinetuneSpace, SemiAnalyticSpace)
     (kind,) = (kind for kind in kinds if {field.name for field in fields(kind)} == set(ranges))
     return kind(**{name: tuple(values) for name, values in ranges.items()})

@@ -1,4 +1,4 @@
-"""What a search tunes: a training, a fine-tuning, a closed form. The rest is the same for all."""
+"""What a search tunes: a training, a fine-tuning, a fit. The rest is the same for all."""
 
 from abc import ABC, abstractmethod
 from copy import deepcopy
@@ -11,21 +11,22 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from datagen.halomodel import HaloModelConfig
-from datagen.nodes import HaloNodes
 from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
-from emulator.closed import ClosedConfig
-from emulator.closed_fit import FitConfig, covering
 from emulator.data import SpectraData
 from emulator.emulator import Emulator
 from emulator.finetune import FinetuneConfig, continue_training
 from emulator.record import largest_quantile, make_record
+from emulator.semianalytic.cosmology import CosmologyConfig
+from emulator.semianalytic.emulator import SemiAnalyticConfig
+from emulator.semianalytic.fit import FitConfig, covering, halo_model_units
+from emulator.semianalytic.grid import MassGrid
 from emulator.train import TrainConfig, fit
-from emulator.train_closed import make_closed
-from tuning.space import ClosedSpace, FinetuneSpace, Ranges, SearchSpace
+from emulator.train_semianalytic import of_labels
+from tuning.space import FinetuneSpace, Ranges, SearchSpace, SemiAnalyticSpace
 
-__all__ = ["OBJECTIVES", "ClosedTask", "FinetuneTask", "NetworkTask", "Task", "quality"]
+__all__ = ["OBJECTIVES", "FinetuneTask", "NetworkTask", "SemiAnalyticTask", "Task", "quality"]
 
 OBJECTIVES = ("val_loss", "p95", "p99")
 _BATCH = 4096
@@ -209,8 +210,8 @@ class FinetuneTask(TrainingTask):
 
 
 @dataclass(frozen=True)
-class ClosedTask(Task):
-    """The search for the network and the nodes of a closed form.
+class SemiAnalyticTask(Task):
+    """The search for the network and the grid of a semi-analytic emulator.
 
     Attributes:
         space: Ranges of the hyperparameters.
@@ -218,26 +219,24 @@ class ClosedTask(Task):
         split: Which labels validate.
     """
 
-    space: ClosedSpace
+    space: SemiAnalyticSpace
     fitting: FitConfig
     split: Split
 
     def __post_init__(self) -> None:
         for nodes, end in product(self.space.nodes, self.space.end):
-            x = self._nodes(nodes, end).x()
-        HaloNodes(*self._halo_model, x.numpy())  # refuses; makes the table of linear power once
+            halo_model_units(*self._halo_model, self._grid(nodes, end))  # refuses
 
     @property
     def _halo_model(self) -> tuple[HaloModelConfig, Space]:
         metadata = self.spectra.metadata
         return HaloModelConfig.from_dict(metadata["model"]), Space.from_dict(metadata["space"])
 
-    def _nodes(self, nodes: int, end: float) -> ClosedConfig:
-        spacing, start = covering(*self._halo_model, nodes, end)
-        return ClosedConfig(nodes=nodes, spacing=spacing, start=start)
+    def _grid(self, nodes: int, end: float) -> MassGrid:
+        return covering(*self._halo_model, nodes, end)
 
     @property
-    def ranges(self) -> ClosedSpace:
+    def ranges(self) -> SemiAnalyticSpace:
         """See `Task`."""
         return self.space
 
@@ -245,16 +244,16 @@ class ClosedTask(Task):
     def longest(self) -> None:
         """None: a fit has no steps to be stopped at."""
 
-    def config(self, point: dict[str, Any]) -> ClosedConfig:
-        """The closed form of a point."""
-        nodes = self._nodes(point["nodes"], point["end"])
-        return replace(nodes, units=point["units"], rank=point["rank"])
+    def config(self, point: dict[str, Any]) -> SemiAnalyticConfig:
+        """The settings of a point."""
+        size = CosmologyConfig(units=point["units"], rank=point["rank"])
+        return SemiAnalyticConfig(self._grid(point["nodes"], point["end"]), size)
 
     def fit(
         self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
     ) -> tuple[Emulator, History]:
         """See `Task`; a fit has no callbacks, and is too short for a checkpoint."""
-        emulator = make_closed(self.spectra, self.config(point), self.fitting, self.split)
+        emulator = of_labels(self.spectra, self.config(point), self.fitting, self.split)
         return emulator, {"epochs": [], "seconds": emulator.spec.provenance["seconds"]}
 
     def quality(self, emulator: Emulator) -> dict[str, float]:

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from datagen.space import PARAMETERS
 from emulator.checkpoint import LAST_CHECKPOINT
 from emulator.emulator import Emulator
 from emulator.loop import TrainingFailed
@@ -35,8 +34,9 @@ _ROUNDS = 50
 
 def evaluation_time(emulator: Emulator, points: int) -> float:
     """Median time [microseconds] of a point's spectra, of so many at once, on the set threads."""
-    drawn = np.random.default_rng(1).random((points, len(PARAMETERS)))
-    theta = torch.from_numpy(emulator.spec.space.from_unit(drawn)).float()
+    space = emulator.spec.space
+    drawn = np.random.default_rng(1).random((points, len(space.names)))
+    theta = torch.from_numpy(space.from_unit(drawn)).float()
     seconds = []
     with torch.inference_mode():
         for _ in range(2 * _ROUNDS):

@@ -25,7 +25,7 @@ from emulator.semianalytic.ingredients import Concentration
 from emulator.semianalytic.logarithms import scaled, span
 from emulator.semianalytic.model import Units
 
-__all__ = ["FitConfig", "fit_cosmology", "functions", "halo_model_units", "halo_radius"]
+__all__ = ["FitConfig", "covering", "fit_cosmology", "functions", "halo_model_units", "halo_radius"]
 
 Array = NDArray[np.float64]
 
@@ -41,6 +41,7 @@ _DELTA_C, _NUMBER_CUT = 1.686, 20.0  # haloes with 0.35 nu^2 beyond the cut hard
 _MOST = 12.0  # what an error of ln sigma costs in ln n, at most
 _MEMORY = 30  # steps that L-BFGS remembers
 _CHUNK = 128  # cosmologies whose linear power is computed at once
+_ROUNDING = 1e-9
 _EDGE = 3.5  # spacings between the first node and the lowest mass, for the step there
 
 
@@ -244,7 +245,7 @@ def halo_model_units(model: HaloModelConfig, space: Space, grid: MassGrid) -> tu
             f"needs model: standard and mass_def: 200m, where radii do not depend on cosmology"
         )
     rho_unit, ends = float(matter_density(1.0, 1.0)), _ends(space)
-    _check_grid(grid, model, rho_unit * ends["Om_m"][1] * space.h.high**2)
+    _check_grid(grid, model, space)
     powers, ln_A = Concentration.named(model.concentration, model.mass_def).power_law()
     # ln M = ln(4 pi / 3 rho_unit) + ln Om_m + 2 ln h + x
     slope = powers.pop("M", 0.0)
@@ -262,13 +263,33 @@ def _ends(space: Space) -> dict[str, tuple[float, float]]:
     return ends
 
 
-def _check_grid(grid: MassGrid, model: HaloModelConfig, densest: float) -> None:
-    lowest = float(np.log(10**model.log10M_min / (4 * np.pi / 3 * densest)))
-    if lowest - _EDGE * grid.spacing < grid.start:
+def _check_grid(grid: MassGrid, model: HaloModelConfig, space: Space) -> None:
+    latest = _lowest(model, space) - _EDGE * grid.spacing
+    if latest < grid.start - _ROUNDING:
         raise ValueError(
-            f"grid.start = {grid.start:g} must be at most {lowest - _EDGE * grid.spacing:.2f}, so "
+            f"grid.start = {grid.start:g} must be at most {latest:.2f}, so "
             f"that the nodes reach below haloes of 10^{model.log10M_min:g} Msun"
         )
+
+
+def covering(model: HaloModelConfig, space: Space, nodes: int, end: float) -> MassGrid:
+    """The grid that reaches from just below the lowest haloes of a box to a last node.
+
+    Args:
+        model: The halo model.
+        space: The box of the parameters.
+        nodes: How many; more than five.
+        end: The last of them, 3 ln(R_L / Mpc).
+    """
+    lowest = _lowest(model, space)
+    spacing = (end - lowest) / (nodes - 1 - _EDGE)
+    return MassGrid(nodes, spacing, lowest - _EDGE * spacing)
+
+
+def _lowest(model: HaloModelConfig, space: Space) -> float:
+    """3 ln(R_L / Mpc) of the lowest halo mass, in the densest cosmology of a box."""
+    densest = float(matter_density(space.Om_c.high + space.Om_b.high, space.h.high))
+    return float(np.log(10**model.log10M_min / (4 * np.pi / 3 * densest)))
 
 
 def halo_radius(model: HaloModelConfig) -> float:
