@@ -20,7 +20,7 @@ from benchmarks.truth import Truth
 from datagen.figures import save_figure, style
 from datagen.halomodel import CORRELATIONS
 from datagen.report import figure, markdown, paragraph, table
-from datagen.space import PARAMETERS
+from datagen.space import NAMES
 from emulator.figures import accuracy_figure
 from emulator.metrics import REGIMES, fractional_error, spectra_accuracy
 from export.runtime import OnnxEmulator
@@ -108,7 +108,7 @@ class Analysis:
                 case: {
                     "row": int(row),
                     "error": float(f"{error[row]:.4g}"),
-                    "theta": dict(zip(PARAMETERS, theta[row].tolist(), strict=True)),
+                    "theta": dict(zip(NAMES, theta[row].tolist(), strict=True)),
                 }
                 for case, row in rows.items()
             }
@@ -255,7 +255,7 @@ class Analysis:
                  *(f"{value:.3g}".replace("e+", "e") for value in case["theta"].values()))
                 for name, case in cases.items()
             ]  # fmt: skip
-        return [*pieces, table(("point", "error", *PARAMETERS), rows)]
+        return [*pieces, table(("point", "error", *NAMES), rows)]
 
 
 def cut_table(records: dict[str, dict[str, Any]]) -> str:

@@ -28,7 +28,7 @@ def anatomy(model: OnnxEmulator) -> dict[str, Any]:
         ``name`` (that of the file, with its folder where it is the one that all get), ``file``,
         ``kind`` in words, ``outputs``, ``bytes`` of the file, and ``numbers``: all
         floating-point numbers among the initialisers of its graph, which are weights and
-        biases, scalings and the tables of a closed form.
+        biases, scalings and the tables of a semi-analytic emulator.
     """
     graph = onnx.load_model_from_string(model.content).graph
     numbers = sum(
@@ -47,8 +47,9 @@ def anatomy(model: OnnxEmulator) -> dict[str, Any]:
 
 def _kind(metadata: dict[str, Any]) -> str:
     network = metadata["network"]
-    if "nodes" in network:
-        kind = f"closed form, {network['units']} units, {network['nodes']} nodes"
+    if metadata["kind"] == "semianalytic":
+        units, nodes = network["cosmology"]["units"], network["grid"]["nodes"]
+        kind = f"semi-analytic, {units} units, {nodes} nodes"
     else:
         kind = f"network, {network['layers']} x {network['units']} {network['activation']}"
     others = len(metadata["provenance"].get("merged", ()))

@@ -105,18 +105,19 @@ def _in_rows(call: Contender, theta: Array) -> dict[str, Array]:
 def torch_emulator(model: OnnxEmulator) -> Emulator | None:
     """The emulator that an ONNX file was made from: its file if that lies beside, or rebuilt.
 
-    A closed form is rebuilt from the file alone, whose arrays bear the names of the weights.
+    A semi-analytic one is rebuilt from the file alone, whose arrays bear the names of the weights.
     """
     beside = model.path.with_suffix(".safetensors")
     if beside.exists():
         emulator = Emulator.load(beside)
         return emulator if emulator.spec.outputs == model.outputs else None
     metadata = model.metadata
-    if "nodes" not in metadata["network"]:
+    if metadata["kind"] != "semianalytic":
         return None
-    fields = {name: metadata[name] for name in ("k", "z", "network", "halo_model")}
+    fields = {name: metadata[name] for name in ("kind", "k", "network", "halo_model")}
     outputs = {"outputs": list(model.outputs), "total": "sum", "space": metadata["parameters"]}
-    emulator = Emulator(Spec.from_dict(fields | outputs | {"provenance": {}, "record": {}}))
+    empty: dict[str, Any] = {"bao": {}, "provenance": {}, "record": {}}
+    emulator = Emulator.of(Spec.from_dict(fields | outputs | empty))
     emulator.load_state_dict(_weights(model.path, emulator.state_dict()))
     return emulator.eval()
 

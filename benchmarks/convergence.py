@@ -20,7 +20,7 @@ from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
 from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.record import provenance
-from datagen.space import PARAMETERS, Space
+from datagen.space import NAMES, Space
 from emulator.metrics import fractional_error
 
 __all__ = ["convergence", "render"]
@@ -70,7 +70,7 @@ def quadrature(model: HaloModelConfig, table: LinearPowerTable | None, theta: Ar
     Args:
         model: The halo model whose rule is varied.
         table: Its linear power.
-        theta: Points, shape (N, 10).
+        theta: Points, shape (N, P).
     """
     truth = HaloModel(replace(model, panels=PANELS, panel_nodes=NODES), table)(theta)
     panels, nodes = model.panels, model.panel_nodes
@@ -95,7 +95,7 @@ def thresholds(model: HaloModelConfig, table: LinearPowerTable | None, theta: Ar
     rows: Errors = {}
     for sigma in tqdm(SIGMAS, desc="thresholds"):
         theta = theta.copy()
-        theta[:, PARAMETERS.index("sigma")] = sigma
+        theta[:, NAMES.index("sigma")] = sigma
         truth = reference(theta)
         for name, halo_model in rules.items():
             rows[f"sigma = {sigma:g}, {name}"] = _errors(halo_model(theta), truth)
@@ -120,7 +120,7 @@ def linear_power(model: HaloModelConfig, table: LinearPowerTable | None, theta: 
 
 def _accurate_camb(point: Array, k: Array) -> Any:
     """Linear power today [Mpc^3] with ``AccuracyTarget = 1``, which pyccl sets to 0."""
-    p = dict(zip(PARAMETERS, map(float, point), strict=True))
+    p = dict(zip(NAMES, map(float, point), strict=True))
     cosmo = pyccl.Cosmology(
         Omega_c=p["Om_c"], Omega_b=p["Om_b"], h=p["h"], sigma8=p["sigma_8"], n_s=p["n_s"],
         extra_parameters={"camb": {"AccuracyTarget": 1}},
@@ -190,14 +190,14 @@ def convergence(
         )
     table = LinearPowerTable.load_or_build(TableBox.of(space, model.table_nodes))
     rng = np.random.default_rng(seed)
-    unit = qmc.LatinHypercube(len(PARAMETERS), rng=rng).random(quadrature_points)
+    unit = qmc.LatinHypercube(len(NAMES), rng=rng).random(quadrature_points)
     theta = space.from_unit(unit)
-    theta[:, PARAMETERS.index("sigma")] = 0.01 ** unit[:, PARAMETERS.index("sigma")]
+    theta[:, NAMES.index("sigma")] = 0.01 ** unit[:, NAMES.index("sigma")]
     results = {
         "quadrature": quadrature(model, table, theta),
         "thresholds": thresholds(model, table, theta),
         "linear_power": linear_power(
-            model, table, space.from_unit(rng.random((linear_power_points, len(PARAMETERS))))
+            model, table, space.from_unit(rng.random((linear_power_points, len(NAMES))))
         ),
     }
     record = {"points": [quadrature_points, linear_power_points], "seed": seed, **results}

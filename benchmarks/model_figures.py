@@ -22,7 +22,7 @@ from datagen.figures import (
     spectrum_panels,
 )
 from datagen.label_figures import corner_panels
-from datagen.space import PARAMETERS
+from datagen.space import NAMES
 from emulator.figures import BANDS, ERROR_LABEL, error_axis, percent
 
 __all__ = ["cases_figure", "corner_figure", "regimes_figure", "tails_figure", "varied"]
@@ -216,4 +216,4 @@ def varied(theta: Array, is_log: NDArray[np.bool_]) -> tuple[Array, list[str], l
     x = np.array(theta)
     x[:, is_log] = np.log10(x[:, is_log])
     columns = np.flatnonzero(np.ptp(x, axis=0) > 0)
-    return x[:, columns], [PARAMETERS[i] for i in columns], is_log[columns].tolist()
+    return x[:, columns], [NAMES[i] for i in columns], is_log[columns].tolist()

@@ -26,7 +26,7 @@ from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, HaloModelConfig
 from datagen.record import provenance
-from datagen.space import PARAMETERS, Space
+from datagen.space import NAMES, Space
 from emulator.runs import check_run_config
 from export.runtime import load
 
@@ -62,8 +62,8 @@ class Sampling:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.walkers < 2 * len(PARAMETERS):
-            raise ValueError(f"walkers = {self.walkers} must be at least {2 * len(PARAMETERS)}")
+        if self.walkers < 2 * len(NAMES):
+            raise ValueError(f"walkers = {self.walkers} must be at least {2 * len(NAMES)}")
         if min(self.burn_in, self.steps, self.reweight) < 1 or self.discard < 0:
             raise ValueError(
                 f"burn_in = {self.burn_in}, steps = {self.steps} and reweight = {self.reweight} "
@@ -161,7 +161,7 @@ def compare(
     one = sample(slow, starts[0], steps, sampling.seed, label="true code", file=file)
     chains = {"emulator": Chain.joined(repeats), "truth": one.after(sampling.discard)}
     result: dict[str, Any] = {
-        "log10": [name for name in PARAMETERS if space[name].is_log],
+        "log10": [name for name in NAMES if space[name].is_log],
         "measurements": len(mock.data),
         "best_chi2": float(-2 * chains["truth"].ln_L.max()),
         "codes": {name: _summary(chain, space) for name, chain in chains.items()},
@@ -178,7 +178,7 @@ def compare(
 
 
 def _fiducial() -> Array:
-    return np.array([[FIDUCIAL[name] for name in PARAMETERS]])
+    return np.array([[FIDUCIAL[name] for name in NAMES]])
 
 
 def _with_totals(halo_model: Call, theta: Array) -> Spectra:
@@ -189,7 +189,7 @@ def _with_totals(halo_model: Call, theta: Array) -> Spectra:
 
 
 def _by_name(values: Array) -> dict[str, float]:
-    return {name: float(f"{value:.4g}") for name, value in zip(PARAMETERS, values, strict=True)}
+    return {name: float(f"{value:.4g}") for name, value in zip(NAMES, values, strict=True)}
 
 
 def _coordinates(unit: Array, space: Space) -> Array:
@@ -245,7 +245,7 @@ def render(result: dict[str, Any]) -> str:
         "| shift, same points reweighted | width, reweighted |",
         "|---|---|---|---|---|---|",
     ]
-    for name in PARAMETERS:
+    for name in NAMES:
         label = f"log10 {name}" if name in result["log10"] else name
         both = [f"{one['mean'][name]:.4g} +- {one['std'][name]:.2g}" for one in codes.values()]
         shift = f"{result['shift'][name]:+.3f} +- {result['shift_error'][name]:.3f}"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from datagen.figures import new_figure, parameter_label
-from datagen.space import PARAMETERS, Space
+from datagen.space import NAMES, Space
 
 __all__ = ["corner_figure"]
 
@@ -27,7 +27,7 @@ def corner_figure(samples: Mapping[str, Array], truth: Array, space: Space) -> F
         truth: The point that the data were made with, shape (10,).
         space: The box.
     """
-    columns = [PARAMETERS.index(name) for name in SHOWN]
+    columns = [NAMES.index(name) for name in SHOWN]
     figure = new_figure(7, 7)
     figure.set_layout_engine(None)  # corner has a grid of its own
     ends = np.quantile(samples["emulator"][:, columns], [0.0005, 0.9995], axis=0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyccl import halos
 
 from datagen.halomodel import HaloModelConfig
-from datagen.space import PARAMETERS, check_theta
+from datagen.space import NAMES, check_theta
 
 __all__ = ["MASSES_CONVERGED", "MASSES_REFERENCE", "PycclHaloModel"]
 
@@ -48,7 +48,7 @@ class PycclHaloModel:
     """The ``standard`` halo model computed by pyccl, a fresh cosmology for every point.
 
     Args:
-        config: Fits, redshift, mass range and wavenumbers; quadrature and linear power are
+        config: Fits, mass range and wavenumbers; quadrature and linear power are
             pyccl's own.
         masses: Halo masses of pyccl's Simpson rule in log10 M.
     """
@@ -59,8 +59,7 @@ class PycclHaloModel:
         if config.model != "standard":
             raise ValueError(f"pyccl has the 'standard' model only, not {config.model!r}")
         self.k = config.k.values()
-        self._a = 1.0 / (1.0 + config.z)
-        mass_def = halos.MassDef.create_instance("200m")
+        mass_def = halos.MassDef.create_instance(config.mass_def)
         loose = {"mass_def": mass_def, "mass_def_strict": False}  # Sheth's fits are for fof
         calculator = {
             "mass_function": halos.MassFunc.from_name(config.mass_function)(**loose),
@@ -82,9 +81,9 @@ class PycclHaloModel:
         """Spectra [Mpc^3] ``mm_1h``, ``mm_2h``, ``gm_1h``, ..., each (N, K), and ``P_lin``.
 
         Args:
-            theta: Columns `datagen.space.PARAMETERS` (masses in Msun), shape (N, 10).
+            theta: Columns `datagen.space.NAMES` (masses in Msun), shape (N, P).
         """
-        rows = [self._point(dict(zip(PARAMETERS, row, strict=True))) for row in check_theta(theta)]
+        rows = [self._point(dict(zip(NAMES, row, strict=True))) for row in check_theta(theta)]
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
     def _galaxies(self, p: dict[str, float]) -> halos.HaloProfileHOD:
@@ -100,17 +99,15 @@ class PycclHaloModel:
         )
 
     def _point(self, p: dict[str, float]) -> dict[str, Array]:
-        cosmo = pyccl.Cosmology(
-            Omega_c=p["Om_c"], Omega_b=p["Om_b"], h=p["h"], sigma8=p["sigma_8"], n_s=p["n_s"]
-        )
+        cosmo, a = camb_cosmology(p, self._camb), 1.0 / (1.0 + p["z"])
         matter, galaxies = self._nfw, self._galaxies(p)
-        at = (cosmo, self.k, self._a)
+        at = (cosmo, self.k, a)
         resolved, pairs = self._resolved, halos.Profile2ptHOD()
-        rho_m = matter.get_normalization(cosmo, self._a, hmc=resolved)
-        n_g = galaxies.get_normalization(cosmo, self._a, hmc=resolved)
+        rho_m = matter.get_normalization(cosmo, a, hmc=resolved)
+        n_g = galaxies.get_normalization(cosmo, a, hmc=resolved)
         I_m = self._all_matter.I_1_1(*at, matter) / rho_m
         I_g = resolved.I_1_1(*at, galaxies) / n_g
-        P_lin = cosmo.linear_matter_power(self.k, self._a)
+        P_lin = cosmo.linear_matter_power(self.k, a)
         product = halos.Profile2pt()
         mm_1h = resolved.I_0_2(*at, matter, prof_2pt=product)
         gm_1h = resolved.I_0_2(*at, galaxies, prof2=matter, prof_2pt=product)

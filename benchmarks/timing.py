@@ -47,7 +47,7 @@ def by_batch(
 
     Args:
         call: Takes points.
-        theta: Points, shape (B, 10), repeated where there are too few.
+        theta: Points, shape (B, P), repeated where there are too few.
         batches: How many at once.
     """
     return {

@@ -19,7 +19,7 @@ from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.checkpoint import LAST_CHECKPOINT
 from emulator.data import SpectraData, batches
-from emulator.emulator import Emulator
+from emulator.emulator import Emulator, NetworkEmulator
 from emulator.loop import run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
 from emulator.record import make_record
@@ -195,6 +195,11 @@ def load_with_labels(emulator: Path, data: Path) -> tuple[NetworkEmulator, Spect
         ValueError: The labels are others, so that the split would be another one too.
     """
     model = Emulator.load(emulator)
+    if not isinstance(model, NetworkEmulator):
+        raise ValueError(
+            f"{emulator} is a {model.spec.kind} emulator, which is fitted and not trained; only "
+            f"networks of emulator.train or tuning.search can be trained further"
+        )
     spectra = Spectra.read(data, model.spec.outputs)
     made_of = model.spec.provenance["labels"]["sha256"]
     if spectra.hash() != made_of:

@@ -46,7 +46,7 @@ class Assembly(nn.Module):
         """The outputs in their order, spectra (B, K) and numbers (B,).
 
         Args:
-            theta: Points, columns `datagen.space.PARAMETERS`, physical units, shape (B, 10).
+            theta: Points, columns `datagen.space.NAMES`, physical units, shape (B, P).
         """
         values: dict[str, Tensor] = {}
         for emulator in self.emulators:

@@ -15,7 +15,7 @@ from datagen.cli import run
 from datagen.files import atomic
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
-from datagen.space import PARAMETERS, Space
+from datagen.space import NAMES, Space
 from emulator.emulator import Emulator, Spec
 from emulator.metrics import fractional_error
 from export.assemble import Assembly, units
@@ -97,7 +97,7 @@ def _write(proto: onnx.ModelProto, texts: dict[str, str], path: Path) -> None:
 
 def _graph(model: Assembly) -> onnx.ModelProto:
     """The emulators as an ONNX model with named inputs and outputs and a free batch axis."""
-    example = torch.tensor(model.spec.space.from_unit(np.full((2, len(PARAMETERS)), 0.5)))
+    example = torch.tensor(model.spec.space.from_unit(np.full((2, len(NAMES)), 0.5)))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, aloud
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside the exporter

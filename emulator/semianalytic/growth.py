@@ -1,19 +1,44 @@
 """The linear growth factor as a small network, fitted once to the growth equation.
 
-``ln D(z) = -ln(1 + z) g`` with D(0) = 1: g, the mean growth rate since then, is smooth, and D is
-exactly 1 today. `emulator.semianalytic.growth_fit` finds the weights, which lie beside this file.
+``ln D(z) = ln(1 + z) g``: -g, the mean growth rate since then, is smooth, and D is exactly 1 today. `emulator.semianalytic.growth_fit` finds the weights, which lie beside this file.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["WEIGHTS", "Growth", "features"]
+__all__ = ["RANGES", "WEIGHTS", "Growth", "check_ranges", "features"]
 
 WEIGHTS = Path(__file__).with_name("growth.npz")
+RANGES: dict[str, tuple[float, float]] = {
+    "Om_m": (0.128, 0.67),
+    "h": (0.55, 0.91),
+    "w0": (-2.0, -0.3),
+    "wa": (-3.0, 1.0),
+    "z": (0.0, 3.0),
+}
+_ROUNDING = 1e-9  # of ends, and of sums of them
 _LAYERS = (0, 2, 4)  # linear ones; tanh between them
+
+
+def check_ranges(ends: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse a box that the network was not fitted for.
+
+    Args:
+        ends: Smallest and largest value of each of `RANGES`.
+
+    Raises:
+        ValueError: A parameter that leaves its range.
+    """
+    for name, (low, high) in RANGES.items():
+        if ends[name][0] < low - _ROUNDING or ends[name][1] > high + _ROUNDING:
+            raise ValueError(
+                f"{name} = {ends[name][0]:g}..{ends[name][1]:g} leaves [{low:g}, {high:g}], where "
+                f"the growth factor of the semi-analytic emulator is fitted; narrow the space"
+            )
 
 
 def features(Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,11 +55,9 @@ def features(Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor) -> tupl
 
 
 class Growth(nn.Module):
-    """D(z) of flat w0 wa cosmologies, fitted for
+    """D(z) of flat w0 wa cosmologies within `RANGES`, and with w0 + wa up to -0.1.
 
-    z = 0..3, Om_m = 0.128..0.67, h = 0.55..0.91, w0 = -2..-0.3, wa = -3..1, w0 + wa <= -0.1.
-
-    `datagen.growth.growth_factor` is what it was fitted to.
+    It was fitted to `datagen.growth.growth_factor`.
     """
 
     radiation: Tensor
@@ -64,7 +87,7 @@ class Growth(nn.Module):
             z: Redshifts, shape (B, 1).
         """
         inputs, ln_since = features(Om_m, h, w0, wa, z)
-        ln_D = -ln_since * self.network(inputs)
+        ln_D = ln_since * self.network(inputs)
         radiation = self.radiation / (Om_m * h * h)  # in units of matter today
         stretch = torch.exp(3 * (inputs[:, 6:7] - inputs[:, 7:8]))
         dark_energy = (1 / Om_m - 1 - radiation) * stretch

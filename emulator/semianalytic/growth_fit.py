@@ -5,6 +5,7 @@ what this method is for. Takes a few minutes on one core; the result lies in the
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,13 @@ from tqdm.auto import trange
 from datagen.ccl import radiation_density
 from datagen.cli import run
 from datagen.growth import growth_factor, growth_rate
-from emulator.semianalytic.growth import WEIGHTS, features
+from emulator.semianalytic.growth import RANGES, WEIGHTS, features
 
 __all__ = ["GrowthFit", "box", "fit_growth"]
 
 Array = NDArray[np.float64]
 
-NAMES = ("Om_m", "h", "w0", "wa", "z")
-_LOW = np.array([0.128, 0.55, -2.0, -3.0, 0.0])
-_HIGH = np.array([0.67, 0.91, -0.3, 1.0, 3.0])
+_LOW, _HIGH = np.array(list(RANGES.values())).T  # Om_m, h, w0, wa, z
 _EARLY = -0.1  # w0 + wa stays below
 _RIDGE = 1e-10  # keeps weights small, for float32
 
@@ -108,24 +107,24 @@ def fit_growth(out: Path = WEIGHTS, fit: GrowthFit = GrowthFit()) -> Path:
 
 
 def _mean_rate(theta: Array) -> Array:
-    """The mean of dln D / dln a from z to today, shape (N,); today's own at z = 0."""
+    """The mean of dln D / dln(1 + z) from today to z, shape (N,); today's own at z = 0."""
     ln_since = np.log1p(theta[4])
     late = ln_since < 1e-5
-    mean = -np.log(growth_factor(*theta)) / np.where(late, 1.0, ln_since)
-    return np.where(late, growth_rate(*theta), mean)
+    mean = np.log(growth_factor(*theta)) / np.where(late, 1.0, ln_since)
+    return np.where(late, -growth_rate(*theta), mean)
 
 
 def _start(sizes: tuple[int, ...], rng: np.random.Generator) -> Tensor:
     """Weights to begin with, all in one row."""
     parts = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in pairwise(sizes):
         parts += [rng.normal(size=before * after) / before**0.5, rng.uniform(-1, 1, after)]
     return torch.from_numpy(np.concatenate(parts))
 
 
 def _layers(row: Tensor, sizes: tuple[int, ...]) -> list[tuple[Tensor, Tensor]]:
     """Weights (before, after) and biases of each layer."""
-    shapes = list(zip(sizes, sizes[1:], strict=False))
+    shapes = list(pairwise(sizes))
     chunks = row.split([n for before, after in shapes for n in (before * after, after)])
     return [
         (w.view(shape), b) for w, b, shape in zip(chunks[::2], chunks[1::2], shapes, strict=True)

@@ -126,13 +126,11 @@ class SemiAnalytic(nn.Module):
 
     def haloes(self, ln_sigma: Tensor, ln_slope: Tensor, epoch: Epoch, edge: Tensor) -> Haloes:
         """Mass function and bias at the nodes: n = f(sigma) |dln sigma / dlnM| / V."""
-        ln_n = self.mass_function.ln_f(ln_sigma, epoch) + (ln_slope - self.ln_volume)
+        ln_n = self.mass_function.ln_f(ln_sigma, epoch) + ln_slope  # times V / spacing
+        ln_n = ln_n - self.ln_volume
         n = torch.exp(ln_n.clamp(min=_NO_HALOES))
         first = self.x[: self.edge] * (1 / (_ROOT_2 * self.grid.spacing))  # others lie above it
         step, delta = lower_limit(first - edge)
-        rest = self.grid.nodes - self.edge
-        step = torch.nn.functional.pad(step, (0, rest), value=1.0)
-        delta = torch.nn.functional.pad(delta, (0, rest))
         return Haloes(n, self.bias.b(ln_sigma, epoch), step, delta, self.volume)
 
 

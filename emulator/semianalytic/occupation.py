@@ -53,7 +53,7 @@ class Threshold(nn.Module):
     (Gram-Charlier A): against a smooth function both have the same integral up to its ninth
     derivative. Where the lowest mass cuts the step, thresholds below are moved onto it before
     their moments are taken; for wide steps the cut is a factor by itself, and between the two the
-    weight changes smoothly.
+    weight changes evenly.
 
     Args:
         nodes: Nodes of the grid.
@@ -88,15 +88,17 @@ class Threshold(nn.Module):
             distance: ln(M / Mth), shape (B, Q).
             sigma: Width of the threshold in ln M, shape (B, 1).
             gap: ln(M_min / Mth), shape (B, 1).
-            step: The unit step at M_min, shape (B, Q).
+            step: The unit step at M_min at the first nodes; it is 1 at the others.
         """
         width = torch.clamp(sigma, min=self.resolved)
+        # 0 for narrow steps, 1 for wide ones
         w = torch.clamp(sigma * (1 / ((_WIDE - 1) * self.resolved)) - 1 / (_WIDE - 1), 0, 1)
-        w = w * w * (3 - 2 * w)  # 0 for narrow steps, 1 for wide ones
         scale = 1 / (_ROOT_2 * width)
         index, local = self._correction(distance[:, :1], sigma, gap, width, scale, 1 - w)
         e = 0.5 + 0.5 * torch.erf(distance * scale)
-        plain = e * (1 + w * (step - 1))
+        edge = step.shape[1]
+        cut = torch.nn.functional.pad(1 + w * (step - 1), (0, self.nodes - edge), value=1.0)
+        plain = e * cut
         corrected = (
             values.scatter_add(1, index, lacking)
             for values, lacking in zip((plain, plain * e), local, strict=True)
@@ -113,10 +115,8 @@ class Threshold(nn.Module):
         density = torch.exp(-0.5 * g * g) / _ROOT_2_PI
         both = density * below
         kinds = [below, density, below * below, both, density * density, torch.erf(g)]
-        g2, g4 = g * g, (g * g) * (g * g)
-        low = torch.cat([torch.ones_like(g), g, g2, g2 * g], dim=1)
-        powers = torch.cat([low, low * g4, g4 * g4], dim=1)  # g^0 .. g^8
-        products = (torch.stack(kinds, dim=1) * powers.unsqueeze(1)).flatten(1)  # (B, 54)
+        powers = g ** torch.arange(ORDER + 1, dtype=g.dtype)
+        products = (torch.cat(kinds, dim=1).unsqueeze(2) * powers.unsqueeze(1)).flatten(1)
         moments = torch.addmm(self.constant, products, self.powers)  # (B, 2 ORDER)
         moments = moments * (sigma / width) ** self.exponents
         c = torch.addmm(self.bias, moments, self.coefficients) * weight  # (B, 2 ORDER)
@@ -130,7 +130,7 @@ class Threshold(nn.Module):
         basis = basis.unflatten(1, (ORDER // 2, -1))
         basis = torch.cat([basis, basis * (t2 * t2).unsqueeze(1)], dim=1)  # t^0 .. t^7
         local = c.unflatten(1, (2, ORDER)) @ basis  # (B, 2, A)
-        return index, local.unbind(dim=1)
+        return index, local.flatten(1).chunk(2, dim=1)
 
 
 class Linke22(nn.Module):

@@ -1,6 +1,6 @@
 """Halo profiles in Fourier space, as a table on the grid of masses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,24 +110,25 @@ class Profiles(nn.Module):
                 setattr(self, name, torch.empty_like(state_dict[f"{prefix}{name}"]))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
-    def forward(self, t: Tensor, weights: Tensor, weights_2: Tensor) -> tuple[Tensor, Tensor]:
-        """Integrals over the profile, shapes (B, W, K) and (B, W2, K).
+    def forward(
+        self, t: Tensor, weights: Sequence[Tensor], weights_2: Sequence[Tensor]
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Integrals over the profile, each (B, K).
 
         Args:
             t: Amplitude of the concentration, scaled to [-1, 1], shape (B, 1).
-            weights: Of u, shape (B, W, Q).
-            weights_2: Of u^2, shape (B, W2, Q).
+            weights: Of u, each (B, Q).
+            weights_2: Of u^2, each (B, Q).
         """
-        t2, t4 = t * t, (t * t) * (t * t)
-        low = torch.cat([torch.ones_like(t), t, t2, t2 * t], dim=1)
-        powers = torch.cat([low, low * t4, low * (t4 * t4), t4 * (t4 * t4)], dim=1)
-        powers = powers[:, : len(self.u_powers)]
+        powers = t ** torch.arange(len(self.u_powers), dtype=t.dtype)
         return (
             _project(weights, self.u, powers @ self.u_powers),
             _project(weights_2, self.u2, powers @ self.u2_powers),
         )
 
 
-def _project(weights: Tensor, table: Tensor, phi: Tensor) -> Tensor:
-    sums = (weights @ table).unflatten(2, (phi.shape[1], -1))  # (B, W, m, K)
-    return (sums * phi[:, None, :, None]).sum(dim=2)
+def _project(weights: Sequence[Tensor], table: Tensor, phi: Tensor) -> tuple[Tensor, ...]:
+    W, m = len(weights), phi.shape[1]
+    sums = torch.cat(tuple(weights), dim=1).unflatten(1, (W, -1)) @ table  # (B, W, m K)
+    sums = (sums.unflatten(2, (m, -1)) * phi[:, None, :, None]).sum(dim=2)  # (B, W, K)
+    return sums.flatten(1).chunk(W, dim=1)
