@@ -22,7 +22,7 @@ from emulator.semianalytic.spectra import Haloes, spectra
 
 __all__ = ["SemiAnalytic", "Units"]
 
-_NO_HALOES = -60.0  # ln n of which no integral sees anything; subnormal numbers are slow
+_NO_HALOES = -85.0  # ln n of which no integral sees anything; float32 ends soon after
 _AROUND = 9  # nodes above the lowest mass that see it
 _ROOT_2 = math.sqrt(2)
 
