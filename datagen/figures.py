@@ -12,6 +12,7 @@ without pyplot, so that no window system and no global state is involved::
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ from datagen.space import PARAMETERS, UNITS
 
 __all__ = [
     "CORRELATION_COLOURS",
+    "FILE_METADATA",
     "K_LABEL",
     "PART_COLOURS",
     "P_LABEL",
@@ -41,6 +43,9 @@ __all__ = [
 CORRELATION_COLOURS: dict[str, str] = {"mm": "#0072B2", "gm": "#D55E00", "gg": "#009E73"}
 PART_COLOURS: dict[str, str] = {"train": "#56B4E9", "validation": "#E69F00", "test": "#CC79A7"}
 TERM_STYLES: dict[str, str] = {"1h": "--", "2h": ":", "total": "-"}
+
+# kinds of files, and what is not to be in them: equal figures are equal files
+FILE_METADATA: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "png": {}}
 
 K_LABEL = r"$k$ [Mpc$^{-1}$]"
 P_LABEL = r"$P(k)$ [Mpc$^3$]"
@@ -79,10 +84,10 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write ``path.png`` and ``path.pdf``; returns the path of the PNG."""
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", None)):
-        written = path.with_name(path.name + suffix)
+    for kind, metadata in FILE_METADATA.items():
+        written = path.with_name(f"{path.name}.{kind}")
         with atomic(written) as partial:
-            figure.savefig(partial, format=suffix[1:], metadata=metadata)
+            figure.savefig(partial, format=kind, metadata=metadata)
     return written
 
 

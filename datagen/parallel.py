@@ -2,19 +2,26 @@
 
 import logging
 import os
-import socket
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
+from datagen.cluster import (
+    check_address,
+    check_temporary_folder,
+    free_port,
+    keep_token_private,
+)
+from hodspectra.ending import Interrupted, hides_ours
+
 __all__ = ["RayConfig", "ray_map", "ray_session"]
-
-
-_PATIENCE = 10.0  # seconds that a cluster may take to answer
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,12 @@ class RayConfig:
 
 
 class ray_session:  # noqa: N801 (a context manager, named like a function)
-    """Ray, started for a block and stopped after it; a running Ray is used and left running."""
+    """Ray, started for a block and stopped after it; a running Ray is used and left running.
+
+    Raises:
+        ConnectionError: Ray does not start here, or no cluster answers at the address.
+        OSError: The folder for temporary files has too long a name for Ray's sockets.
+    """
 
     def __init__(self, config: RayConfig) -> None:
         self.config = config
@@ -49,40 +61,12 @@ class ray_session:  # noqa: N801 (a context manager, named like a function)
         # before Ray is imported: no usage reports, quiet workers, one thread per task
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        import ray
+        with _own_signals():
+            import ray
 
-        self._started = not ray.is_initialized()
-        if self._started:
-            options: dict[str, Any] = {
-                "address": self.config.address or "local",
-                "log_to_driver": False,
-                "logging_level": logging.ERROR,
-                "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
-            }
-            if not self.config.address:
-                options |= {
-                    "num_cpus": self.config.cpus or os.cpu_count(),
-                    "include_dashboard": self.config.dashboard,
-                    "dashboard_host": "127.0.0.1",
-                    "dashboard_port": _free_port(self.config.dashboard_port),
-                }
-            address = self.config.address
-            try:
-                _knock(address)
-            except (TimeoutError, OSError) as error:
-                raise ConnectionError(
-                    f"no Ray cluster answers at {address!r}; start one with 'ray start --head', "
-                    f"or leave the address empty"
-                ) from error
-            try:
-                context = ray.init(**options)
-            except (ConnectionError, RuntimeError) as error:
-                raise ConnectionError(
-                    f"Ray does not start at {address or 'this machine'!r} ({error}); if the "
-                    f"cluster there asks for a token, export RAY_AUTH_MODE=token, with the token "
-                    f"that 'ray get-auth-token' prints there in ~/.ray/auth_token"
-                ) from error
-            self.dashboard_url = context.dashboard_url or ""
+            self._started = not ray.is_initialized()
+            if self._started:
+                self.dashboard_url = _start(self.config)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,22 +76,63 @@ class ray_session:  # noqa: N801 (a context manager, named like a function)
             ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    """Raise an OSError if nobody listens at host:port; Ray itself would try for many minutes."""
-    host, _, port = address.rpartition("/")[2].rpartition(":")
-    if port.isdigit():
-        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+def _start(config: RayConfig) -> str:
+    """Start Ray, or join a cluster; the address of the dashboard."""
+    import ray
+
+    address = config.address
+    if address:
+        check_address(address)
+    else:
+        check_temporary_folder()
+    keep_token_private(create=not address)
+    try:
+        return str(ray.init(**_options(config)).dashboard_url or "")
+    except Exception as error:  # Ray has no class for what keeps it from starting
+        ray.shutdown()
+        reason = " ".join(str(error).split()) or type(error).__name__
+        hint = "" if address else "; on a busy machine, try again, or take fewer cores (cpus)"
+        raise ConnectionError(
+            f"Ray does not start at {address or 'this machine'} ({reason}){hint}"
+        ) from error
 
 
-def _free_port(port: int) -> int:
-    """The port of 127.0.0.1, or another one where it is taken; Ray itself would only fail."""
-    for candidate in (port, 0):
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                trial.bind(("127.0.0.1", candidate))
-                return int(trial.getsockname()[1])
-    raise OSError("no port of 127.0.0.1 is free")
+def _options(config: RayConfig) -> dict[str, Any]:
+    """Arguments of ``ray.init``."""
+    environment: dict[str, Any] = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+    if hides_ours(Path.cwd()):  # Ray puts this folder first on the path of its workers
+        environment["worker_process_setup_hook"] = "hodspectra.ending.claim"
+    options: dict[str, Any] = {
+        "address": config.address or "local",
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": environment,
+    }
+    if not config.address:
+        options |= {
+            "num_cpus": config.cpus or os.cpu_count(),
+            "include_dashboard": config.dashboard,
+            "dashboard_host": "127.0.0.1",
+            "dashboard_port": free_port(config.dashboard_port),
+        }
+    return options
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep what SIGTERM does: Ray, when it is imported and when it starts, takes it for itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as stop:
+        if stop.code == signal.SIGTERM:  # what Ray's own answer to the signal ends with
+            raise Interrupted(signal.SIGTERM) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _call(function: Callable[[Any], Any], item: Any) -> Any:

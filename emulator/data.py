@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import lightning
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from datagen.splits import Split
 from datagen.store import Spectra
+from emulator.domain import fit_domain, terms_of
 from emulator.emulator import NetworkEmulator
 
 __all__ = ["Dropped", "Negative", "SpectraData", "batches"]
@@ -32,16 +34,27 @@ class Dropped:
         points: How many, in training and validation split together.
         of: Of how many.
         outputs: Points without a logarithm, by the spectrum that has none; only those above 0.
+        theta: All of these points, dropped or kept, shape (N, 10).
+        kept: Which were kept, shape (N,).
     """
 
     points: int
     of: int
     outputs: dict[str, int]
+    theta: NDArray[np.float64] = field(repr=False, compare=False)
+    kept: NDArray[np.bool_] = field(repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings, and the share of the points that were dropped."""
+        """Plain numbers and strings: how many, their share, and which part of the box is left.
+
+        That part takes a fit of some seconds, if any were dropped.
+        """
         share = self.points / self.of
-        return {"points": self.points, "of": self.of, "share": share, "outputs": self.outputs}
+        found = {"points": self.points, "of": self.of, "share": share, "outputs": self.outputs}
+        if not self.points:
+            return found
+        domain = fit_domain(self.theta, self.kept, terms_of(self.outputs))
+        return {**found, "domain": asdict(domain)}
 
 
 def _ln(spectra: Spectra, outputs: tuple[str, ...]) -> Tensor:
@@ -108,6 +121,8 @@ class SpectraData(lightning.LightningDataModule):
             points=int((~positive[seen]).sum()),
             of=len(seen),
             outputs={name: count for name, count in negatives.items() if count},
+            theta=spectra.theta[seen],
+            kept=positive[seen],
         )
         self.train_spectra = spectra.select(kept["train"])
         self.validation_spectra = spectra.select(kept["validation"])

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -60,24 +61,30 @@ def read_sealed(path: Path, schema: str) -> tuple[dict[str, Tensor], dict[str, s
             raise EmulatorFileError(f"{path} {_foreign(path, head)}")
         content = head + file.read()
     header = content[: _HEADER + int.from_bytes(content[:_HEADER], "little")]
-    found, other = _SEAL.search(header), _SCHEMA.search(header)
-    if found is None and other is not None and other[1] != schema.encode():
-        raise EmulatorFileError(
-            f"{path} has schema {other[1].decode(errors='replace')!r}, this version reads "
-            f"{schema!r}; repeat the command that made it"
-        )
+    found = _SEAL.search(header)
+    if found is None:
+        _check_schema(path, _SCHEMA.search(header), schema)
     if found is None or not is_whole(content, found[1].decode()):
         raise EmulatorFileError(
-            f"{path} was altered or cut: its checksum does not match its content; repeat the "
-            f"command that made it, or take another copy"
+            f"{path} is not an emulator file as it was written: its checksum does not match its "
+            f"content; repeat the command that made it, or take another copy"
         )
-    texts: dict[str, str] = json.loads(header[_HEADER:])["__metadata__"]
-    if texts.get("schema") != schema:
+    _check_schema(path, _SCHEMA.search(header), schema)
+    try:
+        texts: dict[str, str] = json.loads(header[_HEADER:])["__metadata__"]
+        return load(content), texts
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise EmulatorFileError(f"{path} is sealed, but holds no arrays: {error}") from error
+
+
+def _check_schema(path: Path, found: re.Match[bytes] | None, schema: str) -> None:
+    if found is None:
+        raise EmulatorFileError(f"{path} is not an emulator file; give an emulator.safetensors")
+    if found[1] != schema.encode():
         raise EmulatorFileError(
-            f"{path} has schema {texts.get('schema')!r}, this version reads {schema!r}; repeat "
-            f"the command that made it"
+            f"{path} has schema {found[1].decode(errors='replace')!r}, this version reads "
+            f"{schema!r}; repeat the command that made it"
         )
-    return load(content), texts
 
 
 def _foreign(path: Path, head: bytes) -> str:

@@ -1,15 +1,20 @@
 """What goes into one ONNX file: an emulator, or several side by side, and which outputs."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from datagen.halomodel import DERIVED
+from datagen.space import Space
+from datagen.store import Spectra
+from emulator.domain import fit_domain
 from emulator.emulator import Emulator, Spec
 
-__all__ = ["Assembly", "units"]
+__all__ = ["Assembly", "domain_from", "domain_of", "units"]
 
 
 class Assembly(nn.Module):
@@ -20,7 +25,10 @@ class Assembly(nn.Module):
         outputs: Which outputs to have; all by default.
 
     Attributes:
+        emulators: As given.
         spec: What they are together.
+        learnt_totals: Totals that are predicted by themselves, and are not the sum of their terms.
+        domains: Where in their box they hold, one for each that does not hold in all of it.
 
     Raises:
         ValueError: Emulators that do not belong together, or an output that there is not.
@@ -38,9 +46,14 @@ class Assembly(nn.Module):
         names += [f"{xy}_total" for xy in terms if f"{xy}_total" not in names]
         if unknown := [name for name in outputs if name not in names]:
             raise ValueError(f"no output {', '.join(unknown)}; there are {', '.join(names)}")
-        self.emulators = list(emulators)
+        self.emulators = tuple(emulators)
         self.parts = nn.ModuleList(emulators)  # through which the exporter finds their weights
         self.spec = _together(first, others, tuple(outputs) or tuple(names))
+        learnt = {n for e in emulators if e.spec.total == "network" for n in e.spec.outputs}
+        self.learnt_totals = [
+            name for name in self.spec.outputs if name.endswith("_total") and name in learnt
+        ]
+        self.domains = [found for e in emulators if (found := domain_of(e.spec))]
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
         """The outputs in their order, spectra (B, K) and numbers (B,).
@@ -56,6 +69,47 @@ class Assembly(nn.Module):
                 xy = name.removesuffix("_total")
                 values[name] = values[f"{xy}_1h"] + values[f"{xy}_2h"]
         return tuple(values[name] for name in self.spec.outputs)
+
+
+def domain_of(spec: Spec) -> dict[str, Any] | None:
+    """Where in its box an emulator holds, as its record says; None if in all of it."""
+    domain: dict[str, Any] | None = spec.record.get("dropped", {}).get("domain")
+    return domain
+
+
+def domain_from(spec: Spec, labels: Sequence[Path]) -> dict[str, Any]:
+    """Where in its box an emulator holds, told from labels.
+
+    Args:
+        spec: The emulator's.
+        labels: Label files of its halo model and its box, drawn as may be.
+
+    Raises:
+        ValueError: Labels of another halo model or box, or that are positive everywhere.
+    """
+    terms = [name for name in spec.outputs if name.endswith(("_1h", "_2h"))]
+    theta, positive = [], []
+    for path in labels:
+        found = Spectra.read(path, terms)
+        space = Space.from_dict(found.metadata["space"])
+        for what, ours, theirs in (
+            ("halo model", spec.halo_model, found.metadata["model"]),
+            ("box", _ends(spec.space), _ends(space)),
+        ):
+            if ours != theirs:
+                raise ValueError(f"{path} is of another {what} than the emulator")
+        theta.append(found.theta)
+        positive.append({name: found.is_positive([name]) for name in terms})
+    whole = {name: np.concatenate([part[name] for part in positive]) for name in terms}
+    negative = [name for name in terms if not whole[name].all()]
+    if not negative:
+        raise ValueError(f"{', '.join(terms)} are positive at all points; leave domain out")
+    kept = np.all(list(whole.values()), axis=0)
+    return asdict(fit_domain(np.concatenate(theta), kept, negative))
+
+
+def _ends(space: Space) -> list[float]:
+    return [*space.low.tolist(), *space.high.tolist()]
 
 
 def units(outputs: Sequence[str]) -> dict[str, str]:

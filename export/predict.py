@@ -1,18 +1,24 @@
 """Spectra of a table of points: ``python -m export.predict``."""
 
 import argparse
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
+from datagen.tables import READ, read_blocks
 from export.command import run
-from export.ranges import Policy
+from export.ranges import OutOfRange, Policy
+from export.results import DRAWN, WRITTEN, check_suffix, writing
 from export.runtime import load
-from export.tables import READ, WRITTEN, read_points, write_results
 
 __all__ = ["predict"]
+
+_ROW = re.compile(r"\brow (\d+)")
 
 
 def predict(
@@ -26,21 +32,56 @@ def predict(
 ) -> None:
     """Evaluate an emulator on the points of a file, and write what comes out to another.
 
+    Files of any length need the same memory, and what is written is whole or not there.
+
     Args:
         emulator: File or name.
-        points: See `export.tables.read_points`.
-        out: See `export.tables.write_results`.
+        points: See `datagen.tables.read_blocks`.
+        out: See `export.results.writing`.
         outputs: Which outputs; all by default.
         k: Wavenumbers [1/Mpc]; the emulator's by default.
         out_of_range: What happens to points outside the trained ranges.
         extrapolate: Whether k may lie below the emulator's.
+
+    Raises:
+        OutOfRange: A point outside the trained ranges.
+        ValueError: Points that cannot be read, outputs that there are not, and the like.
     """
+    draws = check_suffix(out) not in (".csv", ".npz")
     model = load(emulator)
-    if out.suffix not in WRITTEN:
-        raise ValueError(f"{out}: results are written to {', '.join(WRITTEN)}")
-    theta = read_points(points)
-    results = model(theta, outputs, k, out_of_range=out_of_range, extrapolate=extrapolate)
-    write_results(out, model.k if k is None else np.asarray(k), results, model.units)
+    if out.exists() and points.exists() and out.samefile(points):
+        raise ValueError(f"{out} holds the points; write the results to another file")
+    units = {parameter.name: parameter.unit for parameter in model.parameters}
+    count, first = 0, ""
+    with writing(out, model.k if k is None else np.asarray(k), model.units) as write:
+        for block in read_blocks(points, units):
+            theta = block[:DRAWN] if draws else block
+            with _rows_from(count):
+                results = model(
+                    theta, outputs, k, out_of_range=out_of_range, extrapolate=extrapolate
+                )
+            write(results)
+            count += len(theta)
+            if draws:
+                first = "the first " if len(block) > len(theta) else ""
+                break
+    print(f"{first}{count} points in {out}")  # noqa: T201
+
+
+@contextmanager
+def _rows_from(first: int) -> Iterator[None]:
+    """Let messages about the rows of a block count from the beginning of the file."""
+
+    def moved(message: object) -> str:
+        return _ROW.sub(lambda found: f"row {first + int(found[1])}", str(message))
+
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            yield
+    except OutOfRange as error:
+        raise OutOfRange(moved(error)) from None
+    for warning in caught:
+        warnings.warn(moved(warning.message), warning.category, stacklevel=4)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,17 +1,30 @@
 """The ranges that an emulator holds in, and what happens to a point outside of them."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import le
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OutOfRange", "OutOfRangeWarning", "Parameter", "Policy", "Ranges"]
+from datagen.domain import Domain
+
+__all__ = [
+    "OutOfRange",
+    "OutOfRangeWarning",
+    "Parameter",
+    "Policy",
+    "Ranges",
+    "is_inside",
+    "read_only",
+]
 
 Policy = Literal["raise", "warn", "nan", "clip"]
 
+_FLOATS = {float, np.float64}
 _NAMED = 5  # values that a message names, of all that are outside
 
 
@@ -21,6 +34,28 @@ class OutOfRange(ValueError):  # noqa: N818 (it says what happened)
 
 class OutOfRangeWarning(UserWarning):
     """As `OutOfRange`, of points that were evaluated all the same."""
+
+
+def is_inside(values: NDArray[Any], low: Any, high: Any) -> NDArray[np.bool_]:
+    """Where values lie in a closed interval, compared as float32; NaN is nowhere.
+
+    That is what emulators compute with, and what many tables hold: a value that is beyond an end
+    by the rounding of float32 is the end.
+
+    Args:
+        values: Of any shape.
+        low: Lower ends, of a shape that goes with it.
+        high: Upper ends.
+    """
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, which is outside
+        x, low, high = (np.asarray(each).astype(np.float32) for each in (values, low, high))
+    inside: NDArray[np.bool_] = (x >= low) & (x <= high)
+    return inside
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy that nobody can write to, nor make writable."""
+    return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
 
 
 @dataclass(frozen=True)
@@ -39,23 +74,55 @@ class Parameter:
     unit: str
     low: float
     high: float
-    sampling: str
+    sampling: Literal["linear", "log10"]
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise ValueError(f"{self.name} has the range [{self.low}, {self.high}]")
 
 
 class Ranges:
-    """The ranges of all parameters.
+    """The ranges of all parameters, and where in them the emulator holds.
 
-    Both ends belong to them, and numbers are compared as float32, which is what the emulator
-    computes with: a value that is beyond an end by a rounding error of float64 is the end.
+    Both ends belong to them; see `is_inside`. Where a training left out points of the box, since
+    a spectrum is negative there, domains say which part is left.
 
     Args:
         parameters: The inputs, in the order of columns.
+        domains: In all of which a point must lie.
+
+    Attributes:
+        parameters: As given.
+        low: Lower ends, float32, shape (P,), read-only.
+        high: Upper ends, likewise.
     """
 
-    def __init__(self, parameters: Sequence[Parameter]) -> None:
+    def __init__(self, parameters: Sequence[Parameter], domains: Sequence[Domain] = ()) -> None:
         self.parameters = tuple(parameters)
-        self.low = np.array([p.low for p in parameters], np.float32)
-        self.high = np.array([p.high for p in parameters], np.float32)
+        self.low = read_only(np.array([p.low for p in parameters], np.float32))
+        self.high = read_only(np.array([p.high for p in parameters], np.float32))
+        self._domains = tuple(domains)
+        self._names = tuple(p.name for p in parameters)
+        self._ends = [p.low for p in parameters], [p.high for p in parameters]
+
+    def single(self, theta: Any) -> NDArray[np.float32] | None:
+        """A plain dictionary of floats that lie inside, as one row (1, P); None for all else.
+
+        This is what every step of a sampler asks for, and takes no detour.
+        """
+        if type(theta) is not dict or len(theta) != len(self.parameters):
+            return None
+        try:
+            values = [theta[name] for name in self._names]
+        except KeyError:
+            return None
+        if not set(map(type, values)) <= _FLOATS:
+            return None
+        low, high = self._ends
+        if not (all(map(le, low, values)) and all(map(le, values, high))):
+            return None
+        x = np.array([values], np.float32)
+        return x if not self._domains or all(d.is_inside(x).all() for d in self._domains) else None
 
     def apply(
         self, points: NDArray[Any], policy: Policy
@@ -66,7 +133,7 @@ class Ranges:
             points: Shape (N, P).
             policy: ``raise`` refuses points that are outside; ``warn`` warns and evaluates
                 them as they are; ``nan`` marks their rows; ``clip`` moves them to the nearest
-                end (but refuses NaN, which has none).
+                end, but refuses what has none: NaN, and points where a spectrum is negative.
 
         Raises:
             OutOfRange: See above; names row, parameter, value and limits.
@@ -76,35 +143,58 @@ class Ranges:
             raise ValueError(f"out_of_range = {policy!r} must be one of {get_args(Policy)}")
         with np.errstate(over="ignore"):  # beyond float32 is infinite, which is outside
             x = points.astype(np.float32)
-        inside = (x >= self.low) & (x <= self.high)  # NaN is not
-        if inside.all():
-            return x, np.empty(0, np.intp)
-        rows = np.flatnonzero(~inside.all(axis=1))
+        inside = is_inside(x, self.low, self.high)
         if policy == "clip" and not np.isnan(x).any():
-            return np.clip(x, self.low, self.high), rows[:0]
-        if policy == "nan":
-            x = np.where(inside, x, self.low)
+            x, inside = np.clip(x, self.low, self.high), np.ones_like(inside)
+        within = np.asarray(inside.all(axis=1))
+        evaluable = x if within.all() else np.where(inside, x, self.low)
+        left_out = self._left_out(evaluable, within)
+        rows = np.flatnonzero(~within | (left_out >= 0))
+        if not len(rows):
             return x, rows
-        message = self._message(points, inside)
+        if policy == "nan":
+            return evaluable, rows
+        message = "; ".join(self._outside(points, inside) + self._negative(left_out))
         if policy == "warn":
             # through this, `OnnxEmulator.__call__`, to who called it
             warnings.warn(message, OutOfRangeWarning, stacklevel=3)
             return x, rows[:0]
         raise OutOfRange(message)
 
-    def _message(self, points: NDArray[Any], inside: NDArray[np.bool_]) -> str:
+    def _left_out(self, x: NDArray[np.float32], within: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """The domain that a row of the box does not lie in, by its index, else -1, shape (N,)."""
+        found = np.full(len(x), -1)
+        for i, domain in enumerate(self._domains):
+            found[within & ~domain.is_inside(x) & (found < 0)] = i
+        return found
+
+    def _outside(self, points: NDArray[Any], inside: NDArray[np.bool_]) -> list[str]:
+        """What is the matter with values outside of their ranges."""
+        texts = []
         where = np.argwhere(~inside)
-        named = []
         for row, column in where[:_NAMED]:
             p, value = self.parameters[column], points[row, column]
             unit = "" if p.unit == "1" else f" {p.unit}"
             text = f"{value:g}"
             if p.low <= float(text) <= p.high:  # outside by less than %g shows
                 text = repr(float(value))
-            named.append(
+            texts.append(
                 f"row {row}: {p.name} = {text} is outside the trained range "
                 f"[{p.low:g}, {p.high:g}]{unit}"
             )
-        if len(where) > _NAMED:
-            named.append(f"and {len(where) - _NAMED} more values")
-        return "; ".join(named)
+        return texts + _rest(len(where), "values")
+
+    def _negative(self, left_out: NDArray[np.intp]) -> list[str]:
+        """What is the matter with rows of the box that lie outside of a domain."""
+        rows = np.flatnonzero(left_out >= 0)
+        reasons = [(row, self._domains[left_out[row]].reason) for row in rows[:_NAMED]]
+        texts = [
+            f"row {row} lies where {reason}; the emulator was not trained there"
+            for row, reason in reasons
+        ]
+        return texts + _rest(len(rows), "such rows")
+
+
+def _rest(count: int, what: str) -> list[str]:
+    """How many there are that a message does not name."""
+    return [f"and {count - _NAMED} more {what}"] if count > _NAMED else []

@@ -1,41 +1,48 @@
 """Evaluate an ONNX emulator with numpy and onnxruntime; nothing else is needed."""
 
 import json
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, NoReturn
 
 import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from datagen.columns import numbers
-from datagen.seal import is_whole
+from datagen.suggest import did_you_mean
+from export.cut import cut
+from export.graph import Graph
 from export.interpolate import AtK
+from export.onnx_file import SCHEMA, OnnxEmulatorError, OnnxFile
 from export.points import as_points
 from export.ranges import Parameter, Policy, Ranges
 from export.shipped import find
 
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
 
-SCHEMA = "hodspectra-onnx-2"
 CHUNK = 256  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
+SESSIONS = 16  # that are kept, one for each set of outputs that was asked for
 
-
-class OnnxEmulatorError(ValueError):
-    """An ONNX file that is damaged, of another schema, or not an emulator."""
+_NO_ROWS = np.empty(0, np.intp)
+_Run = Callable[..., list[NDArray[np.float32]]]
 
 
 class OnnxEmulator:
     """Power spectra of physical parameters, from one ONNX file.
 
-    Calls may come from several threads at once, and pickles go to worker processes.
+    Calls may come from several threads at once, and pickles go to worker processes. Nothing can be
+    changed: attributes are read-only, arrays too, and dictionaries are copies.
 
     Attributes:
+        path: The file.
+        content: Its bytes.
+        threads: As given.
+        out_of_range: As given.
         parameters: The inputs, in the order of columns.
+        names: Their names.
         outputs: Names of the spectra and numbers, such as ``gg_1h`` and ``n_g``.
-        units: Their units.
         k: Wavenumbers [1/Mpc], shape (K,).
         z: Redshift.
 
@@ -49,6 +56,22 @@ class OnnxEmulator:
         FileNotFoundError: No such file or name.
         OnnxEmulatorError: Damaged, altered, of another schema, or not an emulator.
     """
+
+    path: Path
+    content: bytes  # a session cannot be pickled, its file can
+    threads: int
+    out_of_range: Policy
+    parameters: tuple[Parameter, ...]
+    names: tuple[str, ...]
+    outputs: tuple[str, ...]
+    k: NDArray[np.float64]
+    z: float
+    _file: OnnxFile
+    _inputs: dict[str, str]
+    _ranges: Ranges
+    _sessions: "_Sessions"
+    _numbers: frozenset[str]
+    _last_k: AtK | None
 
     def __init__(
         self,
@@ -71,34 +94,60 @@ class OnnxEmulator:
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.path: Path = state["path"]
-        self.content: bytes = state["content"]  # a session cannot be pickled, its file can
-        self.threads: int = state["threads"]
-        self.out_of_range: Policy = state["out_of_range"]
-        self._session = _session(self.content, self.path, self.threads)
-        self._texts = _checked_metadata(self._session, self.content, self.path)
-        parameters = json.loads(self._texts["parameters"])
-        self.parameters = tuple(Parameter(name=n, **p) for n, p in parameters.items())
-        self.units: dict[str, str] = json.loads(self._texts["outputs"])
-        self.outputs = tuple(self.units)
-        self.k = np.array(json.loads(self._texts["k"]))
-        self.z = float(json.loads(self._texts["z"]))
-        self.names = tuple(parameters)  # of the inputs, in the order of columns
-        self._inputs = {p.name: p.unit for p in self.parameters}
-        self._numbers = {o.name for o in self._session.get_outputs() if len(o.shape) == 1}
-        self._ranges = Ranges(self.parameters)
-        self._ranges.apply(self._ranges.low[None], self.out_of_range)  # is there such a policy?
-        self._only_needed = onnxruntime.RunOptions()
-        self._only_needed.only_execute_path_to_fetches = True
-        self._last_k: AtK | None = None
+        path, threads = state["path"], state["threads"]
+        if type(threads) is not int or threads < 1:
+            raise ValueError(f"threads = {threads!r} must be at least 1, a whole number")
+        file = OnnxFile.read(state["content"], path)
+        names = tuple(p.name for p in file.parameters)
+        ranges = Ranges(file.parameters, file.domains)
+        ranges.apply(np.empty((0, len(names))), state["out_of_range"])  # is there such a policy?
+        sessions = _Sessions(file.graph, path, threads)
+        vars(self).update(
+            state,
+            parameters=file.parameters,
+            names=names,
+            outputs=tuple(file.units),
+            k=file.k,
+            z=file.z,
+            _file=file,
+            _inputs={p.name: p.unit for p in file.parameters},
+            _ranges=ranges,
+            _sessions=sessions,
+            _numbers=sessions.check(names, tuple(file.units), len(file.k)),
+            _last_k=None,
+        )
 
-    @cached_property
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(
+            f"{name} of an emulator cannot be changed; load it anew, or pass to a call what is "
+            f"different in it"
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        self.__setattr__(name, None)
+
+    def __repr__(self) -> str:
+        halo_model = json.loads(self._file.texts["halo_model"]).get("model", "unknown")
+        ranges = ", ".join(f"{p.name} {p.low:g}..{p.high:g}" for p in self.parameters)
+        part = ", but for points where a spectrum is negative" if self._file.domains else ""
+        return (
+            f"<OnnxEmulator {self.path.stem}: {', '.join(self.outputs)} of the halo model "
+            f"{halo_model}, z = {self.z:g}, k = {self.k[0]:g}..{self.k[-1]:g} 1/Mpc,\n"
+            f" for {ranges}{part}>"
+        )
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of the outputs by name, a copy."""
+        return dict(self._file.units)
+
+    @property
     def metadata(self) -> dict[str, Any]:
-        """All that the file says of itself.
+        """All that the file says of itself, a copy.
 
         Halo model, versions, commit, data hash, how it was trained, accuracy, citation.
         """
-        return {name: json.loads(text) for name, text in self._texts.items()}
+        return {name: json.loads(text) for name, text in self._file.texts.items()}
 
     def __call__(
         self,
@@ -118,7 +167,8 @@ class OnnxEmulator:
                 structured array with these columns (pandas, polars, xarray, pyarrow, astropy),
                 or an array (N, P) or (P,), columns in the order of `names`; in physical units:
                 masses in Msun, not their logarithms. Quantities with units are converted.
-            outputs: Which ones; all by default. Fewer take less time.
+            outputs: Which ones; all by default. Only what they need is computed: the first call
+                for a new set of them prepares that, in some milliseconds.
             k: Wavenumbers [1/Mpc] in place of the emulator's, shape (K',).
             out_of_range: What happens to points outside the trained ranges: ``raise``, ``warn``,
                 ``nan`` or ``clip``.
@@ -126,14 +176,18 @@ class OnnxEmulator:
 
         Raises:
             OutOfRange: NaN, or a value outside the trained range; the message names row,
-                parameter, value and limits.
+                parameter, value and limits. Or a point where a spectrum is negative in truth, so
+                that the emulator was not trained there.
             ValueError: Names missing or unknown, a wrong shape, what is not a number.
         """
-        points = as_points(theta, self._inputs)
-        single = points.ndim == 1
-        x, lost = self._ranges.apply(
-            points[None] if single else points, out_of_range or self.out_of_range
-        )
+        x = None if out_of_range else self._ranges.single(theta)
+        single, lost = x is not None, _NO_ROWS
+        if x is None:
+            points = as_points(theta, self._inputs)
+            single = points.ndim == 1
+            x, lost = self._ranges.apply(
+                points[None] if single else points, out_of_range or self.out_of_range
+            )
         names = self.outputs if outputs is None else self._named(outputs)
         at_k = None if k is None else self._at_k(k, extrapolate)
         results = self._chunk(names, x, at_k) if 0 < len(x) <= CHUNK else self._many(names, x, at_k)
@@ -143,28 +197,31 @@ class OnnxEmulator:
         return {name: values[0] for name, values in results.items()} if single else results
 
     def _named(self, outputs: str | Sequence[str]) -> tuple[str, ...]:
-        names = (outputs,) if isinstance(outputs, str) else tuple(outputs)
-        if unknown := [str(name) for name in names if name not in self.units]:
-            raise ValueError(f"no output {', '.join(unknown)}; there are {', '.join(self.outputs)}")
+        names = (outputs,) if isinstance(outputs, str) else tuple(dict.fromkeys(outputs))
+        if unknown := [name for name in names if name not in self._file.units]:
+            named = ", ".join(f"{name}{did_you_mean(name, self.outputs)}" for name in unknown)
+            raise ValueError(f"no output {named}; there are {', '.join(self.outputs)}")
+        if not names:
+            raise ValueError(f"no output is asked for; there are {', '.join(self.outputs)}")
         return names
 
     def _at_k(self, k: ArrayLike, extrapolate: bool) -> AtK:
         """The interpolation to k; that of the last call, if its k were the same."""
         last, k = self._last_k, numbers(k, "k", "1/Mpc")
         if last is None or not np.array_equal(last.k, k) or last.extrapolate != extrapolate:
-            wiggles = json.loads(self._texts.get("wiggles", "null"))
-            self._last_k = last = AtK(self.k, k, extrapolate, wiggles)
+            file = self._file
+            last = AtK(self.k, k, extrapolate, file.wiggles, file.learnt_totals)
+            vars(self)["_last_k"] = last
         return last
 
     def _chunk(
         self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None
     ) -> dict[str, NDArray[np.float32]]:
         """Outputs of a few points, at once."""
-        options = None if names is self.outputs else self._only_needed
+        needed = names if at_k is None else at_k.needed(names, self.outputs)
+        on_grid = dict(zip(needed, self._sessions.run(needed, x), strict=True))
         if at_k is None:
-            return dict(zip(names, self._session.run(names, {"theta": x}, options), strict=True))
-        needed = at_k.needed(names, self.outputs)
-        on_grid = dict(zip(needed, self._session.run(needed, {"theta": x}, options), strict=True))
+            return on_grid
         at = at_k(on_grid, dict(zip(self.names, x.T, strict=True)))
         return {name: at[name] for name in names}
 
@@ -193,38 +250,67 @@ def load(
     return OnnxEmulator(path_or_name, threads, out_of_range)
 
 
-def _session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
-    if threads < 1:
-        raise ValueError(f"threads = {threads} must be at least 1")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.enable_cpu_mem_arena = False  # a call gives back its memory, and is as fast
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises a class of its own for every kind of damage
-        raise OnnxEmulatorError(f"{path} is not a readable ONNX file ({error})") from error
+class _Sessions:
+    """Sessions of one graph, cut to the outputs that are asked for; made when they are.
 
+    What onnxruntime gets is not the file but the graph that was read from it and checked.
 
-def _checked_metadata(
-    session: onnxruntime.InferenceSession, content: bytes, path: Path
-) -> dict[str, str]:
-    """The metadata as JSON texts by name.
-
-    Raises:
-        OnnxEmulatorError: Another schema, or content that does not match its seal.
+    Args:
+        graph: The whole graph.
+        path: Where it comes from, for messages.
+        threads: Threads of one evaluation.
     """
-    texts: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
-    schema, digest = texts.pop("schema", None), texts.pop("sha256", "")
-    if schema != SCHEMA:
-        raise OnnxEmulatorError(
-            f"{path} is not an emulator of this version: its schema is {schema!r}, expected "
-            f"{SCHEMA!r}; export it again with python -m export.to_onnx"
-        )
-    if not is_whole(content, digest):
-        raise OnnxEmulatorError(
-            f"{path} was altered: its checksum does not match its content; get it again, or "
-            f"export it again with python -m export.to_onnx"
-        )
-    return texts
+
+    def __init__(self, graph: Graph, path: Path, threads: int) -> None:
+        self._graph, self._path = graph, path
+        self._session_options = onnxruntime.SessionOptions()
+        self._session_options.intra_op_num_threads = threads
+        self._session_options.inter_op_num_threads = 1
+        self._session_options.log_severity_level = 3
+        # a call gives back its memory, and is as fast
+        self._session_options.enable_cpu_mem_arena = False
+        self._session_options.add_session_config_entry("session.load_model_format", "ONNX")
+        self._options = onnxruntime.RunOptions()
+        self._runs: dict[tuple[str, ...], _Run] = {}
+        self._lock = Lock()
+
+    def run(self, names: tuple[str, ...], x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The named outputs of points (N, P)."""
+        run = self._runs.get(names) or self._keep(names, self._open(names))
+        return run(names, {"theta": x}, self._options)
+
+    def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> frozenset[str]:
+        """Open a session of all outputs; which of them are numbers, and not spectra.
+
+        Raises:
+            OnnxEmulatorError: The graph cannot be run, or gives other outputs.
+        """
+        session = self._open(tuple(outputs))
+        self._keep(tuple(outputs), session)
+        given = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
+        made = {one.name: (one.type, one.shape[1:]) for one in session.get_outputs()}
+        kinds: list[tuple[str, list[Any]]] = [("tensor(float)", []), ("tensor(float)", [K])]
+        if given != [("theta", "tensor(float)", [len(inputs)])] or not all(
+            made.get(name) in kinds for name in outputs
+        ):
+            raise OnnxEmulatorError(
+                f"{self._path} is damaged or forged: its graph takes {given} and gives {made}"
+            )
+        return frozenset(name for name in outputs if not made[name][1])
+
+    def _keep(self, names: tuple[str, ...], session: onnxruntime.InferenceSession) -> _Run:
+        with self._lock:
+            while len(self._runs) >= SESSIONS:
+                self._runs.pop(next(iter(self._runs)))
+            # what `InferenceSession.run` checks before this cannot be wrong here, and it takes a
+            # tenth of a short call
+            return self._runs.setdefault(names, getattr(session, "_sess", session).run)
+
+    def _open(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
+        content = cut(self._graph, names).encode()
+        try:
+            return onnxruntime.InferenceSession(
+                content, self._session_options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises a class of its own for every kind of damage
+            raise OnnxEmulatorError(f"{self._path} cannot be run ({error})") from error

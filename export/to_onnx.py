@@ -16,9 +16,10 @@ from datagen.files import atomic
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
 from datagen.space import NAMES, Space
-from emulator.emulator import Emulator, Spec
+from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
-from export.assemble import Assembly, units
+from export.assemble import Assembly, domain_from, units
+from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
 from export.wiggles import fit_wiggles
 
@@ -43,7 +44,11 @@ class ExportMismatch(ValueError):  # noqa: N818 (it says what happened)
 
 
 def to_onnx(
-    emulator: Path, out: Path, merge: Path | None = None, outputs: list[str] | None = None
+    emulator: Path,
+    out: Path,
+    merge: Path | None = None,
+    outputs: list[str] | None = None,
+    domain: list[Path] | None = None,
 ) -> Path:
     """Write an emulator as one ONNX file, and check it.
 
@@ -60,19 +65,24 @@ def to_onnx(
         merge: Another such file whose outputs go into the same graph, for example the 2-halo term
             beside the 1-halo term; their total is added.
         outputs: Which outputs to write; all by default.
+        domain: Label files of the same halo model and box, to tell from which of their points have
+            positive spectra where in the box the emulator holds, if its training left points out;
+            by default from the labels of the training.
 
     Returns:
         The path of the ONNX file.
 
     Raises:
         ExportMismatch: The file's numbers differ from the emulator's.
-        ValueError: Emulators that do not belong together, or an output that there is not.
+        ValueError: Emulators or labels that do not belong together, or an output that there is not.
     """
     files = [emulator] if merge is None else [emulator, merge]
     model = Assembly([Emulator.load(file) for file in files], outputs or ()).eval()
+    if domain:
+        model.domains = [domain_from(model.spec, domain)]
     proto = _graph(model)
     with atomic(out) as partial:
-        _write(proto, _metadata(model.spec), partial)
+        _write(proto, _metadata(model), partial)
         worst = _verify(model, partial)
     print(  # noqa: T201
         f"{out}: {out.stat().st_size / 1e6:.2f} MB, onnxruntime agrees with torch to {worst:.1e}"
@@ -121,12 +131,15 @@ def _graph(model: Assembly) -> onnx.ModelProto:
     return proto
 
 
-def _metadata(spec: Spec) -> dict[str, str]:
+def _metadata(model: Assembly) -> dict[str, str]:
     """All that the file says of itself, as JSON texts by key."""
+    spec = model.spec
     fields: dict[str, Any] = spec.as_dict()
     fields["parameters"] = fields.pop("space")
     fields["outputs"] = units(spec.outputs)
-    del fields["total"]  # the graph itself says so
+    del fields["total"]  # of the first emulator
+    fields["learnt_totals"] = model.learnt_totals
+    fields["domains"] = model.domains
     fields["export"] = provenance()
     fields["citation"] = CITATION
     fields["wiggles"] = fit_wiggles(spec)
@@ -138,7 +151,9 @@ def _verify(model: Assembly, path: Path) -> float:
     theta = _points(model.spec.space)
     with torch.inference_mode():
         reference = model.double()(torch.tensor(theta))
-    spectra = OnnxEmulator(path)(theta)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OutOfRangeWarning)  # a domain does not change the numbers
+        spectra = OnnxEmulator(path, out_of_range="warn")(theta)
     worst = 0.0
     for (name, Pk), Pk_torch in zip(spectra.items(), reference, strict=True):
         ours, expected = (np.clip(P, _TINY, _HUGE) for P in (Pk, Pk_torch.numpy()))

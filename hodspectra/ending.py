@@ -14,9 +14,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from hodspectra.extras import advice, is_foreign
-from hodspectra.locate import claim
+from hodspectra.locate import claim, hides_ours
 
-__all__ = ["Interrupted", "called", "ending", "name_of", "start"]
+__all__ = ["Interrupted", "called", "claim", "ending", "hides_ours", "name_of", "start"]
 
 USER_ERROR = 2  # exit status
 _OURS_TO_SAY = ("SIGINT", "SIGTERM", "SIGHUP")

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["PACKAGES", "ROOT", "claim", "hidden", "ours"]
+__all__ = ["PACKAGES", "ROOT", "claim", "hidden", "hides_ours", "ours"]
 
 PACKAGES = ("datagen", "emulator", "tuning", "export", "benchmarks")
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +34,15 @@ def hidden() -> dict[str, str]:
         if not origin or Path(origin).resolve() != ROOT / name / "__init__.py":
             found[name] = str(origin or "a folder of that name")
     return found
+
+
+def hides_ours(folder: Path) -> bool:
+    """Whether a folder that comes first on Python's path would hide one of our packages."""
+    specs = {name: PathFinder.find_spec(name, [str(folder)]) for name in PACKAGES}
+    return any(
+        spec and spec.origin and Path(spec.origin).resolve() != ROOT / name / "__init__.py"
+        for name, spec in specs.items()
+    )
 
 
 def ours(name: str) -> ModuleType:

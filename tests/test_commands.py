@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 POINT = dict(zip(PARAMETERS, (0.25, 0.05, 0.7, 0.82, 0.96, 0.9, 0.3, 1e12, 2e13, 1.0), strict=True))
 PUBLISHED_BOX = tuple((name, Space()[name]) for name in PARAMETERS)
 DIGITS = 1e-6  # a table has eight
+HEADER = ",".join(PARAMETERS) + "\n"
 
 
 @pytest.fixture
@@ -79,10 +80,12 @@ def test_predict_writes_a_table(points, tmp_path):
     np.testing.assert_allclose(table[::2, 3], expected["n_g"], rtol=DIGITS)
 
 
-def test_predict_draws(points, tmp_path):
-    assert command(predict, "standard", points["rows.json"], tmp_path / "out.png") == 0
-    assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
-    assert (tmp_path / "out.pdf").exists()
+@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".PDF", b"%PDF")])
+def test_predict_draws_what_is_asked_for_and_nothing_more(points, tmp_path, suffix, start):
+    folder = tmp_path / "figures"
+    assert command(predict, "standard", points["rows.json"], folder / f"out{suffix}") == 0
+    assert [path.name for path in folder.iterdir()] == [f"out{suffix}"]
+    assert (folder / f"out{suffix}").read_bytes()[:4] == start
 
 
 def test_predict_of_a_single_point(tmp_path):
@@ -97,9 +100,10 @@ def test_predict_of_a_single_point(tmp_path):
     [
         ("", "it is empty; its first line must name the parameters"),
         ("Om_c,h\n0.3,0.7\n", "missing parameters: Om_b, sigma_8"),
-        ("Om_c,h\n0.3\n", "row 0 has 1 values, the header 2 names"),
-        ("Om_c,h\n0.3,high\n", "could not convert string to float: 'high'"),
-        (",".join(PARAMETERS) + "\n" + "0.3," * 9 + "1\n", "row 0: Om_b = 0.3 is outside"),
+        (HEADER + "0.3\n", "p.csv: line 2: row 0 has 1 values, the header 10 names"),
+        (HEADER + "0.3," * 9 + "high\n", "p.csv: line 2: row 0: beta = 'high' is not a number"),
+        (HEADER, "p.csv holds no points"),
+        (HEADER + "0.3," * 9 + "1\n", "row 0: Om_b = 0.3 is outside"),
     ],
 )
 def test_predict_names_what_is_wrong_with_a_table(tmp_path, capsys, content, message):
@@ -114,7 +118,11 @@ def test_predict_names_what_is_wrong_with_a_table(tmp_path, capsys, content, mes
     [
         (["nothing", "points.csv", "o.csv"], "no emulator 'nothing': neither a file nor one that"),
         (["standard", "none.csv", "o.csv"], "no points at "),
-        (["standard", "points.txt", "o.csv"], "points are read from .csv, .json, .npz"),
+        (["standard", "o.xlsx", "o.csv"], "o.xlsx: points are read from .csv, .tsv, .txt, .dat,"),
+        (
+            ["standard", "points.csv", "points.csv"],
+            "points.csv holds the points; write the results",
+        ),
         (["standard", "points.csv", "o.txt"], "results are written to .csv, .npz, .png, .pdf"),
         (["standard", "points.csv", "o.csv", "--outputs", "gg"], "no output gg; there are"),
         (["standard", "points.csv", "o.png", "--k", "0.1"], "at two wavenumbers at least"),
@@ -206,7 +214,7 @@ def test_judge_refuses_labels_that_prove_nothing(onnx_file, label_file, fresh, t
     labels = Spectra.read(fresh)
     labels.metadata = labels.metadata | {"model": labels.metadata["model"] | {"z": 0.5}}
     labels.write(tmp_path / "other.h5")
-    with pytest.raises(ValueError, match="is of another halo model than"):
+    with pytest.raises(ValueError, match="has another halo model than"):
         judge(onnx_file, tmp_path / "other.h5")
 
 

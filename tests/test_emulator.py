@@ -1,5 +1,7 @@
 """The emulator object: additive, saved as it is, and damaged files refused."""
 
+import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from emulator.emulator import Emulator, EmulatorFileError
+from datagen.space import Space
+from emulator.emulator import Emulator, EmulatorFileError, Spec
 from emulator.network import ACTIVATIONS, NetworkConfig
 from emulator.record import predict
 from emulator.train import TrainConfig, make_emulator
@@ -99,3 +102,113 @@ def test_truncated_and_foreign_files_are_refused(emulator, tmp_path):
     save_file({"x": torch.zeros(1)}, path, metadata={"schema": "other-7"})
     with pytest.raises(EmulatorFileError, match="schema 'other-7', this version reads"):
         Emulator.load(path)
+
+
+TINY = Spec(
+    Space(), (0.1, 1.0), 0.0, ("gg_1h", "gg_2h", "gg_total"), "sum", NetworkConfig(1, 2), {}
+)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """The file of an emulator of two kilobytes."""
+    Emulator(TINY).save(tmp_path / "tiny.safetensors")
+    return tmp_path / "tiny.safetensors"
+
+
+def test_every_altered_bit_is_noticed(tiny):
+    """Some in every part of the file; all of them were tried once."""
+    whole = tiny.read_bytes()
+    assert Emulator.load(tiny).spec == TINY
+    flips = np.random.default_rng(1).choice(8 * len(whole), 500, replace=False)
+    for flip in (*range(64), *flips):  # the first eight bytes are the header's length
+        content = bytearray(whole)
+        content[flip // 8] ^= 1 << flip % 8
+        tiny.write_bytes(content)
+        with pytest.raises(EmulatorFileError):
+            Emulator.load(tiny)
+
+
+def test_every_cut_is_noticed(tiny):
+    whole = tiny.read_bytes()
+    for end in (*range(0, len(whole), 11), len(whole) - 1):
+        tiny.write_bytes(whole[:end])
+        with pytest.raises(EmulatorFileError, match="tiny.safetensors"):
+            Emulator.load(tiny)
+    tiny.write_bytes(whole + b"\0")
+    with pytest.raises(EmulatorFileError, match="checksum does not match"):
+        Emulator.load(tiny)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.onnx", b"\x08\x0a\x12\x07pytorch", "is an ONNX file; give the emulator.safetensors"),
+        ("x.safetensors", b"\x08\x0a\x12\x07pytorch", "is an ONNX file; give the emulator"),
+        ("labels.h5", b"\x89HDF\r\n\x1a\n" + bytes(9), "is an HDF5 file, as labels are"),
+        ("last.ckpt", b"PK\x03\x04" + bytes(9), "is a zip archive, as checkpoints"),
+        ("config.yaml", b"data: labels.h5", "is not an emulator file; give an emulator.saf"),
+        ("x.safetensors", b"", "is not an emulator file"),
+    ],
+)
+def test_other_kinds_of_files_are_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(EmulatorFileError, match=f"{name} {message}"):
+        Emulator.load(tmp_path / name)
+
+
+def test_a_folder_and_a_foreign_safetensors_are_named(tmp_path):
+    with pytest.raises(EmulatorFileError, match=r"is a folder; give the emulator\.safetensors in"):
+        Emulator.load(tmp_path)
+    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(EmulatorFileError, match="model.safetensors is not an emulator file; give"):
+        Emulator.load(tmp_path / "model.safetensors")
+
+
+def test_an_emulator_of_an_older_version_is_told_from_a_damaged_one(tiny):
+    save_file({}, tiny, metadata={"schema": "hodspectra-emulator-3", "spec": "{}"})
+    with pytest.raises(EmulatorFileError, match="has schema 'hodspectra-emulator-3', this version"):
+        Emulator.load(tiny)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_a_file_has_the_mode_that_umask_says(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        Emulator(TINY).save(tmp_path / "e.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "e.safetensors").stat().st_mode & 0o777 == mode
+
+
+def test_the_hash_is_that_of_the_content(tiny, tmp_path):
+    one = Emulator.load(tiny)
+    copy = shutil.copy(tiny, tmp_path / "copy.safetensors")
+    assert Emulator.load(copy).hash() == one.hash()
+    other = Emulator.load(copy)
+    with torch.no_grad():
+        other.network[0].weight[0, 0] += 1e-3
+    assert other.hash() != one.hash()
+    assert Emulator.load(copy).with_record(z=0.5).hash() != one.hash()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda spec: spec.pop("total"), "spec lacks total"),
+        (lambda spec: spec.pop("record"), "spec lacks record"),
+        (lambda spec: spec.update(temperature=1), "spec has the unknown temperature"),
+        (lambda spec: spec["network"].pop("units"), "spec.network lacks units"),
+        (lambda spec: spec["network"].update(width=3), "spec.network has the unknown width"),
+        (lambda spec: spec["space"].pop("Mth"), "lacks Mth"),
+        (lambda spec: spec.update(k=["a"]), r"spec.k\[0\] is 'a', not a number"),
+        (lambda spec: spec.update(z="0"), "spec.z is '0', not a number"),
+        (lambda spec: spec.update(network=[]), "spec.network is"),
+    ],
+)
+def test_a_spec_that_is_not_whole_is_refused(change, message):
+    spec = TINY.as_dict()
+    assert Spec.from_dict(TINY.as_dict()) == TINY
+    change(spec)
+    with pytest.raises(ValueError, match=message):
+        Spec.from_dict(spec)

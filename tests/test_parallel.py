@@ -1,7 +1,12 @@
 """Ray: one machine or a cluster, dying workers, tasks in flight."""
 
 import os
+import re
 import signal
+import socketserver
+import stat
+import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ import ray as ray_library
 from coarse import SHARD, SPACE, command_line, make, start
 from ray.cluster_utils import Cluster
 
+from datagen import cluster
 from datagen import generate as generate_module
 from datagen.design import Design, draw
 from datagen.generate import compute
@@ -78,13 +84,100 @@ def test_a_running_ray_is_used_and_left_running(ray):
 
 @pytest.mark.slow
 def test_a_cluster_of_two_nodes_needs_its_address_and_no_other_change(tmp_path, four_shards, table):
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
-        cluster.add_node(num_cpus=1)
+        nodes.add_node(num_cpus=1)
         out = tmp_path / "labels.h5"
-        run = start(command_line(out, 4 * SHARD, "--ray.address", cluster.address))
+        run = start(command_line(out, 4 * SHARD, "--ray.address", nodes.address))
         error = run.communicate()[1]
         assert run.returncode == 0, error
     finally:
-        cluster.shutdown()
+        nodes.shutdown()
     assert out.read_bytes() == four_shards.read_bytes()
+
+
+@pytest.fixture
+def listener(request):
+    """The port of a server that is no Ray cluster."""
+    with socketserver.TCPServer(("127.0.0.1", 0), request.param) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+class Silent(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.settimeout(1)
+        with suppress(OSError):
+            while self.request.recv(1024):
+                pass
+
+
+class Web(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.recv(1024)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+@pytest.mark.parametrize("listener", [Silent, Web], indirect=True)
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_what_listens_and_is_no_cluster_is_refused_in_time(listener, scheme, monkeypatch):
+    monkeypatch.setattr(cluster, "_PATIENCE", 2.0)  # Ray itself would try for minutes
+    with pytest.raises(ConnectionError, match="does not answer as a Ray cluster; start one with"):
+        cluster.check_address(f"{scheme}127.0.0.1:{listener}")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "no.such.host.invalid:6379"])
+def test_an_address_where_nobody_listens_is_refused(address):
+    with pytest.raises(ConnectionError, match=f"no Ray cluster answers at '{address}'"):
+        cluster.check_address(address)
+
+
+@pytest.mark.parametrize("error", [Exception, RuntimeError, ValueError, OSError])
+def test_whatever_keeps_ray_from_starting_is_one_kind_of_error(error, monkeypatch):
+    def init(**options):
+        raise error("The current node timed out\nduring startup")
+
+    monkeypatch.setattr(ray_library, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_library, "init", init)
+    monkeypatch.setattr(ray_library, "shutdown", lambda: None)
+    with pytest.raises(ConnectionError, match=r"\(The current node timed out during startup\); on"):
+        ray_session(RayConfig()).__enter__()
+
+
+def test_a_temporary_folder_too_long_for_sockets_is_named_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    cluster.check_temporary_folder()
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / ("x" * 90)))
+    with pytest.raises(OSError, match="xxx, is too long .* export RAY_TMPDIR=/tmp, or another"):
+        cluster.check_temporary_folder()
+
+
+def test_rays_token_is_for_its_owner_alone(tmp_path, monkeypatch):
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    token = tmp_path / ".ray" / "auth_token"
+    cluster.keep_token_private(create=False)
+    assert not token.exists()
+    cluster.keep_token_private(create=True)
+    assert re.fullmatch("[0-9a-f]{64}", text := token.read_text())
+    token.chmod(0o644)  # as Ray leaves it
+    token.parent.chmod(0o755)
+    cluster.keep_token_private(create=True)
+    assert token.read_text() == text
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert stat.S_IMODE(token.parent.stat().st_mode) == 0o700
+
+
+def test_ray_does_not_take_the_signal_that_ends_a_command(ray):
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, mine := lambda number, frame: None)
+    try:
+        with ray_session(RayConfig(cpus=1)):
+            assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -69,8 +69,9 @@ class HaloModelPk(pyccl.EmulatorPk):
             )
         spectra = [name for name, unit in self.redshifts.units.items() if unit == "Mpc^3"]
         if output not in spectra:
-            what = "a number, not a spectrum" if output in self.redshifts.units else "no output"
-            raise ValueError(f"{output} is {what}; there are {', '.join(spectra)}")
+            number = output in self.redshifts.units
+            what = f"{output} is a number, no spectrum" if number else f"no output {output}"
+            raise ValueError(f"{what}; there are {', '.join(spectra)}")
         k_max = min(emulator.k[-1] for emulator in self.redshifts.emulators)
         self._k = np.geomspace(_K_MIN, k_max, _K_POINTS)
 

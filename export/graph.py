@@ -1,0 +1,202 @@
+"""The graph of an ONNX file, read without onnxruntime, and checked to be whole in itself.
+
+An emulator is a graph of standard operators and of numbers that stand in the file. ONNX allows for
+more: numbers in other files, wherever they lie; functions, graphs within graphs, operators that a
+library brings. What is not needed is refused, by a list of what is: so nothing that a later ONNX
+adds comes through unseen.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.protobuf import Field, encode, fields
+
+__all__ = ["Graph", "GraphError", "Node", "Tensor", "read_metadata"]
+
+_STANDARD = ("", "ai.onnx")  # the domain of the standard operators, by both of its names
+_FLOAT, _INT64 = 1, 7  # data types of tensors
+_DTYPES: dict[Any, str] = {_FLOAT: "<f4", _INT64: "<i8"}
+
+# Fields of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto in onnx.proto that an
+# emulator may have; messages among them are looked into.
+_ALLOWED: dict[str, dict[int, str]] = {
+    "model": dict.fromkeys((1, 2, 3, 4, 5, 6, 14), "") | {7: "graph", 8: "operator set"},
+    "graph": dict.fromkeys((2, 10, 11, 12, 13, 16), "") | {1: "node", 5: "tensor"},
+    "node": dict.fromkeys((1, 2, 3, 4, 6, 7, 9), "") | {5: "attribute"},
+    "attribute": dict.fromkeys((1, 2, 3, 4, 7, 8, 9, 13, 20), "") | {5: "tensor"},
+    "tensor": dict.fromkeys((1, 2, 4, 5, 7, 8, 9, 10, 11, 12, 14, 16), ""),
+    "operator set": {1: "", 2: ""},
+}
+_REFUSED = {
+    ("model", 20): "a training", ("model", 25): "functions",
+    ("graph", 15): "sparse tensors", ("graph", 14): "quantisation",
+    ("attribute", 6): "a graph within its graph", ("attribute", 11): "graphs within its graph",
+    ("attribute", 22): "a sparse tensor", ("attribute", 23): "sparse tensors",
+    ("tensor", 3): "a tensor in segments",
+}  # fmt: skip
+
+
+class GraphError(ValueError):
+    """A graph that is damaged, or holds what no emulator needs."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator.
+
+    Attributes:
+        kind: ``Gemm``, ``Split``, ...
+        inputs: Names of what goes in.
+        outputs: Names of what comes out.
+        numbers: Attributes that are whole numbers.
+        rest: All of the message but inputs and outputs.
+    """
+
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    numbers: Mapping[str, int]
+    rest: bytes
+
+    def encode(self) -> bytes:
+        """The node as a field of a graph."""
+        names = [encode(1, name.encode()) for name in self.inputs]
+        names += [encode(2, name.encode()) for name in self.outputs]
+        return encode(1, b"".join(names) + self.rest)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Numbers by name.
+
+    Attributes:
+        content: The message.
+    """
+
+    content: bytes
+
+    def array(self) -> NDArray[Any] | None:
+        """The numbers; None if they are of another type than float32 and int64, or packed."""
+        found = {f.number: f.value for f in fields(self.content)}
+        shape = [f.value for f in fields(self.content) if f.number == 1]
+        dtype, raw = _DTYPES.get(found.get(2)), found.get(9)
+        whole = all(isinstance(length, int) for length in shape)
+        if dtype is None or not isinstance(raw, bytes) or not whole:
+            return None
+        return np.frombuffer(raw, dtype).reshape(tuple(map(int, shape)))
+
+    @classmethod
+    def of(cls, name: str, array: NDArray[np.float32]) -> "Tensor":
+        """Numbers as a tensor."""
+        shape = b"".join(encode(1, length) for length in array.shape)
+        raw = np.ascontiguousarray(array, "<f4").tobytes()
+        return cls(shape + encode(2, _FLOAT) + encode(8, name.encode()) + encode(9, raw))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Operators and numbers, as far as they are needed to compute.
+
+    Attributes:
+        head: Fields of the model that say which version of ONNX it is.
+        inputs: Fields of the graph that describe what goes in.
+        outputs: The same of what comes out, by name.
+        nodes: In an order in which they can be computed.
+        tensors: Constant numbers by name.
+    """
+
+    head: bytes
+    inputs: bytes
+    outputs: Mapping[str, bytes]
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+
+    @classmethod
+    def read(cls, content: bytes) -> "Graph":
+        """The graph of a file.
+
+        Raises:
+            WireError: It is no message.
+            GraphError: It holds what no emulator needs.
+        """
+        model = _checked(content, "model")
+        graphs = [f.content for f in model if f.number == 7]
+        if len(graphs) != 1:
+            raise GraphError(f"it holds {len(graphs)} graphs, not one")
+        graph = _checked(graphs[0], "graph")
+        tensors = [f.content for f in graph if f.number == 5]
+        return cls(
+            head=b"".join(f.raw for f in model if f.number in (1, 8)),
+            inputs=b"".join(f.raw for f in graph if f.number == 11),
+            outputs={_name(f.content, 1): f.raw for f in graph if f.number == 12},
+            nodes=tuple(_node(f.content) for f in graph if f.number == 1),
+            tensors={_name(tensor, 8): Tensor(tensor) for tensor in tensors},
+        )
+
+    def encode(self) -> bytes:
+        """The graph as a file of its own, without metadata."""
+        parts = [node.encode() for node in self.nodes]
+        parts.append(encode(2, b"emulator"))
+        parts += [encode(5, tensor.content) for tensor in self.tensors.values()]
+        return self.head + encode(7, b"".join([*parts, self.inputs, *self.outputs.values()]))
+
+
+def read_metadata(content: bytes) -> dict[str, str]:
+    """The metadata of a file, texts by name.
+
+    Raises:
+        WireError: It is no ONNX file, or its metadata are no texts.
+    """
+    pairs = [f.content for f in fields(content) if f.number == 14]
+    return {_name(pair, 1): _name(pair, 2) for pair in pairs}
+
+
+def _name(message: bytes, number: int) -> str:
+    """A text in a message, empty if it is not there.
+
+    Raises:
+        GraphError: It is there more than once, of which readers take different ones.
+    """
+    first, *others = [f.text for f in fields(message) if f.number == number] or [""]
+    if others:
+        raise GraphError(f"it says twice what may be said once, {first!r} and {others[0]!r}")
+    return first
+
+
+def _checked(message: bytes, kind: str) -> list[Field]:
+    """The fields of a message, looked through to the bottom."""
+    allowed, found = _ALLOWED[kind], list(fields(message))
+    for one in found:
+        if one.number not in allowed or (kind == "tensor" and one.number == 14 and one.value != 0):
+            what = _REFUSED.get((kind, one.number), f"{kind} field {one.number}")
+            if kind == "tensor" and one.number in (13, 14):
+                what = f"a tensor, {_name(message, 8)!r}, whose numbers lie in another file"
+            raise GraphError(f"it holds {what}, which no emulator has")
+        if inner := allowed[one.number]:
+            _checked(one.content, inner)
+    domain = {"node": 7, "operator set": 1}.get(kind)
+    if domain and (name := _name(message, domain)) not in _STANDARD:
+        raise GraphError(f"it holds operators of {name!r}, which no emulator has")
+    return found
+
+
+def _node(message: bytes) -> Node:
+    found = list(fields(message))
+    attributes = [f.content for f in found if f.number == 5]
+    numbers = {
+        _name(attribute, 1): f.value - (f.value >> 63 << 64)  # 64 bits, the highest its sign
+        for attribute in attributes
+        for f in fields(attribute)
+        if f.number == 3 and isinstance(f.value, int)
+    }
+    return Node(
+        kind=_name(message, 4),
+        inputs=tuple(f.text for f in found if f.number == 1),
+        outputs=tuple(f.text for f in found if f.number == 2),
+        numbers=numbers,
+        rest=b"".join(f.raw for f in found if f.number not in (1, 2)),
+    )

@@ -1,0 +1,158 @@
+"""An ONNX file as an emulator is read from it: checked from end to end before anything is run."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.domain import Domain
+from datagen.fields import RecordError, exactly, from_record
+from datagen.seal import is_whole
+from export.graph import Graph, read_metadata
+from export.protobuf import WireError
+from export.ranges import Parameter, read_only
+
+__all__ = ["SCHEMA", "OnnxEmulatorError", "OnnxFile"]
+
+SCHEMA = "hodspectra-onnx-3"
+_METADATA = (
+    "parameters", "outputs", "k", "z", "learnt_totals", "domains", "wiggles", "network",
+    "halo_model", "provenance", "record", "export", "citation",
+)  # fmt: skip
+_ADDED = ("floor", "speed")  # by `benchmarks.judge`
+_AGAIN = "get it again, or export it again with hodspectra export"
+
+
+class OnnxEmulatorError(ValueError):
+    """An ONNX file that is damaged, of another schema, or not an emulator."""
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """What an ONNX file holds.
+
+    Attributes:
+        graph: What it computes.
+        texts: Its metadata, JSON by name.
+        parameters: Its inputs, in the order of columns.
+        units: Units of its outputs by name, in their order.
+        k: Wavenumbers [1/Mpc], shape (K,), read-only.
+        z: Redshift.
+        learnt_totals: Totals that are not the sum of their terms.
+        domains: Where in the box it holds, if not everywhere.
+        wiggles: What `export.wiggles` found; arrays.
+    """
+
+    graph: Graph
+    texts: dict[str, str]
+    parameters: tuple[Parameter, ...]
+    units: dict[str, str]
+    k: NDArray[np.float64]
+    z: float
+    learnt_totals: tuple[str, ...]
+    domains: tuple[Domain, ...]
+    wiggles: dict[str, NDArray[np.float64]] | None
+
+    @classmethod
+    def read(cls, content: bytes, path: Path) -> "OnnxFile":
+        """What a file holds; none of it has been run.
+
+        Args:
+            content: Its bytes.
+            path: Where they come from, for messages.
+
+        Raises:
+            OnnxEmulatorError: Damaged, altered, of another schema, or not an emulator.
+        """
+        try:
+            texts = read_metadata(content)
+        except WireError as error:
+            raise OnnxEmulatorError(f"{path} is not a readable ONNX file ({error})") from None
+        schema, digest = texts.pop("schema", None), texts.pop("sha256", "")
+        if schema != SCHEMA:
+            raise OnnxEmulatorError(
+                f"{path} is not an emulator of this version: its schema is {schema!r}, expected "
+                f"{SCHEMA!r}; {_AGAIN}"
+            )
+        try:
+            graph = Graph.read(content)
+            if not is_whole(content, digest):
+                raise OnnxEmulatorError(
+                    f"{path} was altered: its checksum does not match its content; {_AGAIN}"
+                )
+            return cls(graph=graph, texts=texts, **_described(texts))
+        except OnnxEmulatorError:
+            raise
+        except ValueError as error:
+            raise OnnxEmulatorError(f"{path} is damaged or forged: {error}; {_AGAIN}") from None
+
+
+def _described(texts: dict[str, str]) -> dict[str, Any]:
+    """What the metadata say, checked.
+
+    Raises:
+        ValueError: They say too little, too much, or what cannot be.
+    """
+    exactly(texts, _METADATA, "its metadata", optional=_ADDED)
+    meta = {name: _json(text, name) for name, text in texts.items()}
+    for name in ("parameters", "outputs", "network", "halo_model", "provenance", "record"):
+        if not isinstance(meta[name], dict):
+            raise RecordError(f"{name} is no record")
+    units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
+    if not meta["parameters"] or not units or not all(type(u) is str for u in units.values()):
+        raise RecordError("it has no parameters, or no outputs with units")
+    if not (k > 0).all() or not (np.diff(k) > 0).all():
+        raise RecordError("k does not increase from above 0")
+    if not isinstance(totals, list) or not all(name in units for name in map(str, totals)):
+        raise RecordError(f"learnt_totals is {totals}, not a list of outputs")
+    if not isinstance(meta["domains"], list):
+        raise RecordError("domains is no list")
+    return {
+        "parameters": tuple(map(_parameter, *zip(*meta["parameters"].items(), strict=True))),
+        "units": units,
+        "k": read_only(k),
+        "z": float(_array(meta["z"], "z", 0)),
+        "learnt_totals": tuple(map(str, totals)),
+        "domains": tuple(from_record(Domain, one, "domains") for one in meta["domains"]),
+        "wiggles": _wiggles(meta["wiggles"], len(k)),
+    }
+
+
+def _json(text: str, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{name} is not JSON ({error})") from None
+
+
+def _parameter(name: str, record: Any) -> Parameter:
+    names = [field.name for field in fields(Parameter) if field.name != "name"]
+    where = f"parameters.{name}"
+    return from_record(Parameter, {"name": name, **exactly(record, names, where)}, where)
+
+
+def _array(numbers: Any, name: str, ndim: int) -> NDArray[np.float64]:
+    """Finite numbers, of which there is at least one."""
+    try:
+        array = np.asarray(numbers)
+    except ValueError:  # rows of different lengths
+        array = np.empty(0)
+    if array.ndim != ndim or array.dtype.kind not in "fi" or not np.isfinite(array).all():
+        raise RecordError(f"{name} is not {'a number' if ndim == 0 else 'an array of numbers'}")
+    if not array.size:
+        raise RecordError(f"{name} is empty")
+    return array.astype(np.float64)
+
+
+def _wiggles(found: Any, K: int) -> dict[str, NDArray[np.float64]] | None:
+    if found is None:
+        return None
+    exactly(found, ("k", "matrix", "offset", "accuracy"), "wiggles")
+    k, offset = (_array(found[name], f"wiggles.{name}", 1) for name in ("k", "offset"))
+    matrix = _array(found["matrix"], "wiggles.matrix", 2)
+    if matrix.shape != (len(k), K) or len(offset) != len(k) or not (k > 0).all():
+        raise RecordError(f"wiggles.matrix has shape {matrix.shape}, expected ({len(k)}, {K})")
+    return {"k": k, "matrix": matrix, "offset": offset}

@@ -1,0 +1,112 @@
+"""Protobuf's wire format, as far as ONNX files need it: fields read, and written again.
+
+With this, a file can be looked through, and cut, before onnxruntime sees any of it.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+__all__ = ["Field", "WireError", "encode", "fields"]
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_FIXED = {_FIXED64: 8, _FIXED32: 4}
+_LONGEST = 10  # bytes of a varint of 64 bits
+
+
+class WireError(ValueError):
+    """Bytes that are not a message."""
+
+
+class Field(NamedTuple):
+    """One field of a message.
+
+    Attributes:
+        number: Which one.
+        value: A whole number, or the bytes of all else.
+        raw: The bytes that it takes in the message, its tag included.
+    """
+
+    number: int
+    value: int | bytes
+    raw: bytes
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of a text, a message, or packed numbers.
+
+        Raises:
+            WireError: It is a whole number.
+        """
+        if isinstance(self.value, int):
+            raise WireError(f"field {self.number} is a number")
+        return self.value
+
+    @property
+    def text(self) -> str:
+        """The field as a text.
+
+        Raises:
+            WireError: It is none.
+        """
+        try:
+            return self.content.decode()
+        except UnicodeDecodeError as error:
+            raise WireError(f"field {self.number} is not a text ({error.reason})") from None
+
+
+def fields(message: bytes) -> Iterator[Field]:
+    """The fields of a message, in order.
+
+    Raises:
+        WireError: It ends inside of a field, or is no message.
+    """
+    position = 0
+    while position < len(message):
+        start = position
+        tag, position = _varint(message, position)
+        number, kind = tag >> 3, tag & 7
+        if not 0 < number < 1 << 29:
+            raise WireError(f"there is no field {number}")
+        value: int | bytes
+        if kind == _VARINT:
+            value, position = _varint(message, position)
+        else:
+            if kind == _BYTES:
+                length, position = _varint(message, position)
+            elif kind in _FIXED:
+                length = _FIXED[kind]
+            else:
+                raise WireError(f"field {number} is of an unknown kind, {kind}")
+            value = message[position : position + length]
+            position += length
+            if position > len(message):
+                raise WireError("it ends too early")
+        yield Field(number, value, message[start:position])
+
+
+def encode(number: int, value: int | bytes) -> bytes:
+    """A field as its bytes: a whole number that is not negative, or a text, message or array."""
+    if isinstance(value, int):
+        return _encoded(number << 3 | _VARINT) + _encoded(value)
+    return _encoded(number << 3 | _BYTES) + _encoded(len(value)) + value
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    """A whole number of variable length, and where it ends."""
+    if position < len(message) and message[position] < 128:  # most are short
+        return message[position], position + 1
+    value = 0
+    for i, byte in enumerate(message[position : position + _LONGEST]):
+        value |= (byte & 127) << 7 * i
+        if byte < 128:
+            return value, position + i + 1
+    raise WireError("a number does not end")
+
+
+def _encoded(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
