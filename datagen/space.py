@@ -24,6 +24,7 @@ __all__ = [
     "Parameter",
     "Range",
     "Space",
+    "SumBelow",
     "check_theta",
     "columns_by_name",
     "complete",
@@ -80,6 +81,34 @@ NAMES: tuple[str, ...] = tuple(PARAMETERS)
 COSMOLOGY: tuple[str, ...] = tuple(n for n, p in PARAMETERS.items() if p.group == "cosmology")
 OCCUPATION: tuple[str, ...] = tuple(n for n, p in PARAMETERS.items() if p.group == "occupation")
 UNITS: dict[str, str] = {name: p.unit for name, p in PARAMETERS.items()}
+
+
+@dataclass(frozen=True)
+class SumBelow:
+    """The part of a box where the sum of some parameters stays below a limit.
+
+    Attributes:
+        names: The parameters.
+        below: The limit, which does not belong to it.
+    """
+
+    names: tuple[str, ...]
+    below: float
+
+    def is_inside(self, theta: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether points lie in it, shape (N,).
+
+        Args:
+            theta: Points, columns `datagen.space.NAMES`, shape (N, P).
+        """
+        columns = [NAMES.index(name) for name in self.names]
+        inside: NDArray[np.bool_] = theta[:, columns].astype(np.float64).sum(axis=1) < self.below
+        return inside
+
+    @property
+    def reason(self) -> str:
+        """What is the matter outside."""
+        return f"{' + '.join(self.names)} is not below {self.below:g}"
 
 
 @dataclass(frozen=True)
@@ -261,6 +290,12 @@ class Space:
             }
             for name in self.names
         }
+
+    def limits(self) -> list[SumBelow]:
+        """What cuts corners off the box: dark energy is negligible at early times."""
+        if self.w0.high + self.wa.high < W_TODAY_AND_EARLY:
+            return []
+        return [SumBelow(("w0", "wa"), W_TODAY_AND_EARLY)]
 
     def default(self, name: str) -> float | None:
         """What a point has that leaves a parameter out: its only value, or a natural one."""

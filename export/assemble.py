@@ -118,7 +118,7 @@ def units(outputs: Sequence[str]) -> dict[str, str]:
 
 
 def _check_together(first: Spec, other: Spec) -> None:
-    for what in ("space", "k", "z", "halo_model"):
+    for what in ("space", "k", "halo_model"):
         if getattr(first, what) != getattr(other, what):
             raise ValueError(
                 f"the emulators do not belong together: {what} is {_short(getattr(first, what))} "

@@ -25,13 +25,19 @@ def summaries() -> dict[str, str]:
 
 
 def _summary(model: OnnxEmulator) -> str:
+    choices = model.metadata["halo_model"]
     part = next(iter(_judged(model.metadata)), "")
     accuracy = model.metadata["record"].get(part, {})
     worst = max((record["all"]["95"] for record in accuracy.values()), default=float("nan"))
     return (
-        f"{model.metadata['halo_model'].get('model', '?')}, z = {model.z:g}, "
+        f"{', '.join(str(choices.get(n, '?')) for n in _HALO_MODEL)}, z = {_redshifts(model)}, "
         f"{len(model.outputs)} outputs, 95 % of errors below {100 * worst:.2g} %"
     )
+
+
+def _redshifts(model: OnnxEmulator) -> str:
+    z = model.parameters[model.names.index("z")]
+    return f"{z.low:g}" if z.low == z.high else f"{z.low:g}..{z.high:g}"
 
 
 def listing() -> str:
@@ -48,7 +54,6 @@ def card(model: OnnxEmulator) -> str:
         f"{model.path.name}: {len(model.content) / 1e6:.2f} MB, checksum in order",
         "",
         f"halo model   {', '.join(str(meta['halo_model'].get(n, '?')) for n in _HALO_MODEL)}",
-        f"redshift     {model.z:g}",
         f"wavenumbers  {len(model.k)}, from {model.k[0]:g} to {model.k[-1]:g} 1/Mpc",
         f"outputs      {', '.join(f'{n} [{u}]' for n, u in model.units.items())}",
         "",

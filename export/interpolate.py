@@ -1,7 +1,7 @@
 """Spectra between and below the wavenumbers of an emulator.
 
 Between them, a cubic spline of ln P in ln k. To 2-halo terms and P_lin it adds the wiggles that
-the grid does not resolve, if the emulator knows them (see `export.wiggles`; it needs P_lin among
+the grid does not resolve, if the emulator knows them (see `emulator.bao`; it needs P_lin among
 its outputs). Below them, linear theory: 2-halo terms go on as b^2 P_lin with the shape of
 Eisenstein & Hu, 1-halo terms as the constants that they have become there. Totals are the sum of
 both terms where there are both.
@@ -32,7 +32,7 @@ class AtK:
         grid: Wavenumbers of the emulator [1/Mpc], shape (K,).
         k: Wavenumbers wanted [1/Mpc], shape (K',).
         extrapolate: Whether they may lie below the grid.
-        wiggles: What `export.wiggles` found.
+        bao: What `emulator.bao` found.
         learnt: Totals that are predicted by themselves, and are not the sum of their terms.
 
     Attributes:
@@ -48,7 +48,7 @@ class AtK:
         grid: Array,
         k: NDArray[Any],
         extrapolate: bool,
-        wiggles: Mapping[str, Any] | None,
+        bao: Mapping[str, Any] | None,
         learnt: Collection[str] = (),
     ) -> None:
         self.k = read_only(_check(k, grid, extrapolate))
@@ -59,11 +59,11 @@ class AtK:
         inside = np.log(np.clip(self.k, grid[0], grid[-1]))
         self._spline = spline_matrix(np.log(grid), inside).T
         self._wiggles = None
-        if wiggles:
-            fine = np.log(wiggles["k"])
+        if bao:
+            fine = np.log(bao["k"])
             missed = spline_matrix(fine, np.minimum(inside, fine[-1]))
             missed[inside >= fine[-1]] = 0
-            self._wiggles = (missed @ wiggles["matrix"]).T, missed @ wiggles["offset"]
+            self._wiggles = (missed @ bao["matrix"]).T, missed @ bao["offset"]
 
     def needed(self, outputs: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
         """The outputs that it takes to give some of them: the terms of a total, and P_lin.

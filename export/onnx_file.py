@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from datagen.domain import Domain
 from datagen.fields import RecordError, exactly, from_record
 from datagen.seal import is_whole
+from datagen.space import SumBelow
 from export.graph import Graph, read_metadata
 from export.protobuf import WireError
 from export.ranges import Parameter, read_only
 
 __all__ = ["SCHEMA", "OnnxEmulatorError", "OnnxFile"]
 
-SCHEMA = "hodspectra-onnx-3"
+SCHEMA = "hodspectra-onnx-4"
 _METADATA = (
-    "parameters", "outputs", "k", "z", "learnt_totals", "domains", "wiggles", "network",
+    "kind", "parameters", "outputs", "k", "learnt_totals", "limits", "domains", "bao", "network",
     "halo_model", "provenance", "record", "export", "citation",
 )  # fmt: skip
 _ADDED = ("floor", "speed")  # by `benchmarks.judge`
@@ -40,10 +41,9 @@ class OnnxFile:
         parameters: Its inputs, in the order of columns.
         units: Units of its outputs by name, in their order.
         k: Wavenumbers [1/Mpc], shape (K,), read-only.
-        z: Redshift.
         learnt_totals: Totals that are not the sum of their terms.
         domains: Where in the box it holds, if not everywhere.
-        wiggles: What `export.wiggles` found; arrays.
+        bao: What `emulator.bao` found; arrays.
     """
 
     graph: Graph
@@ -51,10 +51,9 @@ class OnnxFile:
     parameters: tuple[Parameter, ...]
     units: dict[str, str]
     k: NDArray[np.float64]
-    z: float
     learnt_totals: tuple[str, ...]
-    domains: tuple[Domain, ...]
-    wiggles: dict[str, NDArray[np.float64]] | None
+    domains: tuple[Domain | SumBelow, ...]
+    bao: dict[str, NDArray[np.float64]] | None
 
     @classmethod
     def read(cls, content: bytes, path: Path) -> "OnnxFile":
@@ -108,16 +107,19 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         raise RecordError("k does not increase from above 0")
     if not isinstance(totals, list) or not all(name in units for name in map(str, totals)):
         raise RecordError(f"learnt_totals is {totals}, not a list of outputs")
-    if not isinstance(meta["domains"], list):
-        raise RecordError("domains is no list")
+    for name in ("limits", "domains"):
+        if not isinstance(meta[name], list):
+            raise RecordError(f"{name} is no list")
     return {
         "parameters": tuple(map(_parameter, *zip(*meta["parameters"].items(), strict=True))),
         "units": units,
         "k": read_only(k),
-        "z": float(_array(meta["z"], "z", 0)),
         "learnt_totals": tuple(map(str, totals)),
-        "domains": tuple(from_record(Domain, one, "domains") for one in meta["domains"]),
-        "wiggles": _wiggles(meta["wiggles"], len(k)),
+        "domains": (
+            *(from_record(SumBelow, one, "limits") for one in meta["limits"]),
+            *(from_record(Domain, one, "domains") for one in meta["domains"]),
+        ),
+        "bao": _bao(meta["bao"], len(k)),
     }
 
 
@@ -147,12 +149,12 @@ def _array(numbers: Any, name: str, ndim: int) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-def _wiggles(found: Any, K: int) -> dict[str, NDArray[np.float64]] | None:
-    if found is None:
+def _bao(found: Any, K: int) -> dict[str, NDArray[np.float64]] | None:
+    if found == {}:
         return None
-    exactly(found, ("k", "matrix", "offset", "accuracy"), "wiggles")
-    k, offset = (_array(found[name], f"wiggles.{name}", 1) for name in ("k", "offset"))
-    matrix = _array(found["matrix"], "wiggles.matrix", 2)
+    exactly(found, ("k", "matrix", "offset", "accuracy"), "bao")
+    k, offset = (_array(found[name], f"bao.{name}", 1) for name in ("k", "offset"))
+    matrix = _array(found["matrix"], "bao.matrix", 2)
     if matrix.shape != (len(k), K) or len(offset) != len(k) or not (k > 0).all():
-        raise RecordError(f"wiggles.matrix has shape {matrix.shape}, expected ({len(k)}, {K})")
+        raise RecordError(f"bao.matrix has shape {matrix.shape}, expected ({len(k)}, {K})")
     return {"k": k, "matrix": matrix, "offset": offset}

@@ -4,6 +4,7 @@ Labels are used, wherever they are: keys, columns, fields, an index. No library 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ _NAMES = ("_fields", "keys", "column_names", "colnames", "columns")  # where tab
 _BARE = {*PLAIN, list, np.ndarray}
 
 
-def as_points(theta: Any, units: Mapping[str, str]) -> NDArray[Any]:
+def as_points(
+    theta: Any, units: Mapping[str, str], defaults: Mapping[str, float] = MappingProxyType({})
+) -> NDArray[Any]:
     """The points as an array of numbers, shape (P,) for a single one, else (N, P).
 
     Args:
@@ -29,6 +32,7 @@ def as_points(theta: Any, units: Mapping[str, str]) -> NDArray[Any]:
             list of points; or a plain array, columns in the order of the names. Quantities are
             converted to the units.
         units: Units of the parameters by name, in the order of columns.
+        defaults: Values of parameters that may be left out by who gives them by name.
 
     Raises:
         ValueError: Names missing or unknown, a wrong shape, a unit that does not convert, or what
@@ -41,11 +45,11 @@ def as_points(theta: Any, units: Mapping[str, str]) -> NDArray[Any]:
     elif is_plain(theta):
         return _shaped(numbers(theta, "theta", ""), units)
     if (columns := _columns(theta, units)) is not None:
-        return _labelled(theta, columns, units)
+        return _labelled(theta, columns, units, defaults)
     if isinstance(theta, np.ndarray) and theta.dtype.kind == "O":
-        return as_points(theta.tolist(), units)
+        return as_points(theta.tolist(), units, defaults)
     if isinstance(theta, list | tuple) and not set(map(type, theta)) <= PLAIN:
-        return _sequence(theta, units)
+        return _sequence(theta, units, defaults)
     return _plain(theta, units)
 
 
@@ -70,24 +74,28 @@ def _plain(theta: Any, units: Mapping[str, str]) -> NDArray[Any]:
     return _shaped(numbers(theta, "theta", expected[0]), units)
 
 
-def _sequence(theta: Sequence[Any], units: Mapping[str, str]) -> NDArray[Any]:
+def _sequence(
+    theta: Sequence[Any], units: Mapping[str, str], defaults: Mapping[str, float]
+) -> NDArray[Any]:
     """A list of points, with names or units or without, or of the numbers of a single one."""
     odd = (value for value in theta if type(value) not in _BARE)
     if any(_columns(value, units) is not None for value in odd):
-        return _rows(theta, units)
+        return _rows(theta, units, defaults)
     if not carry_units(theta):
         return _plain(theta, units)
     if any(isinstance(value, list | tuple) or np.ndim(value) for value in theta):
-        return _rows(theta, units)
+        return _rows(theta, units, defaults)
     _shaped(np.empty(len(theta)), units)
     return stack(dict(zip(units, theta, strict=True)).__getitem__, units)
 
 
-def _rows(theta: Sequence[Any], units: Mapping[str, str]) -> NDArray[Any]:
+def _rows(
+    theta: Sequence[Any], units: Mapping[str, str], defaults: Mapping[str, float]
+) -> NDArray[Any]:
     points = []
     for i, row in enumerate(theta):
         try:
-            points.append(as_points(row, units))
+            points.append(as_points(row, units, defaults))
         except ValueError as error:
             raise ValueError(f"row {i}: {error}") from None
         if points[-1].ndim != 1:
@@ -95,11 +103,16 @@ def _rows(theta: Sequence[Any], units: Mapping[str, str]) -> NDArray[Any]:
     return np.array(points)
 
 
-def _labelled(theta: Any, columns: Columns, units: Mapping[str, str]) -> NDArray[Any]:
+def _labelled(
+    theta: Any, columns: Columns, units: Mapping[str, str], defaults: Mapping[str, float]
+) -> NDArray[Any]:
     labels, column = columns
-    check_names(labels, tuple(units))
+    left_out = [name for name in defaults if name not in labels]
+    check_names([*labels, *left_out], tuple(units))
 
     def get(name: str) -> Any:
+        if name in left_out:
+            return defaults[name]
         try:
             value = column(name)
         except Exception as error:  # each library raises classes of its own

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.domain import Domain
+from datagen.space import SumBelow
 
 __all__ = [
     "OutOfRange",
@@ -68,6 +69,9 @@ class Parameter:
         low: Smallest trained value.
         high: Largest trained value.
         sampling: ``linear`` or ``log10``: how training points were spread.
+        group: ``cosmology``, ``redshift`` or ``occupation``.
+        symbol: For figures, in TeX.
+        default: What a point has that leaves it out; None if it must be given.
     """
 
     name: str
@@ -75,6 +79,9 @@ class Parameter:
     low: float
     high: float
     sampling: Literal["linear", "log10"]
+    group: Literal["cosmology", "redshift", "occupation"]
+    symbol: str
+    default: float | None
 
     def __post_init__(self) -> None:
         if not -math.inf < self.low <= self.high < math.inf:
@@ -84,8 +91,9 @@ class Parameter:
 class Ranges:
     """The ranges of all parameters, and where in them the emulator holds.
 
-    Both ends belong to them; see `is_inside`. Where a training left out points of the box, since
-    a spectrum is negative there, domains say which part is left.
+    Both ends belong to them; see `is_inside`. Domains say in which part of the box the emulator
+    holds, where that is not all of it: where dark energy is negligible at early times, and where
+    spectra are positive, if a training left out the other points.
 
     Args:
         parameters: The inputs, in the order of columns.
@@ -97,12 +105,13 @@ class Ranges:
         high: Upper ends, likewise.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], domains: Sequence[Domain] = ()) -> None:
+    def __init__(self, parameters: Sequence[Parameter], domains: Sequence[Domain | SumBelow] = ()) -> None:
         self.parameters = tuple(parameters)
         self.low = read_only(np.array([p.low for p in parameters], np.float32))
         self.high = read_only(np.array([p.high for p in parameters], np.float32))
         self._domains = tuple(domains)
         self._names = tuple(p.name for p in parameters)
+        self._defaults = {p.name: p.default for p in parameters if p.default is not None}
         self._ends = [p.low for p in parameters], [p.high for p in parameters]
 
     def single(self, theta: Any) -> NDArray[np.float32] | None:
@@ -110,10 +119,13 @@ class Ranges:
 
         This is what every step of a sampler asks for, and takes no detour.
         """
-        if type(theta) is not dict or len(theta) != len(self.parameters):
+        if type(theta) is not dict:
+            return None
+        point = {**self._defaults, **theta}
+        if len(point) != len(self.parameters):
             return None
         try:
-            values = [theta[name] for name in self._names]
+            values = [point[name] for name in self._names]
         except KeyError:
             return None
         if not set(map(type, values)) <= _FLOATS:

@@ -44,7 +44,6 @@ class OnnxEmulator:
         names: Their names.
         outputs: Names of the spectra and numbers, such as ``gg_1h`` and ``n_g``.
         k: Wavenumbers [1/Mpc], shape (K,).
-        z: Redshift.
 
     Args:
         path_or_name: A file of ``export.to_onnx``, or the name of a shipped emulator.
@@ -65,9 +64,9 @@ class OnnxEmulator:
     names: tuple[str, ...]
     outputs: tuple[str, ...]
     k: NDArray[np.float64]
-    z: float
     _file: OnnxFile
     _inputs: dict[str, str]
+    _defaults: dict[str, float]
     _ranges: Ranges
     _sessions: "_Sessions"
     _numbers: frozenset[str]
@@ -108,9 +107,9 @@ class OnnxEmulator:
             names=names,
             outputs=tuple(file.units),
             k=file.k,
-            z=file.z,
             _file=file,
             _inputs={p.name: p.unit for p in file.parameters},
+            _defaults={p.name: p.default for p in file.parameters if p.default is not None},
             _ranges=ranges,
             _sessions=sessions,
             _numbers=sessions.check(names, tuple(file.units), len(file.k)),
@@ -129,10 +128,10 @@ class OnnxEmulator:
     def __repr__(self) -> str:
         halo_model = json.loads(self._file.texts["halo_model"]).get("model", "unknown")
         ranges = ", ".join(f"{p.name} {p.low:g}..{p.high:g}" for p in self.parameters)
-        part = ", but for points where a spectrum is negative" if self._file.domains else ""
+        part = "".join(f", but not where {domain.reason}" for domain in self._file.domains)
         return (
             f"<OnnxEmulator {self.path.stem}: {', '.join(self.outputs)} of the halo model "
-            f"{halo_model}, z = {self.z:g}, k = {self.k[0]:g}..{self.k[-1]:g} 1/Mpc,\n"
+            f"{halo_model}, k = {self.k[0]:g}..{self.k[-1]:g} 1/Mpc,\n"
             f" for {ranges}{part}>"
         )
 
@@ -166,7 +165,9 @@ class OnnxEmulator:
             theta: Points as a mapping from `names` to numbers or arrays (N,), a table or a
                 structured array with these columns (pandas, polars, xarray, pyarrow, astropy),
                 or an array (N, P) or (P,), columns in the order of `names`; in physical units:
-                masses in Msun, not their logarithms. Quantities with units are converted.
+                masses in Msun, not their logarithms. Quantities with units are converted. By
+                name, parameters with a default may be left out: w0 = -1, wa = 0, and those that
+                have just one value.
             outputs: Which ones; all by default. Only what they need is computed: the first call
                 for a new set of them prepares that, in some milliseconds.
             k: Wavenumbers [1/Mpc] in place of the emulator's, shape (K',).
@@ -183,7 +184,7 @@ class OnnxEmulator:
         x = None if out_of_range else self._ranges.single(theta)
         single, lost = x is not None, _NO_ROWS
         if x is None:
-            points = as_points(theta, self._inputs)
+            points = as_points(theta, self._inputs, self._defaults)
             single = points.ndim == 1
             x, lost = self._ranges.apply(
                 points[None] if single else points, out_of_range or self.out_of_range
@@ -210,7 +211,7 @@ class OnnxEmulator:
         last, k = self._last_k, numbers(k, "k", "1/Mpc")
         if last is None or not np.array_equal(last.k, k) or last.extrapolate != extrapolate:
             file = self._file
-            last = AtK(self.k, k, extrapolate, file.wiggles, file.learnt_totals)
+            last = AtK(self.k, k, extrapolate, file.bao, file.learnt_totals)
             vars(self)["_last_k"] = last
         return last
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,19 @@ from datagen.cli import run
 from datagen.files import atomic
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
-from datagen.space import NAMES, Space
+from datagen.space import Space
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
+from emulator.semianalytic.emulator import with_fits
 from export.assemble import Assembly, domain_from, units
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
-from export.wiggles import fit_wiggles
 
 __all__ = ["ExportMismatch", "rewrite", "to_onnx"]
 
 OPSET = 20  # the first with Gelu as an operator
-# Rounding of |P/P' - 1| in float32: up to 2.3e-4 (gg's 1-halo term at z = 1) in corners where
-# galaxies live beyond the last haloes, n(M) = exp(g - exp(y)); 2e-5 at random points. A wrong
-# activation or scaling shows at 1e-3.
+# Rounding of |P/P' - 1| in float32, in corners where galaxies live beyond the last haloes; 2e-5 at
+# random points. A wrong activation or scaling shows at 1e-3.
 TOLERANCE = 5e-4
 # [Mpc^3]; what a network makes of a corner without labels may leave the range of float32
 _TINY, _HUGE = 1e-37, 1e37
@@ -49,6 +49,9 @@ def to_onnx(
     merge: Path | None = None,
     outputs: list[str] | None = None,
     domain: list[Path] | None = None,
+    mass_function: str = "",
+    halo_bias: str = "",
+    concentration: str = "",
 ) -> Path:
     """Write an emulator as one ONNX file, and check it.
 
@@ -60,7 +63,7 @@ def to_onnx(
     it is put in place.
 
     Args:
-        emulator: File of ``emulator.train``, ``emulator.train_closed`` or ``tuning.search``.
+        emulator: File of ``emulator.train``, ``emulator.train_semianalytic`` or ``tuning.search``.
         out: The ONNX file to write.
         merge: Another such file whose outputs go into the same graph, for example the 2-halo term
             beside the 1-halo term; their total is added.
@@ -68,6 +71,10 @@ def to_onnx(
         domain: Label files of the same halo model and box, to tell from which of their points have
             positive spectra where in the box the emulator holds, if its training left points out;
             by default from the labels of the training.
+        mass_function: Of a semi-analytic emulator, another mass function than it was made with;
+            its record of accuracy is left behind, see `benchmarks.judge`.
+        halo_bias: Another halo bias, likewise; it must belong to the mass function.
+        concentration: Another concentration, likewise.
 
     Returns:
         The path of the ONNX file.
@@ -77,7 +84,12 @@ def to_onnx(
         ValueError: Emulators or labels that do not belong together, or an output that there is not.
     """
     files = [emulator] if merge is None else [emulator, merge]
-    model = Assembly([Emulator.load(file) for file in files], outputs or ()).eval()
+    fits = {"mass_function": mass_function, "halo_bias": halo_bias, "concentration": concentration}
+    fits = {name: fit for name, fit in fits.items() if fit}
+    emulators = [Emulator.load(file) for file in files]
+    if fits:
+        emulators = [with_fits(one, **fits) for one in emulators]
+    model = Assembly(emulators, outputs or ()).eval()
     if domain:
         model.domains = [domain_from(model.spec, domain)]
     proto = _graph(model)
@@ -107,7 +119,7 @@ def _write(proto: onnx.ModelProto, texts: dict[str, str], path: Path) -> None:
 
 def _graph(model: Assembly) -> onnx.ModelProto:
     """The emulators as an ONNX model with named inputs and outputs and a free batch axis."""
-    example = torch.tensor(model.spec.space.from_unit(np.full((2, len(NAMES)), 0.5)))
+    example = torch.tensor(model.spec.space.from_unit(np.full((2, len(model.spec.space.names)), 0.5)))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, aloud
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside the exporter
@@ -142,7 +154,7 @@ def _metadata(model: Assembly) -> dict[str, str]:
     fields["domains"] = model.domains
     fields["export"] = provenance()
     fields["citation"] = CITATION
-    fields["wiggles"] = fit_wiggles(spec)
+    fields["limits"] = [asdict(limit) for limit in spec.space.limits()]
     return {"schema": SCHEMA} | {name: json.dumps(value) for name, value in fields.items()}
 
 
@@ -170,8 +182,10 @@ def _verify(model: Assembly, path: Path) -> float:
 
 def _points(space: Space) -> NDArray[np.float64]:
     """All corners of the space and random points in it, rounded to float32."""
-    axes = np.stack([space.low, space.high], axis=1)
+    axes = [np.unique([space[name].low, space[name].high]) for name in space.names]
     corners = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    for limit in space.limits():
+        corners = corners[limit.is_inside(corners)]
     random = space.from_unit(np.random.default_rng(0).random((RANDOM_POINTS, len(axes))))
     return np.concatenate([corners, random]).astype(np.float32).astype(np.float64)
 

@@ -12,10 +12,11 @@ from emulator.base import Emulator, Spec
 from emulator.semianalytic.cosmology import CosmologyConfig
 from emulator.semianalytic.fit import FitConfig, fit_cosmology, halo_model_units, halo_radius
 from emulator.semianalytic.grid import MassGrid
+from emulator.semianalytic.ingredients import Ingredients
 from emulator.semianalytic.model import SemiAnalytic, Units
 from emulator.semianalytic.profiles import ProfileTable, tabulate
 
-__all__ = ["OUTPUTS", "SemiAnalyticConfig", "SemiAnalyticEmulator", "make_semianalytic"]
+__all__ = ["OUTPUTS", "SemiAnalyticConfig", "SemiAnalyticEmulator", "make_semianalytic", "with_fits"]
 
 OUTPUTS: tuple[str, ...] = (
     *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS),
@@ -85,9 +86,8 @@ def make_semianalytic(
     Raises:
         ValueError: A grid that does not cover the box, or a halo model without this form.
     """
-    units, ln_c = halo_model_units(model, space, config.grid)
-    x, k = config.grid.x().numpy(), model.k.values()
-    table = tabulate(x, k, halo_radius(model), ln_c, *units.amplitudes)
+    units, table = _tables(model, space, config.grid)
+    k = model.k.values()
     spec = Spec(
         kind="semianalytic",
         space=space,
@@ -99,5 +99,52 @@ def make_semianalytic(
         bao=fit_bao(k, linear_power, space),
     )
     emulator = SemiAnalyticEmulator(spec, table)
+    x = config.grid.x().numpy()
     fit_cosmology(emulator.model.cosmology, space, linear_power, x, k, fit)
     return emulator.eval()
+
+
+def with_fits(emulator: Emulator, **fits: str) -> Emulator:
+    """An emulator with other fits for haloes: what it has learnt does not depend on them.
+
+    Its record of accuracy is left behind.
+
+    Args:
+        emulator: A semi-analytic one.
+        fits: Names by ``mass_function``, ``halo_bias``, ``concentration``; others stay.
+
+    Raises:
+        ValueError: An emulator that has learnt these fits; fits that do not go together, or that
+            there are not.
+    """
+    spec = emulator.spec
+    if not isinstance(emulator, SemiAnalyticEmulator):
+        raise ValueError(
+            f"{', '.join(fits)}: a {spec.kind} emulator has learnt the spectra of its halo model; "
+            f"other fits for haloes need a semi-analytic one (emulator.train_semianalytic)"
+        )
+    model = replace(HaloModelConfig.from_dict(spec.halo_model), **fits)
+    Ingredients(model.mass_function, model.halo_bias, model.concentration, model.mass_def)
+    units, table = _tables(model, spec.space, spec.network.grid)
+    provenance = {**spec.provenance, "made_with": spec.halo_model}
+    changed = SemiAnalyticEmulator(
+        replace(
+            spec,
+            network=replace(spec.network, units=units),
+            halo_model=asdict(model),
+            provenance=provenance,
+            record={},
+        ),
+        table,
+    )
+    changed.model.cosmology.load_state_dict(emulator.model.cosmology.state_dict())
+    return changed.eval()
+
+
+def _tables(
+    model: HaloModelConfig, space: Space, grid: MassGrid
+) -> tuple[Units, ProfileTable]:
+    """What a halo model has besides its cosmology."""
+    units, ln_c = halo_model_units(model, space, grid)
+    x, k = grid.x().numpy(), model.k.values()
+    return units, tabulate(x, k, halo_radius(model), ln_c, *units.amplitudes)
