@@ -19,7 +19,7 @@ from datagen.halomodel import HaloModelConfig, nfw_fourier
 from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.space import COSMOLOGY, Space
 
-__all__ = ["HaloNodes", "ProfileTable", "nu_exponent"]
+__all__ = ["HaloNodes", "ProfileTable", "check_model", "nu_exponent"]
 
 Array = NDArray[np.float64]
 
@@ -58,6 +58,19 @@ def nu_exponent(sigma: Array) -> Array:
     return result
 
 
+def check_model(config: HaloModelConfig) -> None:
+    """Refuse a halo model whose haloes cannot stand on a grid.
+
+    Raises:
+        ValueError: It is of another kind, or has no table of linear power.
+    """
+    if config.model != "standard" or config.linear_power != "table":
+        raise ValueError(
+            f"model = {config.model!r} with linear_power = {config.linear_power!r}: haloes on "
+            f"a grid need model: standard and linear_power: table"
+        )
+
+
 class HaloNodes:
     """The haloes of a halo model on a grid.
 
@@ -68,11 +81,7 @@ class HaloNodes:
     """
 
     def __init__(self, config: HaloModelConfig, space: Space, x: Array) -> None:
-        if config.model != "standard" or config.linear_power != "table":
-            raise ValueError(
-                f"model = {config.model!r} with linear_power = {config.linear_power!r}: haloes on "
-                f"a grid need model: standard and linear_power: table"
-            )
+        check_model(config)
         self.config, self.space, self.x = config, space, x
         self.k = config.k.values()
         self.rho_unit = float(matter_density(1.0, 1.0))  # of Om_m h^2 = 1
