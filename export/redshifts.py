@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from export.ranges import Policy
 from export.runtime import OnnxEmulator, load
 from export.shipped import shipped
 
@@ -57,7 +58,11 @@ class Redshifts:
             raise ValueError(f"emulators of equal redshift: {', '.join(map(str, self.z))}")
 
     def __call__(
-        self, point: Mapping[str, float], outputs: str | Sequence[str], k: Array
+        self,
+        point: Mapping[str, float],
+        outputs: str | Sequence[str],
+        k: Array,
+        out_of_range: Policy | None = None,
     ) -> dict[str, Array]:
         """Outputs at one point, spectra (Z, K) and numbers (Z,).
 
@@ -65,6 +70,10 @@ class Redshifts:
             point: Parameters by name.
             outputs: Names.
             k: Wavenumbers [1/Mpc], shape (K,); below the emulators', linear theory goes on.
+            out_of_range: What happens outside the trained ranges, as of each emulator.
         """
-        parts = [model(point, outputs, k, extrapolate=True) for model in self.emulators]
+        parts = [
+            model(point, outputs, k, extrapolate=True, out_of_range=out_of_range)
+            for model in self.emulators
+        ]
         return {name: np.array([part[name] for part in parts], np.float64) for name in parts[0]}
