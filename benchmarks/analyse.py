@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.analysis import CUT, FIGURES, Analysis
+from benchmarks.analysis import CUT, FIGURES, Analysis, check_spectra
 from benchmarks.anatomy import anatomy, training_history
 from benchmarks.judge import accuracy_table, in_percent
 from benchmarks.truth import true_spectra
@@ -61,6 +61,7 @@ def analyse(
     if corner_points < 1:
         raise ValueError(f"corner_points = {corner_points} must be at least 1")
     emulator = OnnxEmulator(model)
+    check_spectra(emulator)
     epochs = training_history(emulator, run)
     analysis = Analysis(emulator, true_spectra([emulator], data, points, seed, ray))
     result: dict[str, Any] = {

@@ -25,7 +25,7 @@ from emulator.figures import accuracy_figure
 from emulator.metrics import REGIMES, fractional_error, spectra_accuracy
 from export.runtime import OnnxEmulator
 
-__all__ = ["CUT", "FIGURES", "Analysis"]
+__all__ = ["CUT", "FIGURES", "Analysis", "check_spectra"]
 
 Array = NDArray[np.float64]
 
@@ -50,11 +50,7 @@ class Analysis:
     truth: Truth
 
     def __post_init__(self) -> None:
-        if not self.spectra:
-            raise ValueError(
-                f"{self.model.path} has none of the spectra of {', '.join(CORRELATIONS)}, only "
-                f"{', '.join(self.model.outputs)}: there is nothing to draw"
-            )
+        check_spectra(self.model)
 
     @property
     def spectra(self) -> list[str]:
@@ -256,6 +252,19 @@ class Analysis:
                 for name, case in cases.items()
             ]  # fmt: skip
         return [*pieces, table(("point", "error", *NAMES), rows)]
+
+
+def check_spectra(model: OnnxEmulator) -> None:
+    """Refuse an emulator that has no spectrum.
+
+    Raises:
+        ValueError: It has none.
+    """
+    if not any(name[:2] in CORRELATIONS for name in model.outputs):
+        raise ValueError(
+            f"{model.path} has none of the spectra of {', '.join(CORRELATIONS)}, only "
+            f"{', '.join(model.outputs)}: there is nothing to draw"
+        )
 
 
 def cut_table(records: dict[str, dict[str, Any]]) -> str:

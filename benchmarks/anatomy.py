@@ -69,9 +69,13 @@ def training_history(model: OnnxEmulator, run: Path | None = None) -> list[dict[
     made = {name: v for name, v in model.metadata["provenance"].items() if name not in _ADDED}
     folder = run or model.path.parent
     for path in (path for pattern in _HISTORIES for path in sorted(folder.glob(pattern))):
-        trained = path.with_name(EMULATOR_FILE)
-        if trained.exists() and Emulator.load(trained).spec.provenance == made:
-            return list(json.loads(path.read_text())["epochs"])
+        try:
+            trained = Emulator.load(path.with_name(EMULATOR_FILE))
+            epochs = json.loads(path.read_text())["epochs"]
+        except (ValueError, KeyError, TypeError, OSError, RecursionError):  # damaged, or another's
+            continue
+        if trained.spec.provenance == made:
+            return list(epochs)
     if run:
         raise FileNotFoundError(
             f"no training in {run} made {model.path}; give the run directory of emulator.train "

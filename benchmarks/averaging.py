@@ -18,7 +18,9 @@ from benchmarks.judge import in_percent
 from benchmarks.learning import timed_schedule
 from benchmarks.timing import by_batch
 from datagen.cli import run
-from datagen.files import atomic
+from datagen.files import atomic, exclusive
+from datagen.halomodel import HaloModelConfig
+from datagen.nodes import check_model
 from datagen.parallel import RayConfig, ray_map, ray_session
 from datagen.record import provenance
 from datagen.splits import Split
@@ -72,6 +74,12 @@ class Plan:
     def __post_init__(self) -> None:
         if len(self.seeds) < 2:
             raise ValueError(f"seeds = {list(self.seeds)} must be two or more for an ensemble")
+        if not 0 < self.decay < 1:
+            raise ValueError(f"decay = {self.decay:g} must lie between 0 and 1")
+        if not self.schedules:
+            raise ValueError("schedules: none is given")
+        for kind in self.schedules:
+            timed_schedule(kind, self.minutes)  # refuses what there is not
 
 
 class WeightAverage(Callback):
@@ -154,8 +162,19 @@ def averaging(
 
     Returns:
         The content of ``averaging.json``.
+
+    Raises:
+        ValueError: Labels of a model without a closed form, or too few of them.
+        BusyError: Another process writes in the folder.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    there = Spectra.read(data, LABELS)
+    check_model(HaloModelConfig.from_dict(there.metadata["model"]))
+    _SPLIT.rows(len(there), "validation")  # refuses too few
+    with exclusive(out, folder=True):
+        return _averaging(data, out, plan, ray)
+
+
+def _averaging(data: Path, out: Path, plan: Plan, ray: RayConfig) -> dict[str, Any]:
     jobs = [(kind, seed) for kind in plan.schedules for seed in plan.seeds]
     work = partial(_train, plan=plan, data=data.resolve(), out=out.resolve())
     with ray_session(ray):

@@ -1,5 +1,6 @@
 """Chains of a sampler, that go on where they were, and what they say."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,10 +13,14 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from benchmarks.survey import Likelihood
+from datagen.header import read_arrays, write_arrays
 
 __all__ = ["Chain", "Reweighted", "sample"]
 
 Array = NDArray[np.float64]
+
+SCHEMA = "hodspectra-chain-1"
+_KEPT_EVERY = 30.0  # seconds
 
 # Differential evolution (ter Braak 2006, ter Braak & Vrugt 2008): a third of the stretch move's
 # autocorrelation on these posteriors
@@ -91,31 +96,67 @@ def sample(
         steps: Steps of each walker.
         seed: Seed of the steps.
         label: Stands before the progress bar; without one there is none.
-        file: HDF5 file that keeps the steps; a chain that was interrupted goes on from it.
+        file: File that keeps the steps, now and then and at the end; a chain that was interrupted
+            goes on from it.
     """
-    backend = emcee.backends.HDFBackend(file) if file else emcee.backends.Backend()
+    backend = emcee.backends.Backend()
     sampler = emcee.EnsembleSampler(
         *start.shape, likelihood, vectorize=True, backend=backend, moves=list(_MOVES)
     )
-    done = backend.iteration if file and backend.initialized else 0
     state: Any = start
-    if done:
+    if file and (kept := read_arrays(file, SCHEMA)):
+        likelihood.evaluations, likelihood.seconds = (
+            int(kept["evaluations"]),
+            float(kept["seconds"]),
+        )
+        _put_back(backend, kept)
         state = backend.get_last_sample()
-        with backend.open() as disk:
-            likelihood.evaluations = int(disk.attrs["evaluations"])
-            likelihood.seconds = float(disk.attrs["seconds"])
     else:
         sampler.random_state = np.random.RandomState(seed).get_state()
-    with tqdm(total=steps, initial=done, desc=label, unit="step", disable=not label) as bar:
-        for _ in sampler.sample(state, iterations=steps - done):
-            bar.update()
-            if file:
-                with backend.open("a") as disk:
-                    disk.attrs["evaluations"] = likelihood.evaluations
-                    disk.attrs["seconds"] = likelihood.seconds
+    done = backend.iteration
+    spent = likelihood.evaluations, likelihood.seconds
+    saved = time.monotonic()
+    try:
+        with tqdm(total=steps, initial=done, desc=label, unit="step", disable=not label) as bar:
+            for _ in sampler.sample(state, iterations=steps - done):
+                bar.update()
+                spent = likelihood.evaluations, likelihood.seconds
+                if file and time.monotonic() - saved > _KEPT_EVERY:
+                    _keep(file, backend, *spent)
+                    saved = time.monotonic()
+    finally:
+        if file and backend.iteration > done:
+            _keep(file, backend, *spent)
     return Chain(
         sampler.get_chain(), sampler.get_log_prob(), likelihood.evaluations, likelihood.seconds
     )
+
+
+def _keep(file: Path, backend: Any, evaluations: int, seconds: float) -> None:
+    """Write what is sampled so far, and the state of the random numbers."""
+    _, words, *rest = backend.random_state
+    arrays = {
+        "chain": backend.chain[: backend.iteration],
+        "ln_L": backend.log_prob[: backend.iteration],
+        "accepted": backend.accepted,
+        "random_words": words,
+        "random_rest": np.array(rest, dtype=np.float64),
+        "evaluations": evaluations,
+        "seconds": seconds,
+    }
+    write_arrays(file, SCHEMA, arrays)
+
+
+def _put_back(backend: Any, kept: dict[str, Any]) -> None:
+    """The inverse of `_keep`, into a new backend of emcee's."""
+    steps, walkers, P = kept["chain"].shape
+    position, has_gauss, gauss = kept["random_rest"]
+    backend.reset(walkers, P)
+    backend.chain, backend.log_prob = kept["chain"], kept["ln_L"]
+    backend.accepted, backend.iteration, backend.initialized = kept["accepted"], steps, True
+    backend.random_state = (
+        "MT19937", kept["random_words"], int(position), int(has_gauss), float(gauss)
+    )  # fmt: skip
 
 
 class Reweighted:

@@ -15,7 +15,7 @@ from benchmarks.anatomy import anatomy
 from benchmarks.compare_figures import errors_figure, pareto_figure, size_figure
 from benchmarks.judge import error_cells, in_percent
 from benchmarks.timing import by_batch, on_one_core, seconds_per_point
-from benchmarks.truth import Truth, true_spectra
+from benchmarks.truth import Truth, check_alike, true_spectra
 from datagen.cli import run
 from datagen.figures import save_figure, style
 from datagen.files import atomic
@@ -23,6 +23,7 @@ from datagen.halomodel import CORRELATIONS
 from datagen.parallel import RayConfig
 from datagen.record import provenance
 from datagen.report import figure, markdown, page, paragraph, table
+from datagen.space import NAMES, Space
 from emulator.metrics import spectra_accuracy
 from export.runtime import OnnxEmulator
 
@@ -68,6 +69,7 @@ def compare(
             twice, or one that ran on more than one core.
     """
     emulators = _opened(models)
+    _check(emulators)
     truth = true_spectra(list(emulators.values()), data, points, seed, ray)
     judged = _judged(emulators, truth)
     common = [n for n in judged if all(n in model.outputs for model in emulators.values())]
@@ -80,7 +82,7 @@ def compare(
         "models": {
             name: anatomy(model)
             | {"accuracy": _accuracy(model, truth, judged)}
-            | _times(name, model, truth.labels.theta, common or list(model.outputs))
+            | _times(model, truth.labels.theta, common or list(model.outputs))
             for name, model in emulators.items()
         },
         "environment": provenance(),
@@ -111,6 +113,22 @@ def _opened(models: Sequence[str]) -> dict[str, OnnxEmulator]:
     return found
 
 
+def _check(emulators: dict[str, OnnxEmulator]) -> None:
+    """Refuse what cannot be compared, or timed, before the truth is computed."""
+    check_alike(list(emulators.values()))
+    outputs = {name for model in emulators.values() for name in model.outputs}
+    if not any(name[:2] in CORRELATIONS for name in outputs):
+        raise ValueError(
+            f"none of {', '.join(emulators)} has one of the spectra of {', '.join(CORRELATIONS)}, "
+            f"only {', '.join(sorted(outputs))}: there is nothing to compare"
+        )
+    for name, model in emulators.items():
+        space = Space.from_dict(model.metadata["parameters"])
+        on_one_core(
+            name, partial(model, space.from_unit(np.full((max(BATCHES), len(NAMES)), 0.5)))
+        )
+
+
 def _judged(emulators: dict[str, OnnxEmulator], truth: Truth) -> list[str]:
     """The spectra that two emulators have, or the only one; all if they share none."""
     counts = Counter(
@@ -128,13 +146,10 @@ def _accuracy(model: OnnxEmulator, truth: Truth, judged: Sequence[str]) -> dict[
     return spectra_accuracy(predicted, truth.labels, truth.space)
 
 
-def _times(
-    name: str, model: OnnxEmulator, theta: Array, outputs: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+def _times(model: OnnxEmulator, theta: Array, outputs: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Wall time per point by batch size, and CPU time per point of the largest batch."""
     call = partial(model, outputs=outputs)
     many = partial(call, np.resize(theta, (max(BATCHES), theta.shape[1])))
-    on_one_core(name, many)
     seconds = by_batch(call, theta, BATCHES)
     cpu = seconds_per_point(many, max(BATCHES), clock=time.process_time)
     return {"seconds": seconds, "cpu_seconds": cpu}

@@ -15,6 +15,7 @@ from scipy.integrate import simpson
 from scipy.stats import qmc
 from tqdm.auto import tqdm
 
+from benchmarks.results import check_json
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
@@ -179,10 +180,19 @@ def convergence(
         model: The halo model, of the ``standard`` kind and with a table.
         out: JSON file for the numbers.
 
+    Raises:
+        ValueError: Another halo model, no points, or another kind of `out`.
+
     Returns:
         Tables ``quadrature``, ``thresholds`` and ``linear_power`` of percentiles, and the
         ``environment``.
     """
+    check_json(out)
+    if min(quadrature_points, linear_power_points) < 1:
+        raise ValueError(
+            f"quadrature_points = {quadrature_points} and linear_power_points = "
+            f"{linear_power_points} must be at least 1"
+        )
     if model.model != "standard" or model.linear_power != "table":
         raise ValueError(
             f"model = {model.model!r} with linear_power: {model.linear_power} has nothing to "

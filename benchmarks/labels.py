@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks import timing
 from benchmarks.pyccl_model import PycclHaloModel
+from benchmarks.results import check_json
 from benchmarks.timing import on_one_core, seconds_per_point
 from datagen.cli import run
 from datagen.design import Design, draw
@@ -79,6 +80,7 @@ def labels(number: int = 16, out: Path | None = None) -> dict[str, Any]:
         number: Points that each computes per round.
         out: JSON file for the numbers.
     """
+    check_json(out)
     theta, models = points(number), contenders()
     agree(models, theta)
     seconds = {

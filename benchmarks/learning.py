@@ -18,9 +18,12 @@ from matplotlib.figure import Figure
 from benchmarks.timing import by_batch
 from datagen.cli import run
 from datagen.figures import log_axis, new_figure, save_figure, style
-from datagen.files import atomic
+from datagen.files import atomic, exclusive
+from datagen.halomodel import HaloModelConfig
+from datagen.nodes import check_model
 from datagen.parallel import RayConfig, ray_map, ray_session
 from datagen.record import provenance
+from datagen.shards import differences
 from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
@@ -70,6 +73,19 @@ class Plan:
         ClosedConfig(units=323, rank=45, nodes=78, spacing=0.238),
         ClosedConfig(),
     )
+
+    def __post_init__(self) -> None:
+        for name in ("points", "units"):
+            if min(getattr(self, name), default=0) < 2:
+                raise ValueError(
+                    f"plan.{name} = {list(getattr(self, name))} must be numbers of 2 or more"
+                )
+        if not self.schedules or not self.closed:
+            raise ValueError("plan: schedules and closed must each have one entry at least")
+        NetworkConfig(layers=self.layers)
+        OptimizerConfig(lr=self.lr, batch_size=self.batch_size)
+        for kind in self.schedules:
+            timed_schedule(kind, self.minutes)  # refuses what there is not
 
     def runs(self) -> list[dict[str, Any]]:
         """Settings of each training; the middle width and the first schedule stand for all."""
@@ -153,14 +169,29 @@ def learning(
         The content of ``learning.json``.
 
     Raises:
-        ValueError: Too few labels, or test labels that are among them.
+        ValueError: Too few labels, labels without a closed form, or test labels that are among
+            them or of another box or halo model.
+        BusyError: Another process writes in the folder.
     """
     labels, truth = Spectra.read(data, ()), Spectra.read(test, SHOWN)
+    _check(labels, truth, plan, data, test)
+    with exclusive(out, folder=True):
+        return _learning(truth, data, out, plan, ray)
+
+
+def _check(labels: Spectra, truth: Spectra, plan: Plan, data: Path, test: Path) -> None:
+    """Refuse labels that the plan cannot be done with, before anything is trained."""
     if len(labels) < max(plan.points):
         raise ValueError(f"{data} has {len(labels)} points, the plan needs {max(plan.points)}")
-    if np.isin(truth.theta[:, 0], labels.theta[:, 0]).any():
+    check_model(HaloModelConfig.from_dict(labels.metadata["model"]))
+    mine, theirs = ({n: one.metadata[n] for n in ("model", "space")} for one in (labels, truth))
+    if differ := differences(theirs, mine):
+        raise ValueError(f"{test} is not of the box and halo model of {data} ({'; '.join(differ)})")
+    if {row.tobytes() for row in truth.theta} & {row.tobytes() for row in labels.theta}:
         raise ValueError(f"{test} shares points with {data}; draw it with another design.seed")
-    out.mkdir(parents=True, exist_ok=True)
+
+
+def _learning(truth: Spectra, data: Path, out: Path, plan: Plan, ray: RayConfig) -> dict[str, Any]:
     runs = plan.runs()
     work = partial(_train, plan=plan, data=data.resolve(), out=out.resolve())
     with ray_session(ray):

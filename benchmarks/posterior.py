@@ -5,6 +5,7 @@ emulator and with the code that its labels come from: all ten parameters, flat p
 box, the same sampler, seed and starting points.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,22 +20,26 @@ from tqdm.auto import tqdm
 from benchmarks.chains import Chain, Reweighted, sample
 from benchmarks.contenders import AGREEMENT, direct
 from benchmarks.posterior_figures import corner_figure
+from benchmarks.posterior_table import render
 from benchmarks.survey import FIDUCIAL, OUTPUTS, Likelihood, Mock, Spectra, Survey
 from benchmarks.timing import agree, seconds_per_point
 from datagen.cli import run
 from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, HaloModelConfig
-from datagen.record import provenance
+from datagen.record import maker, provenance
 from datagen.space import NAMES, Space
-from emulator.runs import check_run_config
-from export.runtime import load
+from emulator.runs import check_run_config, run_lock
+from export.runtime import OnnxEmulator, load
+from export.shipped import shipped
 
 __all__ = ["Sampling", "compare", "posterior", "render"]
 
 Array = NDArray[np.float64]
 Call = Callable[[Array], Spectra]
 
+_LIBRARIES = ("numpy", "scipy", "pyccl", "camb")  # that the true code's chain depends on
+_MODULES = ("benchmarks.chains", "benchmarks.survey", "datagen.halomodel")  # the same, of ours
 _START = 1e-3  # width of the first ball of walkers, of the box
 
 
@@ -82,7 +87,7 @@ def posterior(
     """Sample the posterior of mock data with an emulator and with the true code, and compare.
 
     Written as ``posterior.json`` and a figure. A run that was interrupted goes on when the same
-    command is given again: the steps of the true code, which take the time, are in ``truth.h5``.
+    command is given again: the steps of the true code, which take the time, are in ``truth.npz``.
 
     Args:
         out: Folder for the results.
@@ -94,32 +99,69 @@ def posterior(
         The content of ``posterior.json``.
 
     Raises:
-        ValueError: The folder holds another run.
+        ValueError: An emulator that cannot be measured, codes that do not agree, or a folder that
+            holds another run.
+        BusyError: Another process writes in the folder.
     """
     settings = {"emulator": emulator, "survey": asdict(survey), "sampling": asdict(sampling)}
-    check_run_config(out, settings)
     model = load(emulator, threads=1)
+    _check_measured(model, survey)
+    made_by = {"content": hashlib.sha256(model.content).hexdigest(), **maker(_LIBRARIES, _MODULES)}
+    with run_lock(out, "benchmark"):
+        file = out / "truth.npz"
+        check_run_config(out, settings, made_by, paths=("emulator",), begun=file.exists())
+        result, chains, space = _posterior(model, survey, sampling, file)
+        result = {**settings, **result, "environment": provenance()}
+        with atomic(out / "posterior.json") as partial_file:
+            partial_file.write_text(json.dumps(result, indent=1))
+        samples = {
+            name: _coordinates(chain.samples.reshape(-1, 10), space)
+            for name, chain in chains.items()
+        }
+        with style():
+            true = _coordinates(space.to_unit(_fiducial()), space)[0]
+            save_figure(corner_figure(samples, true, space), out / "posterior")
+    print(render(result))  # noqa: T201
+    return result
+
+
+def _check_measured(model: OnnxEmulator, survey: Survey) -> None:
+    """Refuse an emulator that the mock measurements cannot be compared with."""
+    if missing := [name for name in OUTPUTS if name not in model.outputs]:
+        able = [name for name, path in shipped().items() if _has_all(path)]
+        raise ValueError(
+            f"{model.path} has no {', '.join(missing)}; the survey measures {', '.join(OUTPUTS)}, "
+            f"which these emulators have: {', '.join(able)}"
+        )
+    try:
+        Space.from_dict(model.metadata["parameters"]).check(_fiducial())
+    except ValueError as error:
+        raise ValueError(
+            f"{model.path} does not hold the universe of the mock data: {error}"
+        ) from error
+    survey.rows(model.k)
+
+
+def _has_all(path: Path) -> bool:
+    return set(OUTPUTS) <= set(load(path, threads=1).outputs)
+
+
+def _posterior(
+    model: OnnxEmulator, survey: Survey, sampling: Sampling, file: Path
+) -> tuple[dict[str, Any], dict[str, Chain], Space]:
+    """What is found, the chain of each code, and the box."""
     space = Space.from_dict(model.metadata["parameters"])
     codes = direct(HaloModelConfig.from_dict(model.metadata["halo_model"]), space)
     truth = partial(_with_totals, codes["labels"])
-    result, chains = compare(
-        partial(model, outputs=OUTPUTS), truth, model.k, space, survey, sampling, out / "truth.h5"
-    )
-    result = {**settings, "fiducial": FIDUCIAL, **result, "environment": provenance()}
-    if "pyccl" in codes:
+    more = {}
+    if "pyccl" in codes:  # before the chains, which take hours
         theta = _fiducial()
         agree("pyccl", codes["pyccl"], theta, truth(theta), AGREEMENT["pyccl"])
-        result["pyccl"] = seconds_per_point(partial(codes["pyccl"], theta), 1, rounds=3)
-    with atomic(out / "posterior.json") as partial_file:
-        partial_file.write_text(json.dumps(result, indent=1))
-    samples = {
-        name: _coordinates(chain.samples.reshape(-1, 10), space) for name, chain in chains.items()
-    }
-    with style():
-        figure = corner_figure(samples, _coordinates(space.to_unit(_fiducial()), space)[0], space)
-        save_figure(figure, out / "posterior")
-    print(render(result))  # noqa: T201
-    return result
+        more["pyccl"] = seconds_per_point(partial(codes["pyccl"], theta), 1, rounds=3)
+    result, chains = compare(
+        partial(model, outputs=OUTPUTS), truth, model.k, space, survey, sampling, file
+    )
+    return {"fiducial": FIDUCIAL, **result, **more}, chains, space
 
 
 def compare(
@@ -230,60 +272,6 @@ def _reweighted(points: Array, ln_L: Array, truth: Likelihood) -> dict[str, Any]
             "largest of the best 68 %": float(differences[inner].max()),
         },
     }
-
-
-def render(result: dict[str, Any]) -> str:
-    """The comparison, as Markdown."""
-    codes, survey, re = result["codes"], result["survey"], result["reweighted"]
-    lines = [
-        f"Posteriors of all ten parameters from P_gg and P_gm ({survey['k_min']:g} to "
-        f"{survey['k_max']:g} 1/Mpc, {survey['volume'] / 1e9:g} Gpc^3, floor of "
-        f"{100 * survey['floor']:g} %) and n_g (to {100 * survey['density_error']:g} %): mean and "
-        f"standard deviation. Shifts are emulator less true code, in standard deviations",
-        "",
-        "| parameter | emulator | true code | shift, chains of their own "
-        "| shift, same points reweighted | width, reweighted |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name in NAMES:
-        label = f"log10 {name}" if name in result["log10"] else name
-        both = [f"{one['mean'][name]:.4g} +- {one['std'][name]:.2g}" for one in codes.values()]
-        shift = f"{result['shift'][name]:+.3f} +- {result['shift_error'][name]:.3f}"
-        paired = f"{re['shift'][name]:+.5f} +- {re['shift_error'][name]:.5f}"
-        width = f"{100 * re['width'][name]:+.2f} %"
-        lines.append(f"| {label} | {both[0]} | {both[1]} | {shift} | {paired} | {width} |")
-    chi2 = re["delta_chi2"]
-    lines += [
-        "",
-        f"Best chi^2 {result['best_chi2']:.1f} of {result['measurements']} measurements. Between "
-        f"the two codes chi^2 differs by {chi2['median']:.2g} at the median, {chi2['95']:.2g} at "
-        f"95 %, and at most {chi2['largest of the best 68 %']:.2g} in the best-fitting 68 % of "
-        f"{re['points']:,} points ({100 * re['effective']:.1f} % of them count when reweighted).",
-        "",
-        "| code | likelihoods | minutes | microseconds a point | steps / autocorrelation time |",
-        "|---|---|---|---|---|",
-    ]
-    return "\n".join(lines + _costs(result))
-
-
-def _costs(result: dict[str, Any]) -> list[str]:
-    """What each code took, and what pyccl would take for as many points as the true code."""
-    rows = []
-    for name, label in (("emulator", "emulator"), ("truth", "true code (labels)")):
-        one = result["codes"][name]
-        each = 1e6 * one["seconds"] / one["evaluations"]
-        lengths = one["steps"] / max(one["autocorrelation"].values())
-        rows.append(
-            f"| {label} | {one['evaluations']:,} | {one['seconds'] / 60:.2g} | {each:,.0f} "
-            f"| {lengths:.0f} |"
-        )
-    if "pyccl" in result:
-        seconds, number = result["pyccl"]["median"], result["codes"]["truth"]["evaluations"]
-        rows.append(
-            f"| pyccl (computed: its measured time a point) | {number:,} "
-            f"| {number * seconds / 60:,.0f} | {1e6 * seconds:,.0f} | |"
-        )
-    return rows
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.judge import in_percent
+from benchmarks.results import check_json
 from benchmarks.truth import Truth, true_spectra
 from datagen.cli import run
 from datagen.files import atomic
@@ -47,6 +48,9 @@ def published(judged: dict[str, Path], out: Path | None = None) -> dict[str, Any
     Raises:
         ValueError: Labels that do not fit an emulator, or that it was made of.
     """
+    check_json(out)
+    if not judged:
+        raise ValueError("judged: no emulator is given; name some, and label files for them")
     emulators: dict[str, Any] = {}
     for name, data in judged.items():
         model = OnnxEmulator(name)

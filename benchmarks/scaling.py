@@ -81,10 +81,14 @@ def scaling(
     """
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(f"sizes = {list(sizes)} must be two or more positive numbers, for a fit")
-    if not widths or not depths:
-        raise ValueError("widths and depths must each have one number at least")
+    if min(widths, default=0) < 1 or min(depths, default=0) < 1:
+        raise ValueError(
+            f"widths = {list(widths)} and depths = {list(depths)} must each have one positive "
+            f"number at least"
+        )
+    true_codes = _direct(emulator, seed)  # first: it refuses those that do not agree
     runs = {"emulator": [_streamed(emulator, n, seed) for n in tqdm(sorted(sizes), desc="sizes")]}
-    runs |= _direct(emulator, seed)
+    runs |= true_codes
     result: dict[str, Any] = {
         "emulator": emulator,
         "runs": runs,
@@ -131,7 +135,8 @@ def _streamed(emulator: str, points: int, seed: int) -> dict[str, float]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
-        raise ValueError(f"{' '.join(command[1:])} failed: {done.stderr.strip()}")
+        reason = done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}"
+        raise ValueError(f"{' '.join(command[1:])} failed: {reason}")
     result: dict[str, float] = json.loads(done.stdout)
     return result
 

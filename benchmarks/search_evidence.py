@@ -18,8 +18,9 @@ from datagen.cli import run
 from datagen.figures import new_figure, save_figure, style
 from datagen.files import atomic
 from datagen.parallel import RayConfig
-from datagen.record import provenance
+from datagen.record import code_hash, provenance
 from datagen.store import Spectra
+from emulator.runs import check_run_config, run_lock
 from emulator.train import TrainConfig
 from tuning.journal import Journal
 from tuning.searcher import Sampler
@@ -61,8 +62,36 @@ def search_evidence(
         seeds: One search of each sampler for each seed.
         threads: Threads of each trial.
         ray: Where the trials run.
+
+    Raises:
+        ValueError: No trials, samplers or seeds; or a folder that holds searches with other labels,
+            other settings or of other code.
+        BusyError: Another process writes in the folder.
     """
-    task = NetworkTask(Spectra.read(data, train.outputs), train, space)
+    if trials < 1 or not samplers or not seeds:
+        raise ValueError(
+            f"trials = {trials}, samplers = {list(samplers)} and seeds = {list(seeds)} must each "
+            f"be one at least"
+        )
+    spectra = Spectra.read(data, train.outputs)
+    task = NetworkTask(spectra, train, space)
+    settings = {"data": str(data), "train": train.as_dict(), "space": vars(space)}
+    content = {"labels": spectra.hash(), "code": code_hash("tuning.search")}
+    with run_lock(out, "benchmark"):
+        begun = any(out.glob("*/trials/*"))
+        check_run_config(out, settings, content, paths=("data",), begun=begun)
+        return _search_evidence(task, out, trials, samplers, seeds, threads, ray)
+
+
+def _search_evidence(
+    task: NetworkTask,
+    out: Path,
+    trials: int,
+    samplers: tuple[Sampler, ...],
+    seeds: tuple[int, ...],
+    threads: int,
+    ray: RayConfig,
+) -> dict[str, Any]:
     curves: dict[str, list[list[float]]] = {}
     for sampler in samplers:
         for seed in seeds:
@@ -74,8 +103,8 @@ def search_evidence(
                 )  # fmt: skip
             curves.setdefault(sampler, []).append(_best_so_far(journal))
     result = {
-        "trials": trials, "seeds": list(seeds), "space": vars(space),
-        "schedule": asdict(train.schedule), "best": curves, "environment": provenance(),
+        "trials": trials, "seeds": list(seeds), "space": vars(task.space),
+        "schedule": asdict(task.base.schedule), "best": curves, "environment": provenance(),
     }  # fmt: skip
     with atomic(out / "evidence.json") as partial:
         partial.write_text(json.dumps(result))

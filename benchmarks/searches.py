@@ -45,6 +45,8 @@ def searches(runs: list[Path], out: Path, limit: float = 0.01) -> dict[str, Any]
         FileNotFoundError: No search lies in a folder.
         ValueError: A search without a trial that ended.
     """
+    if not runs:
+        raise ValueError("runs: none is given; name run directories of tuning.search")
     result = {"searches": [_search(one, limit) for one in runs], "environment": provenance()}
     out.mkdir(parents=True, exist_ok=True)
     with atomic(out / "searches.json") as partial:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.contenders import AGREEMENT, BATCHES, direct, forms
+from benchmarks.results import check_json
 from benchmarks.timing import agree, by_batch, seconds_per_point
 from datagen.cli import run
 from datagen.files import atomic
@@ -46,6 +47,7 @@ def speed(emulator: str = "standard", seed: int = 1, out: Path | None = None) ->
     Raises:
         ValueError: They differ, or one of them ran on more than one core.
     """
+    check_json(out)
     model = OnnxEmulator(emulator, threads=1)
     space = Space.from_dict(model.metadata["parameters"])
     unit = np.random.default_rng(seed).random((max(BATCHES["onnxruntime"]), len(model.names)))

@@ -15,10 +15,12 @@ import numpy as np
 
 from datagen.space import Space
 from export.runtime import load
+from hodspectra.ending import ending, name_of
 
 __all__ = ["BLOCK", "stream"]
 
 BLOCK = 8192  # points that are drawn, evaluated and forgotten at once
+_PROG = "python -m benchmarks.stream"
 _AT_LEAST = 20_000  # points to be timed; fewer are evaluated several times
 
 
@@ -34,6 +36,8 @@ def stream(emulator: str, points: int, seed: int = 1) -> dict[str, float]:
         Times [s] to ``load`` the emulator, and of the evaluation with all its checks: ``wall``
         and ``cpu``. ``memory``, the largest that this process has taken up [bytes].
     """
+    if points < 1:
+        raise ValueError(f"points = {points} must be at least 1")
     start = time.perf_counter()
     model = load(emulator, threads=1)
     loaded = time.perf_counter() - start
@@ -70,11 +74,12 @@ def _peak_memory() -> int:
 
 def main(argv: list[str] | None = None) -> None:
     """Evaluate random points of an emulator block by block, and print what it took as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog=name_of(_PROG), description=main.__doc__)
     parser.add_argument("emulator", help="ONNX file, or the name of a shipped emulator")
     parser.add_argument("points", type=int, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="seed of the points")
-    print(json.dumps(stream(**vars(parser.parse_args(argv)))))  # noqa: T201
+    with ending(_PROG):
+        print(json.dumps(stream(**vars(parser.parse_args(argv)))))  # noqa: T201
 
 
 if __name__ == "__main__":

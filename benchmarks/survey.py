@@ -60,6 +60,17 @@ class Survey:
         if not self.floor >= 0:
             raise ValueError(f"floor = {self.floor:g} must not be negative")
 
+    def rows(self, k: Array) -> NDArray[np.intp]:
+        """Which wavenumbers [1/Mpc] are measured.
+
+        Raises:
+            ValueError: None is.
+        """
+        rows = np.flatnonzero((k >= self.k_min) & (k <= self.k_max))
+        if len(rows) == 0:
+            raise ValueError(f"no wavenumber lies in [{self.k_min:g}, {self.k_max:g}] 1/Mpc")
+        return rows
+
     def covariance(self, k: Array, dlnk: float, truth: Spectra) -> Array:
         """Covariance of P_gg, P_gm and n_g, in this order, shape (2 K + 1, 2 K + 1).
 
@@ -92,9 +103,7 @@ class Mock:
     """
 
     def __init__(self, survey: Survey, k: Array, truth: Spectra, seed: int) -> None:
-        self.rows = np.flatnonzero((k >= survey.k_min) & (k <= survey.k_max))
-        if len(self.rows) == 0:
-            raise ValueError(f"no wavenumber lies in [{survey.k_min:g}, {survey.k_max:g}] 1/Mpc")
+        self.rows = survey.rows(k)
         at_k = {name: P[self.rows] if np.ndim(P) else P for name, P in truth.items()}
         covariance = survey.covariance(k[self.rows], float(np.log(k[1] / k[0])), at_k)
         self._whiten = np.linalg.inv(np.linalg.cholesky(covariance))

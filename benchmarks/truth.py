@@ -1,7 +1,7 @@
 """The truth that emulators are judged by: a label file that fits, or points drawn anew."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.design import Design
+from datagen.fields import from_record
 from datagen.generate import generate
 from datagen.halomodel import CORRELATIONS, DERIVED, HaloModelConfig
 from datagen.parallel import RayConfig
@@ -20,7 +21,7 @@ from datagen.splits import Split
 from datagen.store import Spectra
 from export.runtime import OnnxEmulator
 
-__all__ = ["Truth", "check_fits", "is_made_of", "true_spectra"]
+__all__ = ["Truth", "check_alike", "check_fits", "is_made_of", "true_spectra"]
 
 # How exactly the same spectra are computed; finer labels are as good a judge, or a better one.
 NUMERICS = ("linear_power", "table_nodes", "panels", "panel_nodes")
@@ -71,10 +72,14 @@ def true_spectra(
         ray: Where they are computed.
 
     Raises:
-        ValueError: Labels of another halo model, other ranges or wavenumbers, or none unseen.
+        ValueError: Emulators that differ in halo model, ranges or wavenumbers, or labels that
+            differ from them; no point that is unseen, or that has a ratio.
     """
+    check_alike(models)
     if data:
         return _choose(models, data, str(data))
+    for model in models:  # before anything is computed
+        _check_design(model, asdict(Design(points, seed=seed)), f"seed = {seed}")
     config = HaloModelConfig.from_dict(models[0].metadata["halo_model"])
     space = Space.from_dict(models[0].metadata["parameters"])
     with TemporaryDirectory() as folder:
@@ -96,6 +101,11 @@ def _choose(
     unseen = labels.select(rows)
     spectra = [n for n in outputs if n[:2] in CORRELATIONS and _stored(n) <= set(labels.arrays)]
     positive = np.flatnonzero(unseen.is_positive(spectra)) if spectra else np.arange(len(rows))
+    if not len(positive):
+        raise ValueError(
+            f"at none of {len(unseen)} points of {name} are all of {', '.join(spectra)} positive, "
+            f"so that no error has a meaning; choose other labels"
+        )
     source = {
         "file": name if file is None else file,
         "sha256": there.hash(),
@@ -130,13 +140,34 @@ def _unseen_rows(model: OnnxEmulator, labels: Spectra, name: str) -> NDArray[np.
     rows = np.arange(len(labels))
     for made in _sources(model):
         if made["labels"]["sha256"] == labels.hash():
-            split = Split(**made["training"]["split"])
+            split = from_record(Split, made["training"]["split"], f"{model.path}: split")
             rows = np.intersect1d(rows, split.rows(len(labels), "test"))
-        elif made["labels"]["design"] == labels.metadata["design"]:
-            raise ValueError(
-                f"{name} has points that {model.path} was made of; make labels with another seed"
-            )
+        else:
+            _check_design(model, labels.metadata["design"], name)
     return rows
+
+
+def _check_design(model: OnnxEmulator, design: dict[str, Any], name: str) -> None:
+    """Refuse points that an emulator was made of, in a file that is not the one it was made of."""
+    if any(made["labels"]["design"] == design for made in _sources(model)):
+        raise ValueError(
+            f"{name} has points that {model.path} was made of; make labels with another seed"
+        )
+
+
+def check_alike(models: Sequence[OnnxEmulator]) -> None:
+    """Refuse emulators that no one set of labels can judge.
+
+    Raises:
+        ValueError: They differ in halo model, ranges or wavenumbers.
+    """
+    first = models[0]
+    for other in models[1:]:
+        if reason := _differ(_judged_by(first), _judged_by(other)):
+            raise ValueError(
+                f"{other.path} has {reason[0]} than {first.path} ({reason[1]}); only emulators "
+                f"of one halo model, one box and one set of wavenumbers can be compared"
+            )
 
 
 def check_fits(model: OnnxEmulator, labels: Spectra, name: str) -> None:
@@ -145,25 +176,42 @@ def check_fits(model: OnnxEmulator, labels: Spectra, name: str) -> None:
     Raises:
         ValueError: Labels of another halo model, ranges or wavenumbers.
     """
-    mine, theirs = (
+    space, choices = labels.metadata["space"], labels.metadata["model"]
+    if reason := _differ(_judged_by(model), (choices, space, labels.k)):
+        raise ValueError(
+            f"{name} has {reason[0]} than {model.path} ({reason[1]}); choose labels like those "
+            f"that the emulator was made of"
+        )
+
+
+_Choices = tuple[dict[str, Any], dict[str, Any], NDArray[np.float64]]
+
+
+def _judged_by(model: OnnxEmulator) -> _Choices:
+    """What the labels that judge an emulator must share: halo model, ranges, wavenumbers."""
+    return model.metadata["halo_model"], model.metadata["parameters"], model.k
+
+
+def _differ(mine: _Choices, theirs: _Choices) -> tuple[str, str] | None:
+    """What is other of the second, and how; None if it is the same."""
+    physics, my_physics = (
         {key: value for key, value in choices.items() if key not in (*NUMERICS, "k")}
-        for choices in (model.metadata["halo_model"], labels.metadata["model"])
+        for choices, _, _ in (theirs, mine)
     )
-    same_k = len(model.k) == len(labels.k) and np.allclose(model.k, labels.k)
-    box, trained = (
+    box, my_box = (
         {name: {end: one[end] for end in ("low", "high")} for name, one in ranges.items()}
-        for ranges in (labels.metadata["space"], model.metadata["parameters"])
+        for _, ranges, _ in (theirs, mine)
     )  # however the points were drawn in it
+    k, other = mine[2], theirs[2]
+    same_k = len(k) == len(other) and np.allclose(k, other)
     for what, differ in (
-        ("halo model", differences(theirs, mine)),
-        ("ranges", differences(box, trained)),
-        ("wavenumbers", [] if same_k else [f"{_grid(labels.k)}, not {_grid(model.k)}"]),
+        ("another halo model", differences(physics, my_physics)),
+        ("other ranges", differences(box, my_box)),
+        ("other wavenumbers", [] if same_k else [f"{_grid(other)}, not {_grid(k)}"]),
     ):
         if differ:
-            raise ValueError(
-                f"{name} is of another {what} than {model.path} ({'; '.join(differ)}); choose "
-                f"labels like those that the emulator was made of"
-            )
+            return what, "; ".join(differ)
+    return None
 
 
 def _grid(k: NDArray[np.float64]) -> str:

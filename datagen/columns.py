@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from datagen.suggest import did_you_mean
 from datagen.units import in_unit, unit_of
 
-__all__ = ["PLAIN", "carry_units", "check_names", "is_plain", "numbers", "stack"]
+__all__ = ["PLAIN", "as_array", "carry_units", "check_names", "is_plain", "numbers", "stack"]
 
 PLAIN = {float, int, np.float64, np.float32}  # types of numbers that carry no unit
 _NESTED = (list, tuple, np.ndarray)  # themselves: quantities are subclasses of arrays
@@ -72,14 +72,14 @@ def numbers(value: Any, what: str, unit: str) -> NDArray[Any]:
         ValueError: What is not a real number, or has another unit.
     """
     if is_plain(value):
-        return _array(value, what)
+        return as_array(value, what)
     value = in_unit(value, what, unit)
     mask = getattr(value, "mask", None)
     if not isinstance(value, list | tuple):
-        value = _array(value, what)
+        value = as_array(value, what)
     if carry_units(value):
-        return _array([numbers(element, what, unit) for element in value], what)
-    array = _array(value, what)
+        return as_array([numbers(element, what, unit) for element in value], what)
+    array = as_array(value, what)
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{what} = {_short(value)} is not a real number or an array of them")
     if isinstance(mask, np.ndarray | np.bool_) and mask.any():
@@ -100,7 +100,7 @@ def is_plain(value: Any) -> bool:
     )
 
 
-def _array(value: Any, what: str) -> NDArray[Any]:
+def as_array(value: Any, what: str) -> NDArray[Any]:
     """Anything as an array, of numbers if all of it is."""
     try:
         array = np.asarray(value)

@@ -6,7 +6,8 @@ says, fitted to which points were kept and which were not, with its boundary dra
 errs on the side of refusing.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -106,6 +107,11 @@ class Domain:
                 x = np.tanh(x) @ weight + bias
             inside[rows] = x[:, 0] > 0
         return inside
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, texts and lists, as JSON gives them back."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
     @property
     def reason(self) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import lightning
@@ -54,7 +54,7 @@ class Dropped:
         if not self.points:
             return found
         domain = fit_domain(self.theta, self.kept, terms_of(self.outputs))
-        return {**found, "domain": asdict(domain)}
+        return {**found, "domain": domain.as_dict()}
 
 
 def _ln(spectra: Spectra, outputs: tuple[str, ...]) -> Tensor:

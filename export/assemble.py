@@ -1,7 +1,7 @@
 """What goes into one ONNX file: an emulator, or several side by side, and which outputs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def domain_from(spec: Spec, labels: Sequence[Path]) -> dict[str, Any]:
     if not negative:
         raise ValueError(f"{', '.join(terms)} are positive at all points; leave domain out")
     kept = np.all(list(whole.values()), axis=0)
-    return asdict(fit_domain(np.concatenate(theta), kept, negative))
+    return fit_domain(np.concatenate(theta), kept, negative).as_dict()
 
 
 def _ends(space: Space) -> list[float]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.columns import PLAIN, carry_units, check_names, is_plain, numbers, stack
+from datagen.columns import PLAIN, as_array, carry_units, check_names, is_plain, numbers, stack
 from datagen.units import check_text, unit_of
 
 __all__ = ["as_points"]
@@ -43,13 +43,17 @@ def as_points(
         if len(theta) == len(units) and set(map(type, values)) == {float}:
             return np.array(values)
     elif is_plain(theta):
-        return _shaped(numbers(theta, "theta", ""), units)
+        return _shaped(as_array(theta, "theta"), units)
     if (columns := _columns(theta, units)) is not None:
         return _labelled(theta, columns, units, defaults)
     if isinstance(theta, np.ndarray) and theta.dtype.kind == "O":
         return as_points(theta.tolist(), units, defaults)
-    if isinstance(theta, list | tuple) and not set(map(type, theta)) <= PLAIN:
+    if isinstance(theta, list | tuple):
         return _sequence(theta, units, defaults)
+    if unit_of(theta) is None:
+        array = as_array(theta, "theta")
+        if array.dtype.kind == "O" and array.ndim:
+            return _sequence(array.tolist(), units, defaults)
     return _plain(theta, units)
 
 
@@ -131,7 +135,7 @@ def _columns(theta: Any, units: Mapping[str, str]) -> Columns | None:
         return list(theta), theta.__getitem__
     if hasattr(theta, "dims") and hasattr(theta, "indexes"):
         return _along_a_dimension(theta, units)
-    if str(getattr(theta, "dtype", "")).startswith("Struct"):  # polars
+    if hasattr(theta, "struct") and str(theta.dtype).startswith("Struct"):  # polars
         theta = theta.struct.unnest()
     labels = _labels(theta)
     if labels is None:
@@ -158,15 +162,16 @@ def _labels(theta: Any) -> list[Any] | None:
 
 
 def _along_a_dimension(theta: Any, units: Mapping[str, str]) -> Columns | None:
-    """As `_columns`, of an xarray.DataArray."""
-    if not theta.dims:
+    """As `_columns`, of an xarray.DataArray: the dimension that the names lie along, or may."""
+    indexes = [
+        (along, list(theta.indexes[along])) for along in theta.dims if along in theta.indexes
+    ]
+    counted = list(range(len(units)))
+    found = [each for each in indexes if set(units) & set(each[1])]
+    found += [each for each in indexes if len(each[1]) == len(units) and each[1] != counted]
+    if not found:
         return None
-    indexes = {along: theta.indexes[along] for along in theta.dims if along in theta.indexes}
-    named = [along for along, index in indexes.items() if set(units) & set(index)]
-    along = named[0] if named else theta.dims[-1]
-    labels = list(indexes.get(along, ()))
-    if labels == list(range(len(labels))):
-        return None
+    along, labels = found[0]
     return labels, lambda name: theta.isel({along: labels.index(name)})
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from datagen.suggest import did_you_mean
+
 __all__ = ["SUFFIX", "find", "shipped"]
 
 SUFFIX = ".onnx"
@@ -22,11 +24,15 @@ def find(path_or_name: str | Path) -> Path:
     path, known = Path(path_or_name), shipped()
     if path.is_file():
         return path
-    if str(path_or_name) in known:
-        return known[str(path_or_name)]
+    name = str(path_or_name)
+    if name in known:
+        return known[name]
+    guess = did_you_mean(path.name.removesuffix(SUFFIX), known)
+    if path.is_dir():
+        raise FileNotFoundError(f"{path} is a folder, not an emulator ({SUFFIX}){guess}")
     if path.suffix == SUFFIX or len(path.parts) > 1:
-        raise FileNotFoundError(f"no emulator at {path}; make one with python -m export.to_onnx")
+        raise FileNotFoundError(f"no emulator at {path}{guess}; make one with hodspectra export")
     raise FileNotFoundError(
-        f"no emulator {str(path_or_name)!r}: neither a file nor one that comes with the package "
+        f"no emulator {name!r}{guess}: neither a file nor one that comes with the package "
         f"({', '.join(known) or 'none does'})"
     )

@@ -10,8 +10,8 @@ from export.runtime import load
 
 pytest.importorskip("cobaya")
 
-from cobaya.log import LoggedError  # noqa: E402 (it may be missing)
-from cobaya.model import get_model  # noqa: E402
+from cobaya.log import LoggedError
+from cobaya.model import get_model
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "export.adapters.for_cobaya.HaloModel"
@@ -136,10 +136,13 @@ def test_by_default_all_outputs_come_at_the_emulators_k(asked):
         ({"outputs": "gg_total", "k": "small"}, "k = 'small' is not a real number"),
         ({"outputs": "gg_total", "k": []}, "outputs and k must not be empty"),
         ({"outputs": [], "k": K}, "outputs and k must not be empty"),
-        ({"outputs": "gg", "k": K}, "no output gg; there are mm_1h"),
-        ({"outputs": ["gg_total", "g"]}, "no output g; there are mm_1h"),
+        ({"outputs": "gg", "k": K}, "no output gg.*; there are mm_1h"),
+        ({"outputs": ["gg_total", "g"]}, "no output g.*; there are mm_1h"),
         ({"outputs": 5}, "5 must be a name or a list of names"),
-        ({"outputs": "gg_total", "ks": K}, "no option ks; there are outputs and k"),
+        (
+            {"outputs": "gg_total", "ks": K},
+            r"no option ks \(did you mean 'k'\?\); there",
+        ),
         (["gg_total"], r"\['gg_total'\] must be a dictionary with outputs and k"),
     ],
 )
@@ -189,7 +192,10 @@ MASS = {"log10Mth": {"prior": {"min": 1, "max": 9}, "drop": True}}
         ({"sigma_8": {"prior": {"min": 1.2, "max": 1.5}}}, r"sigma_8 = 1.2.*..1.* is outside the"),
         ({"Mth": 13.0}, r"Mth = 13 is outside the trained range \[1e\+10, 1e\+15\] Msun"),
         ({"Mth": float("nan")}, "Mth = nan"),
-        ({"h": {"prior": {"dist": "norm", "loc": 70, "scale": 1}}}, "h = .* is outside the trained"),
+        (
+            {"h": {"prior": {"dist": "norm", "loc": 70, "scale": 1}}},
+            "h = .* is outside the",
+        ),
         (MASS | {"Mth": {"value": "lambda log10Mth: 10**log10Mth"}}, "Mth = .* is outside the tra"),
     ],
 )
@@ -229,9 +235,7 @@ def test_what_a_likelihood_changes_is_not_the_cache():
         spectra["gg_total"] *= amplitude
         return float(np.log(spectra["gg_total"][0]))
 
-    model = get_model(
-        inputs({"amplitude": {"prior": {"min": 1, "max": 3}}}, likelihood=likelihood)
-    )
+    model = get_model(inputs({"amplitude": {"prior": {"min": 1, "max": 3}}}, likelihood=likelihood))
     values = [
         model.loglike({"sigma_8": 0.82, "amplitude": a}, return_derived=False) for a in (2, 3, 1)
     ]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from judged import labels_off_by
 
+from benchmarks.analyse import analyse
 from benchmarks.compare import compare, main, render
 from emulator.emulator import Emulator
 from emulator.train import EMULATOR_FILE
@@ -74,8 +75,30 @@ def test_those_that_cannot_be_compared_are_refused(files, data, tmp_path):
         compare([], tmp_path, data)
     other = shutil.copy(files["good"], tmp_path / "other.onnx")
     rewrite(other, halo_model=load(other).metadata["halo_model"] | {"z": 0.5})
-    with pytest.raises(ValueError, match="another halo model than .*other.onnx .z is 0.0, not 0.5"):
+    with pytest.raises(
+        ValueError, match="other.onnx has another halo model than .*z is 0.5, not 0.0"
+    ):
         compare([str(files["good"]), str(other)], tmp_path, data)
+
+
+def test_what_has_no_spectrum_is_refused_before_the_truth_is_computed(tmp_path, monkeypatch):
+    numbers = load("standard")
+    object.__setattr__(numbers, "outputs", ("P_lin", "n_g"))
+    for name in ("compare", "analyse"):
+        monkeypatch.setattr(f"benchmarks.{name}.true_spectra", None)
+        monkeypatch.setattr(f"benchmarks.{name}.OnnxEmulator", lambda *_, **__: numbers)
+    with pytest.raises(ValueError, match="none of standard has one .* mm, gm, gg, only P_lin, n_g"):
+        compare(["numbers"], tmp_path / "out")
+    with pytest.raises(ValueError, match=r"standard.onnx has none of .*: there is nothing to draw"):
+        analyse("numbers", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_runs_on_more_cores_is_refused_before_the_truth_is_computed(files, monkeypatch):
+    monkeypatch.setattr("benchmarks.compare.true_spectra", None)
+    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 0.0)
+    with pytest.raises(ValueError, match="good ran on .* cores; set OMP_NUM_THREADS=1"):
+        compare([str(files["good"])])
 
 
 def test_command_line_takes_any_number(files, data, tmp_path, capsys):

@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 from conftest import SMALL_MODEL, SMALL_SPACE
 
+from benchmarks.averaging import averaging
 from benchmarks.learning import Plan, learning, render
 from datagen.design import Design
 from datagen.generate import generate
+from datagen.store import Spectra
 from emulator.closed import ClosedConfig
 
 SMALL = Plan(points=(200, 400), units=(8, 16), schedules=("cosine", "stages"), batch_size=32,
@@ -42,6 +44,47 @@ def test_a_small_plan(ray, label_file, test_labels, tmp_path, monkeypatch, capsy
 def test_test_labels_must_be_others(label_file, tmp_path):
     with pytest.raises(ValueError, match=r"shares points with .*; draw it with another design"):
         learning(label_file, label_file, tmp_path, SMALL)
+
+
+def test_test_labels_are_of_the_same_box(label_file, test_labels, tmp_path):
+    other = Spectra.read(test_labels)
+    other.metadata["model"] |= {"z": 0.5}
+    other.write(tmp_path / "other.h5")
+    message = r"is not of the box and halo model of .*labels.h5 .model.z is 0.5, not 0.0."
+    with pytest.raises(ValueError, match=message):
+        learning(label_file, tmp_path / "other.h5", tmp_path, SMALL)
+
+
+def test_labels_without_a_closed_form_are_refused_before_anything_is_trained(
+    label_file, test_labels, tmp_path
+):
+    labels = Spectra.read(label_file)
+    labels.metadata["model"] |= {"model": "g3lhalo"}
+    labels.write(tmp_path / "g3lhalo.h5")
+    for command in (
+        lambda data: learning(data, test_labels, tmp_path / "out", SMALL),
+        lambda data: averaging(data, tmp_path / "out"),
+    ):
+        with pytest.raises(ValueError, match="model = 'g3lhalo' .* need model: standard"):
+            command(tmp_path / "g3lhalo.h5")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"points": ()}, r"plan.points = \[\] must be numbers of 2 or more"),
+        ({"units": (0,)}, r"plan.units = \[0\] must be numbers of 2 or more"),
+        ({"closed": ()}, "schedules and closed must each have one entry"),
+        ({"schedules": ("often",)}, "kind = 'often' must be"),
+        ({"minutes": -1.0}, "max_minutes = -1"),
+        ({"layers": 0}, "layers = 0"),
+        ({"lr": -1.0}, "lr = -1"),
+    ],
+)
+def test_plans_that_cannot_be_done_are_refused_at_once(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, **change)
 
 
 def test_too_few_labels(label_file, test_labels, tmp_path):

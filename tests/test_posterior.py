@@ -1,16 +1,20 @@
 """The posterior check: its survey, its sampler, and that it sees a bias."""
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from benchmarks import chains as module_chains
 from benchmarks import posterior as module
 from benchmarks.chains import Reweighted, sample
 from benchmarks.posterior import Sampling, compare, posterior, render
 from benchmarks.survey import FIDUCIAL, Likelihood, Mock, Survey
+from datagen.files import BusyError, exclusive
 from datagen.space import PARAMETERS, Space
 from export.runtime import load
 
@@ -97,28 +101,58 @@ def test_reweighting_moves_a_normal_density():
     assert 0.99 < again.effective() < 1
 
 
-def test_an_interrupted_chain_goes_on_as_if_nothing_had_been(at_fiducial, model, tmp_path):
-    mock = Mock(Survey(), model.k, at_fiducial, 1)
+class TestChain:
     start = 0.5 + 0.01 * np.random.default_rng(1).standard_normal((20, 10))
 
-    def call(theta):
-        calls.append(len(theta))
-        if len(calls) == 12:
-            raise KeyboardInterrupt
-        return model(theta)
+    def chain(self, model, at_fiducial, file, stop=None):
+        """Ten steps; the call of the given number, and no other, is interrupted."""
+        mock, calls = Mock(Survey(), model.k, at_fiducial, 1), []
 
-    def chain(file):
-        return sample(Likelihood(call, mock, Space()), start, 10, 3, label="chain", file=file)
+        def call(theta):
+            calls.append(len(theta))
+            if len(calls) == stop:
+                raise KeyboardInterrupt
+            return model(theta)
 
-    calls: list[int] = []
-    with pytest.raises(KeyboardInterrupt):
-        chain(tmp_path / "chain.h5")
-    went_on = chain(tmp_path / "chain.h5")
-    calls[:] = [0] * 12  # past the interruption
-    at_once = chain(None)
-    np.testing.assert_array_equal(went_on.samples, at_once.samples)
-    assert at_once.evaluations - went_on.evaluations < 20  # of the step that was lost
-    assert chain(tmp_path / "chain.h5").evaluations == went_on.evaluations
+        return sample(Likelihood(call, mock, Space()), self.start, 10, 3, label="x", file=file)
+
+    def test_an_interrupted_one_goes_on_as_if_nothing_had_been(self, model, at_fiducial, tmp_path):
+        file = tmp_path / "chain.npz"
+        with pytest.raises(KeyboardInterrupt):
+            self.chain(model, at_fiducial, file, stop=12)
+        went_on, at_once = (self.chain(model, at_fiducial, f) for f in (file, None))
+        np.testing.assert_array_equal(went_on.samples, at_once.samples)
+        np.testing.assert_array_equal(went_on.ln_L, at_once.ln_L)
+        assert went_on.evaluations == at_once.evaluations
+        again = self.chain(model, at_fiducial, file, stop=1)  # nothing is left to be done
+        assert again.evaluations == went_on.evaluations
+
+    def test_what_a_kill_finds_on_disk_is_whole(self, model, at_fiducial, tmp_path, monkeypatch):
+        monkeypatch.setattr("benchmarks.chains._KEPT_EVERY", 0.0)
+        kept, write = [], module_chains.write_arrays
+
+        def seen(file, *rest):
+            write(file, *rest)
+            kept.append(file.read_bytes())
+
+        monkeypatch.setattr(module_chains, "write_arrays", seen)
+        at_once = self.chain(model, at_fiducial, tmp_path / "chain.npz")
+        assert len(kept) >= 10
+        for content in kept[::3]:
+            (tmp_path / "killed.npz").write_bytes(content)
+            went_on = self.chain(model, at_fiducial, tmp_path / "killed.npz")
+            np.testing.assert_array_equal(went_on.samples, at_once.samples)
+
+    def test_a_damaged_file_is_not_gone_on_from(self, model, at_fiducial, tmp_path):
+        file = tmp_path / "chain.npz"
+        at_once = self.chain(model, at_fiducial, file)
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        for bad in (content, content[:100], b""):
+            file.write_bytes(bad)
+            np.testing.assert_array_equal(
+                self.chain(model, at_fiducial, file).samples, at_once.samples
+            )
 
 
 class TestCompare:
@@ -156,6 +190,56 @@ def test_command(model, tmp_path, monkeypatch, capsys):
     assert all(f"| {name} |" in text for name in PARAMETERS if not name.startswith("M"))
     with pytest.raises(ValueError, match="holds a run with other settings"):
         posterior(tmp_path, sampling=replace(SMALL, seed=2))
+    with pytest.raises(ValueError, match="holds a run with other settings .content is "):
+        posterior(tmp_path, "standard-fast", sampling=SMALL)
+    moved = tmp_path.rename(tmp_path.with_name("moved"))  # and the emulator under another name
+    shutil.copy(model.path, moved / "copy.onnx")
+    again = posterior(moved, str(moved / "copy.onnx"), sampling=SMALL)
+    assert again["codes"]["truth"] == result["codes"]["truth"]
+
+
+@pytest.mark.parametrize(
+    ("emulator", "survey", "message"),
+    [
+        (
+            "published-gm",
+            Survey(),
+            "published-gm.onnx has no gg_total, n_g; .* have: standard-fast",
+        ),
+        ("standard", Survey(k_min=0.02, k_max=0.0201), r"no wavenumber lies in \[0.02, 0.0201\]"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_and_leaves_no_folder(
+    tmp_path, monkeypatch, emulator, survey, message
+):
+    monkeypatch.setattr(module, "direct", None)
+    with pytest.raises(ValueError, match=message):
+        posterior(tmp_path / "out", emulator, survey)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_box_without_the_true_universe_is_refused(tmp_path, monkeypatch, model):
+    h = model.metadata["parameters"]["h"] | {"low": 0.75}
+    metadata = {**model.metadata, "parameters": model.metadata["parameters"] | {"h": h}}
+    small = SimpleNamespace(path="small.onnx", outputs=model.outputs, k=model.k, metadata=metadata)
+    monkeypatch.setattr(module, "load", lambda *_, **__: small)
+    with pytest.raises(ValueError, match=r"small.onnx does not hold the universe .*h = 0.7 is out"):
+        posterior(tmp_path / "out", "small")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_failed_early_does_not_stand_in_the_way(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)
+    wrong = partial(biased, model, 1.5)
+    monkeypatch.setattr(module, "direct", lambda *_: {"labels": model, "pyccl": wrong})
+    for seed in (1, 2):  # other settings, too
+        with pytest.raises(ValueError, match="pyccl differs by 5.0e-01 in gm_total"):
+            posterior(tmp_path, sampling=replace(SMALL, seed=seed))
+
+
+def test_two_runs_in_one_folder_are_not_mixed(tmp_path):
+    with exclusive(tmp_path, folder=True), pytest.raises(BusyError, match="another benchmark runs"):
+        posterior(tmp_path)
 
 
 @pytest.mark.parametrize(

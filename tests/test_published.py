@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from judged import labels_off_by
 
-from benchmarks.published import main, render
+from benchmarks.convergence import convergence
+from benchmarks.labels import labels
+from benchmarks.published import main, published, render
+from benchmarks.searches import searches
+from benchmarks.speed import speed
 from datagen.store import Spectra
 from emulator.train import EMULATOR_FILE
 from export.to_onnx import to_onnx
@@ -23,12 +27,38 @@ def test_a_known_error_gives_known_numbers(emulator, spectra, tmp_path, capsys):
     result = json.loads(out.read_text())
     errors = result["emulators"]["some"]["errors"]["gg"]
     assert errors["ln_P"] == pytest.approx(math.log(1.01), rel=ROUNDING)
-    labels = Spectra.read(data)
+    truth = Spectra.read(data)
     names = ("gg_1h", "gg_2h", "gg_total")
-    deviations = np.array([np.log(labels[name]).std(axis=0) for name in names])
+    deviations = np.array([np.log(truth[name]).std(axis=0) for name in names])
     assert errors["mse"] == pytest.approx(np.mean((math.log(1.01) / deviations) ** 2), rel=ROUNDING)
     assert errors["mae"] == pytest.approx(np.mean(math.log(1.01) / deviations), rel=ROUNDING)
     table = render(result)
     assert table in capsys.readouterr().out
     assert "| some | standard | log10 M | gg | 60 |" in table
     assert "Matryoshka" not in table  # it has not all spectra
+
+
+def test_results_do_not_go_where_something_else_may_be(tmp_path, monkeypatch):
+    path = tmp_path / "emulator.onnx"
+    path.write_text("an emulator")
+    for command in (
+        lambda: published({"standard": tmp_path / "none.h5"}, path),
+        lambda: speed(out=path),
+        lambda: labels(out=path),
+        lambda: convergence(out=path),
+        lambda: speed(out=tmp_path),
+    ):
+        with pytest.raises(ValueError, match=f"out = {tmp_path}.* give a name that ends in .json"):
+            command()
+    assert path.read_text() == "an emulator"
+
+
+def test_nothing_to_judge(tmp_path):
+    with pytest.raises(ValueError, match="judged: no emulator is given"):
+        published({})
+    with pytest.raises(ValueError, match="runs: none is given"):
+        searches([], tmp_path / "out")
+    for points in ({"quadrature_points": 0}, {"linear_power_points": 0}):
+        with pytest.raises(ValueError, match="must be at least 1"):
+            convergence(**points)
+    assert list(tmp_path.iterdir()) == []

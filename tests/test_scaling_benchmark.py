@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import scaling as module
 from benchmarks.scaling import PUBLISHED, fit, render, scaling
+from benchmarks.stream import main as stream_main
 from export.runtime import load
 
 SMALL = {"sizes": (10, 1000), "widths": (8,), "depths": (1,)}
@@ -54,6 +55,7 @@ def test_a_small_run(tmp_path, monkeypatch, capsys):
 def test_codes_that_disagree_are_refused(tmp_path, monkeypatch):
     other = load("standard-z1.0")
     monkeypatch.setattr(module, "direct", lambda *_: {"labels": other})
+    monkeypatch.setattr(module, "_streamed", None)  # before the sizes are timed
     with pytest.raises(ValueError, match="labels differs by .* in mm_1h .*not timed"):
         scaling(tmp_path, **SMALL)
 
@@ -61,5 +63,22 @@ def test_codes_that_disagree_are_refused(tmp_path, monkeypatch):
 def test_mistakes(tmp_path):
     with pytest.raises(ValueError, match=r"sizes = \[10\] must be two or more positive numbers"):
         scaling(tmp_path, sizes=(10,))
-    with pytest.raises(ValueError, match="no emulator 'nothing'"):
+    with pytest.raises(ValueError, match=r"widths = \[0\] and depths = .* one positive number"):
+        scaling(tmp_path, sizes=(10, 20), widths=(0,))
+    with pytest.raises(FileNotFoundError, match="no emulator 'nothing'"):
         scaling(tmp_path, emulator="nothing", **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing", "10"], "error: no emulator 'nothing': neither a file nor"),
+        (["standard", "0"], "error: points = 0 must be at least 1\n"),
+    ],
+)
+def test_a_stream_of_nothing_ends_in_one_line(arguments, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        stream_main(arguments)
+    error = capsys.readouterr().err
+    assert error.startswith(f"python -m benchmarks.stream: {message}")
+    assert error.count("\n") == 1

@@ -1,10 +1,14 @@
 """The comparison of samplers: what it writes is what lies in the run directories."""
 
+import shutil
+from dataclasses import replace
+
 import pytest
 from searches import BRIEF, SPACE
 
 from benchmarks.search_evidence import render, search_evidence
 from datagen.parallel import RayConfig
+from datagen.store import Spectra
 from tuning.journal import Journal
 
 
@@ -29,3 +33,30 @@ def test_equal_trials_for_each_sampler_and_seed(ray, label_file, tmp_path):
             assert curve[-1] == min(trial.report["val_loss"] for trial in trials)
             assert curve == sorted(curve, reverse=True)
     assert (tmp_path / "evidence.png").exists()
+
+
+def test_searches_with_other_labels_or_settings_are_not_mixed(
+    ray, label_file, tmp_path, monkeypatch
+):
+    def one_trial(task, journal, *_, **__):
+        trial = journal.propose({"lr": 1.0})
+        journal.end(trial.name, "finished", {"val_loss": 1.0}, 1.0, "")
+
+    monkeypatch.setattr("benchmarks.search_evidence.run_study", one_trial)
+    out, options = tmp_path / "out", {"trials": 1, "seeds": (1,), "samplers": ("random",)}
+    search_evidence(label_file, out, BRIEF, SPACE, **options)
+    other = Spectra.read(label_file)
+    other.theta[0, 0] *= 1 + 1e-15
+    other.write(tmp_path / "other.h5")
+    with pytest.raises(ValueError, match="holds a run with other settings .labels is "):
+        search_evidence(tmp_path / "other.h5", out, BRIEF, SPACE, **options)
+    with pytest.raises(ValueError, match="holds a run with other settings .train.seed is 1, not 2"):
+        search_evidence(label_file, out, replace(BRIEF, seed=2), SPACE, **options)
+    shutil.copy(label_file, tmp_path / "copy.h5")  # the same labels
+    search_evidence(tmp_path / "copy.h5", out, BRIEF, SPACE, **options)
+
+
+@pytest.mark.parametrize("nothing", [{"trials": 0}, {"samplers": ()}, {"seeds": ()}])
+def test_a_comparison_of_nothing_is_refused(tmp_path, nothing):
+    with pytest.raises(ValueError, match="must each be one at least"):
+        search_evidence(tmp_path / "none.h5", tmp_path / "out", **nothing)

@@ -1,8 +1,10 @@
 """Training: it learns, repeats itself, runs in stages, resumes, and says what is wrong."""
 
+import errno
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 from dataclasses import replace
@@ -13,17 +15,20 @@ import torch
 import yaml
 from conftest import SMALL_TRAINING
 from lightning.pytorch.callbacks import Callback
-from searches import PATIENCE, finish, start, until, workers
+from searches import PATIENCE, finish, refusal, start, until, workers
 
+from emulator.checkpoint import LAST_CHECKPOINT, CheckpointError, Keeper
 from emulator.data import SpectraData
 from emulator.emulator import Emulator
 from emulator.loop import Hardware, TrainingFailed
 from emulator.metrics import REGIMES, accuracy, fractional_error, spectra_accuracy
-from emulator.module import OptimizerConfig
+from emulator.module import _OPTIMIZERS, OptimizerConfig
 from emulator.network import NetworkConfig
 from emulator.record import log_line
+from emulator.runs import run_lock
 from emulator.schedule import ScheduleConfig
 from emulator.train import fit, main, make_emulator, train
+from hodspectra.ending import Interrupted
 
 # The same steps in another order of sums; seeds or shares of the batches that differ cost 0.1.
 SAME_STEPS = 1e-3
@@ -165,6 +170,15 @@ def test_points_without_a_logarithm_are_dropped_and_counted(negative):
     points, dropped = (emulator.spec.provenance[name] for name in ("points", "dropped"))
     assert dropped > 0
     assert points["train"] + points["validation"] + dropped == 360  # 40 are for tests
+    seen = np.concatenate([QUICK.split.rows(400, part) for part in ("train", "validation")])
+    totals = int((negative["gg_total"][seen] <= 0).any(axis=1).sum())  # the 2-halo term saves most
+    assert 0 < totals < dropped
+    found = dict(emulator.spec.record["dropped"])
+    assert found.pop("domain")["outputs"] == ["gg_1h"]  # whose sign the total's follows
+    assert found == {
+        "points": dropped, "of": 360, "share": dropped / 360,
+        "outputs": {"gg_1h": dropped, "gg_total": totals},
+    }  # fmt: skip
     assert np.isfinite(emulator.spec.record["standardised"]["train"]["mse"])
 
 
@@ -251,6 +265,147 @@ def test_record_has_the_published_figures(trained, spectra):
     )
 
 
+LONG = replace(QUICK, schedule=ScheduleConfig(max_epochs=(12, 2), patience=(12, 2)))
+
+
+@pytest.fixture
+def interrupted(label_file, tmp_path, monkeypatch):
+    """Folder and labels of a training that a signal ended after its first checkpoint."""
+
+    def write(self, trainer, module):
+        keep(self, trainer, module)
+        if self.path.exists():
+            raise Interrupted(signal.SIGTERM)
+
+    data, out, keep = tmp_path / "data.h5", tmp_path / "run", Keeper.on_train_epoch_end
+    shutil.copy(label_file, data)
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "on_train_epoch_end", write)
+        with pytest.raises(Interrupted):
+            train(data, out, LONG, threads=1)
+    assert (out / LAST_CHECKPOINT).exists()
+    assert not (out / "emulator.safetensors").exists()
+    return out, data
+
+
+def epochs(out):
+    """The epochs of a finished training, in a row."""
+    history = json.loads((out / "history.json").read_text())["epochs"]
+    assert [epoch["epoch"] for epoch in history] == list(range(len(history)))
+    return history
+
+
+def test_a_resume_is_bound_to_the_labels_and_not_to_their_path(interrupted, spectra):
+    out, data = interrupted
+    before = (out / LAST_CHECKPOINT).read_bytes()
+    spectra.select(np.arange(399)).write(data)  # others, under the same name
+    with pytest.raises(ValueError, match=r"other settings \(labels is .*\.\.\., not .*\.\.\.\)"):
+        train(data, out, LONG, threads=1)
+    assert (out / LAST_CHECKPOINT).read_bytes() == before
+    (out / "request.json").unlink()  # even so
+    (out / "config.yaml").unlink()
+    with pytest.raises(CheckpointError, match="a training with other labels, settings or code"):
+        train(data, out, LONG, threads=1)
+
+
+def test_a_resume_is_bound_to_the_code(interrupted, monkeypatch):
+    out, data = interrupted
+    monkeypatch.setattr("emulator.train.code_hash", lambda _: "another")
+    with pytest.raises(ValueError, match=r"other settings \(code is .*\.\.\., not another\)"):
+        train(data, out, LONG, threads=1)
+
+
+def test_a_folder_that_was_moved_goes_on_with_labels_that_were_moved(interrupted, tmp_path):
+    out, data = interrupted
+    out.rename(tmp_path / "moved")
+    data.rename(tmp_path / "other.h5")
+    train(tmp_path / "other.h5", tmp_path / "moved", LONG, threads=1)
+    assert len(epochs(tmp_path / "moved")) == 14
+    assert not (tmp_path / "moved" / LAST_CHECKPOINT).exists()
+    with pytest.raises(FileExistsError, match="holds a finished training"):
+        train(tmp_path / "other.h5", tmp_path / "moved", LONG, threads=1)
+
+
+@pytest.mark.parametrize("content", [b"", b"half of it", b"\x80\x04\x95pickle"])
+def test_a_damaged_checkpoint_is_named_and_the_training_begins_anew(interrupted, capsys, content):
+    out, data = interrupted
+    (out / LAST_CHECKPOINT).write_bytes(content)
+    train(data, out, LONG, threads=1)
+    assert f"{out / LAST_CHECKPOINT} is damaged (" in capsys.readouterr().out
+    assert len(epochs(out)) == 14
+
+
+@pytest.mark.parametrize("patience", [14, 1])
+def test_a_full_disk_at_the_end_costs_nothing_but_the_same_command(
+    label_file, tmp_path, monkeypatch, patience
+):
+    """The emulator is the last of the results; what was trained is not trained again."""
+    schedule = ScheduleConfig(max_epochs=(14,), patience=(patience,), min_delta=0.5)
+    config, out = replace(QUICK, schedule=schedule), tmp_path / "run"
+
+    def full(figure, path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("emulator.train.save_figure", full)
+        with pytest.raises(OSError, match="No space left"):
+            train(label_file, out, config, threads=1)
+    assert not (out / "emulator.safetensors").exists()
+    first = epochs(out)
+    assert train(label_file, out, config, threads=1)["epochs"] == first
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        "emulator.safetensors", "history.json", "log.txt", "config.yaml", "request.json",
+        "tensorboard", "history.png", "history.pdf", "accuracy.png", "accuracy.pdf",
+    }  # fmt: skip
+
+
+def test_what_was_refused_does_not_stand_in_the_way(negative, label_file, tmp_path, monkeypatch):
+    """Settings that nothing came of are corrected in the same folder."""
+    negative.write(tmp_path / "negative.h5")
+    out = tmp_path / "run"
+    with pytest.raises(ValueError, match="train with --train.negative drop"):
+        train(tmp_path / "negative.h5", out, QUICK, threads=1)
+    with pytest.raises(ValueError, match="fewer than batch_size = 500"):
+        train(label_file, out, replace(QUICK, optimizer=OptimizerConfig(batch_size=500)))
+    wild = replace(QUICK, optimizer=OptimizerConfig("AdamW", batch_size=32))
+    with monkeypatch.context() as patch:
+        patch.setitem(_OPTIMIZERS, "AdamW", lambda weights, lr: torch.optim.SGD(weights, lr=1e30))
+        with pytest.raises(TrainingFailed, match="lower the learning rate"):
+            train(label_file, out, wild, threads=1)
+    train(label_file, out, QUICK, threads=1)
+    assert len(epochs(out)) == 5
+
+
+def test_a_second_training_in_the_same_folder_is_kept_out(label_file, tmp_path):
+    with (
+        run_lock(tmp_path, "training"),
+        pytest.raises(ValueError, match="another training runs in .* process"),
+    ):
+        train(label_file, tmp_path, QUICK, threads=1)
+    assert not (tmp_path / "config.yaml").exists()
+
+
+class Signal(Callback):
+    """Sends this process a signal after an epoch."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 1:
+            signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_pass_lightning_where_no_command_takes_them(spectra, number):
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as stop:
+        fit(spectra, QUICK, callbacks=(Signal(number),))
+    assert stop.value.code == 128 + number
+    assert signal.getsignal(number) == before
+
+
 COMMAND = [
     sys.executable, "-m", "emulator.train", "--hardware.accelerator=cpu", "--threads=1",
     "--train.network.layers=2", "--train.network.units=64", "--train.optimizer.batch_size=32",
@@ -299,12 +454,36 @@ def test_a_killed_worker_and_a_killed_command_go_on(label_file, tmp_path):
     written = last.stat().st_mtime_ns
     until(run, lambda: last.exists() and last.stat().st_mtime_ns > written)
     run.send_signal(signal.SIGINT)
-    assert "the same command goes on from here" in run.communicate(timeout=PATIENCE)[1]
+    assert "interrupted; rerun the command to resume" in run.communicate(timeout=PATIENCE)[1]
     assert run.returncode == 130
     finish(start(command))
     epochs = json.loads((tmp_path / "history.json").read_text())["epochs"]
     assert [epoch["epoch"] for epoch in epochs] == list(range(len(epochs)))
     assert not last.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_ends_a_training_with_its_status_and_the_same_command_goes_on(
+    label_file, tmp_path, number
+):
+    out = tmp_path / "run"
+    command = [*COMMAND, "--train.schedule.max_epochs=[400]", "--train.schedule.patience=[400]",
+               f"--data={label_file}", f"--out={out}"]  # fmt: skip
+    run = start(command)
+    until(run, (out / LAST_CHECKPOINT).exists)
+    second = start(command)
+    assert refusal(second, "another training runs in .*: .* is being written by process")
+    run.send_signal(number)
+    errors = run.communicate(timeout=PATIENCE)[1].splitlines()
+    if number == signal.SIGKILL:
+        assert run.returncode == -number
+    else:
+        assert run.returncode == 128 + number
+        assert errors[-1] == "python -m emulator.train: interrupted; rerun the command to resume"
+    assert not (out / "emulator.safetensors").exists()
+    finish(start(command))
+    assert len(epochs(out)) == 400
 
 
 def test_workers_that_cannot_run_are_refused(ray, label_file, tmp_path):

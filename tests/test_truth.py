@@ -64,9 +64,9 @@ def test_foreign_labels_are_refused(model, labels, tmp_path):
         (replace(good, metadata=metadata | {"model": metadata["model"] | {"z": 0.5}}),
          r"another halo model than .* \(z is 0.5, not 0.0\); choose labels like"),
         (replace(good, metadata=metadata | {"space": metadata["space"] | {"h": h}}),
-         r"another ranges than .* \(h.high is 0.71, not 0.7\)"),
+         r"other ranges than .* \(h.high is 0.71, not 0.7\)"),
         (replace(good, k=good.k * 1.1),
-         r"another wavenumbers than .* \(50 from 0.011 to 110 1/Mpc, not 50 from 0.01 to 100"),
+         r"other wavenumbers than .* \(50 from 0.011 to 110 1/Mpc, not 50 from 0.01 to 100"),
     ):  # fmt: skip
         foreign.write(path)
         with pytest.raises(ValueError, match=message):
@@ -78,6 +78,37 @@ def test_points_without_a_ratio_are_left_out_and_counted(model, labels, tmp_path
     labels[0].write(tmp_path / "negative.h5")
     truth = true_spectra([model], tmp_path / "negative.h5")
     assert (truth.source["not_positive"], len(truth.labels)) == (2, 58)
+
+
+def test_labels_without_a_ratio_anywhere_are_refused(model, labels, tmp_path):
+    labels[0].arrays["gg_1h"][:, 0] = 0.0
+    labels[0].write(tmp_path / "zero.h5")
+    with pytest.raises(
+        ValueError, match="at none of 60 points of .* are all of gg_1h, .* positive"
+    ):
+        true_spectra([model], tmp_path / "zero.h5")
+
+
+def test_points_that_an_emulator_was_made_of_are_not_drawn(model, spectra, monkeypatch):
+    monkeypatch.setattr("benchmarks.truth.generate", None)  # before anything is computed
+    design = spectra.metadata["design"]
+    with pytest.raises(ValueError, match="seed = 1 has points that .*onnx was made of"):
+        true_spectra([model], points=design["points"], seed=design["seed"])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("published-gm", r"another halo model than .*standard.onnx .*model is g3lhalo, not standa"),
+        ("standard-z0.5", r"another halo model than .*standard.onnx \(z is 0.5, not 0.0\)"),
+    ],
+)
+def test_emulators_of_different_truths_are_refused_before_one_is_computed(
+    monkeypatch, name, message
+):
+    monkeypatch.setattr("benchmarks.truth.generate", None)
+    with pytest.raises(ValueError, match=f"{name}.onnx has {message}; only emulators of one halo"):
+        true_spectra([load("standard"), load(name)])
 
 
 def test_points_are_drawn_in_the_emulators_own_box_and_halo_model(model, ray):

@@ -1,12 +1,10 @@
-"""What adapters share: lists that may be one word, and a rehearsal of the call to come."""
+"""What adapters share: lists that may be one word, and a point to make a first call at."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from export.ranges import OutOfRange, Parameter
+from export.ranges import Parameter
 
-__all__ = ["centre", "rehearse", "words"]
+__all__ = ["centre", "words"]
 
 
 def words(value: str | Iterable[str]) -> list[str]:
@@ -27,17 +25,3 @@ def centre(parameters: Sequence[Parameter]) -> dict[str, float]:
         p.name: (p.low * p.high) ** 0.5 if p.sampling == "log10" else (p.low + p.high) / 2
         for p in parameters
     }
-
-
-def rehearse(parameters: Sequence[Parameter], call: Callable[[dict[str, float]], Any]) -> None:
-    """Make the call of every step of a sampler once, so that its errors come at set-up.
-
-    Args:
-        parameters: Of the emulator.
-        call: Evaluates it at a point.
-
-    Raises:
-        ValueError: Outputs or wavenumbers that the emulator does not have.
-    """
-    with suppress(OutOfRange):  # a domain that is not a box need not have its centre
-        call(centre(parameters))

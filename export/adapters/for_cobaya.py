@@ -30,11 +30,14 @@ from typing import Any
 import numpy as np
 from cobaya.log import LoggedError
 from cobaya.theory import Provider, Theory
+from numpy.typing import NDArray
 
+from datagen.columns import numbers
+from datagen.suggest import did_you_mean
 from export.adapters.cobaya_inputs import Inputs
 from export.adapters.cobaya_setup import check_setup
-from export.adapters.common import rehearse, words
-from export.ranges import OutOfRange
+from export.adapters.common import centre, words
+from export.ranges import OutOfRange, Policy
 from export.runtime import load
 
 __all__ = ["HaloModel"]
@@ -68,7 +71,7 @@ class HaloModel(Theory):
             raise LoggedError(self.log, "%s", error) from error
         self._numbers = [name for name, unit in self._model.units.items() if unit != "Mpc^3"]
         self._spectra: set[str] = set()  # outputs that likelihoods ask for
-        self._k: tuple[float, ...] | None = None
+        self._k: NDArray[Any] | None = None
         self._derived: set[str] = set()  # numbers that are parameters
 
     def get_can_support_params(self) -> list[str]:
@@ -111,14 +114,15 @@ class HaloModel(Theory):
             raise ValueError(f"{options!r} must be a dictionary with outputs and k")
         given = dict(options or {})
         outputs = words(given.pop("outputs", self._model.outputs))
-        k = given.pop("k", None)
-        if given:
-            raise ValueError(f"no option {', '.join(map(str, given))}; there are outputs and k")
-        if not outputs or np.size(k) == 0:
+        asked = given.pop("k", None)
+        if unknown := [f"{name}{did_you_mean(name, ('outputs', 'k'))}" for name in given]:
+            raise ValueError(f"no option {', '.join(unknown)}; there are outputs and k")
+        k = None if asked is None else np.atleast_1d(numbers(asked, "k", "1/Mpc"))
+        if not outputs or (k is not None and k.size == 0):
             raise ValueError("outputs and k must not be empty")
-        rehearse(self._model.parameters, lambda point: self._evaluate(point, outputs, k))
-        k = None if k is None else tuple(np.atleast_1d(np.asarray(k, np.float64)).tolist())
-        if self._spectra and k != self._k:
+        # what every step of a sampler asks for, so that its errors come now
+        self._evaluate(centre(self._model.parameters), outputs, k, out_of_range="nan")
+        if self._spectra and not np.array_equal(k, self._k):  # type: ignore[arg-type]
             raise ValueError("all likelihoods must ask for the same k")
         self._k = k
         self._spectra |= set(outputs)
@@ -154,9 +158,15 @@ class HaloModel(Theory):
         state["derived"] = {name: float(results[name]) for name in self._derived}
         return True
 
-    def _evaluate(self, point: dict[str, float], outputs: list[str], k: Any) -> dict[str, Any]:
+    def _evaluate(
+        self,
+        point: dict[str, float],
+        outputs: list[str],
+        k: NDArray[Any] | None,
+        out_of_range: Policy | None = None,
+    ) -> dict[str, Any]:
         extrapolate = self.extrapolate and k is not None
-        return self._model(point, outputs, k, extrapolate=extrapolate)
+        return self._model(point, outputs, k, extrapolate=extrapolate, out_of_range=out_of_range)
 
     def get_halo_model(self) -> dict[str, Any]:
         """Outputs by name of the point at hand, and their wavenumbers as ``k`` [1/Mpc].

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from cosmosis.datablock import SectionOptions, names, option_section
 
-from export.adapters.common import rehearse, words
+from export.adapters.common import centre, words
 from export.adapters.cosmosis_names import INPUTS, NAMES
 from export.adapters.physics import Vocabulary, only
 from export.ranges import OutOfRange
@@ -55,7 +55,7 @@ _UNITS = {"Mpc^3": ("(Mpc/h)^3", 3), "1/Mpc^3": ("(h/Mpc)^3", -3), "1": ("1", 0)
 
 
 def setup(options: Any) -> dict[str, Any]:
-    """Open the emulators, once, and make the call of every point as a rehearsal.
+    """Open the emulators, once, and make the call of every point for a first time.
 
     Raises:
         ValueError: Options, outputs or wavenumbers that there are not.
@@ -72,7 +72,7 @@ def setup(options: Any) -> dict[str, Any]:
     k_h = _wavenumbers(section)
     h = {p.name: p.high for p in redshifts.parameters}["h"]
     try:
-        rehearse(redshifts.parameters, lambda point: redshifts(point, outputs, k_h * h))
+        redshifts(centre(redshifts.parameters), outputs, k_h * h, out_of_range="nan")
     except ValueError as error:
         raise ValueError(f"at k_max = {k_h[-1]:g} h/Mpc and h = {h:g}: {error}") from error
     ignored = {name.lower() for name in words(section.get_string("ignore", ""))}
