@@ -10,6 +10,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from datagen.nodes import check_model
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -20,20 +21,20 @@ from benchmarks.timing import by_batch
 from datagen.cli import run
 from datagen.files import atomic, exclusive
 from datagen.halomodel import HaloModelConfig
-from datagen.nodes import check_model
 from datagen.parallel import RayConfig, ray_map, ray_session
 from datagen.record import provenance
 from datagen.splits import Split
 from datagen.store import Spectra
-from emulator.closed import ClosedConfig
-from emulator.closed_fit import FitConfig
 from emulator.emulator import Emulator
 from emulator.metrics import accuracy, fractional_error
 from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
 from emulator.record import predict
+from emulator.semianalytic.cosmology import CosmologyConfig
+from emulator.semianalytic.emulator import SemiAnalyticConfig
+from emulator.semianalytic.fit import FitConfig
 from emulator.train import TrainConfig, fit
-from emulator.train_closed import make_closed
+from emulator.train_semianalytic import of_labels
 from export.runtime import OnnxEmulator
 from export.to_onnx import to_onnx
 
@@ -43,7 +44,7 @@ OUTPUT = "gg_total"
 LABELS = ("gg_1h", "gg_2h")
 BATCH = 100
 _SPLIT = Split(validation=0.05, test=0.0)
-_SHORT = {"cosmologies": 8192, "iterations": 50}  # of a closed form's fit, the same for all
+_SHORT = {"cosmologies": 8192, "iterations": 50}  # of a semi-analytic fit, the same for all
 
 Predicted = NDArray[np.floating[Any]]
 
@@ -59,7 +60,7 @@ class Plan:
         optimizer: How its weights move.
         minutes: Time of each network's training, on one core.
         decay: What is left of the averaged weights after a step; an exponential average.
-        closed: Every closed form; one with as many times the hidden units as there are seeds
+        semianalytic: Every semi-analytic emulator; one with as many times the hidden units as there are seeds
             stands beside their ensemble.
     """
 
@@ -69,7 +70,7 @@ class Plan:
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3)
     minutes: float = 3.0
     decay: float = 0.999
-    closed: ClosedConfig = ClosedConfig(units=160)
+    semianalytic: SemiAnalyticConfig = SemiAnalyticConfig(cosmology=CosmologyConfig(units=160))
 
     def __post_init__(self) -> None:
         if len(self.seeds) < 2:
@@ -133,8 +134,8 @@ def _train(job: tuple[str, int], *, plan: Plan, data: Path, out: Path) -> list[s
     return names
 
 
-def _fit_closed(name: str, config: ClosedConfig, seed: int, spectra: Spectra, out: Path) -> str:
-    emulator = make_closed(spectra, config, FitConfig(seed=seed, **_SHORT), _SPLIT)
+def _fit(name: str, config: SemiAnalyticConfig, seed: int, spectra: Spectra, out: Path) -> str:
+    emulator = of_labels(spectra, config, FitConfig(seed=seed, **_SHORT), _SPLIT)
     emulator.save(out / f"{name}.safetensors")
     return name
 
@@ -164,7 +165,7 @@ def averaging(
         The content of ``averaging.json``.
 
     Raises:
-        ValueError: Labels of a model without a closed form, or too few of them.
+        ValueError: Labels of a model without a semi-analytic emulator, or too few of them.
         BusyError: Another process writes in the folder.
     """
     there = Spectra.read(data, LABELS)
@@ -180,11 +181,13 @@ def _averaging(data: Path, out: Path, plan: Plan, ray: RayConfig) -> dict[str, A
     with ray_session(ray):
         names = [name for _, saved in ray_map(work, jobs, label="networks", unit="training")
                  for name in saved]  # fmt: skip
-    wide = replace(plan.closed, units=len(plan.seeds) * plan.closed.units)
+    units = len(plan.seeds) * plan.semianalytic.cosmology.units
+    size = replace(plan.semianalytic.cosmology, units=units)
+    wide = replace(plan.semianalytic, cosmology=size)
     spectra = Spectra.read(data)
     for seed in plan.seeds:
-        names.append(_fit_closed(f"closed-{seed}", plan.closed, seed, spectra, out))
-    names.append(_fit_closed("closed-wide", wide, plan.seeds[0], spectra, out))
+        names.append(_fit(f"semianalytic-{seed}", plan.semianalytic, seed, spectra, out))
+    names.append(_fit("semianalytic-wide", wide, plan.seeds[0], spectra, out))
 
     labels = spectra.select(_SPLIT.rows(len(spectra), "validation"))
     predicted, microseconds = {}, {}
@@ -232,12 +235,12 @@ def _rows(
             row(of, "one network, weights averaged over steps", [[name] for name in averaged]),
             row(of, f"mean of {seeds} networks", [alone]),
         ]
-    alone = [f"closed-{seed}" for seed in plan.seeds]
-    of = f"closed form, {plan.closed.units} units"
+    alone = [f"semianalytic-{seed}" for seed in plan.seeds]
+    of = f"semi-analytic, {plan.semianalytic.cosmology.units} units"
     rows += [
         row(of, "one", [[name] for name in alone]),
         row(of, f"mean of {seeds}", [alone]),
-        row(f"closed form, {seeds * plan.closed.units} units", "one", [["closed-wide"]]),
+        row(f"semi-analytic, {seeds * plan.semianalytic.cosmology.units} units", "one", [["semianalytic-wide"]]),
     ]
     return rows
 

@@ -47,7 +47,7 @@ def compare(
 ) -> dict[str, Any]:
     """Compare emulators of one box and halo model at the same points: accuracy, time, size.
 
-    They may be of any kind (combined, separate, closed forms) and have different outputs: each
+    They may be of any kind (networks, combined or separate, and semi-analytic ones) and have different outputs: each
     spectrum is judged that at least two of them have. Times are of one core, through onnxruntime
     with all checks, of those outputs that all have, or of all of each if there are none. The
     folder gets ``comparison.html``, ``comparison.md``, ``comparison.json`` and ``figures/``.
@@ -259,8 +259,8 @@ def _page(result: dict[str, Any], out: Path) -> str:
             figure(
                 pngs["size"],
                 f"CPU time per point, {int(MANY):,} points at once, against the floating-point "
-                "numbers in the file: weights and biases, scalings, and the tables of a closed "
-                "form.",
+                "numbers in the file: weights and biases, scalings, and the "
+                "tables of a semi-analytic emulator.",
                 FIGURES,
             )
         ],

@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from datagen.nodes import check_model
+from emulator.closed import ClosedConfig
+from emulator.train_closed import train_closed
 from matplotlib.figure import Figure
 
 from benchmarks.timing import by_batch
@@ -20,14 +23,12 @@ from datagen.cli import run
 from datagen.figures import log_axis, new_figure, save_figure, style
 from datagen.files import atomic, exclusive
 from datagen.halomodel import HaloModelConfig
-from datagen.nodes import check_model
 from datagen.parallel import RayConfig, ray_map, ray_session
 from datagen.record import provenance
 from datagen.shards import differences
 from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
-from emulator.closed import ClosedConfig
 from emulator.emulator import Emulator
 from emulator.metrics import spectra_accuracy
 from emulator.module import OptimizerConfig
@@ -35,7 +36,6 @@ from emulator.network import NetworkConfig
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
 from emulator.train import TrainConfig, fit
-from emulator.train_closed import train_closed
 from export.runtime import OnnxEmulator
 from export.to_onnx import to_onnx
 

@@ -7,7 +7,6 @@ profiles, occupation moments, mass integrals, sigma(M) and linear power are all 
 from typing import Any
 
 import numpy as np
-import pyccl
 from numpy.typing import NDArray
 from pyccl import halos
 

@@ -34,7 +34,7 @@ def searches(runs: list[Path], out: Path, limit: float = 0.01) -> dict[str, Any]
     search minimises, is from the trials' own emulators. Written as ``searches.json``.
 
     Args:
-        runs: Run directories of ``tuning.search`` and ``tuning.closed``.
+        runs: Run directories of ``tuning.search`` and ``tuning.semianalytic``.
         out: Folder for the result.
         limit: Largest error of a trial that may be on a Pareto front.
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from hodspectra.locate import ours
 
 if TYPE_CHECKING:
-    from export.ranges import OutOfRange, OutOfRangeWarning
     from export.redshifts import Redshifts
+
+    from export.ranges import OutOfRange, OutOfRangeWarning
     from export.runtime import OnnxEmulator, OnnxEmulatorError, load
 
     __version__: str

@@ -41,7 +41,7 @@ def report(run: Path) -> Path:
     objective, and the Pareto front where there is one.
 
     Args:
-        run: The run directory of ``tuning.search``, ``tuning.finetune`` or ``tuning.closed``.
+        run: The run directory of ``tuning.search``, ``tuning.finetune`` or ``tuning.semianalytic``.
 
     Returns:
         The path of the page.
@@ -168,7 +168,7 @@ def _table(usable: Sequence[Trial], objectives: Sequence[str]) -> str:
     objective = objectives[0]
     best = sorted(usable, key=lambda trial: trial.value(objective))[:_SHOWN]
     names = ["val_loss", "p95", "p99"] + [LATENCY] * (LATENCY in objectives)
-    counts = ["epochs"] * any(trial.report["epochs"] for trial in best)  # closed forms have none
+    counts = ["epochs"] * any(trial.report["epochs"] for trial in best)  # fits have none
     header = ["trial", "state", *names, *counts, "seconds", "hyperparameters"]
     front: set[str] = set()
     if len(objectives) > 1:

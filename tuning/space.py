@@ -7,10 +7,10 @@ from typing import Any, ClassVar, get_args
 from emulator.finetune import FinetuneConfig
 from emulator.module import Optimizer
 from emulator.network import Activation
-from emulator.train import TrainConfig
 from emulator.semianalytic.cosmology import CosmologyConfig
+from emulator.train import TrainConfig
 
-__all__ = ["SemiAnalyticSpace", "FinetuneSpace", "Ranges", "SearchSpace", "space_of"]
+__all__ = ["FinetuneSpace", "Ranges", "SearchSpace", "SemiAnalyticSpace", "space_of"]
 
 _ON_GRID = 1e-6  # of a step
 

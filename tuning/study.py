@@ -47,7 +47,7 @@ class Budget:
         scheduler: Which trials are stopped early: ``asha`` stops those behind the better half at
             a quarter and at half of their time (Li et al. 2020, arXiv:1810.05934), ``median``
             those whose best is worse than the median of the others' means so far (Golovin et al.
-            2017), ``none`` no trial. Closed forms are not stopped by either.
+            2017), ``none`` no trial. Fits are not stopped by either.
     """
 
     trials: int = 50
