@@ -28,7 +28,7 @@ from datagen.store import Spectra
 __all__ = ["SCHEMA", "analyse", "bands", "facts", "ranges", "sign_counts"]
 
 SCHEMA = "hodspectra-label-report-1"
-NAMES: tuple[str, ...] = ("P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS))
+SPECTRA: tuple[str, ...] = ("P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS))
 _BANDS = (2.5, 16, 50, 84, 97.5)  # percentiles: the median, 68 % and 95 % of the points
 _SHOWN_FAILURES = 20
 
@@ -99,7 +99,7 @@ def sign_counts(spectra: Spectra) -> dict[str, dict[str, int]]:
             "not_finite": int((~np.isfinite(spectra[name])).any(axis=1).sum()),
             "not_positive": int((spectra[name] <= 0).any(axis=1).sum()),
         }
-        for name in NAMES
+        for name in SPECTRA
     }
 
 
@@ -109,7 +109,7 @@ def bands(spectra: Spectra) -> dict[str, dict[str, Any]]:
     ``positive`` is the fraction of points that are positive at every k.
     """
     result: dict[str, dict[str, Any]] = {}
-    for name in NAMES:
+    for name in SPECTRA:
         Pk = spectra[name]
         finite = Pk[np.isfinite(Pk).all(axis=1)]
         if not len(finite):

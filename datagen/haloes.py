@@ -47,10 +47,10 @@ class Haloes(ABC):
 
 
 class CambHaloes(Haloes):
-    """Everything from pyccl: CAMB's linear power and pyccl's own sigma(M)."""
+    """Everything from pyccl: CAMB's linear power, run for this point, and pyccl's own sigma(M)."""
 
-    def __init__(self, point: Point, fits: Fits, k: Array) -> None:
-        super().__init__(point, fits, camb_cosmology(point))
+    def __init__(self, point: Point, fits: Fits, k: Array, camb: CambPreset) -> None:
+        super().__init__(point, fits, camb_cosmology(point, camb))
         self.P_lin = self._cosmo.linear_matter_power(k, self._a)
 
     def dn_dlnM_and_bias(self, M: Array) -> tuple[Array, Array]:

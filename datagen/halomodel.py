@@ -26,8 +26,10 @@ from scipy.special import erf, sici
 from datagen.ccl import Fits
 from datagen.fields import from_record
 from datagen.haloes import Haloes, haloes_of
+from datagen.layouts import LAYOUTS, CambPreset
 from datagen.linear_power import LinearPower
 from datagen.space import COSMOLOGY, OCCUPATION, check_theta, columns_by_name
+from datagen.wavenumbers import END
 
 __all__ = ["CORRELATIONS", "DERIVED", "TERMS", "HaloModel", "HaloModelConfig", "KGrid"]
 
@@ -37,6 +39,7 @@ CORRELATIONS: tuple[str, ...] = ("mm", "gm", "gg")
 TERMS: tuple[str, ...] = ("1h", "2h", "total")
 DERIVED: dict[str, str] = {"n_g": "1/Mpc^3", "b_eff": "1", "f_sat": "1", "mean_mass": "Msun"}
 
+_CAMB: dict[str, CambPreset] = {"standard": "converged", "g3lhalo": "pyccl"}
 _CHUNK = 64  # points whose linear power is computed at once; keeps the matrices in cache
 _G3LHALO_MASSES = 128
 _PUBLISHED_RTOL = 1e-4
@@ -89,7 +92,11 @@ class HaloModelConfig:
         k: Wavenumbers of the spectra.
         linear_power: ``table`` interpolates CAMB runs over the box, ``camb`` runs CAMB for every
             point (some hundred times slower) and takes sigma(M) from pyccl.
-        table_nodes: CAMB runs of the table along Om_c h^2 and Om_b h^2.
+        camb: Accuracy of CAMB: ``converged`` (to 0.1 % up to 100 1/Mpc), or ``pyccl``, its default
+            there (CAMB up to 10 1/Mpc and then a parabola). The default of ``g3lhalo``, which
+            reproduces what is published, is ``pyccl``; that of ``standard`` is ``converged``.
+        table_nodes: CAMB runs of a table of one's own along the densities of dark matter and of
+            baryons; by default the table that comes with the package, where it covers the space.
         panels: Panels in ln M that the ``standard`` integrals are cut into; further cuts follow
             the threshold Mth.
         panel_nodes: Gauss-Legendre nodes per panel.
@@ -104,7 +111,8 @@ class HaloModelConfig:
     log10M_max: float = 17.0
     k: KGrid = KGrid()
     linear_power: Literal["table", "camb"] = "table"
-    table_nodes: tuple[int, int] = (32, 10)
+    camb: CambPreset | None = None
+    table_nodes: tuple[int, int] | None = None
     panels: int = 26
     panel_nodes: int = 16
 
@@ -118,7 +126,16 @@ class HaloModelConfig:
                 f"halo masses 10^{self.log10M_min:g}..10^{self.log10M_max:g} Msun must increase "
                 f"within 10^8..10^17 Msun"
             )
-        if min(self.table_nodes) < 2:
+        if self.camb is None:  # records are to say which one it was
+            object.__setattr__(self, "camb", _CAMB[self.model])
+        if self.camb not in LAYOUTS:
+            raise ValueError(f"camb = {self.camb!r} must be 'converged' or 'pyccl'")
+        if self.camb == "converged" and self.k.high > END:
+            raise ValueError(
+                f"k grid up to {self.k.high:g} 1/Mpc: converged linear power ends at {END:g}, where "
+                f"the pressure of baryons sets in; lower k.high, or take camb: pyccl"
+            )
+        if self.table_nodes is not None and min(self.table_nodes) < 2:
             raise ValueError(f"table_nodes = {self.table_nodes} must each be at least 2")
         fits = self.fits()  # refuses unknown names
         if self.linear_power == "table" and fits.concentration_needs_power():
@@ -282,7 +299,7 @@ class HaloModel:
                 dict(zip(OCCUPATION, map(float, values), strict=True))
                 for values in zip(*(points[name] for name in OCCUPATION), strict=True)
             ]
-            haloes = haloes_of(cosmology, self._fits, self.k, self._linear_power)
+            haloes = haloes_of(cosmology, self._fits, self.k, self._linear_power or self.config.camb)
             rows += [self._point(hod, found) for hod, found in zip(hods, haloes, strict=True)]
         names = rows[0] if rows else ()
         return {name: np.array([row[name] for row in rows]) for name in names}

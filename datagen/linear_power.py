@@ -1,43 +1,34 @@
 """The linear matter power from a small table of CAMB runs, and sigma(M) from it.
 
-In flat LCDM the *shape* of P_lin(k), k in 1/Mpc, depends on the physical densities
-omega_c = Om_c h^2 and omega_b = Om_b h^2 alone (to 2e-5 for k > 1e-2 1/Mpc): h acts through the
-growth, which sigma_8 absorbs. The tilt is analytic, ``P ~ k^n_s T(k)^2``. So a Chebyshev
-interpolation of ln P in (ln omega_c, ln omega_b) replaces one CAMB run a point.
-
-It is as smooth as CAMB is rough: where wiggles are strong (omega_c < 0.06, k near 0.4 1/Mpc) CAMB's
-own sampling in k leaves 3e-3, which no number of nodes removes (`benchmarks.convergence`).
+`datagen.layouts` says what is tabulated and why two densities are enough; a Chebyshev interpolation
+of ln P in their logarithms replaces one CAMB run a point.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
-from tqdm.auto import tqdm
 
-from datagen.ccl import camb_power
-from datagen.files import cache_directory
-from datagen.header import read_arrays, write_arrays
+from datagen.ccl import matter_density
+from datagen.layouts import LAYOUTS, CambPreset, Layout
 from datagen.record import code_hash
 from datagen.space import Space
+from datagen.variance import Variance, lagrangian_radius
 
-__all__ = ["LinearPowerTable", "TableBox", "lagrangian_radius"]
+__all__ = ["LinearPower", "LinearPowerTable", "TableBox"]
 
 Array = NDArray[np.float64]
-NodeMap = Callable[[Callable[[Array], Array], Iterable[Array]], Iterable[Array]]
 
-K_MIN, K_MAX, N_K = 5e-5, 1e3, 1200  # pyccl's own limits of the sigma(M) integral [1/Mpc]
-R_MIN, R_MAX, N_R = 0.2, 130.0, 192  # covers 1e10..1e17 Msun for every matter density [Mpc]
-N_S_REFERENCE, SIGMA_8_REFERENCE = 0.96, 0.9
-OM_M_REFERENCE = 0.33  # any flat cosmology with the node's omegas will do
-SCHEMA = "hodspectra-table-2"
+MASSES = (1e8, 1e17)  # that a halo model may have [Msun]
+_R, _R_STEP = 0.2, np.log(650) / 191  # a radius [Mpc], and the steps in ln R from there
+_MARGIN = 0.5  # in ln R, for grids that begin before the lowest mass
+_ROUNDING = 1e-12
 
 
 class LinearPower(Protocol):
@@ -51,63 +42,124 @@ class LinearPower(Protocol):
 
         Returns:
             ln P_lin [ln Mpc^3] over ln k [ln 1/Mpc] and ln sigma over ln R [ln Mpc], each with
-            values of shape (..., B).
+            values of shape (..., B), and NaN where they know nothing.
         """
         ...
 
 
 @dataclass(frozen=True)
 class TableBox:
-    """Which physical densities a table covers, and with how many Chebyshev nodes.
+    """Which physical densities a table covers, with how many Chebyshev nodes, by which CAMB.
 
     Attributes:
         omega_c: Smallest and largest Om_c h^2.
-        omega_b: Smallest and largest Om_b h^2.
-        nodes: Number of nodes in ln omega_c and in ln omega_b.
+        baryons: Smallest and largest second density, see `Layout.tilt`.
+        nodes: Number of nodes in the logarithms of the two.
+        camb: Accuracy of CAMB, see `datagen.halomodel.HaloModelConfig`.
     """
 
     omega_c: tuple[float, float]
-    omega_b: tuple[float, float]
-    nodes: tuple[int, int] = (32, 10)
+    baryons: tuple[float, float]
+    nodes: tuple[int, int]
+    camb: CambPreset = "converged"
 
     @classmethod
-    def of(cls, space: Space, nodes: tuple[int, int]) -> "TableBox":
-        """The smallest box that holds a parameter space."""
-        h_low, h_high = space.h.low**2, space.h.high**2
+    def of(
+        cls, space: Space, camb: CambPreset = "converged", nodes: tuple[int, int] | None = None
+    ) -> "TableBox":
+        """The smallest box that holds a parameter space; with the layout's own nodes by default."""
+        layout = LAYOUTS[camb]
+        Om_c, Om_b, h, tilt = space.Om_c, space.Om_b, space.h, layout.tilt
         return cls(
-            omega_c=(space.Om_c.low * h_low, space.Om_c.high * h_high),
-            omega_b=(space.Om_b.low * h_low, space.Om_b.high * h_high),
-            nodes=nodes,
+            omega_c=(Om_c.low * h.low**2, Om_c.high * h.high**2),
+            baryons=(
+                Om_b.low * h.low ** (2 - 2 * tilt) / Om_c.high**tilt,
+                Om_b.high * h.high ** (2 - 2 * tilt) / Om_c.low**tilt,
+            ),
+            nodes=nodes or layout.nodes,
+            camb=camb,
         )
+
+    @property
+    def layout(self) -> Layout:
+        """What its tables store."""
+        return LAYOUTS[self.camb]
+
+    def covers(self, other: "TableBox") -> bool:
+        """Whether a table of this box serves another box of the same CAMB."""
+        ends = ((self.omega_c, other.omega_c), (self.baryons, other.baryons))
+        return self.camb == other.camb and all(
+            ours[0] <= theirs[0] * (1 + _ROUNDING) and theirs[1] <= ours[1] * (1 + _ROUNDING)
+            for ours, theirs in ends
+        )
+
+    def request(self) -> dict[str, Any]:
+        """What the table is to be, as JSON takes it."""
+        return {
+            "camb": self.camb,
+            "omega_c": list(self.omega_c),
+            "baryons": list(self.baryons),
+            "nodes": list(self.nodes),
+            "layout": self.layout.key(),
+        }
 
     @property
     def key(self) -> str:
         """Content key: a hash of all that decides the table's numbers."""
-        content = {
-            "schema": SCHEMA,
-            "omega_c": self.omega_c,
-            "omega_b": self.omega_b,
-            "nodes": self.nodes,
-            "k": (K_MIN, K_MAX, N_K),
-            "reference": (N_S_REFERENCE, SIGMA_8_REFERENCE, OM_M_REFERENCE),
-            "code": code_hash("datagen.ccl", "datagen.linear_power", imports=False),
-            "pyccl": version("pyccl"),
-            "camb": version("camb"),
-        }
+        code = code_hash(*self.layout.modules, imports=False)
+        content = {**self.request(), "code": code, "version": version("camb")}
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
-    @property
-    def path(self) -> Path:
-        """Where the table is cached."""
-        return cache_directory() / f"linear-power-{self.key}.npz"
-
     def points(self) -> Array:
-        """The nodes (ln omega_c, ln omega_b), shape (nodes[0] * nodes[1], 2)."""
+        """The nodes (omega_c, omega_b), shape (nodes[0] * nodes[1], 2)."""
         axes = [
             np.mean(np.log(ends)) + 0.5 * np.log(ends[1] / ends[0]) * _chebyshev_nodes(n)
-            for ends, n in zip((self.omega_c, self.omega_b), self.nodes, strict=True)
+            for ends, n in zip((self.omega_c, self.baryons), self.nodes, strict=True)
         ]
-        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+        ln_c, ln_b = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+        return np.exp(np.stack([ln_c, ln_b + self.layout.tilt * ln_c], axis=-1))
+
+    def node(self, point: Array) -> Array:
+        """One run of CAMB, at a node (omega_c, omega_b): what the table stores of it."""
+        return self.layout.node(*map(float, point))
+
+    def basis(self, omega_c: Array, omega_b: Array) -> Array:
+        """The products of Chebyshev polynomials, shape (B, nodes[0] * nodes[1]).
+
+        Raises:
+            ValueError: A density outside of the box.
+        """
+        second = omega_b / omega_c**self.layout.tilt
+        values = []
+        for name, omega, ends, n in (
+            ("Om_c h^2", omega_c, self.omega_c, self.nodes[0]),
+            (self.layout.baryons, second, self.baryons, self.nodes[1]),
+        ):
+            outside = (omega < ends[0] * (1 - _ROUNDING)) | (omega > ends[1] * (1 + _ROUNDING))
+            if outside.any():
+                raise ValueError(
+                    f"{name} = {omega[outside][0]:g} is outside the table of linear power, "
+                    f"[{ends[0]:g}, {ends[1]:g}]; widen the space or use linear_power: camb"
+                )
+            values.append(_chebyshev_basis(_interval_position(omega, ends), n))
+        return (values[0][:, :, None] * values[1][:, None, :]).reshape(len(omega_c), -1)
+
+    def radii(self) -> Array:
+        """Radii [ln Mpc] that hold the masses of every halo in the box, and a margin, (R,)."""
+        light, heavy = self._matter()
+        low = np.log(lagrangian_radius(MASSES[0], heavy)) - _MARGIN
+        high = np.log(lagrangian_radius(MASSES[1], light)) + _MARGIN
+        steps = np.arange(
+            np.floor((low - np.log(_R)) / _R_STEP), np.ceil((high - np.log(_R)) / _R_STEP) + 1
+        )
+        return np.log(_R) + _R_STEP * steps
+
+    def _matter(self) -> tuple[float, float]:
+        """Smallest and largest mean matter density [Msun / Mpc^3]."""
+        tilt = self.layout.tilt
+        omegas = (c + b * c**tilt for c, b in zip(self.omega_c, self.baryons, strict=True))
+        light, heavy = (float(matter_density(omega, 1.0)) for omega in omegas)
+        return light, heavy
 
 
 def _chebyshev_nodes(n: int) -> Array:
@@ -127,120 +179,40 @@ def _interval_position(x: Array, ends: tuple[float, float]) -> Array:
     return 2 * (np.log(x) - low) / (high - low) - 1
 
 
-def wavenumbers() -> Array:
-    """The table's wavenumbers [1/Mpc], shape (N_K,)."""
-    return np.geomspace(K_MIN, K_MAX, N_K)
-
-
-def camb_node(point: Array) -> Array:
-    """Ln P_lin from CAMB at one node (ln omega_c, ln omega_b), shape (N_K,)."""
-    omega_c, omega_b = np.exp(point)
-    h = np.sqrt((omega_c + omega_b) / OM_M_REFERENCE)
-    cosmology = {
-        "Om_c": omega_c / h**2,
-        "Om_b": omega_b / h**2,
-        "h": float(h),
-        "sigma_8": SIGMA_8_REFERENCE,
-        "n_s": N_S_REFERENCE,
-    }
-    return np.log(camb_power(cosmology, wavenumbers()))
-
-
-def _in_turn(function: Callable[[Array], Array], points: Iterable[Array]) -> Iterable[Array]:
-    return map(function, tqdm(list(points), desc="CAMB for P_lin", unit="run"))
-
-
-def _top_hat(x: Array) -> Array:
-    """Fourier transform of a spherical top-hat, 3 (sin x - x cos x) / x^3."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        exact = 3 * (np.sin(x) - x * np.cos(x)) / x**3
-    return np.where(x < 0.02, 1 - x**2 / 10 + x**4 / 280, exact)
-
-
 class LinearPowerTable:
     """P_lin(k) and sigma(M) of any cosmology in a box, without running CAMB.
 
-    ``sigma^2(R) = int dln k k^3 P(k) W^2(k R) / (2 pi^2)`` is one matrix product over fixed
-    radii; the density of the cosmology enters only when radii are named by masses.
+    Args:
+        box: What it covers.
+        nodes: What CAMB gave at its nodes, shape (N, `Layout.width`).
     """
 
-    def __init__(self, box: TableBox, ln_power: Array) -> None:
-        self.box = box
+    def __init__(self, box: TableBox, nodes: Array) -> None:
+        self.box, self._layout = box, box.layout
         n0, n1 = box.nodes
         inverse = [np.linalg.inv(_chebyshev_basis(_chebyshev_nodes(n), n)) for n in box.nodes]
-        nodes = ln_power.reshape(n0, n1, -1)
-        self._coefficients = np.einsum("ai,bj,ijk->abk", *inverse, nodes).reshape(n0 * n1, -1)
-        self._ln_k = np.log(wavenumbers())
-        self._ln_R = np.linspace(np.log(R_MIN), np.log(R_MAX), N_R)
-        step = self._ln_k[1] - self._ln_k[0]
-        weights = np.full(N_K, step)
-        weights[[0, -1]] /= 2
-        k = wavenumbers()
-        self._sigma_kernel = weights * k**3 / (2 * np.pi**2)  # (N_K,)
-        self._window = _top_hat(k[:, None] * np.exp(self._ln_R)) ** 2  # (N_K, N_R)
-
-    @classmethod
-    def load_or_build(cls, box: TableBox, node_map: NodeMap | None = None) -> "LinearPowerTable":
-        """The table from the cache, or from CAMB (half a second a node) and then cached.
-
-        Args:
-            box: What the table covers.
-            node_map: Runs `camb_node` over the nodes, in order, perhaps in parallel; by default
-                one after another.
-        """
-        shape = (box.nodes[0] * box.nodes[1], N_K)
-        cached = read_arrays(box.path, SCHEMA)  # one that was damaged is computed again
-        if cached is None or cached["ln_power"].shape != shape:
-            cached = {"ln_power": np.array(list((node_map or _in_turn)(camb_node, box.points())))}
-            write_arrays(box.path, SCHEMA, cached)
-        return cls(box, cached["ln_power"])
+        values = np.asarray(nodes, np.float64).reshape(n0, n1, -1)
+        self._coefficients = np.einsum("ai,bj,ijk->abk", *inverse, values).reshape(n0 * n1, -1)
+        self._ln_R = box.radii()
+        self._variance = Variance(self._layout.ln_k, self._ln_R)
 
     def __call__(self, cosmology: Mapping[str, Array]) -> tuple[CubicSpline, CubicSpline]:
-        """Splines of ln P_lin(ln k) and ln sigma(ln R) at z = 0, for many cosmologies.
-
-        Args:
-            cosmology: ``Om_c, Om_b, h, sigma_8, n_s`` by name, each (B,).
-
-        Returns:
-            ln P_lin [ln Mpc^3] over ln k [ln 1/Mpc] and ln sigma over ln R [ln Mpc], each with
-            values of shape (..., B).
+        """See `LinearPower`.
 
         Raises:
             ValueError: A density outside the table's box.
         """
         Om_c, Om_b, h, sigma_8, n_s = (
-            cosmology[name] for name in ("Om_c", "Om_b", "h", "sigma_8", "n_s")
+            np.asarray(cosmology[name], np.float64)
+            for name in ("Om_c", "Om_b", "h", "sigma_8", "n_s")
         )
-        position = []
-        for name, omega, ends in (
-            ("Om_c h^2", Om_c * h**2, self.box.omega_c),
-            ("Om_b h^2", Om_b * h**2, self.box.omega_b),
-        ):
-            outside = (omega < ends[0] * (1 - 1e-12)) | (omega > ends[1] * (1 + 1e-12))
-            if outside.any():
-                raise ValueError(
-                    f"{name} = {omega[outside][0]:g} is outside the table of linear power, "
-                    f"[{ends[0]:g}, {ends[1]:g}]; widen the space or use linear_power: camb"
-                )
-            position.append(_interval_position(omega, ends))
-        n0, n1 = self.box.nodes
-        basis = _chebyshev_basis(position[0], n0)[:, :, None]
-        basis = basis * _chebyshev_basis(position[1], n1)[:, None, :]  # (B, n0, n1)
-        ln_power = basis.reshape(len(Om_c), -1) @ self._coefficients  # (B, N_K)
-        ln_power += (n_s - N_S_REFERENCE)[:, None] * self._ln_k
-        ln_power += 2 * np.log(sigma_8 / self._sigma(ln_power, 8.0 / h))[:, None]
-        variance = (np.exp(ln_power) * self._sigma_kernel) @ self._window  # (B, N_R)
+        omega_c, omega_b, ln_k = Om_c * h**2, Om_b * h**2, self._layout.ln_k
+        stored = self.box.basis(omega_c, omega_b) @ self._coefficients
+        ln_P = self._layout.spread(stored, omega_c, omega_b)
+        ln_P += (n_s - self._layout.n_s)[:, None] * ln_k
+        ln_P += (2 * np.log(sigma_8) - np.log(self._variance.at(ln_P, 8.0 / h)))[:, None]
+        ln_sigma = 0.5 * np.log(self._variance(ln_P))
         return (
-            CubicSpline(self._ln_k, ln_power.T),
-            CubicSpline(self._ln_R, 0.5 * np.log(variance).T),
+            CubicSpline(ln_k, ln_P.T, extrapolate=False),
+            CubicSpline(self._ln_R, ln_sigma.T, extrapolate=False),
         )
-
-    def _sigma(self, ln_power: Array, R: Array) -> Array:
-        """Sigma of each row at its own radius R [Mpc], shape (B,)."""
-        window = _top_hat(np.exp(self._ln_k) * R[:, None]) ** 2  # (B, N_K)
-        return np.sqrt((np.exp(ln_power) * self._sigma_kernel * window).sum(axis=1))
-
-
-def lagrangian_radius(M: Array, rho_m: float) -> Array:
-    """Radius [Mpc] of a sphere of mean density rho_m [Msun / Mpc^3] that holds mass M [Msun]."""
-    return np.cbrt(3 * M / (4 * np.pi * rho_m))

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 _LOW, _HIGH = np.array(list(RANGES.values())).T  # Om_m, h, w0, wa, z
 _EARLY = -0.1  # w0 + wa stays below
-_RIDGE = 1e-10  # keeps weights small, for float32
+_RIDGE = 1e-13  # keeps weights small, for float32
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,125 @@
+"""The linear power of a halo model on a space: from the package, from the cache, or by CAMB.
+
+``python -m datagen.power`` makes the table that comes with the package.
+"""
+
+import json
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.cli import run
+from datagen.files import cache_directory
+from datagen.halomodel import HaloModelConfig
+from datagen.header import read_arrays, write_arrays
+from datagen.linear_power import LinearPowerTable, TableBox
+from datagen.parallel import RayConfig, ray_map, ray_session
+from datagen.shards import Shards, remove_shards
+from datagen.space import Range, Space
+
+__all__ = ["SHIPPED", "WIDE", "linear_power", "make_shipped", "shipped_table"]
+
+Array = NDArray[np.float64]
+
+SCHEMA = "hodspectra-table-3"
+SHIPPED = Path(__file__).with_name("linear_power.npz")
+WIDE = Space(Om_c=Range(0.1, 0.6), Om_b=Range(0.028, 0.07), h=Range(0.55, 0.91))
+
+
+def linear_power(
+    model: HaloModelConfig, space: Space, ray: RayConfig = RayConfig()
+) -> LinearPowerTable | None:
+    """The linear power that a halo model needs on a space; the one place that makes it.
+
+    Any space inside of `WIDE` is served by the table of the package. Another one, another CAMB or
+    other nodes take a table of their own, which is cached: three seconds a run of CAMB. What was
+    run before an interruption is not run again.
+
+    Args:
+        model: The halo model.
+        space: The box of the parameters.
+        ray: Where CAMB runs, if it must.
+
+    Returns:
+        The linear power, or None if the model runs CAMB at every point.
+    """
+    if model.linear_power == "camb":
+        return None
+    box = TableBox.of(space, model.camb, model.table_nodes)
+    if model.table_nodes is None:
+        shipped = shipped_table()
+        if shipped is not None and shipped.box.covers(box):
+            return shipped
+    return LinearPowerTable(box, _cached_nodes(box, ray))
+
+
+@lru_cache
+def shipped_table() -> LinearPowerTable | None:
+    """The table of the package; None if it is not what this version makes."""
+    box = TableBox.of(WIDE)
+    content = read_arrays(SHIPPED, SCHEMA)
+    if content is None or json.loads(str(content["request"])) != box.request():
+        return None
+    return LinearPowerTable(box, content["nodes"])
+
+
+def make_shipped(out: Path = SHIPPED, ray: RayConfig = RayConfig()) -> Path:
+    """Make the table that comes with the package: 112 runs of CAMB, five minutes on a core.
+
+    Args:
+        out: The file to write.
+        ray: Where CAMB runs.
+
+    Returns:
+        The path of the file.
+    """
+    box = TableBox.of(WIDE)
+    content = {
+        "nodes": _cached_nodes(box, ray).astype(np.float32),  # rounding of ln P: 2e-6
+        "request": json.dumps(box.request()),
+        "made_by": json.dumps({"camb": version("camb")}),
+    }
+    write_arrays(out, SCHEMA, content)
+    return out
+
+
+def _cached_nodes(box: TableBox, ray: RayConfig) -> Array:
+    """What CAMB gives at the nodes of a box, shape (N, `Layout.width`)."""
+    path = cache_directory() / f"linear-power-{box.key}.npz"
+    folder, request = path.with_suffix(".shards"), {"table": box.key}
+    cached = read_arrays(path, SCHEMA)  # one that was damaged is computed again
+    if cached is None:
+        with ray_session(ray):
+            cached = {"nodes": _run_camb(box, Shards(folder, request, discard=True))}
+        write_arrays(path, SCHEMA, cached)
+    remove_shards(folder, request)
+    nodes: Array = cached["nodes"]
+    return nodes
+
+
+def _run_camb(box: TableBox, shards: Shards) -> Array:
+    """The nodes, each kept as soon as it is there."""
+    points = box.points()
+    done = {i: shard[0]["ln_P"] for i in range(len(points)) if (shard := shards.read(i))}
+    todo = [i for i in range(len(points)) if i not in done]
+    runs = ray_map(
+        box.node, [points[i] for i in todo], label="CAMB for P_lin", unit="run", done=len(done)
+    )
+    for i, ln_P in runs:
+        if isinstance(ln_P, ChildProcessError):
+            raise ChildProcessError(f"CAMB for P_lin, node {todo[i]}: {ln_P}")
+        shards.write(todo[i], {"ln_P": ln_P}, {})
+        done[todo[i]] = ln_P
+    return np.array([done[i] for i in range(len(points))])
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of `make_shipped`."""
+    run(make_shipped, "python -m datagen.power", argv)
+
+
+if __name__ == "__main__":
+    main()
