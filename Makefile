@@ -3,8 +3,7 @@
 # make slow:   set up, and run the tests that take longer: kills, clusters, all reference points
 # make docs:   set up, build the site into site/, and run all code on its pages
 # make lint:   set up, style and types
-# make standard Z=0.5: set up, make the standard emulator of a redshift, and judge it;
-#              make standard-fast makes the one with fewer nodes
+# make standard, make tinker10: set up, make a shipped emulator, and evaluate it on fresh labels
 # make published: set up, and make the emulators of the published set-up (half an hour)
 
 PYTHON ?= python3
@@ -13,10 +12,9 @@ RUN := runs/quick
 READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
 PUBLISHED := runs/published
-Z := 0.0
-STANDARD := runs/standard$(if $(filter-out 0.0,$(Z)),-z$(Z))
+BOX := --config configs/survey/box.yaml
 
-.PHONY: search test slow docs lint benchmarks standard standard-fast published clean
+.PHONY: search test slow docs lint benchmarks standard tinker10 published clean
 
 search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
@@ -41,12 +39,13 @@ lint: $(READY)
 benchmarks: $(READY)
 	$(PY) -m pytest speed
 
-standard standard-fast: $(READY)
-	$(PY) -m datagen.generate --config configs/standard/labels.yaml --model.z $(Z) --out $(STANDARD)/labels.h5
-	$(PY) -m emulator.train_closed $(if $(filter standard-fast,$@),--config configs/standard/fast.yaml) --data $(STANDARD)/labels.h5 --out $(STANDARD)/$@ --split.validation 0.5 --split.test 0
-	$(PY) -m export.to_onnx --emulator $(STANDARD)/$@/emulator.safetensors --out $(STANDARD)/$@.onnx
-	$(PY) -m datagen.generate --config configs/standard/test.yaml --model.z $(Z) --out $(STANDARD)/test.h5
-	$(PY) -m benchmarks.judge --emulator $(STANDARD)/$@.onnx --data $(STANDARD)/test.h5
+standard tinker10: $(READY)
+	$(PY) -m emulator.train_semianalytic $(BOX) --config configs/$@/model.yaml --config configs/$@/emulator.yaml
+	$(PY) -m export.to_onnx --emulator runs/$@/emulator.safetensors --out runs/$@/$@.onnx
+	$(PY) -m datagen.generate $(BOX) --config configs/$@/model.yaml --config configs/survey/test.yaml --out runs/$@/test.h5
+	$(PY) -m datagen.generate --config configs/$@/model.yaml --config configs/survey/test_published.yaml --out runs/$@/published_box.h5
+	$(PY) -m benchmarks.judge --emulator runs/$@/$@.onnx --data runs/$@/test.h5
+	$(PY) -m benchmarks.judge --emulator runs/$@/$@.onnx --data runs/$@/published_box.h5 --name published_box
 
 published: $(READY)
 	$(PY) -m datagen.generate --config configs/published/labels.yaml

@@ -4,6 +4,9 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.contenders import BATCHES
 from benchmarks.timing import by_batch
 from benchmarks.truth import is_made_of, true_spectra
@@ -16,45 +19,55 @@ from export.info import card
 from export.runtime import OnnxEmulator
 from export.to_onnx import rewrite
 
-__all__ = ["accuracy_table", "error_cells", "in_percent", "judge", "render"]
+__all__ = ["accuracy_table", "counts", "error_cells", "in_percent", "judge", "render"]
 
 DRAWN = {  # how the points of each record were drawn, if otherwise than those it was made of
     "test": "",
-    "test_linear_masses": ", masses drawn evenly in M",
-    "test_log10_masses": ", masses drawn evenly in log10 M",
+    "test_linear_masses": ", masses drawn uniformly in M",
+    "test_log10_masses": ", masses drawn uniformly in log10 M",
+    "test_published_box": " of the published box, at z = 0",
 }
+N_G_MIN, B_EFF_MAX = 1e-7, 20.0  # [1/Mpc^3] and 1
 BUDGET = ErrorBudget(quadrature=64, linear_power=64)
 
 
-def judge(emulator: Path, data: Path) -> dict[str, Any]:
+def judge(emulator: Path, data: Path, name: str = "") -> dict[str, Any]:
     """Evaluate an emulator on fresh labels and write the result into its own metadata.
 
     It stands there as the record ``test``: what users are told of the file's accuracy, and what
     ``export.verify`` compares with on their machines. Beside it stand how exact the labels
     themselves are, and the emulator's speed on one core, which are measured here too. Labels of
     the same box whose masses are drawn otherwise make a record of their own,
-    ``test_linear_masses`` or ``test_log10_masses``.
+    ``test_linear_masses`` or ``test_log10_masses``, and so do labels of a box within it.
+
+    Points without galaxies that a survey could see do not count, see `counts`; their share is
+    recorded.
 
     Args:
         emulator: ONNX file of ``export.to_onnx``; its record is changed.
-        data: Labels of the same halo model and ranges that the emulator was not made of.
+        data: Labels of the same halo model that the emulator was not made of, of its ranges or
+            of ranges within them.
+        name: What a record of ranges within them is called: ``published_box`` for the default
+            ones, for example.
 
     Returns:
         The record.
 
     Raises:
-        ValueError: Labels that the emulator was made of, or of another model or other ranges.
+        ValueError: Labels that the emulator was made of, or of another model or wider ranges; no
+            name for ranges within.
     """
     model = OnnxEmulator(emulator)
     if is_made_of(model, Spectra.read(data, ())):
         raise ValueError(f"{data} is what {model.path} was made of; make labels with another seed")
     truth = true_spectra([model], data)
-    predicted = model(truth.labels.theta, truth.shared(model))
-    test = spectra_accuracy(predicted, truth.labels, truth.space)
+    counted = truth.labels.select(np.flatnonzero(counts(truth.labels)))
+    predicted = model(counted.theta, truth.shared(model))
+    test = spectra_accuracy(predicted, counted, truth.space)
     made = {name: truth.source[name] for name in ("sha256", "design")}
-    own = Space.from_dict(model.metadata["parameters"])  # the same box, perhaps drawn otherwise
-    name = "test" if truth.space == own else f"test_{truth.space.Mth.sampling}_masses"
-    more = _measured(emulator, truth.labels) if name == "test" else {}
+    made |= {"points": len(counted), "without_galaxies": len(truth.labels) - len(counted)}
+    name = _record_name(model, truth.space, name)
+    more = _measured(emulator, counted) if name == "test" else {}
     rewrite(
         emulator,
         record=model.metadata["record"] | {name: test},
@@ -63,6 +76,32 @@ def judge(emulator: Path, data: Path) -> dict[str, Any]:
     )
     print(card(OnnxEmulator(emulator)))  # noqa: T201
     return test
+
+
+def counts(labels: Spectra) -> NDArray[np.bool_]:
+    """Points with galaxies that a survey could see, shape (N,).
+
+    More than `N_G_MIN` of them, and not in haloes of which there are next to none (bias beyond
+    `B_EFF_MAX`, peaks of six sigma). Labels without these numbers count as they are.
+    """
+    if not {"n_g", "b_eff"} <= labels.arrays.keys():
+        return np.ones(len(labels), np.bool_)
+    found: NDArray[np.bool_] = (labels["n_g"] > N_G_MIN) & (labels["b_eff"] < B_EFF_MAX)
+    return found
+
+
+def _record_name(model: OnnxEmulator, space: Space, name: str) -> str:
+    own = Space.from_dict(model.metadata["parameters"])
+    if space == own:
+        return "test"
+    if np.array_equal(space.low, own.low) and np.array_equal(space.high, own.high):
+        return f"test_{space.Mth.sampling}_masses"  # the same box, drawn otherwise
+    if not name:
+        raise ValueError(
+            "name: the labels are of a box within the emulator's; give their record a name, "
+            "for example --name published_box"
+        )
+    return f"test_{name}"
 
 
 def _measured(emulator: Path, labels: Spectra) -> dict[str, Any]:

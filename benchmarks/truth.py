@@ -163,7 +163,8 @@ def check_alike(models: Sequence[OnnxEmulator]) -> None:
     """
     first = models[0]
     for other in models[1:]:
-        if reason := _differ(_judged_by(first), _judged_by(other)):
+        both = _judged_by(first), _judged_by(other)
+        if reason := _differ(*both) or _differ(*reversed(both)):
             raise ValueError(
                 f"{other.path} has {reason[0]} than {first.path} ({reason[1]}); only emulators "
                 f"of one halo model, one box and one set of wavenumbers can be compared"
@@ -198,15 +199,16 @@ def _differ(mine: _Choices, theirs: _Choices) -> tuple[str, str] | None:
         {key: value for key, value in choices.items() if key not in (*NUMERICS, "k")}
         for choices, _, _ in (theirs, mine)
     )
-    box, my_box = (
-        {name: {end: one[end] for end in ("low", "high")} for name, one in ranges.items()}
-        for _, ranges, _ in (theirs, mine)
-    )  # however the points were drawn in it
+    wider = {
+        name: f"[{one['low']:g}, {one['high']:g}]"
+        for name, one in theirs[1].items()
+        if one["low"] < mine[1][name]["low"] or one["high"] > mine[1][name]["high"]
+    }  # however the points were drawn in it
     k, other = mine[2], theirs[2]
     same_k = len(k) == len(other) and np.allclose(k, other)
     for what, differ in (
         ("another halo model", differences(physics, my_physics)),
-        ("other ranges", differences(box, my_box)),
+        ("wider ranges", [f"{name} {ends}" for name, ends in wider.items()]),
         ("other wavenumbers", [] if same_k else [f"{_grid(other)}, not {_grid(k)}"]),
     ):
         if differ:
