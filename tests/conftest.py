@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from coarse import MODEL, SHARD, SPACE, make
+from support.small_emulator import small_onnx
 
 from datagen.design import Design
 from datagen.generate import generate, load_table
@@ -86,3 +87,9 @@ def emulator(trained: tuple[Emulator, dict], tmp_path: Path) -> Emulator:
     """A copy of the trained emulator, by way of its file."""
     trained[0].save(tmp_path / "emulator.safetensors")
     return Emulator.load(tmp_path / "emulator.safetensors")
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX file of a semi-analytic emulator for every redshift; see `support.small_emulator`."""
+    return small_onnx(tmp_path_factory.mktemp("small"))

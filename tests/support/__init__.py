@@ -1,0 +1,1 @@
+"""What several test files need, by itself in files of its own."""
