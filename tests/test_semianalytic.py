@@ -1,0 +1,278 @@
+"""The semi-analytic emulator against the halo model, piece by piece, and its exact properties."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.small_emulator import SPACE, analytic_power, small_semianalytic
+from torch import Tensor
+
+from datagen.halomodel import CORRELATIONS, TERMS, HaloModel, HaloModelConfig
+from datagen.space import NAMES, OCCUPATION, Range
+from emulator.emulator import Emulator, SemiAnalyticEmulator
+from emulator.semianalytic.cosmology import CosmologyConfig
+from emulator.semianalytic.emulator import (
+    OUTPUTS,
+    SemiAnalyticConfig,
+    make_semianalytic,
+    with_fits,
+)
+from emulator.semianalytic.fit import FitConfig, covering, functions
+from emulator.semianalytic.grid import MassGrid, lower_limit
+from emulator.semianalytic.logarithms import LogSums, scaled, span
+from emulator.semianalytic.occupation import Threshold
+
+MODEL = HaloModelConfig()
+GRID = covering(MODEL, SPACE, 120, 14.3)
+SMALL = SemiAnalyticConfig(GRID, CosmologyConfig(40, 12))
+# Worst of 9 spectra, 50 wavenumbers and 48 points with exact ingredients: where a sharp threshold
+# meets the oscillations of the largest haloes' profiles. The median is 1e-5 or better.
+QUADRATURE_TOLERANCE = 5e-3
+QUADRATURE_MEDIAN = 2e-5
+NETWORK_TOLERANCE = 5e-2  # 80 hidden units, 600 cosmologies; a wrong feature costs far more
+FLOAT32 = 1e-4  # sums of 120 terms, exponentials of numbers near 20
+
+
+def theta_of(points: int, seed: int) -> np.ndarray:
+    return SPACE.from_unit(np.random.default_rng(seed).random((points, len(NAMES))))
+
+
+def float32(theta: np.ndarray) -> Tensor:
+    return torch.tensor(theta, dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def theta() -> np.ndarray:
+    return theta_of(48, 5)
+
+
+@pytest.fixture(scope="module")
+def labels(theta: np.ndarray) -> dict[str, np.ndarray]:
+    true = HaloModel(MODEL, analytic_power())(theta)
+    return true | {f"{xy}_total": true[f"{xy}_1h"] + true[f"{xy}_2h"] for xy in CORRELATIONS}
+
+
+@pytest.fixture(scope="module")
+def small() -> SemiAnalyticEmulator:
+    return small_semianalytic()
+
+
+def named(emulator: Emulator, theta: Tensor) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return dict(zip(emulator.spec.outputs, emulator(theta), strict=True))
+
+
+def errors(spectra: dict[str, Tensor], true: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {n: np.abs(P.double().numpy() / true[n] - 1) for n, P in spectra.items()}
+
+
+class ExactCosmology(torch.nn.Module):
+    """What the network of the cosmology should give at some points."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        super().__init__()
+        Q = GRID.nodes
+        self.values = torch.from_numpy(values).split([Q, Q, values.shape[1] - 2 * Q], dim=1)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        return self.values
+
+
+def test_integrals_of_exact_ingredients_agree_with_the_halo_model(theta, labels) -> None:
+    fit = FitConfig(cosmologies=60, iterations=0)
+    emulator = make_semianalytic(SPACE, MODEL, analytic_power(), SMALL, fit).double()
+    exact = functions(analytic_power(), SPACE, theta, GRID.x().numpy(), MODEL.k.values())
+    emulator.model.cosmology = ExactCosmology(exact)
+    for name, error in errors(named(emulator, torch.tensor(theta)), labels).items():
+        assert error.max() < QUADRATURE_TOLERANCE, name
+        assert np.median(error) < QUADRATURE_MEDIAN, name
+
+
+def test_a_small_emulator_agrees_with_the_halo_model(small, theta, labels) -> None:
+    spectra = named(small, float32(theta))
+    assert tuple(spectra) == OUTPUTS
+    for name, error in errors(spectra, labels).items():
+        assert np.percentile(error, 95) < NETWORK_TOLERANCE, name
+
+
+def test_other_fits_for_haloes_need_no_other_network(small, theta) -> None:
+    fits = {"mass_function": "Tinker10", "halo_bias": "Tinker10"}
+    changed = with_fits(small, **fits)
+    true = HaloModel(replace(MODEL, **fits), analytic_power())(theta)
+    for name in ("mm_1h", "gm_2h", "gg_1h", "n_g"):
+        error = errors({name: named(changed, float32(theta))[name]}, true)[name]
+        assert np.percentile(error, 95) < NETWORK_TOLERANCE, name
+    assert changed.spec.halo_model["mass_function"] == "Tinker10"
+    assert not changed.spec.record
+    assert small.spec.halo_model["mass_function"] == "Sheth99"
+    with pytest.raises(ValueError, match="Tinker10.*Sheth"):
+        with_fits(small, halo_bias="Tinker10")
+
+
+def test_a_fit_is_repeated_by_its_seed() -> None:
+    first, second, other = (
+        make_semianalytic(SPACE, MODEL, analytic_power(), SMALL, FitConfig(60, 3, seed))
+        for seed in (1, 1, 2)
+    )
+    weight = "model.cosmology.hidden.weight"
+    torch.testing.assert_close(first.state_dict()[weight], second.state_dict()[weight])
+    assert not torch.allclose(first.state_dict()[weight], other.state_dict()[weight])
+
+
+def test_totals_are_sums(small, theta) -> None:
+    spectra = named(small, float32(theta))
+    for xy in CORRELATIONS:
+        assert torch.equal(spectra[f"{xy}_total"], spectra[f"{xy}_1h"] + spectra[f"{xy}_2h"])
+
+
+def test_matter_does_not_see_the_occupation(small, theta) -> None:
+    x = float32(theta).requires_grad_()
+    spectra = dict(zip(OUTPUTS, small(x), strict=True))
+    galaxies = [NAMES.index(name) for name in OCCUPATION]
+    others = [i for i in range(len(NAMES)) if i not in galaxies]
+    for term in TERMS:
+        (mm,) = torch.autograd.grad(spectra[f"mm_{term}"].log().sum(), x, retain_graph=True)
+        (gg,) = torch.autograd.grad(spectra[f"gg_{term}"].log().sum(), x, retain_graph=True)
+        assert not mm[:, galaxies].any()
+        assert mm[:, others].ne(0).any(dim=0).all()
+        assert gg[:, galaxies].ne(0).any(dim=0).all()
+        assert torch.cat([mm, gg]).isfinite().all()
+
+
+def test_dark_energy_and_redshift_enter_by_growth_alone(small) -> None:
+    """sigma_8 D(z) is all that the linear power sees of them."""
+    theta = np.repeat(theta_of(4, 7), 2, axis=0)
+    w0, wa, z, sigma_8 = (NAMES.index(name) for name in ("w0", "wa", "z", "sigma_8"))
+    theta[:, [w0, wa, z]] = np.tile([[-1.0, 0.0, 0.0], [-0.9, 0.2, 1.0]], (4, 1))
+    power = named(small, float32(theta))["P_lin"].unflatten(0, (4, 2))
+    ratio = power[:, 1] / power[:, 0]
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-5, atol=0)
+    assert (ratio < 0.5).all()
+    theta[:, sigma_8] *= 0.9
+    scaled_power = named(small, float32(theta))["P_lin"].unflatten(0, (4, 2))
+    torch.testing.assert_close(scaled_power, 0.81 * power, rtol=1e-5, atol=0)
+
+
+def test_dependence_on_alpha_is_exact(small) -> None:
+    # n_g and n_g b_g(k) are linear in alpha, and satellites alone are a case like any other
+    theta = np.repeat(theta_of(8, 6), 3, axis=0)
+    theta[:, NAMES.index("alpha")] = np.tile([0.0, 0.5, 1.0], 8)
+    spectra = {name: P.double() for name, P in named(small, float32(theta)).items()}
+    bias = (spectra["gg_2h"] / spectra["P_lin"]).sqrt()
+    for values in (spectra["n_g"][:, None], spectra["n_g"][:, None] * bias):
+        none, half, one = values.unflatten(0, (8, 3)).unbind(dim=1)
+        torch.testing.assert_close(half, 0.5 * (none + one), rtol=FLOAT32, atol=0)
+    assert all(P.isfinite().all() for P in spectra.values())
+    assert torch.equal(spectra["f_sat"][::3].round(decimals=5), torch.ones(8).double())
+
+
+@pytest.mark.parametrize("Mth", [1e10, 1.05e10, 1e11, 1e13])
+def test_nothing_jumps_where_a_threshold_becomes_narrower_than_the_grid(small, Mth: float) -> None:
+    sigma = np.linspace(0.05, 0.8, 601)
+    theta = np.repeat(theta_of(1, 8), len(sigma), axis=0)
+    theta[:, NAMES.index("sigma")] = sigma
+    theta[:, NAMES.index("Mth")] = Mth
+    for name in ("n_g", "gg_1h", "gm_2h"):
+        ln = named(small.double(), torch.tensor(theta))[name].log().reshape(len(sigma), -1)
+        steps = ln.diff(dim=0)
+        # a jump would stand out from both of its neighbours
+        kink = (steps[1:-1] - 0.5 * (steps[:-2] + steps[2:])).abs().max()
+        assert kink < 2e-4, name
+    small.float()
+
+
+def test_a_batch_equals_its_rows(small, theta) -> None:
+    x = float32(theta[:5])
+    for name, P in named(small, x).items():
+        rows = torch.cat([named(small, row[None])[name] for row in x])
+        torch.testing.assert_close(P, rows, rtol=FLOAT32, atol=0)
+
+
+def test_saved_and_loaded(small, theta, tmp_path: Path) -> None:
+    small.save(tmp_path / "e.safetensors")
+    loaded = Emulator.load(tmp_path / "e.safetensors")
+    assert isinstance(loaded, SemiAnalyticEmulator)
+    assert loaded.spec == small.spec
+    for a, b in zip(small(float32(theta)), loaded(float32(theta)), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("fixed", [("n_s", "sigma_8"), ("Om_c", "Om_b", "h", "n_s", "z")])
+def test_cosmology_can_be_held_fixed(fixed: tuple[str, ...]) -> None:
+    narrow = {name: Range(SPACE[name].low, SPACE[name].low) for name in fixed}
+    space = replace(SPACE, **narrow)
+    points = space.from_unit(np.random.default_rng(3).random((16, len(NAMES))))
+    emulator = make_semianalytic(space, MODEL, analytic_power(), SMALL, FitConfig(300, 3))
+    true = HaloModel(MODEL, analytic_power())(points)
+    spectra = {n: P for n, P in named(emulator, float32(points)).items() if n in true}
+    for name, error in errors(spectra, true).items():
+        assert np.percentile(error, 95) < NETWORK_TOLERANCE, name
+
+
+def test_refusals(small) -> None:
+    def make(config: SemiAnalyticConfig = SMALL, **model: str) -> None:
+        choices = replace(MODEL, **model)
+        make_semianalytic(SPACE, choices, analytic_power(), config, FitConfig(10))
+
+    with pytest.raises(ValueError, match="grid.start = -3 must be at most"):
+        make(replace(SMALL, grid=replace(GRID, start=-3.0)))
+    with pytest.raises(ValueError, match="needs model: standard and mass_def: 200m"):
+        make(model="g3lhalo")
+    with pytest.raises(ValueError, match="rank = 600 must lie in"):
+        CosmologyConfig(rank=600)
+    with pytest.raises(ValueError, match="nodes = 3 must be at least 16"):
+        MassGrid(nodes=3)
+    with pytest.raises(ValueError, match="cosmologies = 1 must be at least 2, and iterations = -1"):
+        FitConfig(1, -1)
+    with pytest.raises(ValueError, match="a semi-analytic emulator adds terms"):
+        SemiAnalyticEmulator(replace(small.spec, total="network"))
+
+
+# -- pieces ------------------------------------------------------------------------------------
+
+
+def test_a_lower_limit_between_nodes_integrates_smooth_functions() -> None:
+    x = MassGrid(nodes=100, spacing=0.2, start=0.0).x()
+    for mass in (5.0, 5.05, 5.1, 5.19):
+        step, delta = lower_limit(((x - mass) / (2**0.5 * 0.2))[None])
+        decaying = torch.exp(-x)
+        torch.testing.assert_close(
+            float((step * decaying).sum() * 0.2), float(np.exp(-mass)), rtol=2e-5, atol=0
+        )
+        torch.testing.assert_close(
+            float((delta * decaying).sum()), float(np.exp(-mass)), rtol=2e-5, atol=0
+        )
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.01, 0.1, 0.19, 0.25, 0.35, 0.6])
+@pytest.mark.parametrize("gap", [-5.0, -0.4, 0.0])
+def test_thresholds_of_any_width_integrate_smooth_functions(sigma: float, gap: float) -> None:
+    """e and e^2 times exp(-x), above a lowest mass that may cut the step."""
+    spacing, M_th = 0.2, 10.03
+    grid = MassGrid(nodes=160, spacing=spacing, start=0.0)
+    x = grid.x()
+    threshold = Threshold(grid.nodes, spacing).double()
+    step, _ = lower_limit(((x - (M_th + gap)) / (2**0.5 * spacing))[None])
+    one = torch.ones(1, 1, dtype=torch.float64)
+    shares = threshold((x - M_th)[None], max(sigma, 1e-6) * one, gap * one, step)
+    fine = np.linspace(M_th + gap, 32.0, 2_000_001)
+    e = 0.5 * torch.special.erfc(-torch.from_numpy(fine - M_th) / (2**0.5 * max(sigma, 1e-6)))
+    for power, share in zip((1, 2), shares, strict=True):
+        exact = np.trapezoid(e.numpy() ** power * np.exp(-fine), fine)
+        ours = float((share[0] * torch.exp(-x)).sum() * spacing)
+        assert abs(ours / exact - 1) < 5e-4, (power, ours / exact - 1)
+
+
+def test_sums_of_logarithms_by_name() -> None:
+    ends = {"a": (1.0, np.e), "Om_m": (0.2, 0.4)}
+    assert span({"a": -2.0, "": 1.0}, ends) == pytest.approx((-1.0, 1.0))
+    names = ("Om_c", "Om_b", "z", "a")
+    sums = LogSums(names, {"x": {"a": 2.0, "": 0.5}, "y": {"Om_m": 1.0, "1 + z": -1.0}})
+    values = sums(torch.tensor([[0.2, 0.1, 1.0, 3.0]]))[0]
+    torch.testing.assert_close(
+        values, torch.tensor([2 * np.log(3.0) + 0.5, np.log(0.3) - np.log(2.0)]).float()
+    )
+    low, high = span(scaled({"a": 3.0}, *span({"a": 3.0}, ends)), ends)
+    assert (low, high) == pytest.approx((-1.0, 1.0))
