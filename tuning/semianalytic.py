@@ -2,11 +2,14 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from datagen.cli import run
 from datagen.parallel import RayConfig
+from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
+from emulator.semianalytic.emulator import SemiAnalyticConfig
 from emulator.semianalytic.fit import FitConfig
 from tuning.command import run_search
 from tuning.results import Objective
@@ -67,12 +70,13 @@ def search_semianalytic(
     spectra = Spectra.read(data)
     task = SemiAnalyticTask(spectra, space, fit, split)
     fits = {"fit": asdict(fit), "split": asdict(split)}
+    halo_model = {"space": _ranges(spectra), "model": spectra.metadata["model"]}
     return run_search(
         task,
         out,
         shared={"labels": spectra.hash(), **fits},
         request={"data": str(data)},
-        best_config=lambda point: {"semianalytic": asdict(task.config(point)), **fits},
+        best_config=lambda point: {"semianalytic": _sizes(task.config(point)), **fits, **halo_model},
         budget=budget,
         sampler=sampler,
         objective=objective,
@@ -81,6 +85,17 @@ def search_semianalytic(
         seed=seed,
         ray=ray,
     )
+
+
+def _sizes(config: SemiAnalyticConfig) -> dict[str, Any]:
+    """What a user chooses of a semi-analytic emulator."""
+    return {"grid": asdict(config.grid), "cosmology": asdict(config.cosmology)}
+
+
+def _ranges(spectra: Spectra) -> dict[str, Any]:
+    """The space of labels, as a configuration has it."""
+    space = Space.from_dict(spectra.metadata["space"])
+    return {name: asdict(space[name]) for name in space.names}
 
 
 def main(argv: list[str] | None = None) -> None:

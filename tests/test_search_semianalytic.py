@@ -1,4 +1,4 @@
-"""The search for a closed form: its space, a real small one, its resume, and what is refused."""
+"""The search for a semi-analytic emulator: its space, a real small one, its resume, and what is refused."""
 
 import json
 import signal
@@ -17,22 +17,23 @@ from searches import finish, start, states, until
 
 from datagen.parallel import RayConfig
 from datagen.splits import Split
-from emulator.closed import ClosedConfig
-from emulator.closed_fit import FitConfig, covering, fit_closed
 from emulator.emulator import Emulator
 from emulator.record import predict
-from emulator.train_closed import main as train_closed_main
+from emulator.semianalytic.cosmology import CosmologyConfig
+from emulator.semianalytic.fit import FitConfig, covering, halo_model_units
+from emulator.semianalytic.grid import MassGrid
+from emulator.train_semianalytic import main as train_main
 from export.runtime import load
 from export.to_onnx import to_onnx
-from tuning.closed import main, search_closed
 from tuning.journal import Journal
 from tuning.results import best_trial
-from tuning.space import ClosedSpace, FinetuneSpace, SearchSpace, space_of
+from tuning.semianalytic import main, search_semianalytic
+from tuning.space import FinetuneSpace, SearchSpace, SemiAnalyticSpace, space_of
 from tuning.study import Budget, make_scheduler
-from tuning.task import ClosedTask
+from tuning.task import SemiAnalyticTask
 from tuning.trial import evaluation_time, run_trial
 
-SPACE = ClosedSpace(units=(32, 64), rank=(8, 12), nodes=(44, 48), end=(13.0, 13.7))
+SPACE = SemiAnalyticSpace(units=(32, 64), rank=(8, 12), nodes=(44, 48), end=(13.0, 13.7))
 FIT = FitConfig(cosmologies=100, iterations=2)
 # Quantiles of the record, and of the errors anew: the same numbers but for its four digits.
 THREADS = 0.1  # least squares with other threads than a trial has; other settings give factors
@@ -40,25 +41,25 @@ DIGITS = 1e-3
 
 
 @pytest.fixture(scope="module")
-def task(spectra) -> ClosedTask:
-    return ClosedTask(spectra, SPACE, FIT, Split())
+def task(spectra) -> SemiAnalyticTask:
+    return SemiAnalyticTask(spectra, SPACE, FIT, Split())
 
 
 def test_nodes_follow_the_box_at_every_point_of_the_space(task):
     for nodes, end in product(SPACE.nodes, SPACE.end):
         config = task.config({"units": 40, "rank": 9, "nodes": nodes, "end": end})
-        assert (config.units, config.rank, config.nodes) == (40, 9, nodes)
-        assert config.x()[-1] == pytest.approx(end)
-        few = FitConfig(4, iterations=0)
-        fit_closed(replace(config, units=4, rank=2), SMALL_SPACE, SMALL_MODEL, few)
-        above = replace(config, start=config.start + 1e-6)
+        assert config.cosmology == CosmologyConfig(units=40, rank=9)
+        assert config.grid.nodes == nodes
+        assert config.grid.x()[-1] == pytest.approx(end)
+        halo_model_units(SMALL_MODEL, SMALL_SPACE, config.grid)
+        above = replace(config.grid, start=config.grid.start + 1e-6)
         with pytest.raises(ValueError, match="start = .* must be at most"):
-            fit_closed(above, SMALL_SPACE, SMALL_MODEL, few)
-    # the default of the closed form is one of these, to a tenth of a spacing
-    default = ClosedConfig()
-    spacing, first = covering(SMALL_MODEL, SMALL_SPACE, default.nodes, float(default.x()[-1]))
-    assert spacing == pytest.approx(default.spacing, rel=0.1)
-    assert first >= default.start
+            halo_model_units(SMALL_MODEL, SMALL_SPACE, above)
+    # the default is one of these, to a tenth of a spacing
+    default = MassGrid()
+    found = covering(SMALL_MODEL, SMALL_SPACE, default.nodes, float(default.x()[-1]))
+    assert found.spacing == pytest.approx(default.spacing, rel=0.1)
+    assert found.start >= default.start
 
 
 @pytest.mark.parametrize(
@@ -77,15 +78,15 @@ def test_bad_spaces_are_refused(change, message):
 
 def test_nodes_too_far_apart_for_the_box_are_refused(spectra):
     with pytest.raises(ValueError, match=r"spacing = 1\.\d+ must lie in"):
-        ClosedTask(spectra, replace(SPACE, nodes=(20, 48)), FIT, Split())
+        SemiAnalyticTask(spectra, replace(SPACE, nodes=(20, 48)), FIT, Split())
 
 
-def test_labels_without_a_closed_form_are_refused_before_any_trial(spectra, tmp_path):
+def test_labels_without_such_an_emulator_are_refused_before_any_trial(spectra, tmp_path):
     other = spectra.select(np.arange(20))
     other.metadata = spectra.metadata | {"model": spectra.metadata["model"] | {"model": "g3lhalo"}}
     other.write(tmp_path / "g3lhalo.h5")
     with pytest.raises(ValueError, match="haloes on a grid need model: standard"):
-        search_closed(tmp_path / "g3lhalo.h5", tmp_path / "out")
+        search_semianalytic(tmp_path / "g3lhalo.h5", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -95,7 +96,7 @@ def test_a_space_is_known_by_its_ranges(space):
 
 
 @pytest.mark.parametrize("name", ["asha", "median", "none"])
-def test_no_scheduler_stops_a_closed_form(name, task, tmp_path):
+def test_no_scheduler_stops_a_fit(name, task, tmp_path):
     assert make_scheduler(name, task.longest, "p95", Journal(tmp_path)) is None
 
 
@@ -103,9 +104,9 @@ def test_search_finds_and_writes_the_best(ray, label_file, spectra, task, tmp_pa
     out = tmp_path / "search"
     command = {"data": label_file, "out": out, "fit": FIT, "space": SPACE,
                "latency": 100, "ray": RayConfig(cpus=1)}  # fmt: skip
-    best = search_closed(**command, budget=Budget(trials=2))
+    best = search_semianalytic(**command, budget=Budget(trials=2))
     assert "epochs" not in capsys.readouterr().out
-    search_closed(**command, budget=Budget(trials=3))  # a larger budget goes on
+    search_semianalytic(**command, budget=Budget(trials=3))  # a larger budget goes on
     table = pd.read_csv(out / "trials.csv", dtype={"trial": str})
     assert list(table["state"]) == ["finished"] * 3
     assert table["p95"].is_monotonic_increasing
@@ -120,17 +121,17 @@ def test_search_finds_and_writes_the_best(ray, label_file, spectra, task, tmp_pa
         assert table[name][0] == pytest.approx(worst, rel=DIGITS)
     # its configuration makes it again, and it exports
     main_arguments = [f"--data={label_file}", f"--out={tmp_path / 'again'}"]
-    train_closed_main([f"--config={out / 'best.yaml'}", *main_arguments])
+    train_main([f"--config={out / 'best.yaml'}", *main_arguments])
     again = Emulator.load(tmp_path / "again" / "emulator.safetensors")
     assert again.spec.network == emulator.spec.network
     first, second = (e.spec.record["standardised"]["validation"] for e in (emulator, again))
     assert second == pytest.approx(first, rel=THREADS)
-    exported = load(to_onnx(best, tmp_path / "closed.onnx"))
+    exported = load(to_onnx(best, tmp_path / "best.onnx"))
     assert exported.outputs == emulator.spec.outputs
     page = (out / "report.html").read_text()
     assert "(Pareto)" in page
     assert "<th>epochs</th>" not in page
-    assert not (out / "trials.txt").exists()  # a format that knows no closed forms
+    assert not (out / "trials.txt").exists()  # a format that knows networks alone
 
 
 def test_points_at_once_share_the_time_of_an_evaluation(task, monkeypatch):
@@ -143,7 +144,7 @@ def test_points_at_once_share_the_time_of_an_evaluation(task, monkeypatch):
 
 def test_a_negative_number_of_points_to_time_is_refused(label_file, tmp_path):
     with pytest.raises(ValueError, match="latency = -1 must be a number of points, or 0"):
-        search_closed(label_file, tmp_path / "out", FIT, space=SPACE, latency=-1)
+        search_semianalytic(label_file, tmp_path / "out", FIT, space=SPACE, latency=-1)
     assert not (tmp_path / "out").exists()
 
 
@@ -167,7 +168,7 @@ def test_a_killed_search_goes_on(label_file, tmp_path, sign):
               "fit": {"cosmologies": 2000, "iterations": 20},
               "space": json.loads(json.dumps(asdict(SPACE))), "budget": {"trials": 4}}  # fmt: skip
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "tuning.closed", "--config", str(tmp_path / "c.yaml")]
+    command = [sys.executable, "-m", "tuning.semianalytic", "--config", str(tmp_path / "c.yaml")]
     run = start(command)
     until(run, lambda: list(states(out).values()).count("finished") == 1 and len(states(out)) == 2)
     run.send_signal(sign)
@@ -198,7 +199,7 @@ def test_a_trial_leaves_no_memory_behind(task, tmp_path, monkeypatch):
         return fitted
 
     fitted = task.fit(point, (), None)
-    monkeypatch.setattr(ClosedTask, "fit", fit_with_a_cycle)
+    monkeypatch.setattr(SemiAnalyticTask, "fit", fit_with_a_cycle)
     trial = Journal(tmp_path).propose(point)
     run_trial({"trial": trial.name, "point": point}, task=task, folder=trial.folder.parent,
               threads=torch.get_num_threads(), latency=0)  # fmt: skip
