@@ -22,7 +22,7 @@ from export.shipped import find
 
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
 
-CHUNK = 256  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
+CHUNK = 128  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
 SESSIONS = 16  # that are kept, one for each set of outputs that was asked for
 
 _NO_ROWS = np.empty(0, np.intp)
