@@ -37,6 +37,9 @@ Group = Literal["cosmology", "redshift", "occupation"]
 GROUPS: tuple[Group, ...] = ("cosmology", "redshift", "occupation")
 W_TODAY_AND_EARLY = -0.1  # w0 + wa, dark energy's w at early times, stays below
 
+_EDGE = 1e-9  # points that are drawn keep away from that by so much
+_EARLY = W_TODAY_AND_EARLY - _EDGE
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -236,11 +239,12 @@ class Space:
 
         Where w0 leaves less room for wa than its range, that room is filled evenly.
         """
-        low, high = self._coordinates(np.stack([self.low, self.high]))
+        ends = self._ends()
+        low, high = self._coordinates(ends)
         theta = low + unit * (high - low)
         log = self.is_log
         theta[:, log] = 10.0 ** theta[:, log]
-        theta = np.clip(theta, self.low, self.high)  # 10**log10(x) may miss x by an ulp
+        theta = np.clip(theta, *ends)  # 10**log10(x) may miss x by an ulp
         if not self.wa.is_fixed:
             w0, wa = self.names.index("w0"), self.names.index("wa")
             theta[:, wa] = self.wa.low + unit[:, wa] * self._room_of_wa(theta[:, w0])
@@ -248,7 +252,7 @@ class Space:
 
     def to_unit(self, theta: Array) -> Array:
         """The inverse of `from_unit`; 0 for a parameter that is held fixed."""
-        low, high = self._coordinates(np.stack([self.low, self.high]))
+        low, high = self._coordinates(self._ends())
         width = np.where(high > low, high - low, 1.0)
         position: Array = (self._coordinates(theta) - low) / width
         if not self.wa.is_fixed:
@@ -256,10 +260,16 @@ class Space:
             position[:, wa] = (theta[:, wa] - self.wa.low) / self._room_of_wa(theta[:, w0])
         return position
 
+    def _ends(self) -> Array:
+        """The box without such w0 as leave no room at all for wa, shape (2, P)."""
+        ends, w0 = np.stack([self.low, self.high]), self.names.index("w0")
+        ends[1, w0] = min(self.w0.high, _EARLY - self.wa.low)
+        return ends
+
     def _room_of_wa(self, w0: Array) -> Array:
         """How far wa may rise above its smallest value, shape (N,)."""
-        early = np.nextafter(W_TODAY_AND_EARLY, -np.inf)
-        return np.maximum(np.minimum(self.wa.high, early - w0) - self.wa.low, 1e-12)
+        room: Array = np.minimum(self.wa.high, _EARLY - w0) - self.wa.low
+        return np.maximum(room, _EDGE / 2)
 
     def _coordinates(self, theta: Array) -> Array:
         """Points in the coordinates that they are uniformly drawn in."""

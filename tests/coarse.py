@@ -16,15 +16,18 @@ from datagen.space import Range, Space
 ROOT = Path(__file__).resolve().parent.parent
 SHARD = generate_module.SHARD["table"]
 
-# one cosmology but for sigma_8, so that four CAMB runs make its table of linear power
+# one universe, seen at many redshifts and with many amplitudes and dark energies
 SPACE = Space(
     Om_c=Range(0.25, 0.25),
     Om_b=Range(0.05, 0.05),
     h=Range(0.7, 0.7),
     n_s=Range(0.96, 0.96),
     sigma_8=Range(0.8, 0.9),
+    w0=Range(-1.2, -0.8),
+    wa=Range(-0.5, 0.5),
+    z=Range(0.0, 1.0),
 )
-MODEL = HaloModelConfig(k=KGrid(points=4), table_nodes=(2, 2), panels=4, panel_nodes=4)
+MODEL = HaloModelConfig(k=KGrid(points=4), panels=4, panel_nodes=4)
 
 
 def make(out, points, space=SPACE, method="lhs", **options):
@@ -35,10 +38,7 @@ def make(out, points, space=SPACE, method="lhs", **options):
 def command_line(out, points, *more):
     """The command of `make`, for a process of its own."""
     config = out.with_suffix(".yaml")
-    space = SPACE.as_dict()
-    for entry in space.values():
-        del entry["unit"]
-    config.write_text(json.dumps({"space": space, "model": asdict(MODEL)}))
+    config.write_text(json.dumps({"space": asdict(SPACE), "model": asdict(MODEL)}))
     command = [sys.executable, "-m", "datagen.generate", "--config", str(config)]
     return [*command, "--out", str(out), "--design.points", str(points), *more]
 

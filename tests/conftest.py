@@ -9,9 +9,10 @@ from coarse import MODEL, SHARD, SPACE, make
 from support.small_emulator import small_onnx
 
 from datagen.design import Design
-from datagen.generate import generate, load_table
+from datagen.generate import generate
 from datagen.halomodel import HaloModelConfig
 from datagen.parallel import RayConfig, ray_session
+from datagen.power import linear_power
 from datagen.space import Range, Space
 from datagen.store import Spectra
 from emulator.emulator import Emulator
@@ -20,14 +21,13 @@ from emulator.network import NetworkConfig
 from emulator.schedule import ScheduleConfig
 from emulator.train import TrainConfig, fit
 
-# narrow in cosmology, so that six CAMB runs make its table of linear power
 SMALL_SPACE = Space(
     Om_c=Range(0.24, 0.28),
     Om_b=Range(0.047, 0.050),
     h=Range(0.67, 0.70),
     Mth=Range(1e12, 1e14, "log10"),
 )
-SMALL_MODEL = HaloModelConfig(table_nodes=(3, 2))
+SMALL_MODEL = HaloModelConfig()
 SMALL_TRAINING = TrainConfig(
     network=NetworkConfig(layers=2, units=64, activation="swish"),
     optimizer=OptimizerConfig(lr=3e-3, batch_size=32),
@@ -60,8 +60,8 @@ def label_file(ray, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def table(ray):
-    """The table of linear power of the coarse model's space."""
-    return load_table(MODEL, SPACE)
+    """The linear power of the coarse model, and Ray for all that computes with it."""
+    return linear_power(MODEL, SPACE)
 
 
 @pytest.fixture(scope="session")

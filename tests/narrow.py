@@ -1,4 +1,4 @@
-"""A box of cosmologies so narrow that nine CAMB runs make its table of linear power."""
+"""Halo models on the package's linear power, at points near one cosmology that CAMB is run for."""
 
 from functools import cache
 
@@ -6,24 +6,34 @@ import numpy as np
 
 from datagen.ccl import camb_cosmology
 from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
-from datagen.linear_power import LinearPowerTable, TableBox, camb_node
-from datagen.space import COSMOLOGY, PARAMETERS, Space
+from datagen.power import linear_power
+from datagen.space import COSMOLOGY, NAMES, Range, Space, columns_by_name
 
-BOX = TableBox(omega_c=(0.135, 0.148), omega_b=(0.0222, 0.0240), nodes=(3, 3))
 TERMS = [f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")]
-FIDUCIAL = {"Om_c": 0.29, "Om_b": 0.0475, "h": 0.7, "sigma_8": 0.83, "n_s": 0.96}
+FIDUCIAL = {
+    "Om_c": 0.29, "Om_b": 0.0475, "h": 0.7, "sigma_8": 0.83, "n_s": 0.96, "w0": -1.0, "wa": 0.0,
+    "z": 0.0,
+}  # fmt: skip
+SPACE = Space(
+    Om_c=Range(0.27, 0.31),
+    Om_b=Range(0.045, 0.05),
+    h=Range(0.68, 0.72),
+    w0=Range(-1.2, -0.8),
+    wa=Range(-0.5, 0.5),
+    z=Range(0.0, 1.5),
+)
 
 
 @cache
 def table():
-    """Linear power in `BOX`."""
-    return LinearPowerTable(BOX, np.array([camb_node(point) for point in BOX.points()]))
+    """The linear power of the package."""
+    return linear_power(HaloModelConfig(), SPACE)
 
 
 @cache
 def camb():
-    """A pyccl cosmology with CAMB behind it, at `FIDUCIAL`."""
-    return camb_cosmology(FIDUCIAL)
+    """A pyccl cosmology with converged CAMB behind it, at `FIDUCIAL`, for all redshifts."""
+    return camb_cosmology(FIDUCIAL, "converged")
 
 
 def model(**options):
@@ -32,25 +42,27 @@ def model(**options):
 
 
 def points(n, seed=0, **fixed):
-    """Random points in `BOX` and anywhere in the default space otherwise, but for `fixed`."""
-    rng = np.random.default_rng(seed)
-    theta = Space().from_unit(rng.random((n, len(PARAMETERS))))
-    h = theta[:, PARAMETERS.index("h")] = rng.uniform(0.68, 0.72, n)
-    theta[:, PARAMETERS.index("Om_c")] = rng.uniform(*BOX.omega_c, n) / h**2
-    theta[:, PARAMETERS.index("Om_b")] = rng.uniform(*BOX.omega_b, n) / h**2
+    """Random points in `SPACE`, but for `fixed`."""
+    theta = SPACE.from_unit(np.random.default_rng(seed).random((n, len(NAMES))))
     for name, value in fixed.items():
-        theta[:, PARAMETERS.index(name)] = value
+        theta[:, NAMES.index(name)] = value
     return theta
 
 
 def fiducial(n, seed=0, **fixed):
-    """Random occupations at the cosmology `FIDUCIAL`."""
+    """Random occupations at the cosmology `FIDUCIAL`, today."""
     return points(n, seed, **(FIDUCIAL | fixed))
+
+
+def columns(theta):
+    """Cosmology and redshift of points, as linear power and haloes take them."""
+    found = columns_by_name(theta)
+    return {name: found[name] for name in (*COSMOLOGY, "z")}
 
 
 def cosmology(theta):
     """Cosmological parameters by name, of one point."""
-    return dict(zip(COSMOLOGY, map(float, theta[: len(COSMOLOGY)]), strict=True))
+    return {name: float(column[0]) for name, column in columns(theta[None]).items()}
 
 
 def assert_close(ours, theirs, rtol, names=TERMS):
