@@ -9,50 +9,50 @@ in ln P_lin on the grid.
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
 from datagen.design import Design, draw
-from datagen.generate import load_table
-from datagen.halomodel import HaloModelConfig
-from datagen.space import COSMOLOGY, Space
-from emulator.emulator import Spec
-from export.interpolate import spline_matrix
+from datagen.linear_power import LinearPower
+from datagen.space import Space, columns_by_name
 
-__all__ = ["fit_wiggles"]
+__all__ = ["fit_bao"]
+
+Array = NDArray[np.float64]
 
 _END = 2.0  # 1/Mpc; beyond, the wiggles are gone and the spline is good to 1e-5
 _REFINE = 4  # fine nodes in an interval of the grid; with 8 the error is the same
 _POINTS = 3000
 _HELD_OUT = 1000
+_CHUNK = 250
 _NOISE = 1e-4  # error of an emulated ln P_lin, which the map must not amplify
 _DIGITS = 7
 
 
-def fit_wiggles(spec: Spec) -> dict[str, Any] | None:
-    """The map from ln P_lin on the grid to what its spline misses at finer wavenumbers.
+def fit_bao(k: Array, linear_power: LinearPower, space: Space) -> dict[str, Any]:
+    """The map from ln P_lin on a grid to what its spline misses at finer wavenumbers.
 
     Args:
-        spec: Of an emulator.
+        k: Wavenumbers of the grid [1/Mpc], shape (K,).
+        linear_power: Of the labels.
+        space: The box of the parameters.
 
     Returns:
         ``k``, fine wavenumbers [1/Mpc], shape (F,); ``matrix``, shape (F, K), and ``offset``,
         shape (F,); ``accuracy``, percentiles of |P/P_true - 1| of P_lin between the wavenumbers,
-        for cosmologies that were not fitted to. None if the model has no P_lin, or no table.
+        for cosmologies that were not fitted to. Nothing for a grid too short for a spline.
     """
-    model = HaloModelConfig.from_dict(spec.halo_model)
-    grid = np.log(spec.k)
-    intervals = int(np.searchsorted(spec.k, _END))
-    if "P_lin" not in spec.outputs or model.linear_power == "camb" or len(grid) < 4:
-        return None
-    theta = draw(Design(_POINTS), spec.space)[:, : len(COSMOLOGY)]
-    fine = np.interp(
-        np.arange(_REFINE * min(intervals, len(grid) - 1) + 1) / _REFINE, range(len(grid)), grid
-    )
-    values, between = _ln_P(model, spec.space, theta, grid, fine)
-    missed = between - values @ spline_matrix(grid, fine).T
+    if len(k) < 4:
+        return {}
+    grid = np.log(k)
+    intervals = min(int(np.searchsorted(k, _END)), len(k) - 1)
+    fine = np.interp(np.arange(_REFINE * intervals + 1) / _REFINE, range(len(k)), grid)
+    values, between = _ln_P(linear_power, draw(Design(_POINTS), space), grid, fine)
+    missed = between - CubicSpline(grid, values, axis=1)(fine)
     fitted = slice(_HELD_OUT, None)
     matrix, offset = _ridge(values[fitted], missed[fitted])
     rng = np.random.default_rng(0)
-    noisy = values[:_HELD_OUT] + _NOISE * rng.standard_normal((_HELD_OUT, len(grid)))
+    noisy = values[:_HELD_OUT] + _NOISE * rng.standard_normal((_HELD_OUT, len(k)))
     error = np.abs(np.expm1(missed[:_HELD_OUT] - noisy @ matrix.T - offset))
     error = error[:, np.arange(len(fine)) % _REFINE > 0]
     return {
@@ -63,17 +63,16 @@ def fit_wiggles(spec: Spec) -> dict[str, Any] | None:
     }
 
 
-def _ln_P(
-    model: HaloModelConfig, space: Space, theta: Any, grid: Any, fine: Any
-) -> tuple[Any, Any]:
-    """Ln P_lin at z = 0 on the grid and on fine wavenumbers, shapes (N, K) and (N, F)."""
-    table = load_table(model, space)
-    assert table is not None
-    ln_P, _ = table(theta)
-    return ln_P(grid).T, ln_P(fine).T
+def _ln_P(linear_power: LinearPower, theta: Array, *ln_k: Array) -> list[Array]:
+    """Ln P_lin at z = 0 of each point at several sets of wavenumbers, each (N, K)."""
+    rows: list[list[Array]] = []
+    for start in range(0, len(theta), _CHUNK):
+        ln_P, _ = linear_power(columns_by_name(theta[start : start + _CHUNK]))
+        rows.append([ln_P(x).T for x in ln_k])
+    return [np.concatenate(part) for part in zip(*rows, strict=True)]
 
 
-def _ridge(values: Any, missed: Any) -> tuple[Any, Any]:
+def _ridge(values: Array, missed: Array) -> tuple[Array, Array]:
     """Linear fit that ignores the amplitude, so that it holds at any redshift."""
     N, K = values.shape
     no_amplitude = np.eye(K) - 1 / K
