@@ -1,6 +1,6 @@
 """Columns by name: which there are, their numbers in our units, and all of them as one array."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,18 +16,26 @@ PLAIN = {float, int, np.float64, np.float32}  # types of numbers that carry no u
 _NESTED = (list, tuple, np.ndarray)  # themselves: quantities are subclasses of arrays
 
 
-def check_names(given: Iterable[Any], names: Sequence[str]) -> None:
+def check_names(
+    given: Iterable[Any], names: Sequence[str], optional: Container[str] = ()
+) -> None:
     """Check that columns are the ones wanted, each once, in whatever order.
+
+    Args:
+        given: What they are called.
+        names: What they should be called.
+        optional: Those of the names that may be missing.
 
     Raises:
         ValueError: Names that are missing, unknown or there twice; the message has all of them.
     """
     given = list(given)
-    if len(given) == len(names) and set(given) == set(names):
+    missing = [name for name in names if name not in given and name not in optional]
+    if not missing and len(set(given)) == len(given) and set(given) <= set(names):
         return
     unknown = [name for name in dict.fromkeys(given) if name not in names]
     faults = {
-        "missing parameters": [name for name in names if name not in given],
+        "missing parameters": missing,
         "unknown parameters": [f"{name}{did_you_mean(name, names)}" for name in unknown],
         "given twice": [str(name) for name in names if given.count(name) > 1],
     }

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from datagen.tables import TableError, comments, read_table
 __all__ = ["SCHEMA", "Design", "Points", "draw", "write_design"]
 
 _KIND = "hodspectra-parameters-"
-SCHEMA = f"{_KIND}2"
+SCHEMA = f"{_KIND}3"
 _ROWS = 65_536  # rows handled at once where copies are made: 5 MB
 
 Array = NDArray[np.float64]
@@ -67,21 +68,18 @@ def draw(design: Design, space: Space) -> Array:
 
 
 def _drawn(design: Design, space: Space) -> Array:
-    # what is held fixed takes no dimension, so that it changes no other parameter
-    free, n = [space.names.index(name) for name in space.free], design.points
-    dimensions = max(1, len(free))
+    # what is held fixed keeps its dimension, so that it changes no other parameter
+    dimensions, n = len(space.names), design.points
     if design.method == "lhs":
         unit = qmc.LatinHypercube(dimensions, rng=design.seed).random(n)
     else:
         # a power of two first, where Sobol's balance holds; then the sequence goes on
         sobol, balanced = qmc.Sobol(dimensions, rng=design.seed), 1 << (n.bit_length() - 1)
         unit = np.concatenate([sobol.random(balanced), sobol.random(n - balanced)])
-    theta = np.zeros((n, len(space.names)))
-    for start in range(0, n, _ROWS):  # millions of points need no third copy
-        rows = theta[start : start + _ROWS]
-        rows[:, free] = unit[start : start + _ROWS, : len(free)]
+    for start in range(0, n, _ROWS):  # millions of points need no second copy
+        rows = unit[start : start + _ROWS]
         rows[:] = space.from_unit(rows)
-    return theta
+    return unit
 
 
 @dataclass
@@ -134,7 +132,10 @@ class Points:
 
     @classmethod
     def read(cls, path: Path, space: Space = Space()) -> "Points":
-        """Read a parameter file, or any table that names the ten parameters.
+        """Read a parameter file, or any table that names the parameters.
+
+        Such a table need not have those that the space holds fixed, nor w0 and wa, where the
+        space has a cosmological constant.
 
         Args:
             path: ``.h5``, or what `datagen.tables` reads; columns may stand in any order.
@@ -148,7 +149,8 @@ class Points:
         if not path.exists():
             raise FileNotFoundError(f"no parameter file at {path}; write one with datagen.design")
         try:
-            theta, content = _read_h5(path) if path.suffix == ".h5" else _read_table(path)
+            read = _read_h5 if path.suffix == ".h5" else partial(_read_table, space=space)
+            theta, content = read(path)
         except HeaderError:
             raise
         except TableError as error:
@@ -214,11 +216,10 @@ def _read_h5(path: Path) -> tuple[Array, dict[str, Any]]:
         return np.ascontiguousarray(theta[:, columns]), json.loads(file["content"][()])
 
 
-def _read_table(path: Path) -> tuple[Array, dict[str, Any] | None]:
-    theta = read_table(path, UNITS)
+def _read_table(path: Path, space: Space) -> tuple[Array, dict[str, Any] | None]:
     described = [line for line in comments(path) if _KIND in line]
     if not described:
-        return theta, None
+        return read_table(path, UNITS, space.defaults), None
     try:
         content = json.loads(described[0].lstrip("# "))
     except ValueError as error:
@@ -228,7 +229,7 @@ def _read_table(path: Path) -> tuple[Array, dict[str, Any] | None]:
         ) from error
     if content["schema"] != SCHEMA:
         raise ValueError(f"schema {content['schema']!r}, this version reads {SCHEMA!r}")
-    return theta, content
+    return read_table(path, UNITS), content
 
 
 def write_design(
@@ -239,7 +240,7 @@ def write_design(
     Args:
         out: The parameter file to write: HDF5 (``.h5``) or a table in text (``.csv``).
         design: How points are spread over the space.
-        space: Ranges of the ten parameters.
+        space: Ranges of the parameters.
         overwrite: Replace an existing file.
 
     Returns:

@@ -316,6 +316,12 @@ class Space:
             return None
         return default
 
+    @property
+    def defaults(self) -> dict[str, float]:
+        """The parameters that a point need not give, and what it then has."""
+        defaults = {name: self.default(name) for name in self.names}
+        return {name: value for name, value in defaults.items() if value is not None}
+
     @classmethod
     def from_dict(cls, data: dict[str, dict[str, Any]]) -> "Space":
         """The inverse of `as_dict`.

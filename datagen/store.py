@@ -4,7 +4,7 @@ One HDF5 file, written whole or not at all, and in blocks of rows, so that it ma
 memory::
 
     (the first 512 bytes: schema, and SHA-256 of all the rest; see `datagen.header`)
-    theta            (N, 10)  attributes: names, units
+    theta            (N, P)  attributes: names, units
     k                (K,)     attribute: units
     P_lin, mm_1h, mm_2h, gm_1h, gm_2h, gg_1h, gg_2h    (N, K)  attribute: units
     n_g, b_eff, f_sat, mean_mass                       (N,)    attribute: units
@@ -36,7 +36,7 @@ from datagen.space import NAMES, UNITS, Space
 
 __all__ = ["SCHEMA", "Block", "Spectra", "StoreError", "read_blocks", "write_blocks"]
 
-SCHEMA = "hodspectra-labels-3"
+SCHEMA = "hodspectra-labels-4"
 STORED: tuple[str, ...] = (
     "P_lin",
     *(f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")),

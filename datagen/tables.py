@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,14 @@ Array = NDArray[np.float64]
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".ecsv")
 READ = (*_TEXT, ".json", ".npz")
 _ROWS = 4096  # points in a block
+_NONE: Mapping[str, float] = MappingProxyType({})
 
 
-def read_table(path: Path, units: Mapping[str, str]) -> Array:
+def read_table(
+    path: Path, units: Mapping[str, str], defaults: Mapping[str, float] = _NONE
+) -> Array:
     """All points of a file, shape (N, P); see `read_blocks`."""
-    return np.concatenate(list(read_blocks(path, units)))
+    return np.concatenate(list(read_blocks(path, units, defaults)))
 
 
 def comments(path: Path) -> list[str]:
@@ -34,7 +38,9 @@ def comments(path: Path) -> list[str]:
     return notes(path) if _kind(path) in _TEXT else []
 
 
-def read_blocks(path: Path, units: Mapping[str, str]) -> Iterator[Array]:
+def read_blocks(
+    path: Path, units: Mapping[str, str], defaults: Mapping[str, float] = _NONE
+) -> Iterator[Array]:
     """The points of a file, some thousand at once, each block of shape (n, P).
 
     A table in text has the names in its first line, or behind a ``#`` before the numbers; see
@@ -44,6 +50,7 @@ def read_blocks(path: Path, units: Mapping[str, str]) -> Iterator[Array]:
     Args:
         path: The file; text and JSON may be packed by gzip.
         units: Units of the parameters by name, in the order in which they are wanted.
+        defaults: Values of parameters that a file need not have.
 
     Raises:
         FileNotFoundError: No such file.
@@ -60,7 +67,7 @@ def read_blocks(path: Path, units: Mapping[str, str]) -> Iterator[Array]:
     reader = {".json": _json_blocks, ".npz": _npz_blocks}.get(kind, text_blocks)
     count = 0
     try:
-        for block in reader(path, units):
+        for block in reader(path, units, defaults):
             count += len(block)
             if len(block):
                 yield block
@@ -80,10 +87,12 @@ def _kind(path: Path) -> str:
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
-def _json_blocks(path: Path, units: Mapping[str, str]) -> Iterator[Array]:
+def _json_blocks(
+    path: Path, units: Mapping[str, str], defaults: Mapping[str, float]
+) -> Iterator[Array]:
     with open_text(path, "strict") as file:
         if file.read(1024).lstrip().startswith("["):
-            yield from _of_records(records(path), units)
+            yield from _of_records(records(path), units, defaults)
             return
     with open_text(path, "strict") as file:
         try:
@@ -92,14 +101,16 @@ def _json_blocks(path: Path, units: Mapping[str, str]) -> Iterator[Array]:
             raise ValueError(f"it is not JSON, or not all of it ({error})") from None
     if not isinstance(content, dict):
         raise ValueError("it is neither an object of numbers or lists nor a list of objects")
-    check_names(content, tuple(units))
+    check_names(content, tuple(units), defaults)
     columns = list(content.values())
     if all(isinstance(c, dict) and list(c) == list(columns[0]) for c in columns):  # of pandas
         content = {name: list(column.values()) for name, column in content.items()}
-    yield from _sliced(np.atleast_2d(stack(content.__getitem__, units)))
+    yield from _sliced(np.atleast_2d(stack({**defaults, **content}.__getitem__, units)))
 
 
-def _of_records(points: Iterator[Any], units: Mapping[str, str]) -> Iterator[Array]:
+def _of_records(
+    points: Iterator[Any], units: Mapping[str, str], defaults: Mapping[str, float]
+) -> Iterator[Array]:
     """Points of a list of objects."""
     start, names = 0, tuple(units)
     while batch := list(islice(points, _ROWS)):
@@ -107,9 +118,10 @@ def _of_records(points: Iterator[Any], units: Mapping[str, str]) -> Iterator[Arr
             if not isinstance(record, dict):
                 raise ValueError(f"point {i} is not an object of {', '.join(names)}")
             try:
-                check_names(record, names)
+                check_names(record, names, defaults)
             except ValueError as error:
                 raise ValueError(f"point {i}: {error}") from None
+        batch = [{**defaults, **record} for record in batch]
         rows = [[record[name] for name in names] for record in batch]
         if not set(map(type, chain.from_iterable(rows))) <= {float}:
             _check_numbers(batch, start)
@@ -124,30 +136,36 @@ def _check_numbers(batch: list[dict[str, Any]], start: int) -> None:
                 raise ValueError(f"point {i}: {name} is a list, expected a number")
 
 
-def _npz_blocks(path: Path, units: Mapping[str, str]) -> Iterator[Array]:
+def _npz_blocks(
+    path: Path, units: Mapping[str, str], defaults: Mapping[str, float]
+) -> Iterator[Array]:
     if not zipfile.is_zipfile(path):
         raise ValueError("it is not a whole npz archive")
     names = tuple(units)
     with path.open("rb") as file, np.load(file) as archive:
         given = sorted(archive.files)
+        columns: Mapping[str, Any] = archive
         if given in (["theta"], ["names", "theta"]):
             theta = archive["theta"]
-            if theta.dtype.names:
-                check_names(theta.dtype.names, names)
-                theta = stack(theta.__getitem__, units)
-            theta = np.atleast_2d(theta)
-            labels = archive["names"].astype(str).tolist() if len(given) == 2 else list(names)
-            check_names(labels, names)
-            theta = numbers(theta, "theta", "")
-            if theta.ndim != 2 or theta.shape[1] != len(labels):
-                raise ValueError(
-                    f"theta has shape {theta.shape}, expected (N, {len(labels)}) with columns "
-                    f"{', '.join(labels)}"
-                )
-            yield from _sliced(theta[:, [labels.index(name) for name in names]])
-            return
-        check_names(given, names)
-        yield from _sliced(np.atleast_2d(stack(archive.__getitem__, units)))
+            given = list(theta.dtype.names or (archive["names"].astype(str) if given[1:] else names))
+            columns = theta if theta.dtype.names else _columns(theta, given)
+        check_names(given, names, defaults)
+
+        def get(name: str) -> Any:
+            return columns[name] if name in given else defaults[name]
+
+        yield from _sliced(np.atleast_2d(stack(get, units)))
+
+
+def _columns(theta: NDArray[Any], names: list[str]) -> dict[str, Array]:
+    """The columns of an array by name."""
+    theta = numbers(np.atleast_2d(theta), "theta", "")
+    if theta.ndim != 2 or theta.shape[1] != len(names):
+        raise ValueError(
+            f"theta has shape {theta.shape}, expected (N, {len(names)}) with columns "
+            f"{', '.join(names)}"
+        )
+    return dict(zip(names, theta.T, strict=True))
 
 
 def _sliced(points: NDArray[Any]) -> Iterator[Array]:

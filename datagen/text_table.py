@@ -62,12 +62,15 @@ def notes(path: Path) -> list[str]:
         return list(takewhile(_COMMENT.match, file))
 
 
-def text_blocks(path: Path, units: Mapping[str, str]) -> Iterator[Array]:
+def text_blocks(
+    path: Path, units: Mapping[str, str], defaults: Mapping[str, float]
+) -> Iterator[Array]:
     """The numbers of a table, shape (n, P), some thousand rows at once.
 
     Args:
         path: The file.
         units: Units of the columns by name, in the order in which they are wanted.
+        defaults: Values of columns that may be left out.
 
     Raises:
         ValueError: Names missing, unknown or there twice; a cell that is not a number, or a row
@@ -78,11 +81,11 @@ def text_blocks(path: Path, units: Mapping[str, str]) -> Iterator[Array]:
         header = _header(line, before, units, separator)
         lines = [*([] if header is line else [line]), *islice(file, _ROWS)]
         _check_units(before, units)
-        layout = _layout(header, lines, units, separator)
+        layout = _layout(header, lines, units, separator, defaults)
         at, row = len(before) + (2 if header is line else 1), 0
         while lines:
             table = _parsed(layout, lines, at, row)
-            yield _wanted(layout, table, units)
+            yield _wanted(layout, table, units, defaults)
             at, row = at + len(lines), row + len(table)
             lines = list(islice(file, _ROWS))
 
@@ -119,7 +122,13 @@ def _header(line: str, notes: list[str], units: Mapping[str, str], separator: st
     return header
 
 
-def _layout(header: str, lines: list[str], units: Mapping[str, str], separator: str) -> _Layout:
+def _layout(
+    header: str,
+    lines: list[str],
+    units: Mapping[str, str],
+    separator: str,
+    defaults: Mapping[str, float],
+) -> _Layout:
     """How the lines after a header are laid out; its names and units are checked."""
     names = []
     for cell in _cells(header, separator):
@@ -130,7 +139,7 @@ def _layout(header: str, lines: list[str], units: Mapping[str, str], separator: 
     while names and not names[-1]:
         del names[-1]
     unnamed = len(list(takewhile(_UNNAMED.fullmatch, names)))
-    check_names(names[unnamed:], tuple(units))
+    check_names(names[unnamed:], tuple(units), defaults)
     first = next((line for line in lines if line.strip() and not _COMMENT.match(line)), "")
     separator = separator or _separator(header)
     if separator not in first:
@@ -225,11 +234,17 @@ def _numbers(layout: _Layout, line: str, where: str) -> list[float]:
     return [number for number in numbers if number is not None]
 
 
-def _wanted(layout: _Layout, table: Array, units: Mapping[str, str]) -> Array:
+def _wanted(
+    layout: _Layout, table: Array, units: Mapping[str, str], defaults: Mapping[str, float]
+) -> Array:
     """The columns in the order wanted."""
     numbering = table[:, [not name for name in layout.names]]
     if (numbering != np.rint(numbering)).any():
         raise ValueError(
             "its first column has no name and holds more than row numbers; leave it out"
         )
-    return np.ascontiguousarray(table[:, [layout.names.index(name) for name in units]])
+    wanted = np.empty((len(table), len(units)))
+    for i, name in enumerate(units):
+        there = name in layout.names
+        wanted[:, i] = table[:, layout.names.index(name)] if there else defaults[name]
+    return wanted

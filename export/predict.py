@@ -52,9 +52,10 @@ def predict(
     if out.exists() and points.exists() and out.samefile(points):
         raise ValueError(f"{out} holds the points; write the results to another file")
     units = {parameter.name: parameter.unit for parameter in model.parameters}
+    defaults = {p.name: p.default for p in model.parameters if p.default is not None}
     count, first = 0, ""
     with writing(out, model.k if k is None else np.asarray(k), model.units) as write:
-        for block in read_blocks(points, units):
+        for block in read_blocks(points, units, defaults):
             theta = block[:DRAWN] if draws else block
             with _rows_from(count):
                 results = model(

@@ -1,6 +1,6 @@
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import h5py
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 from datagen import design as design_module
 from datagen.design import Design, Points, draw, main
 from datagen.files import exclusive
-from datagen.space import PARAMETERS, UNITS, Range, Space
+from datagen.space import NAMES, UNITS, Range, Space
 
 SUB_BOX = Space(
     Om_c=Range(0.2, 0.3),
@@ -19,6 +19,9 @@ SUB_BOX = Space(
 )
 
 
+SURVEY = Space(w0=Range(-2.0, -0.3), wa=Range(-3.0, 1.0), z=Range(0.0, 3.0))
+
+
 def unit_cube(theta, space):
     """Where points lie in the box, in each parameter's own sampling, as 0..1."""
     low, high, theta = space.low, space.high, theta.copy()
@@ -26,10 +29,11 @@ def unit_cube(theta, space):
     low[log], high[log] = np.log10(low[log]), np.log10(high[log])
     theta[:, log] = np.log10(theta[:, log])
     free = high > low
+    free[NAMES.index("wa")] = False  # has as much room as w0 leaves it
     return ((theta - low)[:, free]) / (high - low)[free]
 
 
-@pytest.mark.parametrize("space", [Space(), SUB_BOX], ids=["full", "sub-box"])
+@pytest.mark.parametrize("space", [Space(), SUB_BOX, SURVEY], ids=["full", "sub-box", "survey"])
 @pytest.mark.parametrize(("method", "points"), [("lhs", 1000), ("lhs", 7), ("sobol", 1024)])
 def test_every_stratum_of_every_free_parameter_holds_one_point(space, method, points):
     unit = unit_cube(draw(Design(points, method, seed=5), space), space)
@@ -43,14 +47,29 @@ def test_every_stratum_of_every_free_parameter_holds_one_point(space, method, po
 def test_points_lie_in_the_box_and_fixed_parameters_do_not_move(method):
     theta = draw(Design(500, method), SUB_BOX)
     SUB_BOX.check(theta)
-    assert set(theta[:, PARAMETERS.index("h")]) == {0.7}
+    assert set(theta[:, NAMES.index("h")]) == {0.7}
 
 
 @pytest.mark.parametrize("method", ["lhs", "sobol"])
 def test_the_seed_decides_the_points(method):
-    np.testing.assert_array_equal(draw(Design(33, method, 4), Space()),
-                                  draw(Design(33, method, 4), Space()))  # fmt: skip
-    assert (draw(Design(33, method, 4), Space()) != draw(Design(33, method, 5), Space())).all()
+    one, again, other = (draw(Design(33, method, seed), Space()) for seed in (4, 4, 5))
+    np.testing.assert_array_equal(one, again)
+    free = [NAMES.index(name) for name in Space().free]
+    assert (one != other)[:, free].all()
+
+
+@pytest.mark.parametrize("method", ["lhs", "sobol"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_parameter_that_is_held_fixed_changes_no_other(method, name):
+    drawn = draw(Design(33, method), SURVEY)
+    value = drawn[7, NAMES.index(name)]
+    space = replace(SURVEY, **{name: Range(value, value)})
+    theta = draw(Design(33, method), space)
+    assert set(theta[:, NAMES.index(name)]) == {value}
+    others = np.delete(np.arange(len(NAMES)), NAMES.index(name))
+    if name in ("w0", "wa"):  # the one leaves the other more room, or less
+        others = np.setdiff1d(others, [NAMES.index("w0"), NAMES.index("wa")])
+    np.testing.assert_array_equal(theta[:, others], drawn[:, others])
 
 
 def test_sobol_extends_and_a_latin_hypercube_does_not():
@@ -96,7 +115,7 @@ def test_files_tell_names_units_and_seed_to_other_programs(tmp_path):
     points.write(tmp_path / "points.h5")
     points.write(tmp_path / "points.csv")
     with h5py.File(tmp_path / "points.h5") as file:
-        assert file["theta"].attrs["names"].astype(str).tolist() == list(PARAMETERS)
+        assert file["theta"].attrs["names"].astype(str).tolist() == list(NAMES)
         assert file["theta"].attrs["units"].astype(str).tolist() == list(UNITS.values())
         content = json.loads(file["content"][()])
     assert b"GCOL" not in (tmp_path / "points.h5").read_bytes()  # no heap, whose damage loops
@@ -104,7 +123,7 @@ def test_files_tell_names_units_and_seed_to_other_programs(tmp_path):
     assert json.loads(comment.removeprefix("# ")) == content
     assert content["design"]["seed"] == 8
     assert content["units"] == UNITS
-    assert header.split(",") == list(PARAMETERS)
+    assert header.split(",") == list(NAMES)
     assert len(rows) == 3
 
 
@@ -114,16 +133,68 @@ def test_equal_requests_write_equal_files(tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
-def write_table(path, theta, names=PARAMETERS):
+def write_table(path, theta, names=NAMES):
     np.savetxt(path, theta, delimiter=",", header=",".join(names), comments="", fmt="%.17g")
 
 
-def test_any_table_with_the_ten_names_is_read_whatever_the_order(tmp_path):
-    theta, order = draw(Design(5), Space()), [3, 1, 0, 2, 9, 8, 7, 6, 5, 4]
-    write_table(tmp_path / "own.csv", theta[:, order], [PARAMETERS[i] for i in order])
-    points = Points.read(tmp_path / "own.csv")
+def test_any_table_with_the_names_is_read_whatever_the_order(tmp_path):
+    theta, order = draw(Design(5), SURVEY), np.random.default_rng(2).permutation(len(NAMES))
+    write_table(tmp_path / "own.csv", theta[:, order], [NAMES[i] for i in order])
+    points = Points.read(tmp_path / "own.csv", SURVEY)
     np.testing.assert_array_equal(points.theta, theta)
     assert set(points.design) == {"given", "points"}
+
+
+def leave_out(path, theta, *names):
+    """A table that lacks some parameters, of the kind that the suffix says."""
+    kept = [name for name in NAMES if name not in names]
+    rows = [{name: row[NAMES.index(name)] for name in kept} for row in theta.tolist()]
+    if path.suffix == ".npz":
+        np.savez(path, **{name: theta[:, NAMES.index(name)] for name in kept})
+    elif path.name == "columns.json":
+        path.write_text(json.dumps({name: [row[name] for row in rows] for name in kept}))
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    else:
+        write_table(path, theta[:, [NAMES.index(name) for name in kept]], kept)
+
+
+TABLES = ["own.csv", "own.npz", "columns.json", "records.json"]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_may_leave_out_what_has_a_natural_value(tmp_path, table):
+    theta = draw(Design(5), SURVEY)
+    theta[:, [NAMES.index("w0"), NAMES.index("wa")]] = -1.0, 0.0
+    leave_out(tmp_path / table, theta, "w0", "wa")
+    np.testing.assert_array_equal(Points.read(tmp_path / table, SURVEY).theta, theta)
+    theta = draw(Design(5), Space())
+    leave_out(tmp_path / table, theta, "w0", "wa", "z")  # where there is one redshift
+    np.testing.assert_array_equal(Points.read(tmp_path / table).theta, theta)
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    ("space", "name"),
+    [(SURVEY, "z"), (SURVEY, "h"), (replace(SURVEY, w0=Range(-2.0, -1.1)), "w0"), (Space(), "h")],
+    ids=["z", "h", "w0", "h of the default"],
+)
+def test_a_table_that_lacks_another_parameter_is_refused_by_name(tmp_path, table, space, name):
+    leave_out(tmp_path / table, draw(Design(5), space), name)
+    message = f"{table} is not a parameter file .*missing parameters: {name}; expected Om_c"
+    with pytest.raises(ValueError, match=message):
+        Points.read(tmp_path / table, space)
+
+
+def test_a_file_of_ours_lacks_nothing(tmp_path):
+    path = tmp_path / "points.csv"
+    Points.of(Design(5), Space()).write(path)
+    comment, *rest = path.read_text().splitlines()
+    z = NAMES.index("z")
+    rows = [",".join(np.delete(row.split(","), z)) for row in rest]
+    path.write_text("\n".join([comment, *rows]) + "\n")
+    with pytest.raises(ValueError, match="missing parameters: z"):
+        Points.read(path)
 
 
 def test_points_outside_of_the_space_are_named_with_the_file(tmp_path):
@@ -132,10 +203,12 @@ def test_points_outside_of_the_space_are_named_with_the_file(tmp_path):
         Points.read(tmp_path / "own.csv", SUB_BOX)
 
 
-@pytest.mark.parametrize(("name", "value"), [("sigma", 0.0), ("sigma", -1.0), ("Mth", np.nan)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("sigma", 0.0), ("sigma", -1.0), ("Mth", np.nan), ("z", -0.1), ("w0", 0.5)]
+)
 def test_points_where_no_halo_model_is_are_refused(tmp_path, name, value):
     theta = draw(Design(5), Space())
-    theta[2, PARAMETERS.index(name)] = value
+    theta[2, NAMES.index(name)] = value
     write_table(tmp_path / "own.csv", theta)
     with pytest.raises(ValueError, match=rf"own.csv: row 2: {name} = .* where the halo model"):
         Points.read(tmp_path / "own.csv")
@@ -148,8 +221,8 @@ def damage(path, kind):
         path.write_text("nothing\n1,2\n")
     elif kind == "schema":
         data = path.read_bytes()
-        assert b"parameters-2" in data
-        path.write_bytes(data.replace(b"parameters-2", b"parameters-1"))
+        assert b"parameters-3" in data
+        path.write_bytes(data.replace(b"parameters-3", b"parameters-2"))
     elif path.suffix == ".h5":
         with h5py.File(path, "r+") as file:
             file["theta"][0, 0] += 1e-12
@@ -186,7 +259,7 @@ def test_a_parameter_file_of_another_schema_is_refused_by_its_schema(tmp_path, s
     path = tmp_path / f"points{suffix}"
     Points.of(Design(50), Space()).write(path)
     damage(path, "schema")
-    message = "hodspectra-parameters-1'?[;,] this version reads '?hodspectra-parameters-2"
+    message = "hodspectra-parameters-2'?[;,] this version reads '?hodspectra-parameters-3"
     with pytest.raises(ValueError, match=message):
         Points.read(path)
 

@@ -77,9 +77,7 @@ def test_what_a_point_leaves_out_has_its_natural_value_and_redshift_has_none():
     ],
 )
 def test_a_space_says_what_need_not_be_given(ranges, expected):
-    space = Space(**ranges)
-    defaults = {name: space.default(name) for name in NAMES}
-    assert {name: value for name, value in defaults.items() if value is not None} == expected
+    assert Space(**ranges).defaults == expected
 
 
 def test_columns_are_found_by_name_whatever_their_order():
