@@ -331,7 +331,10 @@ class Space:
                 unit or group; the message names it.
         """
         exactly(data, PARAMETERS, "space")
-        return cls(**{name: _range(name, data[name]) for name in PARAMETERS})
+        space = cls(**{name: _range(name, data[name]) for name in PARAMETERS})
+        for name in PARAMETERS:
+            _check_entry(name, data[name], "default", space.default(name))
+        return space
 
 
 def _range(name: str, data: Any) -> Range:
@@ -340,10 +343,14 @@ def _range(name: str, data: Any) -> Range:
     ours = {"unit": known.unit, "group": known.group, "symbol": known.symbol}
     exactly(data, ("low", "high", "sampling", "default", *ours), f"space.{name}")
     for entry, value in ours.items():
-        if data[entry] != value:
-            raise RecordError(f"space.{name}.{entry} is {data[entry]!r}, not {value!r}")
+        _check_entry(name, data, entry, value)
     numbers = {entry: data[entry] for entry in ("low", "high", "sampling")}
     return from_record(Range, numbers, f"space.{name}")
+
+
+def _check_entry(name: str, data: dict[str, Any], entry: str, value: Any) -> None:
+    if data[entry] != value:
+        raise RecordError(f"space.{name}.{entry} is {data[entry]!r}, not {value!r}")
 
 
 def columns_by_name(theta: Array, names: Sequence[str] = NAMES) -> dict[str, Array]:

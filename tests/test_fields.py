@@ -10,7 +10,7 @@ import pytest
 from datagen.design import Design
 from datagen.fields import RecordError, exactly, from_record
 from datagen.halomodel import HaloModelConfig, KGrid
-from datagen.space import PARAMETERS, Range, Space
+from datagen.space import NAMES, Range, Space
 from datagen.splits import Split
 
 
@@ -43,7 +43,7 @@ def plain(value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "value",
-    [WHOLE, Design(7, "sobol"), Split(0.2, 30), KGrid(), HaloModelConfig(z=1.0, panels=3)],
+    [WHOLE, Design(7, "sobol"), Split(0.2, 30), KGrid(), HaloModelConfig(log10M_min=9.0, panels=3)],
     ids=lambda value: type(value).__name__,
 )
 def test_a_record_gives_the_dataclass_back(value):
@@ -89,7 +89,7 @@ def test_what_is_no_record_at_all_is_refused(record):
         exactly(record, ("low", "high"), "it")
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_space_that_lacks_a_parameter_does_not_get_its_default(name):
     record = Space().as_dict()
     del record[name]
@@ -97,19 +97,26 @@ def test_a_space_that_lacks_a_parameter_does_not_get_its_default(name):
         Space.from_dict(record)
 
 
+def entry(name, **changes):
+    """A parameter in the record of the default space."""
+    return Space().as_dict()[name] | changes
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"w": {"low": -1, "high": -1, "sampling": "linear", "unit": "1"}}, "the unknown w"),
-        ({"h": {"low": 0.6, "high": 0.7, "unit": "1"}}, "space.h lacks sampling"),
-        ({"h": {"low": 0.6, "high": 0.7, "sampling": "linear"}}, "space.h lacks unit"),
-        ({"h": {"low": 0.6, "high": 0.7, "sampling": "linear", "unit": "1", "step": 1}}, "step"),
-        ({"h": {"low": "0.6", "high": 0.7, "sampling": "linear", "unit": "1"}}, "space.h.low is"),
-        ({"h": {"low": 0.6, "high": 0.7, "sampling": "ln", "unit": "1"}}, "space.h.sampling is"),
-        ({"Mth": {"low": 1e12, "high": 1e13, "sampling": "log10", "unit": "Msun/h"}},
-         "space.Mth.unit is 'Msun/h', not 'Msun'"),
-        ({"h": {"low": 0.8, "high": 0.7, "sampling": "linear", "unit": "1"}}, "is reversed"),
-        ({"h": [0.6, 0.7]}, "space.h is [0.6, 0.7], not a record of low, high, sampling, unit"),
+        ({"h": {"low": 0.6, "high": 0.7, "unit": "1"}},
+         "space.h lacks sampling, default, group, symbol"),
+        ({"h": entry("h", step=1)}, "space.h has the unknown step"),
+        ({"h": entry("h", low="0.6")}, "space.h.low is '0.6', not a number"),
+        ({"h": entry("h", sampling="ln")}, "space.h.sampling is"),
+        ({"Mth": entry("Mth", unit="Msun/h")}, "space.Mth.unit is 'Msun/h', not 'Msun'"),
+        ({"z": entry("z", group="cosmology")}, "space.z.group is 'cosmology', not 'redshift'"),
+        ({"z": entry("z", high=1.0)}, "space.z.default is 0.0, not None"),
+        ({"wa": entry("wa", default=None)}, "space.wa.default is None, not 0.0"),
+        ({"h": entry("h", low=0.9)}, "is reversed"),
+        ({"h": [0.6, 0.7]}, "space.h is [0.6, 0.7], not a record of low, high, sampling, default"),
     ],
 )  # fmt: skip
 def test_a_space_is_what_its_record_says_or_refused(change, message):

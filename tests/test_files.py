@@ -199,12 +199,12 @@ def test_arrays_are_read_whole_or_not_at_all(tmp_path):
 def test_files_say_what_they_are(tmp_path):
     for name in ("points.h5", "points.csv"):
         Points.of(Design(2), Space()).write(tmp_path / name)
-        assert kind_of(tmp_path / name) == "hodspectra-parameters-2"
+        assert kind_of(tmp_path / name) == "hodspectra-parameters-3"
         with pytest.raises(FileExistsError, match="exists; pass --overwrite true or another --out"):
             check_replaceable(tmp_path / name, "hodspectra-parameters-9", "parameter file", False)
         check_replaceable(tmp_path / name, "hodspectra-parameters-9", "parameter file", True)
         with pytest.raises(FileExistsError, match="is not a label file, so it stays"):
-            check_replaceable(tmp_path / name, "hodspectra-labels-2", "label file", True)
+            check_replaceable(tmp_path / name, "hodspectra-labels-4", "label file", True)
     (tmp_path / "text").write_text("hodspectra is a package")
     assert kind_of(tmp_path / "text") == ""
     assert issubclass(HeaderError, ValueError)  # a user's error

@@ -9,7 +9,7 @@ import pytest
 from datagen import store
 from datagen.halomodel import DERIVED, HaloModelConfig
 from datagen.header import SIZE, write_header
-from datagen.space import PARAMETERS, UNITS, Space
+from datagen.space import NAMES, UNITS, Space
 from datagen.store import Spectra, StoreError, read_blocks, write_blocks
 
 N, K = 600, 5  # more rows than an HDF5 chunk
@@ -19,6 +19,7 @@ METADATA = {
     "design": {"points": N + 2},
     "provenance": {"commit": "none"},
 }
+WITHOUT_Z = {name: entry for name, entry in METADATA["space"].items() if name != "z"}
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def spectra():
     arrays |= {name: rng.random(N) for name in DERIVED}
     k = np.geomspace(0.01, 1, K)
     failed = {3: "why not \N{SNOWMAN}\n", 9: "n_g is not finite"}
-    return Spectra(rng.random((N, 10)), k, arrays, METADATA, failed)
+    return Spectra(rng.random((N, len(NAMES))), k, arrays, METADATA, failed)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_what_is_written_is_read(spectra, path):
 
 def test_units_and_names_stand_in_the_file(path):
     with h5py.File(path) as file:
-        assert file["theta"].attrs["names"].astype(str).tolist() == list(PARAMETERS)
+        assert file["theta"].attrs["names"].astype(str).tolist() == list(NAMES)
         assert file["theta"].attrs["units"].astype(str).tolist() == list(UNITS.values())
         assert file["k"].attrs["units"] == b"1/Mpc"
         assert {file[name].attrs["units"] for name in store.STORED} == {b"Mpc^3"}
@@ -127,6 +128,8 @@ def test_rows_that_do_not_come_or_come_unannounced_are_an_error(spectra, tmp_pat
 def test_arrays_of_a_wrong_shape_are_named(spectra):
     with pytest.raises(StoreError, match=r"n_g has shape \(3,\), expected \(600,\)"):
         Spectra(spectra.theta, spectra.k, spectra.arrays | {"n_g": np.ones(3)}, {})
+    with pytest.raises(StoreError, match=r"theta has shape \(600, 10\), expected \(600, 13\)"):
+        Spectra(spectra.theta[:, :10], spectra.k, spectra.arrays, {})
 
 
 def rewrite(path, change):
@@ -152,8 +155,10 @@ def test_whatever_is_altered_is_seen_whatever_is_read(path, names):
     [
         ({name: v for name, v in METADATA.items() if name != "space"}, "metadata lacks space"),
         (METADATA | {"note": 1}, "metadata has the unknown note"),
-        (METADATA | {"model": {"z": 0.0}}, "halo model lacks model, mass_function"),
+        (METADATA | {"model": {"k": {}}}, "halo model lacks model, mass_function"),
+        (METADATA | {"model": METADATA["model"] | {"z": 0.0}}, "halo model has the unknown z"),
         (METADATA | {"space": Space().as_dict() | {"w": 1}}, "space has the unknown w"),
+        (METADATA | {"space": WITHOUT_Z}, "space lacks z"),
         ([], r"metadata is \[\], not a record of model, space, design, provenance"),
     ],
 )
@@ -190,7 +195,7 @@ def make_foreign(path, kind):
     else:
         with h5py.File(path, "w") as file:
             file["x"] = 1.0
-            file.attrs["schema"] = "hodspectra-labels-2"
+            file.attrs["schema"] = "hodspectra-labels-3"
 
 
 @pytest.mark.parametrize(
@@ -215,8 +220,8 @@ def test_what_is_no_label_file_is_refused_without_advice_to_overwrite_it(tmp_pat
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ("hodspectra-labels-2", "is of kind hodspectra-labels-2; this version reads hodspectra-"),
-        ("hodspectra-parameters-2", "is of kind hodspectra-parameters-2, not a label file"),
+        ("hodspectra-labels-3", "is of kind hodspectra-labels-3; this version reads hodspectra-"),
+        ("hodspectra-parameters-3", "is of kind hodspectra-parameters-3, not a label file"),
     ],
 )
 def test_files_of_ours_of_another_kind_or_version_are_refused_by_it(path, schema, message):
@@ -229,9 +234,13 @@ def test_file_without_an_array_or_with_other_columns_is_refused(path):
     rewrite(path, lambda file: file.pop("gm_1h"))
     with pytest.raises(StoreError, match=r"is not a whole label file .*gm_1h"):
         Spectra.read(path)
-    names = np.array(PARAMETERS[::-1], dtype=bytes)
+    names = np.array(NAMES[::-1], dtype=bytes)
     rewrite(path, lambda file: file["theta"].attrs.modify("names", names))
     with pytest.raises(StoreError, match=r"has columns \['beta', "):
+        Spectra.read(path)
+    ten = np.array([name for name in NAMES if name not in ("w0", "wa", "z")], dtype=bytes)
+    rewrite(path, lambda file: file["theta"].attrs.create("names", ten))
+    with pytest.raises(StoreError, match=r"has columns .*'n_s', 'alpha',.* expected .*'z', 'alpha'"):
         Spectra.read(path)
 
 
