@@ -1,7 +1,7 @@
 """pyccl's own halo model, point by point: the independent check and the peer to be timed.
 
 The definitions are those of `datagen.halomodel` (``standard``), and nothing of its code is used:
-profiles, occupation moments, mass integrals, sigma(M) and linear power are all pyccl's.
+profiles, occupation moments, mass integrals, sigma(M) and growth are all pyccl's.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyccl import halos
 
+from datagen.ccl import camb_cosmology
 from datagen.halomodel import HaloModelConfig
 from datagen.space import NAMES, check_theta
 
@@ -47,8 +48,8 @@ class PycclHaloModel:
     """The ``standard`` halo model computed by pyccl, a fresh cosmology for every point.
 
     Args:
-        config: Fits, mass range and wavenumbers; quadrature and linear power are
-            pyccl's own.
+        config: Fits, mass range, wavenumbers and the accuracy of CAMB, which runs for every
+            point; quadrature and sigma(M) are pyccl's own.
         masses: Halo masses of pyccl's Simpson rule in log10 M.
     """
 
@@ -58,6 +59,7 @@ class PycclHaloModel:
         if config.model != "standard":
             raise ValueError(f"pyccl has the 'standard' model only, not {config.model!r}")
         self.k = config.k.values()
+        self._camb = config.camb or "converged"
         mass_def = halos.MassDef.create_instance(config.mass_def)
         loose = {"mass_def": mass_def, "mass_def_strict": False}  # Sheth's fits are for fof
         calculator = {

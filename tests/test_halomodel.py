@@ -1,5 +1,7 @@
 """The halo model: closed forms, limits, identities, errors."""
 
+import re
+
 import narrow
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from narrow import TERMS, assert_close
 from scipy.integrate import quad
 from scipy.special import ndtr
 
+from datagen.growth import growth_factor
 from datagen.haloes import haloes_of
 from datagen.halomodel import (
     CORRELATIONS,
@@ -18,7 +21,7 @@ from datagen.halomodel import (
     occupation,
     panel_edges,
 )
-from datagen.space import PARAMETERS
+from datagen.space import NAMES, PARAMETERS
 from datagen.store import Spectra
 
 GALAXY_TERMS = [name for name in TERMS if "g" in name]
@@ -30,7 +33,7 @@ LOW_K = KGrid(low=1e-4, high=1.0, points=40)
 
 
 def hod(theta):
-    return dict(zip(PARAMETERS, map(float, theta), strict=True))
+    return dict(zip(NAMES, map(float, theta), strict=True))
 
 
 # --- closed forms --------------------------------------------------------------------------------
@@ -146,7 +149,7 @@ def narrow_step(theta, k):
     int e^2 f dlnM = int_Mth f dlnM - f(Mth) sigma / sqrt(pi) + O(sigma^2).
     """
     p = hod(theta[0])
-    (haloes,) = haloes_of(theta[:, :5], HaloModelConfig().fits(), 0.0, k, narrow.table())
+    (haloes,) = haloes_of(narrow.columns(theta), HaloModelConfig().fits(), k, narrow.table())
     x, w = np.polynomial.legendre.leggauss(16)
     edges = panel_edges(np.log(p["Mth"]), np.log(1e17), 200)
     half, middle = np.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2
@@ -206,6 +209,28 @@ def test_matter_does_not_see_galaxies():
 def test_two_halo_terms_factorise():
     out = narrow.model()(narrow.points(5))
     np.testing.assert_allclose(out["gm_2h"] ** 2, out["mm_2h"] * out["gg_2h"], rtol=ROUNDING)
+
+
+def test_dark_energy_enters_by_growth_alone():
+    """As much as another amplitude does, at the same redshift."""
+    theta = narrow.points(6, seed=2)
+    columns, column = narrow.columns(theta), NAMES.index
+    Om_m, h, z = columns["Om_c"] + columns["Om_b"], columns["h"], columns["z"]
+    growth = growth_factor(Om_m, h, columns["w0"], columns["wa"], z)
+    constant = theta.copy()
+    constant[:, column("w0")], constant[:, column("wa")] = -1.0, 0.0
+    constant[:, column("sigma_8")] *= growth / growth_factor(Om_m, h, -1.0, 0.0, z)
+    assert_close(narrow.model()(theta), narrow.model()(constant), 1e-9, [*TERMS, "P_lin", "n_g"])
+
+
+def test_power_grows_and_haloes_come_late():
+    theta = narrow.fiducial(4, Mth=1e12, sigma=0.3, alpha=0.8, Mprime=1e13, beta=1.0)
+    theta[:, NAMES.index("z")] = [0.0, 0.5, 1.0, 2.0]
+    out = narrow.model()(theta)
+    growth = growth_factor(0.3375, 0.7, -1.0, 0.0, theta[:, NAMES.index("z")])
+    np.testing.assert_allclose(out["P_lin"], growth[:, None] ** 2 * out["P_lin"][0], rtol=ROUNDING)
+    assert (np.diff(out["n_g"]) < 0).all()
+    assert (np.diff(out["b_eff"]) > 0).all()
 
 
 @pytest.mark.parametrize("model", ["standard", "g3lhalo"])
@@ -272,17 +297,24 @@ def test_k_grid_is_a_choice_of_output_alone():
 
 
 def test_wrong_shape():
-    with pytest.raises(ValueError, match=r"theta has shape \(2, 9\), expected \(N, 10\)"):
-        narrow.model()(np.ones((2, 9)))
+    with pytest.raises(ValueError, match=r"theta has shape \(2, 10\), expected \(N, 13\)"):
+        narrow.model()(np.ones((2, 10)))
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-@pytest.mark.parametrize("value", [np.nan, -1.0, np.inf])
-def test_parameter_out_of_validity_is_named(name, value):
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("end", ["not a number", "below", "above"])
+def test_parameter_out_of_validity_is_named(name, end):
+    low, high = PARAMETERS[name].valid
+    value = {"not a number": np.nan, "below": low - 0.1, "above": 2 * high + 1}[end]
     theta = narrow.points(3)
-    theta[1, PARAMETERS.index(name)] = value
-    with pytest.raises(ValueError, match=f"row 1: {name} = {value:g} is outside"):
+    theta[1, NAMES.index(name)] = value
+    with pytest.raises(ValueError, match=re.escape(f"row 1: {name} = {value:g} is outside")):
         narrow.model()(theta)
+
+
+def test_dark_energy_that_matters_early_is_named():
+    with pytest.raises(ValueError, match=r"row 0: w0 \+ wa = 0.1 must be below -0.1"):
+        narrow.model()(narrow.points(1, w0=-0.9, wa=1.0))
 
 
 def test_no_galaxies():
@@ -292,14 +324,14 @@ def test_no_galaxies():
 
 
 def test_density_out_of_the_table():
-    with pytest.raises(ValueError, match=r"Om_c h\^2 = 0.19.* is outside the table"):
-        narrow.model()(narrow.points(1, Om_c=0.38))
+    with pytest.raises(ValueError, match=r"Om_c h\^2 = 0.57.* is outside the table"):
+        narrow.model()(narrow.points(1, Om_c=0.7, h=0.91))
 
 
 def test_table_and_choice_of_linear_power_belong_together():
-    with pytest.raises(ValueError, match="linear_power: table needs a LinearPowerTable"):
+    with pytest.raises(ValueError, match="linear_power: table needs a LinearPower"):
         HaloModel(HaloModelConfig())
-    with pytest.raises(ValueError, match="linear_power: camb takes no LinearPowerTable"):
+    with pytest.raises(ValueError, match="linear_power: camb takes no LinearPower"):
         HaloModel(HaloModelConfig(linear_power="camb"), narrow.table())
 
 
@@ -308,7 +340,8 @@ def test_table_and_choice_of_linear_power_belong_together():
     [
         ({"model": "other"}, "model = 'other' must be"),
         ({"linear_power": "class"}, "linear_power = 'class' must be"),
-        ({"z": -0.1}, "z = -0.1 must lie in"),
+        ({"camb": "exact"}, "camb = 'exact' must be 'converged' or 'pyccl'"),
+        ({"k": KGrid(high=200.0)}, "converged linear power ends at 110,.* camb: pyccl"),
         ({"log10M_min": 15.0, "log10M_max": 14.0}, "must increase"),
         ({"table_nodes": (1, 4)}, "table_nodes = .* at least 2"),
         ({"panels": 0}, "panels = 0"),
