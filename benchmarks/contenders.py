@@ -20,7 +20,7 @@ from scipy.special import erf
 
 from benchmarks.pyccl_model import PycclHaloModel
 from datagen.halomodel import HaloModel, HaloModelConfig
-from datagen.linear_power import LinearPowerTable, TableBox
+from datagen.power import linear_power
 from datagen.space import Space
 from emulator.emulator import Emulator, Spec
 from emulator.record import predict
@@ -85,10 +85,7 @@ def direct(config: HaloModelConfig, space: Space) -> dict[str, Contender]:
 
     The table of linear power is made here, once for all points of a space, and not timed.
     """
-    table = None
-    if config.linear_power == "table":
-        table = LinearPowerTable.load_or_build(TableBox.of(space, config.table_nodes))
-    found: dict[str, Contender] = {"labels": HaloModel(config, table)}
+    found: dict[str, Contender] = {"labels": HaloModel(config, linear_power(config, space))}
     if config.model == "standard":
         found["pyccl"] = PycclHaloModel(config)
     return found

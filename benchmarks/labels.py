@@ -19,7 +19,7 @@ from datagen.cli import run
 from datagen.design import Design, draw
 from datagen.files import atomic
 from datagen.halomodel import HaloModel, HaloModelConfig
-from datagen.linear_power import LinearPowerTable, TableBox
+from datagen.power import linear_power
 from datagen.record import provenance
 from datagen.space import Range, Space
 
@@ -44,7 +44,7 @@ def contenders() -> Contenders:
     The table of linear power is part of neither: it is made once for all points of a space.
     """
     model = HaloModelConfig()
-    table = LinearPowerTable.load_or_build(TableBox.of(Space(), model.table_nodes))
+    table = linear_power(model, Space())
     peer = PycclHaloModel(model)
     return {"ours": HaloModel(model, table), "pyccl": peer, "pyccl, lean": partial(_lean, peer)}
 

@@ -6,20 +6,31 @@ CAMB evolves each mode that is asked for, with deeper hierarchies (``lAccuracyBo
 later (``TimeSwitchBoost``); `benchmarks.camb_accuracy` shows what each setting is worth.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import camb
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CONVERGED", "Accuracy", "amplitudes"]
+from datagen.variance import Variance
+from datagen.wavenumbers import continued, ln_wavenumbers
+
+__all__ = [
+    "CONVERGED",
+    "N_EFF",
+    "T_CMB",
+    "Accuracy",
+    "amplitudes",
+    "converged_power",
+    "wavenumbers",
+]
 
 Array = NDArray[np.float64]
 
 # as pyccl's: temperature of the microwave background [K], effective number of neutrinos
 T_CMB, N_EFF = 2.7255, 3.044
+_EVEN = np.linspace(np.log(5e-5), np.log(1e3), 2048)  # for sigma_8
 
 
 @dataclass(frozen=True)
@@ -44,10 +55,6 @@ class Accuracy:
     IntTolBoost: float = 2.0
     DoLateRadTruncation: bool = True
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, as stored in files."""
-        return asdict(self)
-
 
 CONVERGED = Accuracy()
 
@@ -55,7 +62,7 @@ CONVERGED = Accuracy()
 def amplitudes(
     cosmology: Mapping[str, float],
     k: Array,
-    z: Sequence[float] = (0.0,),
+    z: ArrayLike = (0.0,),
     accuracy: Accuracy = CONVERGED,
 ) -> Array:
     """Linear matter density of modes of unit primordial curvature, shape (Z, K).
@@ -72,9 +79,9 @@ def amplitudes(
     before = camb.config.AccuracyTarget  # of the whole process; pyccl sets it too
     camb.config.AccuracyTarget = accuracy.AccuracyTarget
     try:
-        background = camb.get_background(_parameters(cosmology, z, accuracy))
+        background = camb.get_background(_parameters(cosmology, accuracy))
         modes = background.get_redshift_evolution(
-            np.asarray(k, np.float64), list(z), ["delta_tot"], accuracy.lAccuracyBoost
+            np.asarray(k, np.float64), np.ravel(z), ["delta_tot"], accuracy.lAccuracyBoost
         )
     finally:
         camb.config.AccuracyTarget = before
@@ -82,9 +89,31 @@ def amplitudes(
     return result
 
 
-def _parameters(
-    cosmology: Mapping[str, float], z: Sequence[float], accuracy: Accuracy
-) -> camb.CAMBparams:
+def wavenumbers(cosmology: Mapping[str, float]) -> Array:
+    """Wavenumbers [1/Mpc], between which cubic splines of ln P are good to 5e-5, shape (K,)."""
+    h2 = cosmology["h"] ** 2
+    return np.exp(ln_wavenumbers(cosmology["Om_c"] * h2, cosmology["Om_b"] * h2))
+
+
+def converged_power(cosmology: Mapping[str, float], k: Array, z: ArrayLike = (0.0,)) -> Array:
+    """Linear matter power [Mpc^3] of one cosmology, at its own redshifts, shape (Z, K).
+
+    Args:
+        cosmology: As for `amplitudes`, with ``sigma_8`` (today) and ``n_s``.
+        k: Wavenumbers [1/Mpc], shape (K,).
+        z: Redshifts.
+    """
+    ln_k = np.log(wavenumbers(cosmology))
+    times, order = np.unique([0.0, *np.ravel(z)], return_inverse=True)  # CAMB wants each once
+    modes = amplitudes(cosmology, np.exp(ln_k), times)[order]
+    ln_P = 2 * np.log(modes) + (cosmology["n_s"] - 4) * ln_k
+    today = continued(ln_k, ln_P[0], _EVEN)
+    variance = Variance(_EVEN, np.zeros(1)).at(today[None], np.array([8 / cosmology["h"]]))
+    ln_P += np.log(cosmology["sigma_8"] ** 2 / variance)
+    return np.exp([continued(ln_k, row, np.log(k)) for row in ln_P[1:]])
+
+
+def _parameters(cosmology: Mapping[str, float], accuracy: Accuracy) -> camb.CAMBparams:
     """CAMB's parameters of a flat cosmology, with what pyccl fixes by default."""
     p = camb.CAMBparams()
     p.WantCls = p.DoLensing = p.Want_CMB = p.Want_CMB_lensing = False
@@ -100,8 +129,9 @@ def _parameters(
     p.nu_mass_numbers = p.nu_mass_fractions = p.nu_mass_degeneracies = []
     helium = camb.bbn.get_predictor().Y_He
     p.YHe = helium(p.ombh2 * (camb.constants.COBE_CMBTemp / T_CMB) ** 3, N_EFF - 3.044)
-    p.set_dark_energy(cosmology.get("w0", -1.0), wa=cosmology.get("wa", 0.0), dark_energy_model="ppf")
-    p.set_matter_power(redshifts=sorted(set(z), reverse=True))
+    p.set_dark_energy(
+        cosmology.get("w0", -1.0), wa=cosmology.get("wa", 0.0), dark_energy_model="ppf"
+    )
     p.Transfer.high_precision = accuracy.high_precision
     p.DoLateRadTruncation = accuracy.DoLateRadTruncation
     for name in ("AccuracyBoost", "lAccuracyBoost", "TimeSwitchBoost", "IntTolBoost"):

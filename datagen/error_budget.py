@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from datagen.halomodel import CORRELATIONS, TERMS, HaloModel, HaloModelConfig
-from datagen.linear_power import LinearPowerTable, TableBox
+from datagen.power import linear_power
 from datagen.space import Space
 from datagen.store import Spectra
 
@@ -27,7 +27,7 @@ class ErrorBudget:
 
     Attributes:
         quadrature: Points recomputed with finer integrals over mass (50 ms each); 0 for none.
-        linear_power: Points recomputed with CAMB instead of the table (0.5 s each); 0 for none.
+        linear_power: Points recomputed with CAMB instead of the table (3 s each); 0 for none.
         seed: Seed of the choice of points.
     """
 
@@ -84,7 +84,7 @@ def _compare(
     points = min(points, len(spectra))
     rows = np.sort(np.random.default_rng(seed).choice(len(spectra), points, replace=False))
     space = Space.from_dict(spectra.metadata["space"])
-    reference = HaloModel(model, _table(model, space))
+    reference = HaloModel(model, linear_power(model, space))
     label = "against CAMB" if model.linear_power == "camb" else "finer integrals"
     parts = [reference(spectra.theta[row : row + 1]) for row in tqdm(rows, desc=label, unit="pt")]
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -94,12 +94,6 @@ def _compare(
         "points": points,
         "spectra": {name: _percentiles(np.abs(stored[name] / truth[name] - 1)) for name in names},
     }
-
-
-def _table(model: HaloModelConfig, space: Space) -> LinearPowerTable | None:
-    if model.linear_power == "camb":
-        return None
-    return LinearPowerTable.load_or_build(TableBox.of(space, model.table_nodes))
 
 
 def _percentiles(error: NDArray[np.float64]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from datagen.cli import run
 from datagen.design import Design, Points
 from datagen.files import exclusive
 from datagen.halomodel import HaloModel, HaloModelConfig
-from datagen.linear_power import LinearPowerTable, TableBox
+from datagen.linear_power import LinearPower
 from datagen.parallel import RayConfig, ray_map, ray_session
+from datagen.power import linear_power
 from datagen.record import maker, provenance
 from datagen.request import (
     LIBRARIES,
@@ -32,7 +33,7 @@ from datagen.shards import Shard, Shards, differences, remove_shards
 from datagen.space import Space
 from datagen.store import Block, Spectra, read_blocks, write_blocks
 
-__all__ = ["compute", "generate", "load_table"]
+__all__ = ["compute", "generate"]
 
 # Points computed at once, a second or two of work on a core: a kill loses two shards a core.
 SHARD = {"table": 250, "camb": 4}
@@ -40,43 +41,17 @@ SHARD = {"table": 250, "camb": 4}
 Array = NDArray[np.float64]
 
 
-def load_table(model: HaloModelConfig, space: Space) -> LinearPowerTable | None:
-    """The table of linear power that a model needs on a space; computed by Ray if not cached."""
-    if model.linear_power == "camb":
-        return None
-    box = TableBox.of(space, model.table_nodes)
-    folder = box.path.with_suffix(".shards")
-
-    def node_map(function: Any, points: Any) -> list[Array]:
-        shards = Shards(folder, {"table": box.key}, discard=True)
-        done = {i: shard[0]["ln_P"] for i in range(len(points)) if (shard := shards.read(i))}
-        todo = [i for i in range(len(points)) if i not in done]
-        runs = ray_map(
-            function, [points[i] for i in todo], label="CAMB for P_lin", unit="run", done=len(done)
-        )
-        for i, ln_P in runs:
-            if isinstance(ln_P, ChildProcessError):
-                raise ChildProcessError(f"CAMB for P_lin, node {todo[i]}: {ln_P}")
-            shards.write(todo[i], {"ln_P": ln_P}, {})
-            done[todo[i]] = ln_P
-        return [done[i] for i in range(len(points))]
-
-    table = LinearPowerTable.load_or_build(box, node_map)
-    remove_shards(folder, {"table": box.key})
-    return table
-
-
 def compute(
     theta: Array,
     *,
     model: HaloModelConfig,
-    table: LinearPowerTable | None,
+    table: LinearPower | None,
     made_by: dict[str, str] | None = None,
 ) -> tuple[Shard, dict[int, str]]:
     """Spectra of some points, and the reason for every row that could not be computed.
 
     Args:
-        theta: The points, shape (N, 10).
+        theta: The points, columns `datagen.space.NAMES`, shape (N, P).
         model: The halo model.
         table: Its linear power; None if it runs CAMB.
         made_by: What the labels are to be made by; this machine may have something else.
@@ -105,7 +80,7 @@ def compute(
 
 
 def _attempt(halo_model: HaloModel, point: Array) -> Shard | str:
-    """Spectra of one point, shape (10,), or the reason why there are none."""
+    """Spectra of one point, shape (P,), or the reason why there are none."""
     try:
         return halo_model(point[None])
     except Exception as error:
@@ -151,11 +126,11 @@ def generate(
     Args:
         out: The label file to write (HDF5).
         design: How points are spread over the space.
-        space: Ranges of the ten parameters.
+        space: Ranges of the parameters.
         model: The halo model and its ingredients.
         ray: Where the work runs.
         parameters: Parameter file (of ``datagen.design``, or a .csv table whose header names the
-            ten parameters) with the points to take instead of drawing them.
+            parameters) with the points to take instead of drawing them.
         overwrite: Replace an existing label file, and shards of another request.
 
     Returns:
@@ -245,7 +220,7 @@ def _compute_missing(
         items = [pieces[start] for start in todo]
         done = known + sum(len(pieces[start]) for start in failed)
         with ray_session(ray):
-            work = partial(work, table=load_table(model, space))
+            work = partial(work, table=linear_power(model, space, ray))
             results = ray_map(work, items, label="labels", unit="pt", sizes=list(map(len, items)),
                               done=done)  # fmt: skip
             for i, result in results:

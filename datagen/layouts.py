@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from datagen.boltzmann import CONVERGED, N_EFF, T_CMB, amplitudes
 from datagen.ccl import camb_power
-from datagen.wavenumbers import END, START, coordinates, ln_wavenumbers
+from datagen.wavenumbers import END, START, continued, coordinates, ln_wavenumbers
 
 __all__ = ["LAYOUTS", "CambPreset", "Layout"]
 
@@ -88,7 +87,7 @@ class _Converged(Layout):
         return len(coordinates())
 
     def node(self, omega_c: float, omega_b: float) -> Array:
-        """ln P of n_s = 0."""
+        """Ln P of n_s = 0."""
         ln_k = ln_wavenumbers(omega_c, omega_b)
         modes = amplitudes(_cosmology(omega_c, omega_b), np.exp(ln_k))[0]
         result: Array = 2 * np.log(modes) - 4 * ln_k
@@ -96,14 +95,10 @@ class _Converged(Layout):
 
     def spread(self, stored: Array, omega_c: Array, omega_b: Array) -> Array:
         """Cubic splines; beyond the last wavenumber a parabola."""
-        rows = []
-        for ln_P, c, b in zip(stored, omega_c, omega_b, strict=True):
-            ln_k = ln_wavenumbers(c, b)
-            spline = CubicSpline(ln_k, ln_P)
-            beyond = np.maximum(self.ln_k - ln_k[-1], 0.0)
-            inside = spline(np.minimum(self.ln_k, ln_k[-1]))
-            slope, curvature = spline(ln_k[-1], 1), spline(ln_k[-1], 2)
-            rows.append(inside + slope * beyond + 0.5 * curvature * beyond**2)
+        rows = [
+            continued(ln_wavenumbers(c, b), ln_P, self.ln_k)
+            for ln_P, c, b in zip(stored, omega_c, omega_b, strict=True)
+        ]
         return np.array(rows)
 
     def key(self) -> dict[str, Any]:
@@ -133,7 +128,7 @@ class _Pyccl(Layout):
         return len(self.ln_k)
 
     def node(self, omega_c: float, omega_b: float) -> Array:
-        """ln P of n_s = 0.96."""
+        """Ln P of n_s = 0.96."""
         cosmology = _cosmology(omega_c, omega_b) | {"sigma_8": self._SIGMA_8, "n_s": self.n_s}
         return np.log(camb_power(cosmology, np.exp(self.ln_k)))
 

@@ -65,9 +65,10 @@ class TableBox:
 
     @classmethod
     def of(
-        cls, space: Space, camb: CambPreset = "converged", nodes: tuple[int, int] | None = None
+        cls, space: Space, camb: CambPreset | None = None, nodes: tuple[int, int] | None = None
     ) -> "TableBox":
-        """The smallest box that holds a parameter space; with the layout's own nodes by default."""
+        """The smallest box that holds a parameter space; converged, with the layout's own nodes."""
+        camb = camb or "converged"
         layout = LAYOUTS[camb]
         Om_c, Om_b, h, tilt = space.Om_c, space.Om_b, space.h, layout.tilt
         return cls(

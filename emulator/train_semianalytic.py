@@ -8,9 +8,9 @@ from typing import Any
 
 from datagen.cli import run
 from datagen.figures import save_figure, style
-from datagen.generate import linear_power
 from datagen.halomodel import HaloModelConfig
 from datagen.parallel import RayConfig
+from datagen.power import linear_power
 from datagen.record import code_hash, provenance
 from datagen.space import Space
 from datagen.splits import Split
@@ -106,7 +106,7 @@ def of_labels(
     space = Space.from_dict(spectra.metadata["space"])
     model = HaloModelConfig.from_dict(spectra.metadata["model"])
     begun = time.monotonic()
-    emulator = make_semianalytic(space, model, load_linear_power(model, space), config, fit)
+    emulator = make_semianalytic(space, model, linear_power(model, space), config, fit)
     training = {"semianalytic": asdict(config), "fit": asdict(fit), "split": asdict(split)}
     notes = {"seconds": time.monotonic() - begun}
     make_record(emulator, spectra, _parts(spectra, split), training, **notes)
