@@ -1,5 +1,7 @@
 """An emulator inside Cobaya: sampled, derived, beside CAMB, and with every mistake of an input."""
 
+import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from hosts import COSMOLOGY, OCCUPATION, POINT
 
 from export.runtime import load
+from export.to_onnx import rewrite
 
 pytest.importorskip("cobaya")
 
@@ -17,6 +20,19 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = "export.adapters.for_cobaya.HaloModel"
 FREE = {"sigma_8": {"prior": {"min": 0.8, "max": 1.0}}}
 K = [0.1, 1.0]
+Z = 0.5
+THEORY = {"python_path": str(ROOT), "z": Z}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small(small_file):
+    """The emulator of all tests."""
+    THEORY["emulator"] = str(small_file)
+
+
+@cache
+def emulator():
+    return load(THEORY["emulator"])
 
 
 def clustering(_self=None):
@@ -32,7 +48,7 @@ def inputs(
         asked = {"halo_model": dict(zip(("outputs", "k"), asked, strict=True))}
     given = POINT | FREE | dict(params)
     return {
-        "theory": {NAME: {"python_path": str(ROOT), **dict(options)}} | theories,
+        "theory": {NAME: THEORY | dict(options)} | theories,
         "likelihood": {"mine": {"external": likelihood, "requires": asked}}
         if likelihood
         else {"one": None},
@@ -48,7 +64,8 @@ def loglike(info, **at):
 
 
 def truth(**point):
-    return float(np.log(load("standard")(POINT | point, "gg_total", K)["gg_total"][0]))
+    """What `clustering` is there."""
+    return float(np.log(emulator()(POINT | {"z": Z} | point, "gg_total", K)["gg_total"][0]))
 
 
 @pytest.mark.filterwarnings("ignore")  # pandas' to cobaya (3.6)
@@ -56,7 +73,7 @@ def test_cobaya_recovers_the_parameters_of_a_mock():
     from cobaya.run import run
 
     k, outputs = (0.05, 0.2, 1.0, 5.0), ("gg_total", "gm_total")
-    exact = load("standard")(POINT, outputs, k)
+    exact = emulator()(POINT | {"z": Z}, outputs, k)
     data = np.log(np.concatenate([exact[name] for name in outputs]))
 
     def likelihood(_self=None):
@@ -66,7 +83,7 @@ def test_cobaya_recovers_the_parameters_of_a_mock():
 
     values = {"sigma_8": 0.82, "beta": 1.0, "log10Mth": 12.0}  # as the chain's columns
     width = {"sigma_8": 0.003, "log10Mth": 0.015, "beta": 0.005}  # of one with the others held
-    box = {"sigma_8": (0.8, 1.0), "log10Mth": (10.0, 15.0), "beta": (0.1, 2.0)}
+    box = {"sigma_8": (0.6, 1.2), "log10Mth": (10.0, 13.4), "beta": (0.1, 2.0)}
     sampled = {
         name: {
             "prior": dict(zip(("min", "max"), box[name], strict=True)),
@@ -90,7 +107,7 @@ def test_cobaya_recovers_the_parameters_of_a_mock():
 def test_a_point_outside_the_ranges_has_no_likelihood():
     info = inputs({"sigma_8": {"prior": {"min": 0.5, "max": 1.5}}})
     assert loglike(info) == pytest.approx(truth(), rel=1e-6)
-    assert loglike(info, sigma_8=1.2) == -np.inf
+    assert loglike(info, sigma_8=1.3) == -np.inf
 
 
 def test_a_theory_that_nobody_asks_changes_nothing():
@@ -121,10 +138,10 @@ def test_by_default_all_outputs_come_at_the_emulators_k(asked):
         return 0.0
 
     assert loglike(inputs(asked=asked, likelihood=likelihood)) == 0
-    emulator = load("standard")
-    assert seen.keys() == {"k", *emulator.outputs}
-    np.testing.assert_array_equal(seen["k"], emulator.k)
-    np.testing.assert_array_equal(seen["mm_2h"], emulator(POINT)["mm_2h"])
+    assert seen.keys() == {"k", "z", *emulator().outputs}
+    np.testing.assert_array_equal(seen["k"], emulator().k)
+    assert seen["z"] == Z
+    np.testing.assert_array_equal(seen["mm_2h"], emulator()(POINT | {"z": Z})["mm_2h"])
 
 
 @pytest.mark.parametrize(
@@ -143,7 +160,7 @@ def test_by_default_all_outputs_come_at_the_emulators_k(asked):
             {"outputs": "gg_total", "ks": K},
             r"no option ks \(did you mean 'k'\?\); there",
         ),
-        (["gg_total"], r"\['gg_total'\] must be a dictionary with outputs and k"),
+        (["gg_total"], r"\['gg_total'\] must be a dictionary with outputs, k, z"),
     ],
 )
 def test_a_requirement_that_cannot_be_met_is_an_error_at_set_up(options, message):
@@ -176,6 +193,11 @@ def test_likelihoods_that_ask_for_different_k_are_an_error_at_set_up():
         ({"extrapolate": 3}, TypeError, "extrapolate"),
         ({"renames": {"Mh": "M"}}, LoggedError, "renames: no input Mh; there are Om_c"),
         ({"ignore": 3}, TypeError, "ignore"),
+        ({"z": 2.5}, LoggedError, "z = 2.5: small is for z = 0 to 2"),
+        ({"z": [0.5, float("nan")]}, LoggedError, "z = nan: small is for z = 0 to 2"),
+        ({"z": []}, LoggedError, "z must be a number or a list of numbers, at least one"),
+        ({"z": "low"}, LoggedError, "z = 'low' is not a real number"),
+        ({"renames": {"z": "zz"}}, LoggedError, "renames: no input z; there are Om_c"),
     ],
 )
 def test_wrong_options_are_errors_at_set_up(options, error, message):
@@ -189,8 +211,9 @@ MASS = {"log10Mth": {"prior": {"min": 1, "max": 9}, "drop": True}}
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"sigma_8": {"prior": {"min": 1.2, "max": 1.5}}}, r"sigma_8 = 1.2.*..1.* is outside the"),
-        ({"Mth": 13.0}, r"Mth = 13 is outside the trained range \[1e\+10, 1e\+15\] Msun"),
+        ({"sigma_8": {"prior": {"min": 1.3, "max": 1.5}}}, r"sigma_8 = 1.3.*..1.* is outside the"),
+        ({"Mth": 13.0}, r"Mth = 13 is outside the trained range \[1e\+10, 3e\+13\] Msun"),
+        ({"w": -0.1}, r"w0 = -0.1 is outside the trained range \[-2, -0.3\]"),
         ({"Mth": float("nan")}, "Mth = nan"),
         (
             {"h": {"prior": {"dist": "norm", "loc": 70, "scale": 1}}},
@@ -244,7 +267,7 @@ def test_what_a_likelihood_changes_is_not_the_cache():
 
 def test_numbers_are_derived_parameters():
     derived = {"n_g": {"latex": "n_g"}, "b_eff": None, "lg": {"derived": "lambda n_g: 10 * n_g"}}
-    expected = load("standard")(POINT, ["n_g", "b_eff"])
+    expected = emulator()(POINT | {"z": Z}, ["n_g", "b_eff"])
     for asked in (inputs(derived), inputs(derived, likelihood=None)):
         model = get_model(asked)
         values = model.logposterior({"sigma_8": 0.82}).derived
@@ -258,7 +281,7 @@ def test_a_number_can_be_required_as_a_parameter():
     def density(_self=None):
         return float(np.log(_self.provider.get_param("n_g")))
 
-    expected = np.log(float(load("standard")(POINT, "n_g")["n_g"]))
+    expected = np.log(float(emulator()(POINT | {"z": Z}, "n_g")["n_g"]))
     assert loglike(inputs(asked={"n_g": None}, likelihood=density)) == pytest.approx(expected)
 
 
@@ -282,7 +305,7 @@ def test_two_names_of_one_input_must_agree():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "fine"), [("w", -0.9, -1.0), ("mnu", 0.06, 0.0), ("omk", 0.1, 0.0)]
+    ("name", "value", "fine"), [("nnu", 2.0, 3.044), ("mnu", 0.06, 0.0), ("omk", 0.1, 0.0)]
 )
 def test_physics_that_any_component_takes_is_refused_by_name(name, value, fine):
     def likelihood(_self=None, **params):
@@ -294,10 +317,10 @@ def test_physics_that_any_component_takes_is_refused_by_name(name, value, fine):
         return made
 
     assert loglike(info(fine)) == pytest.approx(truth(), rel=1e-6)
-    with pytest.raises(LoggedError, match=f"^{name} = {value:g}: the emulators know flat LCDM"):
+    with pytest.raises(LoggedError, match=f"^{name} = {value:g}: the emulators know flat w0waCDM"):
         get_model(info(value))
     around = {"prior": {"min": fine - 0.1, "max": fine + 0.1}}
-    with pytest.raises(LoggedError, match=f"^{name} = .*: the emulators know flat LCDM"):
+    with pytest.raises(LoggedError, match=f"^{name} = .*: the emulators know flat w0waCDM"):
         get_model(info(around))
 
 
@@ -317,17 +340,19 @@ def test_sigma_8_comes_from_camb():
     sigma_8, n_g = result.derived
     assert sigma_8 == pytest.approx(0.863, abs=2e-3)
     assert result.loglikes[0] == pytest.approx(truth(sigma_8=sigma_8), rel=1e-5)
-    expected = load("standard")(POINT | {"sigma_8": sigma_8}, "n_g")["n_g"]
+    expected = emulator()(POINT | {"z": Z, "sigma_8": sigma_8}, "n_g")["n_g"]
     assert n_g == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize(
     ("arguments", "params", "message"),
     [
-        ({}, {"w": -0.9}, "w = -0.9: "),
         ({"nnu": 2.0}, {}, "nnu = 2: "),
         ({"omk": 0.01}, {}, "omk = 0.01: "),
         ({"mnu": 0.06}, {}, "mnu = 0.06: "),
+        ({"w": -0.9}, {}, "camb: w = -0.9 there, but w0 = -1 of the emulator"),
+        ({}, {"w0": -0.9}, "camb: w0 = -1 there, but w0 = -0.9 of the emulator"),
+        ({"H0": 67.0}, {"h": 0.7}, "camb: H0 = 67 there, but h = 0.7 of the emulator"),
         ({"dark_energy_model": "EarlyQuintessence"}, {}, "dark_energy_model = 'EarlyQuintessence'"),
         ({"Evolve_delta_xe": True}, {}, "Evolve_delta_xe = True is not known to the emulators"),
     ],
@@ -339,7 +364,7 @@ def test_physics_that_camb_is_told_is_refused_by_name(arguments, params, message
 
 def test_massive_neutrinos_that_camb_has_by_default_are_refused():
     pytest.importorskip("camb")
-    with pytest.raises(LoggedError, match="mnu = 0.06: the emulators know flat LCDM"):
+    with pytest.raises(LoggedError, match="mnu = 0.06: the emulators know flat w0waCDM"):
         get_model(inputs(BESIDE_CAMB, without=COSMOLOGY, camb={}))
 
 
@@ -349,8 +374,130 @@ def test_arguments_without_effect_can_be_ignored():
     assert get_model(info)
 
 
+def test_dark_energy_is_taken_by_both():
+    model = get_model(camb({"dark_energy_model": "ppf"}, w=-0.8, wa=-0.4, sigma8=None))
+    result = model.logposterior({"As": 2.3e-9})
+    (sigma_8,) = result.derived
+    expected = truth(sigma_8=sigma_8, w0=-0.8, wa=-0.4)
+    assert result.loglikes[0] == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_names_of_all_inputs_are_the_emulators():
     from export.adapters.cobaya_names import SOURCES
 
-    assert set(SOURCES) == set(COSMOLOGY)
-    assert set(load("standard").names) == {*COSMOLOGY, *OCCUPATION}
+    assert set(SOURCES) == {*COSMOLOGY, "w0", "wa"}
+    assert set(emulator().names) == {*SOURCES, "z", *OCCUPATION}
+
+
+def test_dark_energy_may_have_the_names_of_hosts():
+    assert loglike(inputs({"w": -0.8, "wa": 0.3})) == pytest.approx(truth(w0=-0.8, wa=0.3))
+    assert loglike(inputs({"w0": -0.8})) == pytest.approx(truth(w0=-0.8))
+    assert loglike(inputs({"w0_fld": -0.8, "wa_fld": 0.3})) == pytest.approx(truth(w0=-0.8, wa=0.3))
+
+
+def test_dark_energy_that_counts_early_has_no_likelihood():
+    free = {"w": {"prior": {"min": -1, "max": -0.3}}, "wa": 0.5}
+    model = get_model(inputs(free))
+    assert model.loglike({"sigma_8": 0.82, "w": -0.5}, return_derived=False) == -np.inf
+    assert np.isfinite(model.loglike({"sigma_8": 0.82, "w": -0.7}, return_derived=False))
+    with pytest.raises(LoggedError, match=r"the whole prior lies where w0 \+ wa is not below -0.1"):
+        get_model(inputs({"w": -0.5, "wa": 0.5}))
+
+
+def spectra(**options):
+    """What likelihoods get, and the value of `clustering`."""
+    seen = {}
+
+    def likelihood(_self=None):
+        seen.update(_self.provider.get_halo_model())
+        return float(np.log(np.ravel(seen["gg_total"])[0]))
+
+    return seen, loglike(inputs(likelihood=likelihood, **options))
+
+
+def test_the_redshift_may_be_a_list():
+    z = [1.0, 0.2, 0.0]
+    asked = (["gg_total", "n_g"], K)
+    seen, value = spectra(asked=asked, options={"z": z})
+    expected = emulator()(POINT | {"z": z}, asked[0], K)
+    np.testing.assert_array_equal(seen["z"], z)
+    for name in asked[0]:
+        np.testing.assert_allclose(seen[name], expected[name], rtol=1e-6)
+    assert seen["gg_total"].shape == (3, 2)
+    assert value == pytest.approx(truth(z=1.0))
+    single, _ = spectra(options={"z": [0.2]})
+    np.testing.assert_allclose(single["gg_total"], expected["gg_total"][1:2], rtol=1e-6)
+
+
+def test_the_redshift_may_be_asked_for():
+    asked = {"halo_model": {"outputs": "gg_total", "k": K, "z": [0.3, 1.0]}}
+    seen, value = spectra(asked=asked, options={"z": None})
+    assert seen["gg_total"].shape == (2, 2)
+    assert value == pytest.approx(truth(z=0.3))
+    with pytest.raises(
+        LoggedError, match=r"z = \[0.3 1. \] is asked for, but .* the option z: 0.5"
+    ):
+        get_model(inputs(asked=asked))
+    asked["halo_model"]["z"] = 0.5
+    assert loglike(inputs(asked=asked)) == pytest.approx(truth())
+
+
+def test_the_redshift_may_be_a_parameter():
+    free = {"z": {"prior": {"min": 0, "max": 3}}}
+    info = inputs(free, options={"z": None})
+    model = get_model(info)
+    for z in (0.0, 0.7):
+        ours = model.loglike({"sigma_8": 0.82, "z": z}, return_derived=False)
+        assert ours == pytest.approx(truth(z=z))
+    assert model.loglike({"sigma_8": 0.82, "z": 2.5}, return_derived=False) == -np.inf
+    renamed = inputs({"z_eff": 0.7}, options={"z": None, "renames": {"z": "z_eff"}})
+    assert loglike(renamed) == pytest.approx(truth(z=0.7))
+    seen, _ = spectra(params={"z": 0.7}, options={"z": None})
+    assert seen["z"] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("params", "asked", "z", "message"),
+    [
+        ({}, ("gg_total", K), None, "no redshift: the emulator is for z = 0 to 2; give the theory"),
+        ({"n_g": None}, ["halo_model"], [0.5, 1.0], "n_g cannot be a parameter at 2 redshifts"),
+        ({"z": 0.5}, {"halo_model": {"z": 0.5}}, None, "z is asked for, and is a parameter as wel"),
+        ({}, {"halo_model": {"z": 5.0}}, None, "halo_model: z = 5: small is for z = 0 to 2"),
+        ({"z": 2.5}, ("gg_total", K), None, "z = 2.5 is outside the trained range"),
+    ],
+)
+def test_redshifts_that_cannot_be_are_errors_at_set_up(params, asked, z, message):
+    with pytest.raises(LoggedError, match=message):
+        get_model(inputs(params, asked, options={"z": z}))
+
+
+def test_likelihoods_that_ask_for_different_redshifts_are_an_error_at_set_up():
+    info = inputs(
+        asked={"halo_model": {"outputs": "gg_total", "k": K, "z": 0.5}}, options={"z": None}
+    )
+    other = {"halo_model": {"outputs": "mm_total", "k": K}}
+    info["likelihood"]["other"] = {"external": lambda _self=None: 0.0, "requires": other}
+    with pytest.raises(LoggedError, match="all likelihoods must ask for the same k and the same z"):
+        get_model(info)
+
+
+def test_a_list_of_one_redshift_has_derived_parameters():
+    model = get_model(inputs({"f_sat": None}, likelihood=None, options={"z": [1.0]}))
+    (f_sat,) = model.logposterior({"sigma_8": 0.82}).derived
+    expected = emulator()(POINT | {"z": 1.0}, "f_sat")["f_sat"]
+    assert f_sat == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_what_an_emulator_holds_fixed(small_file, tmp_path):
+    path = shutil.copy(small_file, tmp_path / "fixed.onnx")
+    parameters = load(path).metadata["parameters"]
+    for name, value in {"z": 0.5, "alpha": 0.9, "w0": -0.9}.items():
+        parameters[name] |= {"low": value, "high": value, "default": value}
+    rewrite(path, parameters=parameters)
+    options = {"emulator": str(path), "z": None}
+    info = inputs({"w": -0.9}, without=["alpha"], options=options)
+    assert loglike(info) == pytest.approx(truth(w0=-0.9))
+    with pytest.raises(LoggedError, match=r"w0 = -1 is outside the trained range \[-0.9, -0.9\]"):
+        get_model(inputs(options=options))
+    with pytest.raises(LoggedError, match="z = 1: fixed is for z = 0.5 alone"):
+        get_model(inputs(options=options | {"z": 1.0}))

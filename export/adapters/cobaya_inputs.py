@@ -1,11 +1,12 @@
 """Under which names an emulator's inputs come in an input file of Cobaya."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from export.adapters.cobaya_names import ASKED_OF_OTHERS, SOURCES, Source
+from export.adapters.physics import shown
 
 __all__ = ["Inputs"]
 
@@ -18,6 +19,7 @@ class Inputs:
     Args:
         names: Of the emulator's inputs.
         renames: What some are called in the input file.
+        optional: Those that need not be given.
 
     Attributes:
         supported: Every name that an input may come under.
@@ -27,7 +29,9 @@ class Inputs:
         ValueError: A rename of something else.
     """
 
-    def __init__(self, names: tuple[str, ...], renames: Mapping[str, str]) -> None:
+    def __init__(
+        self, names: Collection[str], renames: Mapping[str, str], optional: Collection[str] = ()
+    ) -> None:
         if unknown := set(renames) - set(names):
             raise ValueError(
                 f"renames: no input {', '.join(sorted(unknown))}; there are {', '.join(names)}"
@@ -35,7 +39,9 @@ class Inputs:
         self._sources = {name: _sources(name, renames.get(name)) for name in names}
         self.supported = list(dict.fromkeys(n for one in self._sources.values() for n in one))
         self.asked: dict[str, str] = {}
-        self._chosen = {name: [next(iter(sources))] for name, sources in self._sources.items()}
+        self._optional = frozenset(optional)
+        self._chosen: dict[str, list[str]] = {}
+        self.settle(())
 
     @property
     def required(self) -> list[str]:
@@ -51,11 +57,15 @@ class Inputs:
         present, self.asked = set(given), {}
         for name, sources in self._sources.items():
             self._chosen[name] = [source for source in sources if source in present]
-            if not self._chosen[name]:
+            if not self._chosen[name] and name not in self._optional:
                 own, asked = next(iter(sources)), ASKED_OF_OTHERS.get(name)
                 self._chosen[name] = [asked if asked in sources else own]
                 if asked in sources:
                     self.asked[own] = asked
+
+    def is_given(self, name: str) -> bool:
+        """Whether an input is made of parameters, of whatever name."""
+        return bool(self._chosen.get(name))
 
     def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs that can be made of the values of some parameters.
@@ -67,9 +77,9 @@ class Inputs:
         for name in sorted(self._sources, key=lambda name: name != "h"):  # densities need h
             sources = [self._sources[name][n] for n in self._chosen[name]]
             needed = {*self._chosen[name]}
-            if not needed <= values.keys() or (
-                "h" not in point and any(source.needs_h for source in sources)
-            ):
+            if not needed or not needed <= values.keys():
+                continue
+            if "h" not in point and any(source.needs_h for source in sources):
                 continue
             made = [
                 source.make(values[n], point.get("h"))
@@ -83,6 +93,24 @@ class Inputs:
                     )
             point[name] = made[0]
         return {name: point[name] for name in self._sources if name in point}
+
+    def contradicted(self, point: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
+        """What another code is told that makes other inputs than the emulator's, a line for each.
+
+        Args:
+            point: Inputs, with numbers or arrays.
+            told: Parameters and arguments of the other code, by the names there.
+        """
+        for name, value in point.items():
+            for other, source in {name: Source(), **SOURCES.get(name, {})}.items():
+                if other not in told or (source.needs_h and "h" not in point):
+                    continue
+                theirs = source.make(told[other], point.get("h"))
+                if not np.allclose(theirs, value, rtol=_AGREE, equal_nan=True):
+                    yield (
+                        f"{other} = {shown(told[other])} there, but {name} = {shown(value)} of the "
+                        f"emulator; give one parameter, which both take"
+                    )
 
 
 def _sources(name: str, renamed: str | None) -> dict[str, Source]:

@@ -47,6 +47,8 @@ SOURCES: Mapping[str, Mapping[str, Source]] = {
         "Omega_b": Source(),
         "omegab": Source(),
     },
+    "w0": {"w": Source(), "w0_fld": Source()},
+    "wa": {"wa_fld": Source()},
 }
 # What CAMB and CLASS derive, for inputs that are not among the parameters under any name
 ASKED_OF_OTHERS = {"sigma_8": "sigma8", "h": "H0"}
@@ -56,16 +58,13 @@ _FIXED: dict[str, Fixed | OneOf] = {
     "omk": FIXED["Omega_k"],
     "omegak": FIXED["Omega_k"],
     "Omega_k": FIXED["Omega_k"],
-    "w": FIXED["w0"],
-    "w0": FIXED["w0"],
-    "w0_fld": FIXED["w0"],
-    "wa": FIXED["wa"],
-    "wa_fld": FIXED["wa"],
     "mnu": FIXED["m_nu"],
     "m_ncdm": FIXED["m_nu"],
     "omnuh2": _NO,
     "omeganu": _NO,
     "Omega_fld": _NO,
+    "Omega_Lambda": _NO,  # so that CLASS fills up with the fluid that has w0_fld
+    "fluid_equation_of_state": OneOf(("CLP",)),
     "N_ncdm": _NO,
     "nnu": FIXED["Neff"],
     "N_ur": FIXED["Neff"],
@@ -94,7 +93,8 @@ _NEUTRAL = words(
     nonlinear WantTensors WantTransfer WantCls max_l max_l_tensor max_eta_k max_eta_k_tensor
     min_l_logl_sampling
     output modes lensing l_max_scalars l_max_tensors P_k_max_h/Mpc P_k_max_1/Mpc z_max_pk z_pk
-    gauge reio_parametrization accurate_lensing delta_l_max k_per_decade_for_pk
+    gauge reio_parametrization accurate_lensing delta_l_max k_per_decade_for_pk non_linear
+    nonlinear_min_k_max hmcode_min_k_max
     """
 )
-NAMES = Vocabulary(_FIXED, neutral=_NEUTRAL)
+NAMES = Vocabulary(_FIXED, neutral=[*_NEUTRAL, "non linear"])

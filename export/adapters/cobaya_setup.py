@@ -1,6 +1,6 @@
 """What can be said of a whole input of Cobaya before it runs: ranges and physics."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,39 +10,52 @@ from cobaya.theories.cosmo import BoltzmannBase
 from cobaya.theory import Theory
 from numpy.typing import NDArray
 
+from datagen.space import PARAMETERS
 from export.adapters.cobaya_inputs import Inputs
-from export.adapters.cobaya_names import NAMES
-from export.adapters.common import words
+from export.adapters.cobaya_names import NAMES, SOURCES
+from export.adapters.common import centre, words
 from export.adapters.physics import shown
-from export.ranges import Parameter
+from export.ranges import OutOfRange, is_inside
+from export.runtime import OnnxEmulator
 
 __all__ = ["check_setup"]
 
 _DRAWS = 1000
+_ENOUGH = 50  # draws that tell that there is no answer anywhere
 _DEFAULTS = {"CAMB": {"mnu": 0.06}}  # physics that a code has unless it is told otherwise
 _SWITCHES = ("external_primordial_pk",)  # options of Cobaya's theories that are physics
 
 
 def check_setup(
-    theory: Theory, model: Model, parameters: tuple[Parameter, ...], inputs: Inputs
+    theory: Theory, model: Model, emulator: OnnxEmulator, inputs: Inputs, unsaid: dict[str, float]
 ) -> None:
     """Hold an input of Cobaya against what an emulator knows.
 
     Args:
         theory: The emulator's theory, with the option ``ignore``.
         model: Of the whole input.
-        parameters: The emulator's inputs.
-        inputs: Under which names they come.
+        emulator: The emulator.
+        inputs: Under which names its inputs come.
+        unsaid: Inputs that may not be given, and their values then.
 
     Raises:
-        LoggedError: No point of the prior is in a range; physics that the emulator does not know.
+        LoggedError: No point of the prior has an answer; physics that the emulator does not know.
     """
     draws = _draws(model)
-    ignored = {*words(theory.ignore), *inputs.supported}
-    for given in ({n: v for n, v in draws.items() if n in NAMES}, *_told(model, draws)):
-        for line in NAMES.refused({n: v for n, v in given.items() if n not in ignored}, {}):
+    try:
+        points = unsaid | inputs.point(draws)
+    except ValueError as error:
+        raise LoggedError(theory.log, "%s", error) from error
+    compared = {*inputs.supported, *SOURCES, *(name for each in SOURCES.values() for name in each)}
+    ignored = {*words(theory.ignore), *compared}
+    codes = {"": {n: v for n, v in draws.items() if n in NAMES}, **_told(model, draws)}
+    for code, told in codes.items():
+        for line in NAMES.refused({n: v for n, v in told.items() if n not in ignored}, {}):
             raise LoggedError(theory.log, "%s", line)
-    _check_ranges(theory, parameters, inputs, draws)
+        for line in inputs.contradicted(points, told):
+            raise LoggedError(theory.log, "%s: %s", code, line)
+    inside = _check_ranges(theory, emulator, points)
+    _check_answers(theory, emulator, points, inside)
 
 
 def _draws(model: Model) -> dict[str, NDArray[np.float64]]:
@@ -60,8 +73,9 @@ def _draws(model: Model) -> dict[str, NDArray[np.float64]]:
     return {name: np.array([row[name] for row in rows], np.float64) for name in rows[0]}
 
 
-def _told(model: Model, draws: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All that CAMB or CLASS are told, parameters and arguments, for each of them."""
+def _told(model: Model, draws: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """All that CAMB or CLASS are told, parameters and arguments, for each of them by its name."""
+    codes = {}
     for name, component in model.theory.items():
         if isinstance(component, BoltzmannBase):
             info = model.info()["theory"][name]
@@ -69,20 +83,28 @@ def _told(model: Model, draws: dict[str, Any]) -> Iterator[dict[str, Any]]:
             given |= {n: info[n] for n in _SWITCHES if n in info}
             given |= info.get("extra_args") or {}
             inputs = component.get_attr_list_with_helpers("input_params")
-            yield given | {n: draws[n] for n in inputs if n in draws}
+            given |= {n: draws[n] for n in inputs if n in draws}
+            codes[name] = _with_dark_energy(given)
+    return codes
+
+
+def _with_dark_energy(told: dict[str, Any]) -> dict[str, Any]:
+    """What a code is told, and the cosmological constant that it has unless told otherwise."""
+    unsaid = {n: PARAMETERS[n].default for n in ("w0", "wa") if not told.keys() & {n, *SOURCES[n]}}
+    return told | unsaid
 
 
 def _check_ranges(
-    theory: Theory, parameters: tuple[Parameter, ...], inputs: Inputs, draws: dict[str, Any]
-) -> None:
-    """Refuse a parameter that is never in its range; say of others how often they are not."""
-    try:
-        points = inputs.point(draws)
-    except ValueError as error:
-        raise LoggedError(theory.log, "%s", error) from error
-    for p in parameters:
-        values = np.asarray(points.get(p.name, p.low), np.float32)  # else from another theory
-        inside = (values >= np.float32(p.low)) & (values <= np.float32(p.high))
+    theory: Theory, emulator: OnnxEmulator, points: Mapping[str, Any]
+) -> NDArray[np.bool_]:
+    """Refuse a parameter that is never in its range; say of others how often they are not.
+
+    Returns:
+        Which points have all parameters in their ranges, as far as they are known.
+    """
+    everywhere = np.ones(1, np.bool_)
+    for p in emulator.parameters:
+        inside = is_inside(points.get(p.name, p.low), p.low, p.high)  # else from another theory
         limits = f"[{p.low:g}, {p.high:g}]{'' if p.unit == '1' else f' {p.unit}'}"
         if not inside.any():
             raise LoggedError(
@@ -98,3 +120,30 @@ def _check_ranges(
                 "%s is outside the trained range %s in %.0f %% of the prior, where there is no "
                 "likelihood", p.name, limits, share,
             )  # fmt: skip
+        everywhere = everywhere & inside
+    return everywhere
+
+
+def _check_answers(
+    theory: Theory, emulator: OnnxEmulator, points: Mapping[str, Any], inside: NDArray[np.bool_]
+) -> None:
+    """Refuse a prior whose ranges are right, but that lies where the emulator does not hold."""
+    if not inside.any():
+        return
+    tried = centre(emulator) | {
+        name: np.broadcast_to(values, inside.shape)[inside] for name, values in points.items()
+    }
+    name = emulator.outputs[0]
+    values = emulator(tried, name, out_of_range="nan")[name]
+    lost = np.isnan(values.reshape(len(values), -1)).any(axis=1)
+    if not lost.any():
+        return
+    row = np.argmax(lost)
+    first = {name: float(np.broadcast_to(each, lost.shape)[row]) for name, each in tried.items()}
+    try:
+        emulator(first, name)
+    except OutOfRange as error:
+        reason = str(error).removeprefix("row 0 ")
+        if lost.all() and (len(inside) == 1 or len(lost) >= _ENOUGH):
+            raise LoggedError(theory.log, "the whole prior %s", reason) from error
+        theory.log.info("%.0f %% of the prior %s", 100 * lost.mean(), reason)

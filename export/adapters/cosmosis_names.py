@@ -9,14 +9,14 @@ from export.adapters.physics import FIXED, Fixed, Vocabulary
 __all__ = ["INPUTS", "NAMES"]
 
 # The emulators' cosmological inputs, as cosmological_parameters has them
-INPUTS = {"Om_c": "omega_c", "Om_b": "omega_b", "h": "h0", "n_s": "n_s", "sigma_8": "sigma_8"}
+INPUTS = {
+    "Om_c": "omega_c", "Om_b": "omega_b", "h": "h0", "n_s": "n_s", "sigma_8": "sigma_8",
+    "w0": "w", "wa": "wa",
+}  # fmt: skip
 
 _NO = Fixed(0.0)
 _FIXED = {
     "omega_k": FIXED["Omega_k"],
-    "w": FIXED["w0"],
-    "w0": FIXED["w0"],
-    "wa": FIXED["wa"],
     "mnu": FIXED["m_nu"],
     "omega_nu": _NO,
     "omnuh2": _NO,
@@ -42,6 +42,7 @@ def _Om_m(point: Mapping[str, Any]) -> Any:
 
 
 _DERIVED = {
+    "w0": lambda point: point["w0"],
     "omega_m": _Om_m,
     "omega_lambda": lambda point: 1 - _Om_m(point),
     "ommh2": lambda point: _Om_m(point) * point["h"] ** 2,

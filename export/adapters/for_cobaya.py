@@ -5,6 +5,7 @@ In an input file::
     theory:
       hodspectra.cobaya.HaloModel:
         emulator: standard
+        z: 0.5
 
 and in a likelihood::
 
@@ -12,15 +13,19 @@ and in a likelihood::
         return {"halo_model": {"outputs": ["gg_total", "n_g"], "k": [0.1, 1.0]}}
 
     def logp(self, **parameters):
-        spectra = self.provider.get_halo_model()  # by name; "k" holds the wavenumbers
+        spectra = self.provider.get_halo_model()  # by name; "k" and "z" are there, too
 
 There is no h in any unit: k in 1/Mpc, spectra in Mpc^3, ``n_g`` in 1/Mpc^3, masses in Msun.
 
+The redshift is an option of the theory, or of the requirement: a number, for spectra (K,), or a
+list, for spectra (Z, K). Or else ``z`` is a parameter like any other, fixed or sampled.
+
 Parameters have the emulator's names (``Om_c``, ..., ``Mth``). Masses are sampled in their logarithm
 through Cobaya's dynamic parameters: ``Mth: {value: "lambda log10Mth: 10**log10Mth"}``. Beside CAMB
-or CLASS the cosmology comes from their parameters (``omch2``, ``ombh2``, ``H0``, ``ns``), and from
-what they derive (``sigma8``). Numbers, such as ``n_g`` and ``b_eff``, can be derived parameters:
-list them under ``params`` with a LaTeX label alone.
+or CLASS the cosmology comes from their parameters (``omch2``, ``ombh2``, ``H0``, ``ns``, ``w``,
+``wa``), and from what they derive (``sigma8``). Dark energy that is not given is a cosmological
+constant. Numbers, such as ``n_g`` and ``b_eff``, can be derived parameters, at one redshift: list
+them under ``params`` with a LaTeX label alone.
 """
 
 from collections.abc import Mapping
@@ -36,11 +41,13 @@ from datagen.columns import numbers
 from datagen.suggest import did_you_mean
 from export.adapters.cobaya_inputs import Inputs
 from export.adapters.cobaya_setup import check_setup
-from export.adapters.common import centre, words
-from export.ranges import OutOfRange, Policy
+from export.adapters.common import at_redshifts, left_out, redshift, redshifts, rehearse, words
+from export.ranges import OutOfRange
 from export.runtime import load
 
 __all__ = ["HaloModel"]
+
+_OPTIONS = ("outputs", "k", "z")  # of the requirement
 
 
 class HaloModel(Theory):
@@ -50,6 +57,7 @@ class HaloModel(Theory):
 
     Attributes:
         emulator: File, or name of a shipped one.
+        z: Redshift, or a list of them; none if it is a parameter, or asked for by likelihoods.
         extrapolate: Whether k may lie below the emulator's.
         renames: Names of parameters in the input file, by the emulator's: ``{Mth: M_min}``.
         ignore: Parameters of CAMB or CLASS that galaxy and matter spectra do not depend on, of
@@ -57,6 +65,7 @@ class HaloModel(Theory):
     """
 
     emulator: str | Path = "standard"
+    z: Any = None
     extrapolate: bool = True
     renames: dict[str, str] = {}  # noqa: RUF012 (Cobaya copies the defaults of its options)
     ignore: str | list[str] = []  # noqa: RUF012
@@ -66,13 +75,23 @@ class HaloModel(Theory):
         """Open the emulator."""
         try:
             self._model = load(self.emulator)
-            self._inputs = Inputs(self._model.names, self.renames)
+            self._unsaid = left_out(self._model.parameters)
+            self._option = self._z = self._redshifts(self.z)
+            names = [name for name in self._model.names if name != "z" or self._z is None]
+            self._inputs = Inputs(names, self.renames, {*self._unsaid, "z"})
         except (OSError, ValueError) as error:
             raise LoggedError(self.log, "%s", error) from error
         self._numbers = [name for name, unit in self._model.units.items() if unit != "Mpc^3"]
         self._spectra: set[str] = set()  # outputs that likelihoods ask for
         self._k: NDArray[Any] | None = None
         self._derived: set[str] = set()  # numbers that are parameters
+
+    def _redshifts(self, z: Any) -> Any:
+        """What is given as z, checked: None, a number, or an array (Z,)."""
+        if z is None:
+            return None
+        values = redshifts(z, self._model)
+        return values if np.ndim(z) else float(values[0])
 
     def get_can_support_params(self) -> list[str]:
         """Names that inputs go by, for the parameters that are given."""
@@ -95,11 +114,12 @@ class HaloModel(Theory):
     def must_provide(self, **requirements: Any) -> None:
         """Take up what is asked for: ``halo_model``, and numbers as derived parameters.
 
-        The options of ``halo_model`` are ``outputs`` (one name or several; by default all) and
-        ``k`` [1/Mpc] (by default the emulator's).
+        The options of ``halo_model`` are ``outputs`` (one name or several; by default all),
+        ``k`` [1/Mpc] (by default the emulator's) and ``z`` (by default the theory's).
 
         Raises:
-            LoggedError: Options, outputs or wavenumbers that there are not; a second set of k.
+            LoggedError: Options, outputs, redshifts or wavenumbers that there are not; a second
+                set of k or z.
         """
         super().must_provide(**requirements)
         self._derived |= requirements.keys() & set(self._numbers)
@@ -111,31 +131,54 @@ class HaloModel(Theory):
 
     def _ask(self, options: Any) -> None:
         if not isinstance(options, (Mapping, type(None))):
-            raise ValueError(f"{options!r} must be a dictionary with outputs and k")
+            raise ValueError(f"{options!r} must be a dictionary with {', '.join(_OPTIONS)}")
         given = dict(options or {})
-        outputs = words(given.pop("outputs", self._model.outputs))
-        asked = given.pop("k", None)
-        if unknown := [f"{name}{did_you_mean(name, ('outputs', 'k'))}" for name in given]:
-            raise ValueError(f"no option {', '.join(unknown)}; there are outputs and k")
+        if unknown := [
+            f"{name}{did_you_mean(name, _OPTIONS)}" for name in given if name not in _OPTIONS
+        ]:
+            raise ValueError(f"no option {', '.join(unknown)}; there are {', '.join(_OPTIONS)}")
+        outputs, asked = words(given.get("outputs", self._model.outputs)), given.get("k")
         k = None if asked is None else np.atleast_1d(numbers(asked, "k", "1/Mpc"))
+        z = self._option if given.get("z") is None else self._redshifts(given["z"])
         if not outputs or (k is not None and k.size == 0):
             raise ValueError("outputs and k must not be empty")
         # what every step of a sampler asks for, so that its errors come now
-        self._evaluate(centre(self._model.parameters), outputs, k, out_of_range="nan")
-        if self._spectra and not np.array_equal(k, self._k):  # type: ignore[arg-type]
-            raise ValueError("all likelihoods must ask for the same k")
-        self._k = k
+        rehearse(self._model, outputs, k, self.extrapolate and k is not None)
+        if z is not None and self._inputs.is_given("z"):
+            raise ValueError("z is asked for, and is a parameter as well; take one of them out")
+        if self._option is not None and not _same(z, self._option):
+            raise ValueError(f"z = {z} is asked for, but the theory has the option z: {self.z}")
+        if self._spectra and not (_same(k, self._k) and _same(z, self._z)):
+            raise ValueError("all likelihoods must ask for the same k and the same z")
+        self._k, self._z = k, z
         self._spectra |= set(outputs)
 
     def initialize_with_provider(self, provider: Provider) -> None:
         """Hold the parameters of the whole input against what the emulator knows.
 
         Raises:
-            LoggedError: A range that no point of the prior is in; physics that is not LCDM's.
+            LoggedError: No redshift, or several for a number that is a parameter; a range that no
+                point of the prior is in; physics that the emulator does not know.
         """
         super().initialize_with_provider(provider)
         if self._spectra or self._derived:
-            check_setup(self, provider.model, self._model.parameters, self._inputs)
+            self._check_z()
+            check_setup(self, provider.model, self._model, self._inputs, self._unsaid)
+
+    def _check_z(self) -> None:
+        known = redshift(self._model)
+        if self._z is None and known.low < known.high and not self._inputs.is_given("z"):
+            raise LoggedError(
+                self.log,
+                "no redshift: the emulator is for z = %g to %g; give the theory the option z, or "
+                "list z among the parameters", known.low, known.high,
+            )  # fmt: skip
+        if self._derived and np.size(self._z) > 1:
+            raise LoggedError(
+                self.log,
+                "%s cannot be a parameter at %d redshifts; give z as one number, or ask for it as "
+                "an output", ", ".join(sorted(self._derived)), np.size(self._z),
+            )  # fmt: skip
 
     def calculate(self, state: dict[str, Any], want_derived: bool = True, **point: float) -> bool:
         """Evaluate one point; False if it lies outside the trained ranges.
@@ -147,35 +190,42 @@ class HaloModel(Theory):
         if not outputs:
             return True
         try:
-            inputs = self._inputs.point(point)
-            results = self._evaluate(inputs, outputs, self._k)
+            inputs = self._unsaid | self._inputs.point(point)
+            results = self._evaluate(inputs, outputs)
         except OutOfRange as error:
             self.log.debug("%s", error)
             return False
         except Exception as error:  # which Cobaya would take for a point without likelihood
             raise LoggedError(self.log, "%s", error) from error
-        state["halo_model"] = {name: results[name] for name in self._spectra}
-        state["derived"] = {name: float(results[name]) for name in self._derived}
+        z = inputs.get("z", redshift(self._model).low) if self._z is None else self._z
+        state["halo_model"] = {"z": z} | {name: results[name] for name in self._spectra}
+        state["derived"] = {name: float(np.ravel(results[name])[0]) for name in self._derived}
         return True
 
-    def _evaluate(
-        self,
-        point: dict[str, float],
-        outputs: list[str],
-        k: NDArray[Any] | None,
-        out_of_range: Policy | None = None,
-    ) -> dict[str, Any]:
-        extrapolate = self.extrapolate and k is not None
-        return self._model(point, outputs, k, extrapolate=extrapolate, out_of_range=out_of_range)
+    def _evaluate(self, point: dict[str, float], outputs: list[str]) -> dict[str, Any]:
+        k, extrapolate = self._k, self.extrapolate and self._k is not None
+        if isinstance(self._z, np.ndarray):
+            return at_redshifts(self._model, point, self._z, outputs, k, extrapolate)
+        if self._z is not None:
+            point = {**point, "z": self._z}
+        return self._model(point, outputs, k, extrapolate=extrapolate)
 
     def get_halo_model(self) -> dict[str, Any]:
-        """Outputs by name of the point at hand, and their wavenumbers as ``k`` [1/Mpc].
+        """Outputs by name of the point at hand, with ``k`` [1/Mpc] and ``z``.
 
-        Spectra [Mpc^3] have the shape (K,), as k. All are copies.
+        Spectra [Mpc^3] have the shape (K,), as k, or (Z, K) if z is a list; numbers have that of z.
+        All are copies.
         """
         k = self._model.k if self._k is None else self._k
         results = self.current_state["halo_model"]
         return _Answer({"k": np.array(k)} | {n: np.copy(v) for n, v in results.items()})
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two are the same numbers, or both are None."""
+    if one is None or other is None:
+        return one is other
+    return np.shape(one) == np.shape(other) and bool(np.all(np.equal(one, other)))
 
 
 class _Answer(dict[str, Any]):

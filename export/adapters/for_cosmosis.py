@@ -1,24 +1,28 @@
-"""Emulators as a module of CosmoSIS.
+"""An emulator as a module of CosmoSIS.
 
 In an ini file::
 
     [halo_model]
     file = .../hodspectra/cosmosis/hodspectra_module.py
-    emulators = standard standard-z0.5   ; files or names, by default all of these that are shipped
+    emulator = standard                  ; a file or a name; the default
     outputs = gg_total gm_total          ; the default
+    z_min = 0                            ; by default from the emulator's first redshift
+    z_max = 3                            ; to its last
+    n_z = 50
     k_min = 1e-4
     k_max = 1e2
     n_k = 200
     ignore = my_parameter                ; without effect on galaxy and matter spectra
 
 Cosmology is read from ``cosmological_parameters`` (``omega_c``, ``omega_b``, ``h0``, ``n_s``,
-``sigma_8``), the occupation from ``hod_parameters``: ``alpha``, ``sigma``, ``beta``, and the masses
-as ``log10_mth`` and ``log10_mprime``, decadic logarithms of Msun without h. Whatever else is in
-these sections must be as in the flat LCDM with massless neutrinos that the emulators know, or be
-listed in ``ignore``; otherwise the status is 1, which ends the point, and the reason is printed.
+``sigma_8``, and ``w`` and ``wa``, which are -1 and 0 where they are missing), the occupation from
+``hod_parameters``: ``alpha``, ``sigma``, ``beta``, and the masses as ``log10_mth`` and
+``log10_mprime``, decadic logarithms of Msun without h. Whatever else is in these sections must be
+as in the flat w0waCDM with massless neutrinos that the emulators know, or be listed in ``ignore``;
+otherwise the status is 1, which ends the point, and the reason is printed.
 
 What is written has units with h, as everywhere in CosmoSIS. Spectra are grids ``p_k`` [(Mpc/h)^3]
-over ``z`` and ``k_h`` [h/Mpc], and ``z`` ends where the emulators do: totals in ``galaxy_power``,
+over ``z`` and ``k_h`` [h/Mpc], evenly spaced in z: totals in ``galaxy_power``,
 ``matter_galaxy_power``, ``matter_power_nl`` (``mm_total``), ``matter_power_lin`` (``P_lin``),
 others in sections of their own names. Numbers over ``z`` are in ``hod_numbers``: ``n_g``
 [(h/Mpc)^3], ``b_eff``, ``f_sat``. A section that another module has written is never replaced: that
@@ -31,11 +35,11 @@ from typing import Any
 import numpy as np
 from cosmosis.datablock import SectionOptions, names, option_section
 
-from export.adapters.common import centre, words
+from export.adapters.common import at_redshifts, left_out, redshift, redshifts, rehearse, words
 from export.adapters.cosmosis_names import INPUTS, NAMES
 from export.adapters.physics import Vocabulary, only
-from export.ranges import OutOfRange
-from export.redshifts import Redshifts
+from export.ranges import OutOfRange, Parameter
+from export.runtime import OnnxEmulator, load
 
 __all__ = ["execute", "setup"]
 
@@ -46,37 +50,38 @@ SECTIONS = {
     "P_lin": "matter_power_lin",
 }
 _NUMBERS, _OCCUPATION = "hod_numbers", "hod_parameters"
-_MASSES = ("Mth", "Mprime")  # in logarithm, as they are sampled
+_HUGE = 300.0  # a logarithm that floats hold, of a mass that no emulator has
 _OTHER_PHYSICS = ("de_equation_of_state", "post_friedmann_parameters")  # sections
 _METADATA = "cosmosis_metadata:"  # what CosmoSIS keeps beside the values of a section
 _DEFAULT = ("gg_total", "gm_total")
-_OPTIONS = {"file", "emulators", "outputs", "k_min", "k_max", "n_k", "ignore"}
+_GRIDS = ("z_min", "z_max", "n_z", "k_min", "k_max", "n_k")
+_OPTIONS = {"file", "emulator", "outputs", *_GRIDS, "ignore"}
 _UNITS = {"Mpc^3": ("(Mpc/h)^3", 3), "1/Mpc^3": ("(h/Mpc)^3", -3), "1": ("1", 0)}  # powers of h
 
 
 def setup(options: Any) -> dict[str, Any]:
-    """Open the emulators, once, and make the call of every point for a first time.
+    """Open the emulator, once, and make the call of every point for a first time.
 
     Raises:
-        ValueError: Options, outputs or wavenumbers that there are not.
+        ValueError: Options, outputs, redshifts or wavenumbers that there are not.
     """
     _refuse_unknown_options(options)
     section = SectionOptions(options)
-    redshifts = Redshifts(words(section.get_string("emulators", "")))
-    known = redshifts.units
+    emulator = load(section.get_string("emulator", "standard"))
+    known = emulator.units
     outputs = words(section.get_string("outputs", " ".join(n for n in _DEFAULT if n in known)))
     if not outputs or not set(outputs) <= known.keys():
         raise ValueError(
             f"outputs = {' '.join(outputs) or 'nothing'} must be some of {', '.join(known)}"
         )
-    k_h = _wavenumbers(section)
-    h = {p.name: p.high for p in redshifts.parameters}["h"]
+    z, k_h = _redshifts(section, emulator), _wavenumbers(section)
+    h = {p.name: p.high for p in emulator.parameters}["h"]
     try:
-        redshifts(centre(redshifts.parameters), outputs, k_h * h, out_of_range="nan")
+        rehearse(emulator, outputs, k_h * h)
     except ValueError as error:
         raise ValueError(f"at k_max = {k_h[-1]:g} h/Mpc and h = {h:g}: {error}") from error
     ignored = {name.lower() for name in words(section.get_string("ignore", ""))}
-    return {"redshifts": redshifts, "outputs": outputs, "k_h": k_h, "ignore": ignored}
+    return {"emulator": emulator, "outputs": outputs, "z": z, "k_h": k_h, "ignore": ignored}
 
 
 def execute(block: Any, config: dict[str, Any]) -> int:
@@ -85,45 +90,70 @@ def execute(block: Any, config: dict[str, Any]) -> int:
     Raises:
         ValueError: A parameter that is missing, or a section that another module has written.
     """
-    redshifts, k_h = config["redshifts"], config["k_h"]
-    point = _point(block, redshifts.names)
-    for line in _objections(block, point, config["ignore"]):
+    emulator, z, k_h = config["emulator"], config["z"], config["k_h"]
+    point = _point(block, emulator.parameters)
+    for line in _objections(block, point, emulator.parameters, config["ignore"]):
         _say(line)
         return 1
-    _refuse_to_replace(block, config["outputs"], redshifts.units)
+    units = emulator.units
+    _refuse_to_replace(block, config["outputs"], units)
     h = point["h"]
     try:
-        results = redshifts(point, config["outputs"], k_h * h)
+        results = at_redshifts(emulator, point, z, config["outputs"], k_h * h)
     except OutOfRange as error:
         _say(str(error))
         return 1
     for name, values in results.items():
-        unit, power = _UNITS[redshifts.units[name]]
-        section, key = _place(name, redshifts.units)
-        values = values * h**power
+        unit, power = _UNITS[units[name]]
+        section, key = _place(name, units)
+        values = values.astype(np.float64) * h**power
         if section == _NUMBERS:
-            block[section, "z"] = redshifts.z
+            block[section, "z"] = z
             block[section, key] = values
         else:
-            block.put_grid(section, "z", redshifts.z, "k_h", k_h, key, values)
+            block.put_grid(section, "z", z, "k_h", k_h, key, values)
         block.put_metadata(section, key, "unit", unit)
     return 0
 
 
+def _redshifts(section: Any, emulator: OnnxEmulator) -> Any:
+    known = redshift(emulator)
+    z_min, z_max = _option(section, "z_min", known.low), _option(section, "z_max", known.high)
+    n_z = _option(section, "n_z", 1 if z_min == z_max else 50)
+    _whole("n_z", n_z)
+    if not (z_min < z_max and n_z > 1) and not (z_min == z_max and n_z == 1):
+        raise ValueError(
+            f"z_min = {z_min:g}, z_max = {z_max:g}, n_z = {n_z}: there must be two redshifts or "
+            f"more, ascending, or a single one"
+        )
+    for name, value in (("z_min", z_min), ("z_max", z_max)):
+        redshifts(value, emulator, name)
+    return redshifts(np.linspace(z_min, z_max, n_z), emulator)
+
+
 def _wavenumbers(section: Any) -> Any:
-    # not get_double, which refuses "k_max = 10"
-    k_min, k_max, n_k = (
-        section[name] if section.has_value(name) else default
-        for name, default in (("k_min", 1e-4), ("k_max", 1e2), ("n_k", 200))
-    )
-    if not isinstance(n_k, int):
-        raise ValueError(f"n_k = {n_k} must be an integer")
+    k_min, k_max = _option(section, "k_min", 1e-4), _option(section, "k_max", 1e2)
+    n_k = _option(section, "n_k", 200)
+    _whole("n_k", n_k)
     if not (0 < k_min < k_max < np.inf and n_k > 1):
         raise ValueError(
             f"k_min = {k_min:g}, k_max = {k_max:g}, n_k = {n_k}: there must be two "
             f"wavenumbers or more, above 0 and ascending"
         )
     return np.geomspace(k_min, k_max, n_k)
+
+
+def _option(section: Any, name: str, default: float) -> Any:
+    """A number; not by get_double, which refuses "k_max = 10"."""
+    value = section[name] if section.has_value(name) else default
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{name} = {value} must be a number")
+    return value
+
+
+def _whole(name: str, value: Any) -> None:
+    if not isinstance(value, int):
+        raise ValueError(f"{name} = {value} must be an integer")
 
 
 def _refuse_unknown_options(options: Any) -> None:
@@ -133,27 +163,41 @@ def _refuse_unknown_options(options: Any) -> None:
         raise ValueError(f"no option {', '.join(unknown)}; there are {', '.join(sorted(_OPTIONS))}")
 
 
-def _key(name: str) -> tuple[str, str]:
+def _key(p: Parameter) -> tuple[str, str]:
     """Where an input of the emulators is in a block, section and name."""
-    if name in INPUTS:
-        return names.cosmological_parameters, INPUTS[name]
-    return _OCCUPATION, f"log10_{name}".lower() if name in _MASSES else name
+    if p.group == "cosmology":
+        return names.cosmological_parameters, INPUTS.get(p.name, p.name.lower())
+    return _OCCUPATION, f"log10_{p.name}".lower() if _is_mass(p) else p.name
 
 
-def _point(block: Any, inputs: tuple[str, ...]) -> dict[str, float]:
-    """The emulators' inputs by name, with masses in Msun."""
-    point = {}
-    for name in inputs:
-        section, key = _key(name)
-        if not block.has_value(section, key):
-            unit = ", the decadic logarithm of it in Msun" if name in _MASSES else ""
-            raise ValueError(f"{section} has no {key}; the emulators need {name}{unit}")
-        value = block[section, key]
-        point[name] = 10.0**value if name in _MASSES else value
+def _is_mass(p: Parameter) -> bool:
+    """Whether it comes in its logarithm, as it is sampled."""
+    return p.unit == "Msun"
+
+
+def _in_block(parameters: tuple[Parameter, ...]) -> list[Parameter]:
+    return [p for p in parameters if p.group != "redshift"]
+
+
+def _point(block: Any, parameters: tuple[Parameter, ...]) -> dict[str, float]:
+    """The emulator's inputs by name, but for z, with masses in Msun."""
+    point, unsaid = {}, left_out(parameters)
+    for p in _in_block(parameters):
+        section, key = _key(p)
+        if block.has_value(section, key):
+            value = block[section, key]
+            point[p.name] = 10.0 ** min(value, _HUGE) if _is_mass(p) else value
+        elif p.name in unsaid:
+            point[p.name] = unsaid[p.name]
+        else:
+            unit = ", the decadic logarithm of it in Msun" if _is_mass(p) else ""
+            raise ValueError(f"{section} has no {key}; the emulators need {p.name}{unit}")
     return point
 
 
-def _objections(block: Any, point: dict[str, float], ignored: set[str]) -> Iterator[str]:
+def _objections(
+    block: Any, point: dict[str, float], parameters: tuple[Parameter, ...], ignored: set[str]
+) -> Iterator[str]:
     """What in a block the emulators do not know, a line for each parameter."""
     for section in _OTHER_PHYSICS:
         if block.has_section(section) and section not in ignored:
@@ -162,9 +206,9 @@ def _objections(block: Any, point: dict[str, float], ignored: set[str]) -> Itera
         (names.cosmological_parameters, NAMES),
         (_OCCUPATION, Vocabulary({})),
     ):
-        taken = ignored | {key for home, key in map(_key, point) if home == section}
+        taken = {key for home, key in map(_key, _in_block(parameters)) if home == section}
         keys = {key for _, key in block.keys(section) if not key.startswith(_METADATA)}
-        others = {key: block[section, key] for key in sorted(keys - taken)}
+        others = {key: block[section, key] for key in sorted(keys - taken - ignored)}
         yield from (f"{section}: {line}" for line in known.refused(others, point))
 
 

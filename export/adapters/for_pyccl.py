@@ -1,4 +1,4 @@
-"""Emulators as power spectra of pyccl, so that it projects them: angular spectra, correlations.
+"""An emulator as power spectra of pyccl, which projects them: angular spectra, correlations.
 
 For example, angular clustering of galaxies at z = 0.5::
 
@@ -8,7 +8,6 @@ For example, angular clustering of galaxies at z = 0.5::
 Units are pyccl's, without h: k in 1/Mpc, spectra in Mpc^3, masses in Msun.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,99 +15,121 @@ import numpy as np
 import pyccl
 from numpy.typing import ArrayLike, NDArray
 
-from datagen.ccl import KEYS
+from export.adapters.common import at_redshifts, left_out, redshift, redshifts
 from export.adapters.pyccl_physics import cosmology_of
-from export.redshifts import Redshifts
-from export.runtime import OnnxEmulator
+from export.runtime import OnnxEmulator, load
 
 __all__ = ["HaloModelPk"]
 
 Array = NDArray[np.float64]
 
 _K_MIN, _K_POINTS = 1e-4, 400  # below the emulators' k, linear theory
-_SPLINE = 4  # nodes in a that pyccl's spline needs
+_Z_POINTS = 24
 _NO_GROWTH, _GROWTH = 404, 401  # pyccl's flags of what happens beyond the last redshift
 
 
 class HaloModelPk(pyccl.EmulatorPk):
-    """A spectrum of the halo model with its occupation held fixed, at any flat LCDM cosmology.
+    """A spectrum of the halo model with its occupation held fixed, at any flat w0waCDM cosmology.
 
     A cosmology of other physics than that is refused by name: all that defines a pyccl cosmology
     is compared with one that is made as for the labels.
 
+    `get_pk_at_a` gives what the emulator says at any scale factor. `get_pk2d` splines 24 of them:
+    half-way between, at 100 random points of a box with z from 0 to 3, 95 % (99 %) of the errors
+    that this adds are below 0.002 % (0.006 %) in ``gg_total`` where n_g is above 1e-7 1/Mpc^3, and
+    none is above 0.02 %.
+
     Args:
         output: Name of the spectrum: ``gg_total``, ``gm_1h``, ``P_lin``, ...
-        emulators: One or several files or names, of several redshifts; by default the shipped
-            ``standard`` and its likes. Between them P(k, a) is pyccl's spline, to 0.6 % for those
-            (k from 1e-3 to 50 1/Mpc).
-        extrapolate: Whether the Pk2D may be asked for k and z beyond the emulators, where pyccl
-            goes on with straight lines in ln k and with linear growth. Otherwise a call is an
-            error that names them, and a projection ends in pyccl's "integration error" where it
-            reaches higher redshifts; of k, projections always take more than there is.
+        emulator: A file, or the name of a shipped one.
+        extrapolate: Whether the Pk2D may be asked for k and z beyond the emulator, where pyccl
+            goes on with straight lines in ln k, with linear growth to higher z, and with the last
+            spectrum to lower z. Otherwise a call is an error that names them, and a projection
+            ends in pyccl's "integration error" where it reaches other redshifts; of k,
+            projections always take more than there is.
         occupation: ``alpha``, ``sigma``, ``Mth`` [Msun], ``Mprime`` [Msun], ``beta``.
 
     Raises:
-        ValueError: A parameter of the occupation that is missing, or a spectrum there is not.
+        ValueError: A parameter of the occupation that is missing or that there is not, or a
+            spectrum there is not.
     """
 
     def __init__(
         self,
         output: str,
-        emulators: str | Path | OnnxEmulator | Sequence[str | Path | OnnxEmulator] = (),
+        emulator: str | Path | OnnxEmulator = "standard",
         *,
         extrapolate: bool = False,
         **occupation: float,
     ) -> None:
-        self.redshifts = Redshifts(emulators)
+        self.emulator = emulator if isinstance(emulator, OnnxEmulator) else load(emulator)
         self.output, self.extrapolate, self.occupation = output, extrapolate, dict(occupation)
-        expected = [n for n in self.redshifts.names if n not in KEYS]
-        if sorted(occupation) != sorted(expected):
-            raise ValueError(
-                f"occupation has {', '.join(occupation) or 'nothing'}; expected "
-                f"{', '.join(expected)}"
-            )
-        spectra = [name for name, unit in self.redshifts.units.items() if unit == "Mpc^3"]
+        _check_occupation(self.emulator, occupation)
+        units = self.emulator.units
+        spectra = [name for name, unit in units.items() if unit == "Mpc^3"]
         if output not in spectra:
-            number = output in self.redshifts.units
-            what = f"{output} is a number, no spectrum" if number else f"no output {output}"
+            what = (
+                f"{output} is a number, no spectrum" if output in units else f"no output {output}"
+            )
             raise ValueError(f"{what}; there are {', '.join(spectra)}")
-        k_max = min(emulator.k[-1] for emulator in self.redshifts.emulators)
-        self._k = np.geomspace(_K_MIN, k_max, _K_POINTS)
+        self._k = np.geomspace(_K_MIN, self.emulator.k[-1], _K_POINTS)
 
     def _get_pk_at_a(self, cosmo: pyccl.Cosmology, a: Any) -> tuple[Array, Array]:
-        """Wavenumbers [1/Mpc] and the spectrum [Mpc^3] at scale factors of the emulators."""
+        """Wavenumbers [1/Mpc] and the spectrum [Mpc^3] at scale factors."""
+        if np.ndim(a) > 1 or not np.size(a):
+            raise ValueError(f"a has shape {np.shape(a)}, expected a number or (N,)")
         scale = np.atleast_1d(np.asarray(a, np.float64))
-        if not ((scale > 0) & (scale <= 1)).all():
-            raise ValueError(f"a = {a} must be above 0 and at most 1")
-        z = 1 / scale - 1
-        near = [int(np.argmin(np.abs(self.redshifts.z - one))) for one in z]
-        if not np.allclose(self.redshifts.z[near], z, atol=1e-9):
-            raise ValueError(f"a = {a} is not of an emulator, which are at z = {self.redshifts.z}")
-        Pk = self._at_redshifts(cosmo)[near]
+        with np.errstate(divide="ignore"):
+            z = [redshifts(1 / one - 1, self.emulator, f"a = {one:g}, z") for one in scale]
+        Pk = self._at(cosmo, np.concatenate(z))
         return self._k.copy(), Pk[0] if np.ndim(a) == 0 else Pk
 
     def _get_pk2d(self, cosmo: pyccl.Cosmology) -> pyccl.Pk2D:
-        if len(self.redshifts.z) < _SPLINE:
-            raise ValueError(
-                f"pyccl interpolates between {_SPLINE} redshifts or more, the emulators have "
-                f"{len(self.redshifts.z)}; make files at others, or use get_pk_at_a"
-            )
-        Pk = self._at_redshifts(cosmo)[::-1]  # ascending in a
+        z = _nodes(self.emulator)
+        Pk = self._at(cosmo, z)
         positive = bool((Pk > 0).all())  # the 1-halo term of g3lhalo may not be
         cosmo.compute_growth()  # a projection beyond the redshifts takes it
         return _Spectrum(
             cosmo,
             self.extrapolate,
-            a_arr=1 / (1 + self.redshifts.z)[::-1],
+            a_arr=1 / (1 + z),
             lk_arr=np.log(self._k),
             pk_arr=np.log(Pk) if positive else Pk,
             is_logp=positive,
         )
 
-    def _at_redshifts(self, cosmo: pyccl.Cosmology) -> Array:
-        """The spectrum [Mpc^3] at all redshifts, shape (Z, K)."""
-        point = cosmology_of(cosmo, self.redshifts.names, HaloModelPk) | self.occupation
-        return self.redshifts(point, self.output, self._k)[self.output]
+    def _at(self, cosmo: pyccl.Cosmology, z: Array) -> Array:
+        """The spectrum [Mpc^3] at redshifts, shape (Z, K)."""
+        point = cosmology_of(cosmo, self.emulator.names, HaloModelPk) | self.occupation
+        return at_redshifts(self.emulator, point, z, self.output, self._k)[self.output].astype(
+            float
+        )
+
+
+def _check_occupation(emulator: OnnxEmulator, given: dict[str, float]) -> None:
+    names = [p.name for p in emulator.parameters if p.group == "occupation"]
+    missing = {*names} - given.keys() - left_out(emulator.parameters).keys()
+    if missing or not given.keys() <= {*names}:
+        raise ValueError(
+            f"occupation has {', '.join(given) or 'nothing'}; expected {', '.join(names)}"
+        )
+
+
+def _nodes(emulator: OnnxEmulator) -> Array:
+    """Redshifts that a spectrum is splined between, descending, shape (Z,).
+
+    They lie in ln a as Chebyshev's do, dense at both ends: pyccl's splines are natural ones, whose
+    curvature vanishes there.
+    """
+    p = redshift(emulator)
+    if p.low == p.high:
+        raise ValueError(
+            f"{emulator.path.stem} is for z = {p.low:g} alone, and a Pk2D is a function of z; use "
+            f"get_pk_at_a(cosmo, {1 / (1 + p.low):g})"
+        )
+    low, high = np.log1p([p.low, p.high])
+    way = 0.5 + 0.5 * np.cos(np.pi * np.arange(_Z_POINTS) / (_Z_POINTS - 1))
+    return np.clip(np.expm1(low + way * (high - low)), p.low, p.high)
 
 
 class _Spectrum(pyccl.Pk2D):
@@ -124,7 +145,7 @@ class _Spectrum(pyccl.Pk2D):
         super().__init__(**arrays)
         self._cosmo, self._extrapolate = cosmo, extrapolate
         self._k = np.exp(arrays["lk_arr"][[0, -1]])  # [1/Mpc]
-        self._a = arrays["a_arr"][0]
+        self._a = arrays["a_arr"][[0, -1]]
         self.psp.extrap_linear_growth = _GROWTH if extrapolate else _NO_GROWTH
 
     def __call__(
@@ -138,11 +159,12 @@ class _Spectrum(pyccl.Pk2D):
         """The spectrum [Mpc^3] at k [1/Mpc] and a.
 
         Raises:
-            ValueError: Beyond the emulators, unless `extrapolate` was set.
+            ValueError: Beyond the emulator, unless `extrapolate` was set.
         """
         if not self._extrapolate:
             _within("k", k, self._k[0], self._k[1], "1/Mpc")
-            _within("a", a, self._a, 1.0, f"(z up to {1 / self._a - 1:g})")
+            last, first = 1 / self._a - 1
+            _within("a", a, self._a[0], self._a[1], f"(z from {first:g} to {last:g})")
         values = super().__call__(
             k, a, self._cosmo if cosmo is None else cosmo, derivative=derivative
         )
@@ -156,5 +178,5 @@ def _within(name: str, values: ArrayLike, low: float, high: float, unit: str) ->
     if bad.any():
         raise ValueError(
             f"{name} = {array[np.argmax(bad)]:g} is outside [{low:.4g}, {high:.4g}] {unit}, where "
-            f"the emulators are; HaloModelPk(..., extrapolate=True) goes on as pyccl does"
+            f"the emulator is; HaloModelPk(..., extrapolate=True) goes on as pyccl does"
         )

@@ -58,12 +58,11 @@ class OneOf:
         return str(value) in self.words
 
 
-# Flat LCDM with massless neutrinos, as `datagen.ccl.camb_cosmology` has it. The values that codes
-# had for long, Neff = 3.046 and T_CMB = 2.725 K, change linear power by 0.03 % and 0.09 %.
+# Besides the inputs: flat, with massless neutrinos, as `datagen.ccl.camb_cosmology` has it. The
+# values that codes had for long, Neff = 3.046 and T_CMB = 2.725 K, change linear power by 0.03 %
+# and 0.09 %.
 FIXED = {
     "Omega_k": Fixed(0.0),
-    "w0": Fixed(-1.0),
-    "wa": Fixed(0.0),
     "m_nu": Fixed(0.0),  # eV
     "Neff": Fixed(3.044, tolerance=0.0025),
     "T_CMB": Fixed(2.7255, tolerance=0.0006),  # K
@@ -74,7 +73,7 @@ def only(name: str, value: Any) -> str:
     """The rule that refusals state."""
     known = f"{value:g}" if isinstance(value, (int, float)) else value
     what = f"without {name}" if value is None else f"{name} = {known}"
-    return f"the emulators know flat LCDM without massive neutrinos, {what}"
+    return f"the emulators know flat w0waCDM without massive neutrinos, {what}"
 
 
 @dataclass(frozen=True)
