@@ -102,7 +102,7 @@ def _check_ranges(
     Returns:
         Which points have all parameters in their ranges, as far as they are known.
     """
-    everywhere = np.ones(1, np.bool_)
+    everywhere: NDArray[Any] = np.ones(1, np.bool_)
     for p in emulator.parameters:
         inside = is_inside(points.get(p.name, p.low), p.low, p.high)  # else from another theory
         limits = f"[{p.low:g}, {p.high:g}]{'' if p.unit == '1' else f' {p.unit}'}"
@@ -120,7 +120,7 @@ def _check_ranges(
                 "%s is outside the trained range %s in %.0f %% of the prior, where there is no "
                 "likelihood", p.name, limits, share,
             )  # fmt: skip
-        everywhere = everywhere & inside
+        everywhere = np.logical_and(everywhere, inside)
     return everywhere
 
 
@@ -144,6 +144,6 @@ def _check_answers(
         emulator(first, name)
     except OutOfRange as error:
         reason = str(error).removeprefix("row 0 ")
-        if lost.all() and (len(inside) == 1 or len(lost) >= _ENOUGH):
+        if lost.all() and (inside.size == 1 or lost.size >= _ENOUGH):
             raise LoggedError(theory.log, "the whole prior %s", reason) from error
         theory.log.info("%.0f %% of the prior %s", 100 * lost.mean(), reason)
