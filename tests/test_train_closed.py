@@ -1,5 +1,8 @@
 """The closed-form emulator: accurate, exported as it is, differentiable, and refused elsewhere."""
 
+import errno
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from datagen.space import PARAMETERS
 from emulator.closed import ClosedConfig
 from emulator.closed_fit import FitConfig
 from emulator.emulator import Emulator
+from emulator.runs import run_lock
 from emulator.train_closed import OUTPUTS, main, train_closed
 from export.runtime import load
 from export.to_onnx import to_onnx
@@ -81,6 +85,37 @@ def test_halo_models_without_a_closed_form_are_refused(spectra, tmp_path):
     other.write(tmp_path / "g3lhalo.h5")
     with pytest.raises(ValueError, match="haloes on a grid need model: standard"):
         train_closed(tmp_path / "g3lhalo.h5", tmp_path / "out", SMALL)
+
+
+TINY = {"closed": ClosedConfig(units=20, rank=8), "fit": FitConfig(200, iterations=0)}
+
+
+def test_what_fails_at_its_end_is_completed_and_then_not_done_again(
+    label_file, spectra, tmp_path, monkeypatch, capsys
+):
+    """The emulator is the last of the results, and stays that of its labels."""
+    out, data = tmp_path / "run", tmp_path / "data.h5"
+    shutil.copy(label_file, data)
+
+    def full(figure, path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("emulator.train_closed.save_figure", full)
+        with pytest.raises(OSError, match="No space left"):
+            train_closed(data, out, **TINY)
+    file = train_closed(data, out, **TINY)
+    assert {"accuracy.png", "accuracy.pdf"} < {path.name for path in out.iterdir()}
+    before = file.read_bytes()
+    data.rename(tmp_path / "moved.h5")
+    assert train_closed(tmp_path / "moved.h5", out, **TINY) == file
+    assert "is there already and answers this request" in capsys.readouterr().out
+    spectra.select(np.arange(399)).write(data)  # others, under the same name
+    with pytest.raises(ValueError, match=r"other settings \(labels is .*\.\.\., not .*\.\.\.\)"):
+        train_closed(data, out, **TINY)
+    with run_lock(out, "training"), pytest.raises(ValueError, match="another training runs in"):
+        train_closed(tmp_path / "moved.h5", out, **TINY)
+    assert file.read_bytes() == before
 
 
 def test_command_line(label_file, tmp_path, capsys):
