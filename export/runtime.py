@@ -196,6 +196,24 @@ class OnnxEmulator:
                 values[lost] = np.nan
         return {name: values[0] for name, values in results.items()} if single else results
 
+    def is_inside(self, theta: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
+        """Which points it has an answer for, shape (N,); of a single point, one value.
+
+        These lie in the trained ranges and, if the training left out points of them where a
+        spectrum is negative, beside these.
+
+        Args:
+            theta: See `__call__`.
+
+        Raises:
+            ValueError: Names missing or unknown, a wrong shape, what is not a number.
+        """
+        points = as_points(theta, self._inputs)
+        rows = np.atleast_2d(points)
+        inside = np.ones(len(rows), np.bool_)
+        inside[self._ranges.apply(rows, "nan")[1]] = False
+        return inside if points.ndim == 2 else inside[0]
+
     def _named(self, outputs: str | Sequence[str]) -> tuple[str, ...]:
         names = (outputs,) if isinstance(outputs, str) else tuple(dict.fromkeys(outputs))
         if unknown := [name for name in names if name not in self._file.units]:
