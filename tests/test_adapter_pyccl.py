@@ -254,3 +254,5 @@ def test_the_adapter_names_what_is_asked_for_wrongly(galaxies):
         galaxies.get_pk_at_a(cosmology(), 0.9)
     with pytest.raises(ValueError, match="a = 0.0 must be above 0 and at most 1"):
         galaxies.get_pk_at_a(cosmology(), 0.0)
+    with pytest.raises(TypeError, match="'Planck18' must be a pyccl.Cosmology"):
+        galaxies.get_pk2d("Planck18")

@@ -1,1 +1,1 @@
-"""Emulators inside the codes of others; each file needs its host, and nothing imports it."""
+"""Emulators inside the codes of others; ``for_*`` need their hosts, and nothing imports them."""

@@ -94,7 +94,8 @@ _NEUTRAL = words(
     nonlinear WantTensors WantTransfer WantCls max_l max_l_tensor max_eta_k max_eta_k_tensor
     min_l_logl_sampling
     output modes lensing l_max_scalars l_max_tensors P_k_max_h/Mpc P_k_max_1/Mpc z_max_pk z_pk
-    gauge reio_parametrization accurate_lensing delta_l_max k_per_decade_for_pk
+    gauge reio_parametrization accurate_lensing delta_l_max k_per_decade_for_pk non_linear
+    nonlinear_min_k_max hmcode_min_k_max
     """
 )
-NAMES = Vocabulary(_FIXED, neutral=_NEUTRAL)
+NAMES = Vocabulary(_FIXED, neutral=[*_NEUTRAL, "non linear"])

@@ -37,8 +37,11 @@ def cosmology_of(cosmo: pyccl.Cosmology, names: tuple[str, ...], ours: type) -> 
         ours: The class of our emulators, which may be the cosmology's own linear power.
 
     Raises:
+        TypeError: A cosmology of another library.
         ValueError: Physics that the emulators do not know, by name.
     """
+    if not isinstance(cosmo, pyccl.Cosmology):
+        raise TypeError(f"{cosmo!r} must be a pyccl.Cosmology")
     inputs = {ours: theirs for ours, theirs in KEYS.items() if ours in names}
     point = {ours: float(cosmo[theirs]) for ours, theirs in inputs.items()}
     amplitude_is_A_s = not np.isfinite(cosmo["sigma8"])
