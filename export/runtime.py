@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from datagen.columns import numbers
+from datagen.domain import Domain
 from datagen.suggest import did_you_mean
 from export.cut import cut
 from export.graph import Graph
@@ -45,6 +46,8 @@ class OnnxEmulator:
         outputs: Names of the spectra and numbers, such as ``gg_1h`` and ``n_g``.
         k: Wavenumbers [1/Mpc], shape (K,).
         z: Redshift.
+        learnt_totals: Totals that are predicted by themselves, and are not the sum of their terms.
+        domains: Where in the trained ranges it holds, if not everywhere in them.
 
     Args:
         path_or_name: A file of ``export.to_onnx``, or the name of a shipped emulator.
@@ -66,6 +69,8 @@ class OnnxEmulator:
     outputs: tuple[str, ...]
     k: NDArray[np.float64]
     z: float
+    learnt_totals: tuple[str, ...]
+    domains: tuple[Domain, ...]
     _file: OnnxFile
     _inputs: dict[str, str]
     _ranges: Ranges
@@ -109,6 +114,8 @@ class OnnxEmulator:
             outputs=tuple(file.units),
             k=file.k,
             z=file.z,
+            learnt_totals=file.learnt_totals,
+            domains=file.domains,
             _file=file,
             _inputs={p.name: p.unit for p in file.parameters},
             _ranges=ranges,
@@ -129,7 +136,7 @@ class OnnxEmulator:
     def __repr__(self) -> str:
         halo_model = json.loads(self._file.texts["halo_model"]).get("model", "unknown")
         ranges = ", ".join(f"{p.name} {p.low:g}..{p.high:g}" for p in self.parameters)
-        part = ", but for points where a spectrum is negative" if self._file.domains else ""
+        part = ", but for points where a spectrum is negative" if self.domains else ""
         return (
             f"<OnnxEmulator {self.path.stem}: {', '.join(self.outputs)} of the halo model "
             f"{halo_model}, z = {self.z:g}, k = {self.k[0]:g}..{self.k[-1]:g} 1/Mpc,\n"
@@ -228,7 +235,7 @@ class OnnxEmulator:
         last, k = self._last_k, numbers(k, "k", "1/Mpc")
         if last is None or not np.array_equal(last.k, k) or last.extrapolate != extrapolate:
             file = self._file
-            last = AtK(self.k, k, extrapolate, file.wiggles, file.learnt_totals)
+            last = AtK(self.k, k, extrapolate, file.wiggles, self.learnt_totals)
             vars(self)["_last_k"] = last
         return last
 

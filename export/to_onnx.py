@@ -18,7 +18,7 @@ from datagen.seal import BLANK, seal
 from datagen.space import PARAMETERS, Space
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
-from export.assemble import Assembly, domain_from, units
+from export.assemble import Assembly, units
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
 from export.wiggles import fit_wiggles
@@ -79,7 +79,7 @@ def to_onnx(
     files = [emulator] if merge is None else [emulator, merge]
     model = Assembly([Emulator.load(file) for file in files], outputs or ()).eval()
     if domain:
-        model.domains = [domain_from(model.spec, domain)]
+        model.tell_domain(domain)
     proto = _graph(model)
     with atomic(out) as partial:
         _write(proto, _metadata(model), partial)
