@@ -9,7 +9,7 @@ import numpy as np
 
 from datagen.domain import Domain
 from export.command import run
-from export.runtime import OnnxEmulator, load
+from export.runtime import OnnxEmulator, OnnxEmulatorError, load
 from export.shipped import shipped
 
 __all__ = ["card", "listing", "render", "summaries"]
@@ -45,10 +45,23 @@ def listing() -> str:
 
 
 def card(model: OnnxEmulator) -> str:
-    """All that matters of an emulator on one page."""
+    """All that matters of an emulator on one page.
+
+    Raises:
+        OnnxEmulatorError: The file says of itself what makes no sense.
+    """
+    try:
+        return "\n".join(_lines(model))
+    except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as error:
+        raise OnnxEmulatorError(
+            f"{model.path} says of itself what cannot be shown ({error!r}); export it again"
+        ) from None
+
+
+def _lines(model: OnnxEmulator) -> list[str]:
     meta = model.metadata
     made = meta["provenance"]
-    lines = [
+    return [
         f"{model.path.name}: {len(model.content) / 1e6:.2f} MB, checksum in order",
         "",
         f"halo model   {', '.join(str(meta['halo_model'].get(n, '?')) for n in _HALO_MODEL)}",
@@ -75,7 +88,6 @@ def card(model: OnnxEmulator) -> str:
         f"written with {_versions(meta['export'])}",
         f"please cite  {meta['citation']}",
     ]
-    return "\n".join(lines)
 
 
 def _total_lines(learnt: Sequence[str]) -> Iterator[str]:

@@ -98,7 +98,15 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     """
     exactly(texts, _METADATA, "its metadata", optional=_ADDED)
     meta = {name: _json(text, name) for name, text in texts.items()}
-    for name in ("parameters", "outputs", "network", "halo_model", "provenance", "record"):
+    for name in (
+        "parameters",
+        "outputs",
+        "network",
+        "halo_model",
+        "provenance",
+        "record",
+        "export",
+    ):
         if not isinstance(meta[name], dict):
             raise RecordError(f"{name} is no record")
     units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
