@@ -78,6 +78,13 @@ def test_pyccl_gets_the_emulators_numbers():
     np.testing.assert_allclose(Pk[inside], load("standard")(POINT, k=k[inside])["gm_1h"], rtol=1e-5)
 
 
+def test_below_the_grid_it_goes_on_as_linear_theory_does():
+    k, Pk = HaloModelPk("P_lin", **OCCUPATION).get_pk_at_a(cosmology(), [1.0, 0.5])
+    error = np.abs(Pk / cosmology().linear_matter_power(k, np.array([1.0, 0.5])) - 1)
+    for low, high, claim in ((1e-4, 1e-3, 0.018), (1e-3, 1e-2, 0.009), (1e-2, 10, 2e-3)):
+        assert error[:, (k >= low) & (k <= high)].max() < claim  # the docs' 99 %, then a spline's
+
+
 def test_what_is_handed_out_can_be_changed_without_harm(galaxies):
     k, Pk = galaxies.get_pk_at_a(cosmology(), 1.0)
     before = k.copy(), Pk.copy()

@@ -39,8 +39,10 @@ class HaloModelPk(pyccl.EmulatorPk):
     Args:
         output: Name of the spectrum: ``gg_total``, ``gm_1h``, ``P_lin``, ...
         emulators: One or several files or names, of several redshifts; by default the shipped
-            ``standard`` and its likes. Between them P(k, a) is pyccl's spline, to 0.6 % for those
-            (k from 1e-3 to 50 1/Mpc).
+            ``standard`` and its likes. Between them P(k, a) is pyccl's spline. Half-way, at 60
+            random points of their box and k from 1e-3 to 50 1/Mpc, 95 % (99 %) of the errors are
+            below 0.7 % (1.4 %) in ``gg_total``, 0.5 % (0.7 %) in ``gm_total`` and ``mm_total``; for
+            k from 1e-4 to 1e-3 1/Mpc, below 1.5 % (1.8 %) in all of them.
         extrapolate: Whether the Pk2D may be asked for k and z beyond the emulators, where pyccl
             goes on with straight lines in ln k and with linear growth. Otherwise a call is an
             error that names them, and a projection ends in pyccl's "integration error" where it
