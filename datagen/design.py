@@ -144,7 +144,7 @@ class Points:
         if not path.exists():
             raise FileNotFoundError(f"no parameter file at {path}; write one with datagen.design")
         try:
-            theta, content = _read_h5(path) if path.suffix == ".h5" else _read_table(path)
+            theta, content = _read_h5(path) if path.suffix.lower() == ".h5" else _read_table(path)
         except HeaderError:
             raise
         except TableError as error:

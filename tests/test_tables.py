@@ -340,8 +340,23 @@ def test_any_bit_of_an_archive_may_flip_and_no_point_changes_unseen(write):
             refused(path, "points.npz")
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".H5"])
+def test_parameter_files_in_hdf5_are_tables_too(tmp_path, suffix):
+    path = tmp_path / "points.h5"
+    Points.of(Design(3), Space()).write(path)
+    path = path.rename(tmp_path / f"points{suffix}")
+    np.testing.assert_array_equal(read_table(path, UNITS), POINTS)
+    columns = [PARAMETERS.index(name) for name in ORDER]
+    shuffled = read_table(path, {name: UNITS[name] for name in ORDER})
+    np.testing.assert_array_equal(shuffled, POINTS[:, columns])
+    with pytest.raises(ValueError, match=r"points\..5: unknown parameters: beta; expected Om_c"):
+        read_table(path, {name: UNITS[name] for name in PARAMETERS[:-1]})
+    path.write_bytes(path.read_bytes()[:-1])
+    refused(path, "was altered or damaged: its checksum does not match its content$")
+
+
 def test_other_files_are_refused(tmp_path):
-    for name in ("points.xlsx", "points", "points.csv.bz2"):
+    for name in ("points.xlsx", "points", "points.csv.bz2", "points.npz.gz", "points.h5.gz"):
         with pytest.raises(ValueError, match=f"{name}: points are read from .csv, .tsv, .txt"):
             read_table(tmp_path / name, UNITS)
     with pytest.raises(FileNotFoundError, match="no points at"):
