@@ -188,12 +188,11 @@ def _parsed(layout: _Layout, lines: list[str], at: int, row: int) -> Array:
     if layout.trailing:
         lines = [line.rstrip(" \r\n").removesuffix(layout.trailing) for line in lines]
     filled = [line for line in lines if line.strip() and not _COMMENT.match(line)]
-    if filled:
+    if filled and not any('"' in line for line in filled):  # numpy takes "1"8 for 18
         try:
             table = np.loadtxt(
-                lines,
+                filled,
                 delimiter=None if layout.separator == _BLANKS else layout.separator,
-                quotechar='"',
                 ndmin=2,
                 encoding=None,
             )

@@ -178,6 +178,8 @@ CELLS = {
     "#N/A": ": alpha = '#N/A' is not a number",
     "#DIV/0!": ": alpha = '#DIV/0!' is not a number",
     '"0.5': ": .* has no cells that can be told apart .unexpected end of data",
+    '"1"8': ": .* has no cells that can be told apart",
+    '""0.5': ": .* has no cells that can be told apart",
     "x" * 200_000: ": .* has no cells that can be told apart .field larger than field limit",
 }
 
