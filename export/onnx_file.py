@@ -147,7 +147,7 @@ def _array(numbers: Any, name: str, ndim: int) -> NDArray[np.float64]:
     try:
         array = np.asarray(numbers)
     except ValueError:  # rows of different lengths
-        array = np.empty(0)
+        array = np.array(None)
     if array.ndim != ndim or array.dtype.kind not in "fi" or not np.isfinite(array).all():
         raise RecordError(f"{name} is not {'a number' if ndim == 0 else 'an array of numbers'}")
     if not array.size:
