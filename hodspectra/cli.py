@@ -69,6 +69,9 @@ def version_text() -> str:
 
 def citation() -> str:
     """What to cite, as CITATION.cff: it comes with the package's licences."""
+    in_tree = ROOT / "CITATION.cff"
+    if in_tree.is_file():
+        return in_tree.read_text(encoding="utf-8")
     from importlib.metadata import distribution
 
     return distribution(PROG).read_text("licenses/CITATION.cff") or "see CITATION.cff\n"
