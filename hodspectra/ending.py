@@ -174,6 +174,7 @@ def _signals() -> Iterator[None]:
     A signal that is ignored (``nohup``, a background job) stays ignored.
     """
     before: dict[int, Any] = {}
+    came: list[int] = []
 
     def restore() -> None:
         while before:
@@ -181,6 +182,7 @@ def _signals() -> Iterator[None]:
 
     def raise_it(number: int, frame: FrameType | None) -> None:
         restore()
+        came.append(number)
         raise Interrupted(number)
 
     if threading.current_thread() is threading.main_thread():
@@ -190,5 +192,9 @@ def _signals() -> Iterator[None]:
                 before[number] = signal.signal(number, raise_it)
     try:
         yield
+    except BaseException as error:
+        if came and not isinstance(error, Interrupted):  # Ray makes an exit with status 1 of it
+            raise Interrupted(came[0]) from error
+        raise
     finally:
         restore()

@@ -187,6 +187,22 @@ def test_a_hangup_that_is_ignored_stays_ignored():
     assert run.returncode == 0
 
 
+@pytest.mark.parametrize("made_of_it", [SystemExit(1), RuntimeError("a wait was broken off")])
+def test_a_signal_is_told_whatever_a_library_makes_of_it(capsys, made_of_it):
+    """Ray's own waits end with a silent exit of status 1."""
+
+    def command() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            raise made_of_it from None
+
+    with pytest.raises(SystemExit) as stop:
+        run(command, "x", [])
+    assert stop.value.code == 143
+    assert capsys.readouterr().err == "x: interrupted; rerun the command to resume\n"
+
+
 def test_handlers_of_signals_are_put_back():
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     inside = run(lambda: signal.getsignal(signal.SIGTERM), "x", [])
