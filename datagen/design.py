@@ -176,9 +176,10 @@ class Points:
 
 
 def _suffix(path: Path) -> str:
-    if path.suffix not in (".h5", ".csv"):
+    suffix = path.suffix.lower()
+    if suffix not in (".h5", ".csv"):
         raise ValueError(f"{path}: parameter files end in .h5 or .csv")
-    return path.suffix
+    return suffix
 
 
 def _hash(theta: Array, content: dict[str, Any]) -> str:
