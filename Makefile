@@ -56,7 +56,8 @@ published: $(READY)
 	$(PY) -m emulator.train --config configs/published/train.yaml --train.correlations '[gg]' --out $(PUBLISHED)/gg --train.schedule.max_minutes 10
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm/emulator.safetensors --out $(PUBLISHED)/published-gm.onnx
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm_1h/emulator.safetensors --merge $(PUBLISHED)/gm_2h/emulator.safetensors --out $(PUBLISHED)/published-gm-separate.onnx
-	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx
+	$(PY) -m datagen.generate --config configs/published/labels.yaml --space.Mth.sampling log10 --space.Mprime.sampling log10 --design.points 30000 --design.seed 33 --out $(PUBLISHED)/domain.h5
+	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx --domain '[$(PUBLISHED)/labels.h5, $(PUBLISHED)/domain.h5]'
 	for name in gm gm-separate gg; do $(PY) -m benchmarks.judge --emulator $(PUBLISHED)/published-$$name.onnx --data $(PUBLISHED)/test.h5; done
 
 $(READY): setup.cfg pyproject.toml constraints.txt

@@ -132,6 +132,8 @@ def _source(test: dict[str, Any]) -> str:
     ]
     if test["not_positive"]:
         rows.append(("left out", f"{test['not_positive']:,} points where P is not positive"))
+    if test.get("refused"):
+        rows.append(("left out", f"{test['refused']:,} points that it does not answer for"))
     return table((), rows)
 
 

@@ -103,6 +103,7 @@ def sample(
     sampler = emcee.EnsembleSampler(
         *start.shape, likelihood, vectorize=True, backend=backend, moves=list(_MOVES)
     )
+    sampler.log_prob_fn = likelihood  # without emcee's wrapper, which prints tracebacks of signals
     state: Any = start
     if file and (kept := read_arrays(file, SCHEMA)):
         likelihood.evaluations, likelihood.seconds = (

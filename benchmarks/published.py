@@ -106,7 +106,7 @@ def render(result: dict[str, Any]) -> str:
             total = one["accuracy"].get(f"{xy}_total")
             cells.append(f"{in_percent(total['all']['95'])} %" if total else "")
             test = one["test"]
-            points = f"{test['unseen'] - test['not_positive']:,}"
+            points = f"{test['unseen'] - test['not_positive'] - test.get('refused', 0):,}"
             head = f"| {name} | {one['halo_model']} | {masses} | {xy} | {points} | "
             lines.append(f"{head}{' | '.join(cells)} |")
     return "\n".join([*lines, "", *_beside_others(result["emulators"])])

@@ -35,8 +35,9 @@ class Truth:
         labels: The points and their spectra.
         source: Where they come from, as stored in results: ``file`` (empty if drawn anew),
             ``sha256``, ``design``, ``model``, and the numbers of points: ``points``, ``unseen``
-            (the test split, where an emulator was trained on others of them) and
-            ``not_positive``, those left out of these because there P has no ratio.
+            (the test split, where an emulator was trained on others of them),
+            ``not_positive``, those left out of these because there P has no ratio, and
+            ``refused``, of the others those that an emulator does not answer for.
     """
 
     labels: Spectra
@@ -101,6 +102,7 @@ def _choose(
     unseen = labels.select(rows)
     spectra = [n for n in outputs if n[:2] in CORRELATIONS and _stored(n) <= set(labels.arrays)]
     positive = np.flatnonzero(unseen.is_positive(spectra)) if spectra else np.arange(len(rows))
+    answered = np.all([model.is_inside(unseen.theta[positive]) for model in models], axis=0)
     if not len(positive):
         raise ValueError(
             f"at none of {len(unseen)} points of {name} are all of {', '.join(spectra)} positive, "
@@ -114,8 +116,9 @@ def _choose(
         "points": len(there),
         "unseen": len(unseen),
         "not_positive": len(unseen) - len(positive),
+        "refused": int((~answered).sum()),  # by an emulator whose domain is not all of its box
     }
-    return Truth(unseen.select(positive), source)
+    return Truth(unseen.select(positive[answered]), source)
 
 
 def _stored(name: str) -> set[str]:

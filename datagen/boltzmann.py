@@ -23,6 +23,7 @@ __all__ = [
     "Accuracy",
     "amplitudes",
     "converged_power",
+    "parameters",
     "wavenumbers",
 ]
 
@@ -79,7 +80,7 @@ def amplitudes(
     before = camb.config.AccuracyTarget  # of the whole process; pyccl sets it too
     camb.config.AccuracyTarget = accuracy.AccuracyTarget
     try:
-        background = camb.get_background(_parameters(cosmology, accuracy))
+        background = camb.get_background(parameters(cosmology, accuracy))
         modes = background.get_redshift_evolution(
             np.asarray(k, np.float64), np.ravel(z), ["delta_tot"], accuracy.lAccuracyBoost
         )
@@ -113,7 +114,7 @@ def converged_power(cosmology: Mapping[str, float], k: Array, z: ArrayLike = (0.
     return np.exp([continued(ln_k, row, np.log(k)) for row in ln_P[1:]])
 
 
-def _parameters(cosmology: Mapping[str, float], accuracy: Accuracy) -> camb.CAMBparams:
+def parameters(cosmology: Mapping[str, float], accuracy: Accuracy) -> camb.CAMBparams:
     """CAMB's parameters of a flat cosmology, with what pyccl fixes by default."""
     p = camb.CAMBparams()
     p.WantCls = p.DoLensing = p.Want_CMB = p.Want_CMB_lensing = False

@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 import pyccl
 from numpy.typing import NDArray
+from scipy.interpolate import PPoly
+
+from datagen.boltzmann import converged_power, wavenumbers
+from datagen.ingredients import KINDS, check_fit, check_partners
 
 __all__ = [
     "KEYS",
     "Background",
     "Fits",
+    "Tabulated",
     "camb_cosmology",
     "camb_power",
     "matter_density",
@@ -28,6 +33,14 @@ KEYS = {
     "Om_c": "Omega_c", "Om_b": "Omega_b", "h": "h", "sigma_8": "sigma8", "n_s": "n_s",
     "w0": "w0", "wa": "wa",
 }  # fmt: skip
+_SCALE_FACTORS = np.linspace(1 / 11, 1.0, 41)  # of converged power; 1e-6 between them
+# ln c of Ishiyama21 is looked for between, down from the upper end
+_LN_C, _NEWTON_STEPS = (np.log(0.05), np.log(1e3)), 25
+_BASES = {
+    "mass_function": pyccl.halos.MassFunc,
+    "halo_bias": pyccl.halos.HaloBias,
+    "concentration": pyccl.halos.Concentration,
+}
 _ANY = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96}  # where any will do
 
 
@@ -36,19 +49,27 @@ def _arguments(cosmology: dict[str, float]) -> dict[str, float]:
     return {KEYS[name]: value for name, value in cosmology.items() if name in KEYS}
 
 
-def camb_cosmology(cosmology: dict[str, float]) -> Any:
-    """A pyccl cosmology with CAMB's linear power (pyccl's defaults: CAMB up to 10 1/Mpc).
-
-    Beyond 10 1/Mpc pyccl continues ln P as a parabola in ln k.
+def camb_cosmology(cosmology: dict[str, float], camb: str = "pyccl") -> Any:
+    """A pyccl cosmology with CAMB's linear power.
 
     Args:
         cosmology: `datagen.space.COSMOLOGY` by name.
+        camb: ``converged``, up to z = 10, or ``pyccl``: its defaults, CAMB up to 10 1/Mpc with the
+            accuracy of CAMB before version 2, beyond which ln P goes on as a parabola in ln k.
     """
-    return pyccl.Cosmology(**_arguments(cosmology))
+    arguments = _arguments(cosmology)
+    if camb == "pyccl":
+        return pyccl.Cosmology(**arguments)
+    k = wavenumbers(cosmology)
+    power = converged_power(cosmology, k, 1 / _SCALE_FACTORS - 1)
+    named = {"a": _SCALE_FACTORS, "k": k, "delta_matter:delta_matter": power}
+    return pyccl.CosmologyCalculator(**arguments, pk_linear=named)
 
 
-def camb_power(cosmology: dict[str, float], k: Array, z: float = 0.0) -> Array:
-    """CAMB's linear matter power [Mpc^3] at k [1/Mpc], shape of k."""
+def camb_power(cosmology: dict[str, float], k: Array, z: float = 0.0, camb: str = "pyccl") -> Array:
+    """CAMB's linear matter power [Mpc^3] at k [1/Mpc], shape of k; see `camb_cosmology`."""
+    if camb == "converged":
+        return converged_power(cosmology, k, [z])[0]
     power: Array = camb_cosmology(cosmology).linear_matter_power(k, 1.0 / (1.0 + z))
     return power
 
@@ -73,6 +94,71 @@ class Background:
         self.cosmo = pyccl.CosmologyCalculator(**_arguments(cosmology))
 
 
+class Tabulated:
+    """A pyccl cosmology that takes from a table what pyccl computes from a power spectrum.
+
+    Fits for haloes ask it for sigma(M), its slope, and the slope of P_lin, at one redshift.
+
+    Args:
+        cosmology: Cosmology by name.
+        ln_sigma: ln sigma at z = 0 over ln R [ln Mpc].
+        ln_P: ln P_lin at z = 0 [ln Mpc^3] over ln k [ln 1/Mpc].
+        growth: Linear growth factor D(z) / D(0).
+    """
+
+    def __init__(
+        self, cosmology: dict[str, float], ln_sigma: PPoly, ln_P: PPoly, growth: float
+    ) -> None:
+        self._background = Background(cosmology).cosmo
+        self._ln_sigma, self._ln_P, self._growth = ln_sigma, ln_P, growth
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._background, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._background[name]
+
+    def growth_factor(self, a: float) -> float:
+        """D(z) / D(0), whatever a."""
+        return self._growth
+
+    def sigmaM(self, M: Array, a: float) -> Array:
+        """RMS density on the scale of masses M [Msun]."""
+        ln_R = np.log(self._background.mass2radius_lagrangian(M))
+        result: Array = np.exp(self._ln_sigma(ln_R)) * self._growth
+        return result
+
+    def sigma_slope(self, M: Array) -> Array:
+        """Dln sigma / dln R on the scale of masses M [Msun], beyond the table that at its end."""
+        ln_R = np.log(self._background.mass2radius_lagrangian(M))
+        result: Array = self._ln_sigma(np.clip(ln_R, *self._ln_sigma.x[[0, -1]]), 1)
+        return result
+
+    def compute_linear_power(self) -> None:
+        """Nothing to do."""
+
+    def get_linear_power(self) -> Any:
+        """The slope dln P_lin / dln k as a function of k [1/Mpc], with pyccl's arguments."""
+        return lambda k, a, derivative: self._ln_P(np.log(k), int(derivative))
+
+
+def _ishiyama21(fit: Any, cosmo: Tabulated, M: Array, a: float) -> Array:
+    """Concentrations by pyccl's relation, all masses at once; pyccl inverts G(c) one by one."""
+    nu = pyccl.halos.get_delta_c(cosmo, a, "EdS_approx") / cosmo.sigmaM(M, a)
+    n = -2 * cosmo.sigma_slope(M * fit.kappa**3) - 3
+    A, B = fit.a0 * (1 + fit.a1 * (n + 3)), fit.b0 * (1 + fit.b1 * (n + 3))
+    ln_G, power = np.log(A / nu * (1 + nu**2 / B)), (5 + n) / 6
+    # ln c - (5 + n) / 6 ln[ln(1 + c) - c / (1 + c)] = ln G is convex in ln c: Newton's steps come
+    # down to the larger root from above
+    ln_c = np.full_like(M, _LN_C[1])
+    for _ in range(_NEWTON_STEPS):
+        c = np.exp(ln_c)
+        f = np.log1p(c) - c / (1 + c)
+        slope = 1 - power * c**2 / ((1 + c) ** 2 * f)
+        ln_c = np.clip(ln_c - (ln_c - power * np.log(f) - ln_G) / slope, *_LN_C)
+    return (1 - fit.c_alpha * (1 - cosmo.growth_rate(a))) * np.exp(ln_c)
+
+
 @dataclass(frozen=True)
 class Fits:
     """The three fits for haloes, as pyccl's classes, by pyccl's names.
@@ -91,40 +177,15 @@ class Fits:
     mass_def: str
 
     def __post_init__(self) -> None:
-        kinds = {
-            "mass_function": pyccl.halos.MassFunc,
-            "halo_bias": pyccl.halos.HaloBias,
-            "concentration": pyccl.halos.Concentration,
-        }
-        for field, base in kinds.items():
-            object.__setattr__(self, f"_{field}", self._build(field, base))
-
-    def _build(self, field: str, base: Any) -> Any:
-        """The fit that a field names, or an error that says why it cannot be used."""
-        name = getattr(self, field)
-        known = {
-            fit.name: fit
-            for fit in base.__subclasses__()
-            # emulated mass functions know no f(sigma)
-            if base is not pyccl.halos.MassFunc or "_get_fsigma" in vars(fit)
-        }
-        if name not in known:
-            raise ValueError(f"{field} = {name!r} must be one of {', '.join(sorted(known))}")
-        options: dict[str, Any] = {"mass_def": self.mass_def} if self.mass_def else {}
-        if self.mass_def and not known[name]._mass_def_strict_always:
-            options["mass_def_strict"] = False
-        try:
-            return known[name](**options)
-        except ValueError as error:  # a concentration for other masses
-            raise ValueError(f"{field} = {name!r}: {error}") from None
-
-    def concentration_needs_power(self) -> bool:
-        """Whether the concentration asks the cosmology for a power spectrum."""
-        try:
-            self.concentration_of(Background(_ANY).cosmo, np.array([1e13]), 1.0)
-        except KeyError:  # pyccl's way to say that there is none
-            return True
-        return False
+        for kind, known in KINDS.items():
+            check_fit(kind, getattr(self, kind), self.mass_def, known)
+        check_partners(self.mass_function, self.halo_bias)
+        for kind, base in _BASES.items():
+            fit = base.from_name(getattr(self, kind))
+            options: dict[str, Any] = {"mass_def": self.mass_def} if self.mass_def else {}
+            if self.mass_def and not fit._mass_def_strict_always:
+                options["mass_def_strict"] = False  # which masses serve is ours to say
+            object.__setattr__(self, f"_{kind}", fit(**options))
 
     def radius_of(self, cosmo: Any, M: Array, a: float) -> Array:
         """Comoving halo radius [Mpc] of masses M [Msun] in this mass definition."""
@@ -135,6 +196,8 @@ class Fits:
     def concentration_of(self, cosmo: Any, M: Array, a: float) -> Array:
         """Concentration of masses M [Msun]."""
         fit: Any = self._concentration  # type: ignore[attr-defined]
+        if isinstance(cosmo, Tabulated) and self.concentration == "Ishiyama21":
+            return _ishiyama21(fit, cosmo, M, a)
         values: Array = fit(cosmo, M, a)
         return values
 
@@ -152,7 +215,7 @@ class Fits:
         ``dn/dlnM = f(sigma) (rho_m / M) |dln sigma / dlnM|``.
 
         Args:
-            cosmo: pyccl cosmology; fits that ask it for a power spectrum are refused.
+            cosmo: pyccl cosmology.
             M: Halo masses [Msun], shape (M,).
             a: Scale factor.
             sigma: RMS density on the scale of M, shape (M,).

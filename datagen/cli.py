@@ -6,16 +6,38 @@ A command ends as `hodspectra.ending` says. SIGINT, SIGTERM and SIGHUP are raise
 "interrupted; rerun the command to resume" and the status come from `run`.
 """
 
+import re
 import sys
-from collections.abc import Callable
+from argparse import Action
+from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
-from jsonargparse import auto_cli
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli
 
+from datagen.configs import find_config
+from datagen.suggest import did_you_mean
 from hodspectra.ending import Interrupted, ending, name_of
 
 __all__ = ["Interrupted", "run"]
+
+# jsonargparse's words for what a value should be, and ours
+_PLAIN = (
+    (r"``(.+?)``", r"\1"),
+    (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
+    (r"\b(?:typing|pathlib|collections\.abc)\.", ""),
+    (r"\bOptional\[(.*?)\](?=[,)])", r"\1"),
+    (r"Literal\[(.*?)\]", lambda match: match[1].replace("'", "").replace(", ", " | ")),
+    (r"\(required, (type: .*?), default: ", r"(\1, default: "),
+    (r'^(?:Validation failed: )?Parser key "([\w.]+)":', r"--\1:"),
+    (r"(.*) Does not validate .*Subtypes: \[(.*)\] Errors: .*Given value: (.*)",
+     r"\1 Expected a \2. Got value: \3"),
+    (r'--(\S+): Unable to load config .*Unable to load config "(.*)"$',
+     r"--\1: expected options of its own (--\1.NAME) or a YAML file of them, got \2"),
+    (r"Expected an? (.*)\. Got value: (.*)", r"expected \1, got \2"),
+    (r"(?<=expected )(?:list|tuple|Sequence)\b(?:\[[^]]*\])?", "a list ([first, second])"),
+    (r"(?<=\)), NoneType(?=,)", " or null"),
+)  # fmt: skip
 
 
 def run(
@@ -45,15 +67,90 @@ def run(
         "usage": None if isinstance(command, dict) else usage,
         "as_positional": False,
         "allow_abbrev": False,
+        "parser_class": _Parser,
+        "formatter_class": _Formatter,
     }
     with ending(prog, resumable=True):
-        return auto_cli(command, args=_named(argv, words), **options)
+        return auto_cli(command, args=_arguments(argv, words, _lists(command)), **options)
 
 
-def _named(argv: list[str] | None, words: str) -> list[str]:
-    """The arguments, words before the first option as the value of an option."""
-    arguments = sys.argv[1:] if argv is None else argv
-    first = list(takewhile(lambda word: not word.startswith("-"), arguments)) if words else []
+def _arguments(argv: list[str] | None, words: str, lists: set[str]) -> list[str]:
+    """What jsonargparse reads, of what users write.
+
+    Words before the first option become the value of the option ``words``, words after an option
+    that is a list become its value (``--outputs gg_1h gg_2h``), and a file of ``--config`` is
+    looked for among those that come with the package, too.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    first = list(takewhile(_is_word, arguments)) if words else []
     if not words.endswith("+"):
         del first[1:]
-    return [f"--{words}={word}" for word in first] + arguments[len(first) :]
+    read = [f"--{words}={word}" for word in first]
+    del arguments[: len(first)]
+    while arguments:
+        name, equals, value = arguments.pop(0).partition("=")
+        values = list(takewhile(_is_word, arguments)) if name in lists and not equals else []
+        if name == "--config" and (equals or arguments):
+            read.append(f"--config={find_config(value if equals else arguments.pop(0))}")
+        elif values and not values[0].startswith("["):
+            del arguments[: len(values)]
+            read.append(f"{name}=[{','.join(values)}]")
+        else:
+            read.append(name + equals + value)
+    return read
+
+
+def _is_word(argument: str) -> bool:
+    """Whether an argument is a value, negative numbers included, and no option."""
+    return not argument.startswith("-") or argument[1:2].isdigit()
+
+
+def _lists(command: Callable[..., Any] | dict[str, Any]) -> set[str]:
+    """Options of a function whose value is a list."""
+    if isinstance(command, dict):
+        return set()
+    hints = get_type_hints(command)
+    return {
+        f"--{name}"
+        for name, hint in hints.items()
+        if any(get_origin(part) in (list, tuple, Sequence) for part in (hint, *get_args(hint)))
+    }
+
+
+def _plain(text: str) -> str:
+    """A text of jsonargparse without names of Python's types and markup of docstrings."""
+    text = " ".join(text.split())
+    for pattern, replacement in _PLAIN:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+class _Formatter(DefaultHelpFormatter):
+    def _expand_help(self, action: Action) -> str:
+        return _plain(super()._expand_help(action))
+
+
+class _Parser(ArgumentParser):
+    """A parser whose errors are one line, with the option that was meant."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        parser = getattr(ex, "subcommand_parser", None) or self
+        options = [name for action in parser._actions for name in action.option_strings]
+        text = _plain(_with_suggestions(message, options))
+        sys.stderr.write(f"{parser.prog}: error: {text}; {parser.prog} --help lists the options\n")
+        self.exit(2)
+
+
+def _with_suggestions(message: str, options: list[str]) -> str:
+    """A message with the options that may have been meant in place of unknown ones."""
+    if match := re.fullmatch(r"unrecognized arguments: (.*)", message, re.DOTALL):
+        told = [
+            word + (did_you_mean(word.partition("=")[0], options) if word[:1] == "-" else "")
+            for word in match[1].split()
+        ]
+        return f"unrecognized arguments: {' '.join(told)}"
+    group = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message)
+    if unknown := group or re.search(r"Option '([\w.]+)' is not accepted", message):
+        name = ".".join(unknown.groups())
+        return f"no option {name}{did_you_mean(name, [o.lstrip('-') for o in options])}"
+    return message

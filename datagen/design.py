@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,8 +148,8 @@ class Points:
         if not path.exists():
             raise FileNotFoundError(f"no parameter file at {path}; write one with datagen.design")
         try:
-            read = _read_h5 if path.suffix == ".h5" else partial(_read_table, space=space)
-            theta, content = read(path)
+            is_h5 = path.suffix.lower() == ".h5"
+            theta, content = _read_h5(path) if is_h5 else _read_table(path, space=space)
         except HeaderError:
             raise
         except TableError as error:
@@ -182,9 +181,10 @@ class Points:
 
 
 def _suffix(path: Path) -> str:
-    if path.suffix not in (".h5", ".csv"):
+    suffix = path.suffix.lower()
+    if suffix not in (".h5", ".csv"):
         raise ValueError(f"{path}: parameter files end in .h5 or .csv")
-    return path.suffix
+    return suffix
 
 
 def _hash(theta: Array, content: dict[str, Any]) -> str:

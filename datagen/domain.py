@@ -98,15 +98,24 @@ class Domain:
         Args:
             theta: Points, columns `datagen.space.NAMES`, physical units, shape (N, P).
         """
-        inside = np.empty(len(theta), np.bool_)
+        inside: NDArray[np.bool_] = self.score(theta) > 0
+        return inside
+
+    def score(self, theta: NDArray[Any]) -> Array:
+        """What the network gives, positive inside, shape (N,).
+
+        Args:
+            theta: As for `is_inside`.
+        """
+        score = np.empty(len(theta))
         (first, offset), *others = self._arrays
         for start in range(0, len(theta), _ROWS):
             rows = slice(start, start + _ROWS)
             x = features(theta[rows]) @ first + offset
             for weight, bias in others:
                 x = np.tanh(x) @ weight + bias
-            inside[rows] = x[:, 0] > 0
-        return inside
+            score[rows] = x[:, 0]
+        return score
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, texts and lists, as JSON gives them back."""

@@ -1,23 +1,23 @@
 """Draw points and compute their true power spectra: ``python -m datagen.generate``."""
 
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datagen.cli import run
+from datagen.compute import compute, gather
 from datagen.design import Design, Points
 from datagen.files import exclusive
-from datagen.halomodel import HaloModel, HaloModelConfig
-from datagen.linear_power import LinearPower
+from datagen.halomodel import HaloModelConfig
 from datagen.parallel import RayConfig, ray_map, ray_session
 from datagen.power import linear_power
-from datagen.record import maker, provenance
+from datagen.record import provenance
 from datagen.request import (
     LIBRARIES,
     MODULES,
@@ -29,7 +29,7 @@ from datagen.request import (
     request_of,
     standing_labels,
 )
-from datagen.shards import Shard, Shards, differences, remove_shards
+from datagen.shards import Shard, Shards, remove_shards
 from datagen.space import Space
 from datagen.store import Block, Spectra, read_blocks, write_blocks
 
@@ -41,58 +41,6 @@ SHARD = {"table": 250, "camb": 4}
 Array = NDArray[np.float64]
 
 
-def compute(
-    theta: Array,
-    *,
-    model: HaloModelConfig,
-    table: LinearPower | None,
-    made_by: dict[str, str] | None = None,
-) -> tuple[Shard, dict[int, str]]:
-    """Spectra of some points, and the reason for every row that could not be computed.
-
-    Args:
-        theta: The points, columns `datagen.space.NAMES`, shape (N, P).
-        model: The halo model.
-        table: Its linear power; None if it runs CAMB.
-        made_by: What the labels are to be made by; this machine may have something else.
-
-    Raises:
-        ValueError: It has.
-    """
-    if made_by and (differ := differences(maker(LIBRARIES, MODULES), made_by)):
-        raise ValueError(
-            f"{socket.gethostname()} would compute labels of its own kind ({'; '.join(differ)}); "
-            f"install on all machines of the cluster what this one has"
-        )
-    halo_model = HaloModel(model, table)
-    failed: dict[int, str] = {}
-    try:
-        rows = halo_model(theta)
-    except Exception:  # find out which of the points it was; a bad point must not cost the rest
-        rows, failed = _gather([_attempt(halo_model, point) for point in theta])
-    kept = np.setdiff1d(np.arange(len(theta)), list(failed))
-    finite = np.ones(len(kept), dtype=bool)
-    for name, array in rows.items():
-        bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-        failed |= {int(row): f"{name} is not finite" for row in kept[bad & finite]}
-        finite &= ~bad
-    return {name: array[finite] for name, array in rows.items()}, failed
-
-
-def _attempt(halo_model: HaloModel, point: Array) -> Shard | str:
-    """Spectra of one point, shape (P,), or the reason why there are none."""
-    try:
-        return halo_model(point[None])
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-
-
-def _gather(singles: Sequence[Shard | str]) -> tuple[Shard, dict[int, str]]:
-    """One shard from points computed one by one, and the reasons among them by row."""
-    failed = {row: single for row, single in enumerate(singles) if isinstance(single, str)}
-    good = [single for single in singles if not isinstance(single, str)]
-    names = good[0] if good else ()
-    return {name: np.concatenate([single[name] for single in good]) for name in names}, failed
 
 
 def _one_by_one(work: Any, theta: Array) -> tuple[Shard, dict[int, str]]:
@@ -105,7 +53,7 @@ def _one_by_one(work: Any, theta: Array) -> tuple[Shard, dict[int, str]]:
         else:
             rows, failed = result
             singles[row] = failed.get(0, rows)
-    return _gather([singles[row] for row in range(len(theta))])
+    return gather([singles[row] for row in range(len(theta))])
 
 
 def generate(
@@ -172,6 +120,7 @@ def _generate(
     ray: RayConfig,
 ) -> None:
     """Compute what is missing, and write the label file."""
+    TemporaryFile(dir=out.parent).close()  # or an OSError, before anything is computed
     theta = points.theta
     known = known_points(out, base, theta)
     size = SHARD[model.linear_power]

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PPoly
 
-from datagen.ccl import Background, Fits, camb_cosmology, matter_density
+from datagen.ccl import Fits, Tabulated, camb_cosmology, matter_density
 from datagen.growth import growth_factor
-from datagen.linear_power import LinearPower, lagrangian_radius
+from datagen.layouts import CambPreset
+from datagen.linear_power import LinearPower
+from datagen.variance import lagrangian_radius
 
 __all__ = ["CambHaloes", "Haloes", "TableHaloes", "haloes_of", "table_haloes"]
 
@@ -64,16 +66,17 @@ class TableHaloes(Haloes):
     Args:
         point: Cosmology and redshift by name.
         fits: The fits for haloes.
-        P_lin: Linear matter power at z = 0 [Mpc^3], shape (K,).
+        k: Wavenumbers of P_lin [1/Mpc], shape (K,).
+        ln_P: ln P_lin at z = 0 [ln Mpc^3] over ln k [ln 1/Mpc].
         ln_sigma: ln sigma at z = 0 over ln R [ln Mpc].
         growth: Linear growth factor D(z) / D(0).
     """
 
     def __init__(
-        self, point: Point, fits: Fits, P_lin: Array, ln_sigma: PPoly, growth: float
+        self, point: Point, fits: Fits, k: Array, ln_P: PPoly, ln_sigma: PPoly, growth: float
     ) -> None:
-        super().__init__(point, fits, Background(point).cosmo)
-        self.P_lin = P_lin * growth**2
+        super().__init__(point, fits, Tabulated(point, ln_sigma, ln_P, growth))
+        self.P_lin = np.exp(ln_P(np.log(k))) * growth**2
         self._ln_sigma, self._growth = ln_sigma, growth
 
     def sigma(self, ln_R: Array) -> Array:
@@ -92,7 +95,11 @@ class TableHaloes(Haloes):
 
 
 def haloes_of(
-    points: Mapping[str, Array], fits: Fits, k: Array, linear_power: LinearPower | None
+    points: Mapping[str, Array],
+    fits: Fits,
+    k: Array,
+    linear_power: LinearPower | None,
+    camb: CambPreset = "converged",
 ) -> Iterator[Haloes]:
     """The haloes of each point, from the linear power if there is one, else from CAMB.
 
@@ -101,12 +108,13 @@ def haloes_of(
         fits: The fits for haloes.
         k: Wavenumbers of P_lin [1/Mpc], shape (K,).
         linear_power: Of all B points at once, at z = 0.
+        camb: Accuracy of CAMB, where it runs.
     """
     if linear_power is not None:
         yield from table_haloes(points, fits, k, linear_power)
         return
     for point in _rows(points):
-        yield CambHaloes(point, fits, k)
+        yield CambHaloes(point, fits, k, camb)
 
 
 def table_haloes(
@@ -114,13 +122,15 @@ def table_haloes(
 ) -> Iterator[TableHaloes]:
     """The haloes of each point from a linear power; arguments as those of `haloes_of`."""
     ln_P, ln_sigma = linear_power(points)
-    P_lin = np.exp(ln_P(np.log(k)))  # (K, B)
     growth = growth_factor(
         points["Om_c"] + points["Om_b"], *(points[name] for name in ("h", "w0", "wa", "z"))
     )
     for i, point in enumerate(_rows(points)):
-        row = PPoly.construct_fast(np.ascontiguousarray(ln_sigma.c[:, :, i]), ln_sigma.x)
-        yield TableHaloes(point, fits, P_lin[:, i], row, float(growth[i]))
+        rows = (
+            PPoly.construct_fast(np.ascontiguousarray(spline.c[:, :, i]), spline.x)
+            for spline in (ln_P, ln_sigma)
+        )
+        yield TableHaloes(point, fits, k, *rows, float(growth[i]))
 
 
 def _rows(points: Mapping[str, Array]) -> Iterator[Point]:

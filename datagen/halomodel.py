@@ -132,17 +132,12 @@ class HaloModelConfig:
             raise ValueError(f"camb = {self.camb!r} must be 'converged' or 'pyccl'")
         if self.camb == "converged" and self.k.high > END:
             raise ValueError(
-                f"k grid up to {self.k.high:g} 1/Mpc: converged linear power ends at {END:g}, where "
-                f"the pressure of baryons sets in; lower k.high, or take camb: pyccl"
+                f"k grid up to {self.k.high:g} 1/Mpc: converged linear power ends at {END:g}, "
+                f"where the pressure of baryons sets in; lower k.high, or take camb: pyccl"
             )
         if self.table_nodes is not None and min(self.table_nodes) < 2:
             raise ValueError(f"table_nodes = {self.table_nodes} must each be at least 2")
-        fits = self.fits()  # refuses unknown names
-        if self.linear_power == "table" and fits.concentration_needs_power():
-            raise ValueError(
-                f"concentration = {self.concentration!r} needs a power spectrum of its own; "
-                f"choose another, or linear_power: camb"
-            )
+        self.fits()  # refuses unknown names, and fits that do not go together
         if self.panels < 1 or self.panel_nodes < 2:
             raise ValueError(
                 f"panels = {self.panels}, panel_nodes = {self.panel_nodes} must be at least 1 and 2"
@@ -299,7 +294,9 @@ class HaloModel:
                 dict(zip(OCCUPATION, map(float, values), strict=True))
                 for values in zip(*(points[name] for name in OCCUPATION), strict=True)
             ]
-            haloes = haloes_of(cosmology, self._fits, self.k, self._linear_power or self.config.camb)
+            haloes = haloes_of(
+                cosmology, self._fits, self.k, self._linear_power, self.config.camb or "converged"
+            )
             rows += [self._point(hod, found) for hod, found in zip(hods, haloes, strict=True)]
         names = rows[0] if rows else ()
         return {name: np.array([row[name] for row in rows]) for name in names}

@@ -1,18 +1,27 @@
 """The fits for haloes by pyccl's names: for which masses each is made, and which go together."""
 
+import math
+from collections.abc import Mapping
+
 __all__ = [
     "CONCENTRATIONS",
+    "DENSITIES",
     "HALO_BIASES",
+    "KINDS",
     "MASS_DEFINITIONS",
     "MASS_FUNCTIONS",
     "PARTNERS",
+    "check_densities",
+    "check_fit",
     "check_partners",
+    "density",
 ]
 
 MASS_DEFINITIONS: tuple[str, ...] = ("200m", "200c", "500c", "vir")
 
 # Fits of haloes that friends-of-friends groups, or of the theory's virialised spheres. pyccl calls
 # their masses fof; spheres of 200 times the mean density, or of the virial one, are the nearest.
+_ROUNDING = 1e-9
 _GROUPS = ("200m", "vir")
 _SPHERES = MASS_DEFINITIONS
 
@@ -58,15 +67,88 @@ PARTNERS: dict[str, tuple[str, ...]] = {
 }
 
 
+KINDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "mass_function": MASS_FUNCTIONS,
+    "halo_bias": HALO_BIASES,
+    "concentration": CONCENTRATIONS,
+}
+# Densities of haloes [mean matter density] that a mass function's table covers, where it has one
+DENSITIES: dict[str, tuple[float, float]] = {
+    "Tinker08": (200.0, 3200.0),
+    "Tinker10": (200.0, 3200.0),
+}
+
+
+def check_fit(kind: str, name: str, mass_def: str, known: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse a fit that there is not, or not for the definition of the halo mass.
+
+    Args:
+        kind: One of `KINDS`.
+        name: The fit's.
+        mass_def: One of `MASS_DEFINITIONS`; empty leaves the fit at its own.
+        known: Fits, and the definitions that each has a fit for.
+
+    Raises:
+        ValueError: Such a fit; the message names those that there are.
+    """
+    if name not in known:
+        raise ValueError(f"{kind} = {name!r} must be one of {', '.join(sorted(known))}")
+    if mass_def and mass_def not in MASS_DEFINITIONS:
+        raise ValueError(f"mass_def = {mass_def!r} must be one of {', '.join(MASS_DEFINITIONS)}")
+    if mass_def and mass_def not in known[name]:
+        raise ValueError(
+            f"{kind} = {name!r} has no fit for mass_def = {mass_def!r}; it has one for "
+            f"{', '.join(known[name])}"
+        )
+
+
 def check_partners(mass_function: str, halo_bias: str) -> None:
     """Refuse a bias that does not belong to the mass function.
 
     Raises:
         ValueError: Such a pair.
     """
-    if halo_bias not in PARTNERS[mass_function]:
-        partners = [name for name, biases in PARTNERS.items() if halo_bias in biases]
+    biases = PARTNERS.get(mass_function, ())
+    if halo_bias not in biases:
+        partners = [name for name, names in PARTNERS.items() if halo_bias in names]
         raise ValueError(
             f"halo_bias = {halo_bias!r} is no partner of mass_function = {mass_function!r}, which "
-            f"takes {' or '.join(PARTNERS[mass_function])}; it belongs to {', '.join(partners)}"
+            f"takes {' or '.join(biases) or 'none'}; it belongs to {', '.join(partners) or 'none'}"
         )
+
+
+def density(mass_def: str, Om_m: float) -> float:
+    """Mean density of haloes in units of the mean matter density.
+
+    Args:
+        mass_def: ``200m`` and its like count in the mean matter density, ``200c`` in the critical
+            one, ``vir`` is Bryan and Norman's (1998, eq. 6) virial density.
+        Om_m: Matter's share of the density, Om_m(z).
+    """
+    if mass_def == "vir":
+        x = Om_m - 1
+        return (18 * math.pi**2 + 82 * x - 39 * x**2) / Om_m
+    number = float(mass_def[:-1])
+    return number if mass_def.endswith("m") else number / Om_m
+
+
+def check_densities(mass_function: str, mass_def: str, Om_m: tuple[float, float]) -> None:
+    """Refuse cosmologies whose haloes are denser, or less dense, than a mass function covers.
+
+    Args:
+        mass_function: Its name.
+        mass_def: Definition of the halo mass.
+        Om_m: Smallest and largest share of matter, Om_m(z), that are to be served.
+
+    Raises:
+        ValueError: Haloes beyond `DENSITIES`.
+    """
+    low, high = DENSITIES.get(mass_function, (0.0, math.inf))
+    for share in Om_m:
+        found = density(mass_def, share)
+        if not low * (1 - _ROUNDING) <= found <= high * (1 + _ROUNDING):
+            raise ValueError(
+                f"mass_function = {mass_function!r} is fitted for haloes of {low:g} to {high:g} "
+                f"times the mean matter density, and mass_def = {mass_def!r} has {found:.4g} where "
+                f"Om_m(z) = {share:.4g}; choose another, or narrow the space"
+            )

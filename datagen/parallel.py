@@ -100,7 +100,9 @@ def _start(config: RayConfig) -> str:
 def _options(config: RayConfig) -> dict[str, Any]:
     """Arguments of ``ray.init``."""
     environment: dict[str, Any] = {"env_vars": {"OMP_NUM_THREADS": "1"}}
-    if hides_ours(Path.cwd()):  # Ray puts this folder first on the path of its workers
+    # Ray puts the current folder first on the path of its workers, and PYTHONPATH is theirs, too
+    first = [str(Path.cwd()), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    if any(hides_ours(Path(folder)) for folder in first):
         environment["worker_process_setup_hook"] = "hodspectra.ending.claim"
     options: dict[str, Any] = {
         "address": config.address or "local",

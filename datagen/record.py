@@ -23,6 +23,7 @@ _LIBRARIES = (
 )  # fmt: skip
 
 
+@cache
 def commit() -> str:
     """Commit of the source tree, ``-dirty`` if it was edited, ``unknown`` outside of git."""
 

@@ -21,7 +21,7 @@ __all__ = ["READ", "TableError", "comments", "read_blocks", "read_table"]
 Array = NDArray[np.float64]
 
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".ecsv")
-READ = (*_TEXT, ".json", ".npz")
+READ = (*_TEXT, ".json", ".npz", ".h5")
 _ROWS = 4096  # points in a block
 _NONE: Mapping[str, float] = MappingProxyType({})
 
@@ -45,7 +45,8 @@ def read_blocks(
 
     A table in text has the names in its first line, or behind a ``#`` before the numbers; see
     `datagen.text_table`. JSON is an object of numbers or lists, or a list of objects. An npz has
-    an array for each name, or one, ``theta``, in the order of the units, or with ``names``.
+    an array for each name, or one, ``theta``, in the order of the units, or with ``names``. An
+    ``.h5`` is a parameter file of `datagen.design`.
 
     Args:
         path: The file; text and JSON may be packed by gzip.
@@ -64,17 +65,19 @@ def read_blocks(
         raise FileNotFoundError(f"no points at {path}")
     if path.is_dir():
         raise TableError(f"{path} is a folder, not a table of points")
-    reader = {".json": _json_blocks, ".npz": _npz_blocks}.get(kind, text_blocks)
+    readers = {".json": _json_blocks, ".npz": _npz_blocks, ".h5": _h5_blocks}
+    reader = readers.get(kind, text_blocks)
     count = 0
     try:
         for block in reader(path, units, defaults):
             count += len(block)
             if len(block):
                 yield block
-    except TableError:
+    except (TableError, ImportError):
         raise
     except Exception as error:  # a damaged file may end in any, of any library
         text = str(error).encode("utf-8", "backslashreplace").decode()  # also what is no UTF-8
+        text = text.removeprefix(str(path)).lstrip(": ")
         reason = " ".join(text.split()) or type(error).__name__
         damaged = "" if isinstance(error, ValueError) else " is damaged, or not what its name says"
         raise TableError(f"{path}{damaged}: {reason}") from error
@@ -84,7 +87,8 @@ def read_blocks(
 
 def _kind(path: Path) -> str:
     """The suffix that tells the kind of a file."""
-    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+    inner = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else ""
+    return inner if inner in (*_TEXT, ".json") else path.suffix.lower()
 
 
 def _json_blocks(
@@ -166,6 +170,14 @@ def _columns(theta: NDArray[Any], names: list[str]) -> dict[str, Array]:
             f"{', '.join(names)}"
         )
     return dict(zip(names, theta.T, strict=True))
+
+
+def _h5_blocks(path: Path, units: Mapping[str, str]) -> Iterator[Array]:
+    from datagen.design import Points  # h5py, which no other table needs
+    from datagen.space import PARAMETERS
+
+    check_names(PARAMETERS, tuple(units))
+    yield from _sliced(Points.read(path).theta[:, [PARAMETERS.index(name) for name in units]])
 
 
 def _sliced(points: NDArray[Any]) -> Iterator[Array]:

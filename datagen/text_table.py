@@ -28,7 +28,8 @@ Array = NDArray[np.float64]
 _ROWS = 4096  # lines read at once
 _SEPARATORS = (";", ",", "\t")  # in this order: between semicolons a comma is a decimal one
 _BLANKS = " "
-_COMMENT = re.compile(r'\s*"?#')
+_HASH = r"#(?!N/A|DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!)"  # not the errors of spreadsheets
+_COMMENT = re.compile(rf'\s*"?{_HASH}')
 _EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # a first line that names the separator
 _WITH_UNIT = re.compile(r"(.+?)\s*[\[(](.*)[\])]")
 _ECSV = re.compile(r"#\s*-\s*\{\s*name: *([^,]+?) *,.*\bunit: *([^,}]+?) *[,}]")  # of astropy
@@ -168,7 +169,7 @@ def _separator(line: str) -> str:
 
 def _cells(line: str, separator: str) -> list[str]:
     """The cells of a line, without quotes and an inline comment."""
-    line, separator = line.partition("#")[0].strip(" \r\n"), separator or _separator(line)
+    line, separator = re.split(_HASH, line)[0].strip(" \r\n"), separator or _separator(line)
     if separator == _BLANKS:
         cells = line.split()
     else:
@@ -195,19 +196,19 @@ def _parsed(layout: _Layout, lines: list[str], at: int, row: int) -> Array:
     """The numbers of some lines, those of comments left out; the first has number `at`."""
     if layout.trailing:
         lines = [line.rstrip(" \r\n").removesuffix(layout.trailing) for line in lines]
-    if any(line.strip() and not _COMMENT.match(line) for line in lines):
+    filled = [line for line in lines if line.strip() and not _COMMENT.match(line)]
+    if filled and not any('"' in line for line in filled):  # numpy takes "1"8 for 18
         try:
             table = np.loadtxt(
-                lines,
+                filled,
                 delimiter=None if layout.separator == _BLANKS else layout.separator,
-                quotechar='"',
                 ndmin=2,
                 encoding=None,
             )
         except ValueError:  # an odd dialect, or a mistake that is named below
             pass
         else:
-            if table.shape[1] == len(layout.names):
+            if table.shape == (len(filled), len(layout.names)):
                 return table
     rows: list[list[float]] = []
     for i, line in enumerate(lines):

@@ -46,7 +46,7 @@ def open_text(path: Path, errors: str = "surrogateescape") -> Iterator[TextIO]:
     with path.open("rb") as raw:
         packed = raw.peek(2)[:2] == b"\x1f\x8b"
         binary: Any = gzip.GzipFile(fileobj=raw) if packed else raw
-        start = binary.peek(512)
+        start = binary.peek(512)[:512]
         if found := [name for first, name in _OTHERS.items() if start.startswith(first)]:
             raise TableError(f"{path} is not text but {found[0]}")
         encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), "")

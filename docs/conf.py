@@ -33,11 +33,14 @@ napoleon_use_ivar = True
 
 
 def start(app: Any) -> None:
-    """Remove what an earlier build's code left, so that every build is a first one."""
-    os.environ["HODSPECTRA_CACHE"] = str(DOCS / "runs" / "cache")
-    for folder in (DOCS, DOCS / "tutorials"):
-        shutil.rmtree(folder / "runs", ignore_errors=True)
-        (folder / "runs").mkdir()
+    """Remove what an earlier build's code left, so that every build is a first one.
+
+    As in a fresh clone there is no ``runs`` then: a page that needs it makes it.
+    """
+    cache = Path(app.doctreedir) / "cache"
+    os.environ["HODSPECTRA_CACHE"] = str(cache)
+    for folder in (DOCS / "runs", DOCS / "tutorials" / "runs", cache):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_code(app: Any, name: str, source: list[str]) -> None:

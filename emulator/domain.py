@@ -22,6 +22,7 @@ _HELD_OUT = 0.15  # share of the points that draws the boundary, and again that 
 _ACCEPTED = 3e-3
 _DECAY = 1e-7  # of the weights, which could grow for ever if both kinds were told apart
 _DIGITS = 7
+_ROUNDING = 1e-9  # of a score; the last point that is refused must be so everywhere
 
 
 def fit_domain(
@@ -37,6 +38,7 @@ def fit_domain(
         kept: Which of them are inside, shape (N,).
         outputs: The spectra that are not positive outside.
     """
+    theta = theta.astype(np.float32).astype(np.float64)  # as emulators take them
     taken = features(theta)
     low, high = taken.min(axis=0), taken.max(axis=0)
     x = 2 * (taken - low) / np.where(high > low, high - low, 2.0) - 1
@@ -46,20 +48,23 @@ def fit_domain(
     network = _fit(x[fitted[:_MOST]], kept[fitted[:_MOST]])
     if _ACCEPTED * (~kept[boundary]).sum() < 1:  # too few of them to tell such a share
         boundary = order
-    outside = boundary[~kept[boundary]]
-    limit = np.quantile(_score(network, x[outside]), 1 - _ACCEPTED, method="higher")
     *layers, last = (_layer(one) for one in network if isinstance(one, nn.Linear))
     drawn = Domain(
         outputs=tuple(outputs),
         features=FEATURES,
         low=tuple(low.tolist()),
         high=tuple(high.tolist()),
-        layers=(*layers, Layer(weight=last.weight, bias=(_rounded(last.bias[0] - limit),))),
+        layers=(*layers, last),
         share=float(1 - kept.mean()),
         accepted=0.0,
         refused=0.0,
         points=held_out,
     )
+    outside = drawn.score(theta[boundary[~kept[boundary]]])
+    limit = float(np.quantile(outside, 1 - _ACCEPTED, method="higher"))
+    limit += _ROUNDING * (1 + abs(limit))
+    moved = Layer(weight=last.weight, bias=(last.bias[0] - limit,))
+    drawn = replace(drawn, layers=(*layers, moved))
     inside, truly = drawn.is_inside(theta[judged]), kept[judged]
     return replace(drawn, accepted=_share(inside[~truly]), refused=_share(~inside[truly]))
 
@@ -73,12 +78,6 @@ def terms_of(outputs: Iterable[str]) -> list[str]:
 
 def _share(found: NDArray[np.bool_]) -> float:
     return float(found.mean()) if len(found) else 0.0
-
-
-def _score(network: nn.Sequential, x: NDArray[np.float64]) -> NDArray[np.float64]:
-    with torch.no_grad():
-        score: NDArray[np.float64] = network(torch.tensor(x))[:, 0].numpy()
-    return score
 
 
 def _fit(x: NDArray[np.float64], kept: NDArray[np.bool_]) -> nn.Sequential:

@@ -14,7 +14,7 @@ from datagen.store import Spectra
 from emulator.domain import fit_domain
 from emulator.emulator import Emulator, Spec
 
-__all__ = ["Assembly", "domain_from", "domain_of", "units"]
+__all__ = ["Assembly", "units"]
 
 
 class Assembly(nn.Module):
@@ -53,7 +53,7 @@ class Assembly(nn.Module):
         self.learnt_totals = [
             name for name in self.spec.outputs if name.endswith("_total") and name in learnt
         ]
-        self.domains = [found for e in emulators if (found := domain_of(e.spec))]
+        self.domains = [found for e in emulators if (found := _domain_of(e.spec))]
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
         """The outputs in their order, spectra (B, K) and numbers (B,).
@@ -70,42 +70,41 @@ class Assembly(nn.Module):
                 values[name] = values[f"{xy}_1h"] + values[f"{xy}_2h"]
         return tuple(values[name] for name in self.spec.outputs)
 
+    def tell_domain(self, labels: Sequence[Path]) -> None:
+        """Tell from labels where in the box the emulators hold.
 
-def domain_of(spec: Spec) -> dict[str, Any] | None:
+        Args:
+            labels: Label files of their halo model and their box, drawn as may be.
+
+        Raises:
+            ValueError: Labels of another halo model or box, or that are positive everywhere.
+        """
+        learnt = [name for emulator in self.emulators for name in emulator.spec.outputs]
+        terms = [name for name in learnt if name.endswith(("_1h", "_2h"))]
+        read = [Spectra.read(path, terms) for path in labels]
+        for path, one in zip(labels, read, strict=True):
+            space = Space.from_dict(one.metadata["space"])
+            for what, ours, theirs in (
+                ("halo model", self.spec.halo_model, one.metadata["model"]),
+                ("box", _ends(self.spec.space), _ends(space)),
+            ):
+                if ours != theirs:
+                    raise ValueError(f"{path} is of another {what} than the emulator")
+        positive = {n: np.concatenate([one.is_positive([n]) for one in read]) for n in terms}
+        negative = [name for name in terms if not positive[name].all()]
+        if not negative:
+            raise ValueError(f"{', '.join(terms)} are positive at all points; leave domain out")
+        theta = np.concatenate([one.theta for one in read])
+        kept = np.all(list(positive.values()), axis=0)
+        self.domains = [fit_domain(theta, kept, negative).as_dict()]
+        told = [{"sha256": one.hash(), "design": one.metadata["design"]} for one in read]
+        self.spec = replace(self.spec, provenance=self.spec.provenance | {"domain": told})
+
+
+def _domain_of(spec: Spec) -> dict[str, Any] | None:
     """Where in its box an emulator holds, as its record says; None if in all of it."""
     domain: dict[str, Any] | None = spec.record.get("dropped", {}).get("domain")
     return domain
-
-
-def domain_from(spec: Spec, labels: Sequence[Path]) -> dict[str, Any]:
-    """Where in its box an emulator holds, told from labels.
-
-    Args:
-        spec: The emulator's.
-        labels: Label files of its halo model and its box, drawn as may be.
-
-    Raises:
-        ValueError: Labels of another halo model or box, or that are positive everywhere.
-    """
-    terms = [name for name in spec.outputs if name.endswith(("_1h", "_2h"))]
-    theta, positive = [], []
-    for path in labels:
-        found = Spectra.read(path, terms)
-        space = Space.from_dict(found.metadata["space"])
-        for what, ours, theirs in (
-            ("halo model", spec.halo_model, found.metadata["model"]),
-            ("box", _ends(spec.space), _ends(space)),
-        ):
-            if ours != theirs:
-                raise ValueError(f"{path} is of another {what} than the emulator")
-        theta.append(found.theta)
-        positive.append({name: found.is_positive([name]) for name in terms})
-    whole = {name: np.concatenate([part[name] for part in positive]) for name in terms}
-    negative = [name for name in terms if not whole[name].all()]
-    if not negative:
-        raise ValueError(f"{', '.join(terms)} are positive at all points; leave domain out")
-    kept = np.all(list(whole.values()), axis=0)
-    return fit_domain(np.concatenate(theta), kept, negative).as_dict()
 
 
 def _ends(space: Space) -> list[float]:

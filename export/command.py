@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from datagen.suggest import did_you_mean
 from hodspectra.ending import ending, name_of
 
 __all__ = ["run"]
@@ -20,6 +21,11 @@ def run(
     """
     with ending(parser.prog):
         parser.prog = name_of(parser.prog)
-        status = work(parser.parse_args(argv))
+        arguments, unknown = parser.parse_known_args(argv)
+        if unknown:
+            options = parser._option_string_actions
+            named = (f"{word}{did_you_mean(word.partition('=')[0], options)}" for word in unknown)
+            parser.error(f"unrecognized arguments: {' '.join(named)}")
+        status = work(arguments)
     if status:
         sys.exit(status)

@@ -1,14 +1,15 @@
 """What an emulator file says of itself, as a readable card: ``python -m export.info``."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from datagen.domain import Domain
 from export.command import run
-from export.runtime import OnnxEmulator, load
+from export.runtime import OnnxEmulator, OnnxEmulatorError, load
 from export.shipped import shipped
 
 __all__ = ["card", "listing", "render", "summaries"]
@@ -17,6 +18,7 @@ _HALO_MODEL = ("model", "mass_function", "halo_bias", "concentration")
 _SHOWN_K = (0.01, 0.1, 1.0, 10.0, 100.0)  # [1/Mpc]; the nearest wavenumbers are shown
 _SOURCES = {"linear_power": "P_lin and sigma(M)", "quadrature": "integrals"}
 _NAME = 11  # width of the column of names
+_INDENT = " " * (_NAME + 2)
 
 
 def summaries() -> dict[str, str]:
@@ -25,13 +27,15 @@ def summaries() -> dict[str, str]:
 
 
 def _summary(model: OnnxEmulator) -> str:
-    choices = model.metadata["halo_model"]
-    part = next(iter(_judged(model.metadata)), "")
-    accuracy = model.metadata["record"].get(part, {})
+    meta = model.metadata
+    choices = meta["halo_model"]
+    part = next(iter(_judged(meta)), "")
+    accuracy = meta["record"].get(part, {})
     worst = max((record["all"]["95"] for record in accuracy.values()), default=float("nan"))
     return (
         f"{', '.join(str(choices.get(n, '?')) for n in _HALO_MODEL)}, z = {_redshifts(model)}, "
         f"{len(model.outputs)} outputs, 95 % of errors below {100 * worst:.2g} %"
+        f"{', on a part of its box' if model.domains else ''}"
     )
 
 
@@ -47,21 +51,36 @@ def listing() -> str:
 
 
 def card(model: OnnxEmulator) -> str:
-    """All that matters of an emulator on one page."""
+    """All that matters of an emulator on one page.
+
+    Raises:
+        OnnxEmulatorError: The file says of itself what makes no sense.
+    """
+    try:
+        return "\n".join(_lines(model))
+    except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as error:
+        raise OnnxEmulatorError(
+            f"{model.path} says of itself what cannot be shown ({error!r}); export it again"
+        ) from None
+
+
+def _lines(model: OnnxEmulator) -> list[str]:
     meta = model.metadata
     made = meta["provenance"]
-    lines = [
+    return [
         f"{model.path.name}: {len(model.content) / 1e6:.2f} MB, checksum in order",
         "",
         f"halo model   {', '.join(str(meta['halo_model'].get(n, '?')) for n in _HALO_MODEL)}",
         f"wavenumbers  {len(model.k)}, from {model.k[0]:g} to {model.k[-1]:g} 1/Mpc",
         f"outputs      {', '.join(f'{n} [{u}]' for n, u in model.units.items())}",
+        *_total_lines(model.learnt_totals),
         "",
         "input       unit   from      to        drawn in",
         *(
             f"{p.name:11s} {p.unit:6s} {p.low:<9g} {p.high:<9g} {p.sampling}"
             for p in model.parameters
         ),
+        *_domain_lines(model.domains, made),
         "",
         *_accuracy_lines(model),
         *_floor_lines(meta.get("floor", {})),
@@ -74,7 +93,26 @@ def card(model: OnnxEmulator) -> str:
         f"written with {_versions(meta['export'])}",
         f"please cite  {meta['citation']}",
     ]
-    return "\n".join(lines)
+
+
+def _total_lines(learnt: Sequence[str]) -> Iterator[str]:
+    """Which totals are not sums."""
+    for total in learnt:
+        xy = total.removesuffix("_total")
+        yield f"{_INDENT}{total} is learnt by itself: it is not the sum of {xy}_1h and {xy}_2h"
+
+
+def _domain_lines(domains: Sequence[Domain], made: dict[str, Any]) -> Iterator[str]:
+    """Which part of the box is left, if not all of it."""
+    for domain in domains:
+        yield f"domain       part of this box: points where {domain.reason} are refused"
+        dropped, points = made.get("dropped", 0), made.get("points", {})
+        if seen := dropped + points.get("train", 0) + points.get("validation", 0):
+            share = f"{dropped:,} of {seen:,} points, {100 * dropped / seen:.0f} %"
+            yield f"{_INDENT}the training left these points out: {share}"
+        yield f"{_INDENT}a fit tells where that is; of {domain.points:,} points that it never saw,"
+        accepted, refused = (f"{100 * share:.2g} %" for share in (domain.accepted, domain.refused))
+        yield f"{_INDENT}it lets {accepted} of the negative in, and refuses {refused} of the others"
 
 
 def _judged(meta: dict[str, Any]) -> list[str]:

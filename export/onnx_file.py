@@ -97,7 +97,15 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     """
     exactly(texts, _METADATA, "its metadata", optional=_ADDED)
     meta = {name: _json(text, name) for name, text in texts.items()}
-    for name in ("parameters", "outputs", "network", "halo_model", "provenance", "record"):
+    for name in (
+        "parameters",
+        "outputs",
+        "network",
+        "halo_model",
+        "provenance",
+        "record",
+        "export",
+    ):
         if not isinstance(meta[name], dict):
             raise RecordError(f"{name} is no record")
     units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
@@ -141,7 +149,7 @@ def _array(numbers: Any, name: str, ndim: int) -> NDArray[np.float64]:
     try:
         array = np.asarray(numbers)
     except ValueError:  # rows of different lengths
-        array = np.empty(0)
+        array = np.array(None)
     if array.ndim != ndim or array.dtype.kind not in "fi" or not np.isfinite(array).all():
         raise RecordError(f"{name} is not {'a number' if ndim == 0 else 'an array of numbers'}")
     if not array.size:

@@ -11,6 +11,8 @@ import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from datagen.columns import numbers
+from datagen.domain import Domain
+from datagen.space import SumBelow
 from datagen.suggest import did_you_mean
 from export.cut import cut
 from export.graph import Graph
@@ -44,6 +46,8 @@ class OnnxEmulator:
         names: Their names.
         outputs: Names of the spectra and numbers, such as ``gg_1h`` and ``n_g``.
         k: Wavenumbers [1/Mpc], shape (K,).
+        learnt_totals: Totals that are predicted by themselves, and are not the sum of their terms.
+        domains: Where in the trained ranges it holds, if not everywhere in them.
 
     Args:
         path_or_name: A file of ``export.to_onnx``, or the name of a shipped emulator.
@@ -64,6 +68,8 @@ class OnnxEmulator:
     names: tuple[str, ...]
     outputs: tuple[str, ...]
     k: NDArray[np.float64]
+    learnt_totals: tuple[str, ...]
+    domains: tuple[Domain | SumBelow, ...]
     _file: OnnxFile
     _inputs: dict[str, str]
     _defaults: dict[str, float]
@@ -107,6 +113,8 @@ class OnnxEmulator:
             names=names,
             outputs=tuple(file.units),
             k=file.k,
+            learnt_totals=file.learnt_totals,
+            domains=file.domains,
             _file=file,
             _inputs={p.name: p.unit for p in file.parameters},
             _defaults={p.name: p.default for p in file.parameters if p.default is not None},
@@ -128,7 +136,7 @@ class OnnxEmulator:
     def __repr__(self) -> str:
         halo_model = json.loads(self._file.texts["halo_model"]).get("model", "unknown")
         ranges = ", ".join(f"{p.name} {p.low:g}..{p.high:g}" for p in self.parameters)
-        part = "".join(f", but not where {domain.reason}" for domain in self._file.domains)
+        part = "".join(f", but not where {domain.reason}" for domain in self.domains)
         return (
             f"<OnnxEmulator {self.path.stem}: {', '.join(self.outputs)} of the halo model "
             f"{halo_model}, k = {self.k[0]:g}..{self.k[-1]:g} 1/Mpc,\n"
@@ -197,6 +205,24 @@ class OnnxEmulator:
                 values[lost] = np.nan
         return {name: values[0] for name, values in results.items()} if single else results
 
+    def is_inside(self, theta: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
+        """Which points it has an answer for, shape (N,); of a single point, one value.
+
+        These lie in the trained ranges and, if the training left out points of them where a
+        spectrum is negative, beside these.
+
+        Args:
+            theta: See `__call__`.
+
+        Raises:
+            ValueError: Names missing or unknown, a wrong shape, what is not a number.
+        """
+        points = as_points(theta, self._inputs)
+        rows = np.atleast_2d(points)
+        inside = np.ones(len(rows), np.bool_)
+        inside[self._ranges.apply(rows, "nan")[1]] = False
+        return inside if points.ndim == 2 else inside[0]
+
     def _named(self, outputs: str | Sequence[str]) -> tuple[str, ...]:
         names = (outputs,) if isinstance(outputs, str) else tuple(dict.fromkeys(outputs))
         if unknown := [name for name in names if name not in self._file.units]:
@@ -211,7 +237,7 @@ class OnnxEmulator:
         last, k = self._last_k, numbers(k, "k", "1/Mpc")
         if last is None or not np.array_equal(last.k, k) or last.extrapolate != extrapolate:
             file = self._file
-            last = AtK(self.k, k, extrapolate, file.bao, file.learnt_totals)
+            last = AtK(self.k, k, extrapolate, file.bao, self.learnt_totals)
             vars(self)["_last_k"] = last
         return last
 

@@ -20,7 +20,7 @@ from datagen.space import Space
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
 from emulator.semianalytic.emulator import with_fits
-from export.assemble import Assembly, domain_from, units
+from export.assemble import Assembly, units
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
 
@@ -93,7 +93,7 @@ def to_onnx(
         emulators = [with_fits(one, **fits) for one in emulators]
     model = Assembly(emulators, outputs or ()).eval()
     if domain:
-        model.domains = [domain_from(model.spec, domain)]
+        model.tell_domain(domain)
     proto = _graph(model)
     with atomic(out) as partial:
         _write(proto, _metadata(model), partial)

@@ -65,4 +65,4 @@ def _version() -> str:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(_HOMES))
+    return sorted({*globals(), *__all__})

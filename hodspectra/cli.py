@@ -24,6 +24,9 @@ def main(argv: list[str] | None = None) -> None:
         if words[0] in ("-V", "--version"):
             sys.stdout.write(version_text())
             return
+        if words == ["cite"]:
+            sys.stdout.write(citation())
+            return
         if words[0] == "help":
             words = [words[1], "--help"]
     name, *arguments = words
@@ -51,7 +54,7 @@ def help_text() -> str:
     lines += [
         "",
         f"A name in brackets is an extra that the command needs: pip install '{PROG}[train]'.",
-        f"{PROG} --version says what is installed, and where.",
+        f"{PROG} --version tells what is installed and where, {PROG} cite what to cite.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -62,6 +65,16 @@ def version_text() -> str:
 
     python = ".".join(map(str, sys.version_info[:2]))
     return f"{PROG} {__version__} from {ROOT / PROG} (Python {python})\n"
+
+
+def citation() -> str:
+    """What to cite, as CITATION.cff: it comes with the package's licences."""
+    in_tree = ROOT / "CITATION.cff"
+    if in_tree.is_file():
+        return in_tree.read_text(encoding="utf-8")
+    from importlib.metadata import distribution
+
+    return distribution(PROG).read_text("licenses/CITATION.cff") or "see CITATION.cff\n"
 
 
 def _refuse(name: str) -> NoReturn:

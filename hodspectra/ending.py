@@ -4,6 +4,7 @@ Nothing but Python's own library is imported here, and every package of ours may
 """
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from hodspectra.extras import advice, is_foreign
 from hodspectra.locate import claim, hides_ours
@@ -149,17 +150,21 @@ def _say(prog: str, text: str) -> None:
 
 def _mute() -> bool:
     """Whether the reader of our output is gone; then what is left of it goes nowhere."""
-    gone = False
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            gone = True
-            with suppress(OSError, ValueError):
-                null = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(null, stream.fileno())
-                os.close(null)
-    return gone
+    gone = [stream for stream in (sys.stdout, sys.stderr) if _has_no_reader(stream)]
+    for stream in gone:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+    return bool(gone)
+
+
+def _has_no_reader(stream: TextIO) -> bool:
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # Windows, no file, a closed one
+        return False
 
 
 @contextmanager
@@ -169,6 +174,7 @@ def _signals() -> Iterator[None]:
     A signal that is ignored (``nohup``, a background job) stays ignored.
     """
     before: dict[int, Any] = {}
+    came: list[int] = []
 
     def restore() -> None:
         while before:
@@ -176,6 +182,7 @@ def _signals() -> Iterator[None]:
 
     def raise_it(number: int, frame: FrameType | None) -> None:
         restore()
+        came.append(number)
         raise Interrupted(number)
 
     if threading.current_thread() is threading.main_thread():
@@ -185,5 +192,9 @@ def _signals() -> Iterator[None]:
                 before[number] = signal.signal(number, raise_it)
     try:
         yield
+    except BaseException as error:
+        if came and not isinstance(error, Interrupted):  # Ray makes an exit with status 1 of it
+            raise Interrupted(came[0]) from error
+        raise
     finally:
         restore()

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from emulator.closed import ClosedConfig
 
 from benchmarks.averaging import Plan, WeightAverage, averaging, render
 from datagen.splits import Split
 from datagen.store import Spectra
-from emulator.closed import ClosedConfig
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
 from emulator.module import OptimizerConfig

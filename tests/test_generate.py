@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -180,8 +181,18 @@ def test_a_machine_of_a_cluster_with_other_code_is_named(table, monkeypatch):
     made_by = generate_module.maker(generate_module.LIBRARIES, generate_module.MODULES)
     assert len(compute(theta, model=MODEL, table=table, made_by=made_by)[0]["n_g"]) == 2
     message = rf"{socket.gethostname()} would compute .*code is \w+, not other.* install"
+    other = made_by | {"code": "other"}
     with pytest.raises(ValueError, match=message):
-        compute(theta, model=MODEL, table=table, made_by=made_by | {"code": "other"})
+        compute(theta, model=MODEL, table=table, made_by=other)
+    assert generate_module._node(theta, function=len, made_by=made_by) == 2
+    with pytest.raises(ValueError, match=message):
+        generate_module._node(theta, function=None, made_by=other)
+
+
+def test_a_place_where_nothing_can_be_written_is_known_before_anything_is_computed(monkeypatch):
+    monkeypatch.setattr(generate_module, "ray_session", None)
+    with pytest.raises(OSError, match="/proc"):
+        make(Path("/proc/labels.h5"), 20)
 
 
 def test_a_second_command_with_the_same_out_is_refused_and_touches_nothing(table, tmp_path):
@@ -231,7 +242,7 @@ def test_not_finite_is_a_failure_named_by_the_spectrum(monkeypatch):
             values = np.tile(theta[:, :1], 4)
             return {"gg_1h": np.where(values == 3, np.nan, values), "n_g": 1 / (theta[:, 0] - 5)}
 
-    monkeypatch.setattr(generate_module, "HaloModel", Broken)
+    monkeypatch.setattr("datagen.compute.HaloModel", Broken)
     theta = np.tile(np.arange(8.0)[:, None], 10)
     with np.errstate(divide="ignore"):
         rows, failed = compute(theta, model=MODEL, table=None)

@@ -5,8 +5,7 @@ import pyccl
 import pytest
 import torch
 
-from datagen.ingredients import HALO_BIASES, MASS_FUNCTIONS, PARTNERS
-from emulator.semianalytic.ingredients import Bias, Epoch, Ingredients, MassFunction, combinations
+from emulator.semianalytic.ingredients import Bias, Epoch, MassFunction
 
 SIGMA = np.geomspace(0.05, 20, 60)
 A = 1 / (1 + np.array([0.0, 0.3, 1.0, 3.0]))

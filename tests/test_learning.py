@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 from conftest import SMALL_MODEL, SMALL_SPACE
+from emulator.closed import ClosedConfig
 
 from benchmarks.averaging import averaging
 from benchmarks.learning import Plan, learning, render
 from datagen.design import Design
 from datagen.generate import generate
 from datagen.store import Spectra
-from emulator.closed import ClosedConfig
 
 SMALL = Plan(points=(200, 400), units=(8, 16), schedules=("cosine", "stages"), batch_size=32,
              layers=1, minutes=0.02, closed=(ClosedConfig(units=20, rank=8),))  # fmt: skip

@@ -1,6 +1,7 @@
 """The code on pages: it runs, what it prints is shown, and what fails is named."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from pages import ROOT, BlockError, commands, executed, help_texts
@@ -73,3 +74,22 @@ def test_every_command_has_its_help_on_the_site():
     assert "### datagen.nnpowerspectra import\n" in text
     assert "--parameters PARAMETERS" in text
     assert {"datagen.generate", "tuning.search", "export.info"} <= set(commands())
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_that_writes_to_runs_makes_it_first(path):
+    """Commands of ours make the folders that they write to; nothing else does."""
+    text = path.read_text()
+    write = re.search(r"""(> ?|savefig\(["']|export\(["'])runs/""", text)
+    if write:
+        assert re.search(r"mkdir -p runs\b|Path\(\"runs\"\).mkdir\(", text[: write.start()])
+
+
+def test_the_site_is_built_as_in_a_fresh_clone(tmp_path, monkeypatch):
+    import conf
+
+    monkeypatch.setenv("HODSPECTRA_CACHE", "")
+    monkeypatch.setattr(conf, "DOCS", tmp_path)
+    (tmp_path / "tutorials" / "runs" / "old").mkdir(parents=True)
+    conf.start(SimpleNamespace(doctreedir=tmp_path / "site" / ".doctrees"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["tutorials"]

@@ -116,10 +116,13 @@ class TestChain:
 
         return sample(Likelihood(call, mock, Space()), self.start, 10, 3, label="x", file=file)
 
-    def test_an_interrupted_one_goes_on_as_if_nothing_had_been(self, model, at_fiducial, tmp_path):
+    def test_an_interrupted_one_goes_on_as_if_nothing_had_been(
+        self, model, at_fiducial, tmp_path, capsys
+    ):
         file = tmp_path / "chain.npz"
         with pytest.raises(KeyboardInterrupt):
             self.chain(model, at_fiducial, file, stop=12)
+        assert "Traceback" not in "".join(capsys.readouterr())
         went_on, at_once = (self.chain(model, at_fiducial, f) for f in (file, None))
         np.testing.assert_array_equal(went_on.samples, at_once.samples)
         np.testing.assert_array_equal(went_on.ln_L, at_once.ln_L)

@@ -119,7 +119,7 @@ def damaged(path, damage):
     elif damage == "empty":
         content.clear()
     elif damage == "of other points":
-        content = bytearray(path.with_name(f"{SHARD:09d}.npz").read_bytes())
+        content = bytearray(sorted(path.parent.glob("[0-9]*.npz"))[1].read_bytes())
     else:  # of another request, under the same name
         other = Shards(path.parent.with_name("other"), {"another": "request"})
         other.write(int(path.stem), {"n_g": np.ones(SHARD)}, {})

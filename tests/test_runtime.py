@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from conftest import SMALL_MODEL, SMALL_SPACE
+from emulator.closed import ClosedConfig
+from emulator.closed_fit import FitConfig
+from emulator.train_closed import OUTPUTS, train_closed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -14,9 +17,6 @@ from hypothesis.extra import numpy as hnp
 from datagen.generate import load_table
 from datagen.halomodel import HaloModel, HaloModelConfig, KGrid
 from datagen.space import PARAMETERS
-from emulator.closed import ClosedConfig
-from emulator.closed_fit import FitConfig
-from emulator.train_closed import OUTPUTS, train_closed
 from export import runtime
 from export.ranges import OutOfRange, OutOfRangeWarning
 from export.runtime import OnnxEmulator, load

@@ -12,7 +12,7 @@ import pytest
 from browser import CHROMIUM, visit
 from searches import start, states, until, write_config
 
-from datagen.parallel import _free_port
+from datagen.cluster import free_port
 from tuning.journal import Clock, Journal
 from tuning.progress import Watch
 from tuning.report import report
@@ -29,9 +29,9 @@ def taken_port():
 def test_a_taken_port_gives_way_to_a_free_one():
     with taken_port() as taken:
         port = taken.getsockname()[1]
-        other = _free_port(port)
+        other = free_port(port)
     assert other != port
-    assert _free_port(other) == other
+    assert free_port(other) == other
 
 
 @pytest.mark.slow
@@ -133,3 +133,22 @@ def test_the_table_and_the_estimate(tmp_path, capsys):
     assert list(table.columns[2].cells)[:2] == ["0.25", "0.5"]
     assert states(tmp_path) == {"0001": "finished", "0002": "stopped", "0003": "open",
                                 "0004": "open"}  # fmt: skip
+
+
+def test_no_ended_trial_is_shown_as_running(tmp_path):
+    """The last table comes sooner than the next look at which trials run."""
+    journal = Journal(tmp_path)
+    names = [journal.propose({"units": 8, "lr": 1e-3}).name for _ in range(2)]
+    watch = Watch(journal, Clock(20.0, 1e9), ("val_loss",), trials=2)
+    result = {"val_loss": 0.25, "p95": 1.0, "p99": 2.0, "epochs": 7, "seconds": 9.0,
+              "finished": True}  # fmt: skip
+    trials = [Stub(name, result) for name in names]
+    watch.on_step_end(0, trials)
+    assert "0 of 2 trials done, 2 running" in watch.table().title
+    watch.on_trial_complete(0, [], trials[0])
+    table = watch.table()
+    assert "1 of 2 trials done, 1 running" in table.title
+    assert list(table.columns[0].cells) == names
+    assert list(table.columns[1].cells) == ["finished", "running"]
+    watch.close()
+    assert "1 of 2 trials done, 0 running" in watch.table().title  # interrupted: none runs on

@@ -468,7 +468,7 @@ def test_a_signal_ends_a_training_with_its_status_and_the_same_command_goes_on(
     label_file, tmp_path, number
 ):
     out = tmp_path / "run"
-    command = [*COMMAND, "--train.schedule.max_epochs=[400]", "--train.schedule.patience=[400]",
+    command = [*COMMAND, "--train.schedule.max_epochs=[150]", "--train.schedule.patience=[150]",
                f"--data={label_file}", f"--out={out}"]  # fmt: skip
     run = start(command)
     until(run, (out / LAST_CHECKPOINT).exists)
@@ -483,7 +483,7 @@ def test_a_signal_ends_a_training_with_its_status_and_the_same_command_goes_on(
         assert errors[-1] == "python -m emulator.train: interrupted; rerun the command to resume"
     assert not (out / "emulator.safetensors").exists()
     finish(start(command))
-    assert len(epochs(out)) == 400
+    assert len(epochs(out)) == 150
 
 
 def test_workers_that_cannot_run_are_refused(ray, label_file, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from datagen.ingredients import MASS_DEFINITIONS
+from datagen.ingredients import MASS_DEFINITIONS, check_fit
 
 __all__ = ["DELTA_C", "Epoch", "Fit", "ln_delta_m", "virial_density"]
 
@@ -67,13 +67,11 @@ class Fit(ABC):
         kind: What the fit is of, as the settings call it.
         known: All fits of this kind by name, which is pyccl's.
         mass_defs: Definitions of the mass that the fit is for.
-        densities: Mean densities of haloes [mean matter density] that the fit covers.
     """
 
     kind: ClassVar[str]
     known: ClassVar[dict[str, type[Any]]]
     mass_defs: ClassVar[tuple[str, ...]] = MASS_DEFINITIONS
-    densities: ClassVar[tuple[float, float]] = (0.0, math.inf)
 
     def __init_subclass__(cls, kind: str = "") -> None:
         if kind:
@@ -82,11 +80,7 @@ class Fit(ABC):
             cls.known[cls.__name__] = cls
 
     def __init__(self, mass_def: str = "200m") -> None:
-        if mass_def not in self.mass_defs:
-            raise ValueError(
-                f"{self.kind} = {self.name!r} has no fit for mass_def = {mass_def!r}; "
-                f"it has one for {', '.join(self.mass_defs)}"
-            )
+        check_fit(self.kind, self.name, mass_def, self._masses())
         self.mass_def = mass_def
 
     @classmethod
@@ -96,10 +90,13 @@ class Fit(ABC):
         Raises:
             ValueError: An unknown name, or a mass definition without a fit.
         """
-        if name not in cls.known:
-            raise ValueError(f"{cls.kind} = {name!r} must be one of {', '.join(sorted(cls.known))}")
+        check_fit(cls.kind, name, mass_def, cls._masses())
         fit: Self = cls.known[name](mass_def)
         return fit
+
+    @classmethod
+    def _masses(cls) -> dict[str, tuple[str, ...]]:
+        return {name: fit.mass_defs for name, fit in cls.known.items()}
 
     @property
     def name(self) -> str:
@@ -109,22 +106,3 @@ class Fit(ABC):
     def ln_delta_m(self, epoch: Epoch) -> Tensor:
         """See `ln_delta_m`, for this fit's masses."""
         return ln_delta_m(self.mass_def, epoch.Om_m)
-
-    def check_densities(self, Om_m: tuple[float, float]) -> None:
-        """Refuse cosmologies whose haloes are denser or less dense than the fit covers.
-
-        Args:
-            Om_m: Smallest and largest share of matter, Om_m(z), that are to be served.
-
-        Raises:
-            ValueError: Haloes beyond `densities`.
-        """
-        for share in Om_m:
-            density = float(ln_delta_m(self.mass_def, torch.tensor(share).double()).exp())
-            if not self.densities[0] * (1 - 1e-6) <= density <= self.densities[1] * (1 + 1e-6):
-                raise ValueError(
-                    f"{self.kind} = {self.name!r} is fitted for haloes of {self.densities[0]:g} to "
-                    f"{self.densities[1]:g} times the mean matter density; mass_def = "
-                    f"{self.mass_def!r} has {density:.4g} where Om_m(z) = {share:.4g}: choose "
-                    f"another, or narrow the space"
-                )

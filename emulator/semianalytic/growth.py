@@ -1,6 +1,8 @@
 """The linear growth factor as a small network, fitted once to the growth equation.
 
-``ln D(z) = ln(1 + z) g``: -g, the mean growth rate since then, is smooth, and D is exactly 1 today. `emulator.semianalytic.growth_fit` finds the weights, which lie beside this file.
+``ln D(z) = ln(1 + z) g``: -g, the mean growth rate since then, is smooth, and D is exactly 1 today.
+The density of dark energy at a few moments in between is among what the network is a function of.
+`emulator.semianalytic.growth_fit` finds the weights, which lie beside this file.
 """
 
 from collections.abc import Mapping
@@ -21,7 +23,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "z": (0.0, 3.0),
 }
 _ROUNDING = 1e-9  # of ends, and of sums of them
-_LAYERS = (0, 2, 4)  # linear ones; tanh between them
+# Moments in ln a between z (1) and today (0) whose dark energy is a feature
+_MOMENTS = (1 / 3, 2 / 3, 1.0)
+# linear ones; tanh between them
 
 
 def check_ranges(ends: Mapping[str, tuple[float, float]]) -> None:
@@ -41,17 +45,30 @@ def check_ranges(ends: Mapping[str, tuple[float, float]]) -> None:
             )
 
 
-def features(Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network is a function of, shape (B, 8), and ln(1 + z), shape (B, 1).
+def features(
+    Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the network is a function of, and what comes with it.
 
-    Besides the parameters' logarithms, and w0 and wa themselves, these are the two terms by which
-    the density of dark energy evolves, ``(w0 + wa) ln(1 + z)`` and ``wa z / (1 + z)``. Arguments
-    as those of `Growth.forward`.
+    Arguments as those of `Growth.forward`.
+
+    Returns:
+        Features, shape (B, 16); ln(1 + z), shape (B, 1); the logarithm of the density of dark
+        energy over that of matter at z, without radiation, shape (B, 1).
     """
     since = 1 + z
     logs = torch.log(torch.cat([since, Om_m, 1 - Om_m, h], dim=1))
     ln_since = logs[:, :1]
-    return torch.cat([logs, w0, wa, (w0 + wa) * ln_since, wa * z / since], dim=1), ln_since
+    moments = logs.new_tensor(_MOMENTS)
+    a = torch.exp(-moments * ln_since)
+    inputs = torch.cat([logs, wa, (w0 + wa) * ln_since, wa * a, w0, a], dim=1)  # (B, 13)
+    # ln(1 - Om_m) - ln Om_m + 3 [(w0 + wa) t ln(1 + z) - wa (1 - a)] at a = (1 + z)^-t
+    n = len(_MOMENTS)
+    ones = torch.ones_like(moments)[None]
+    rows = [0 * ones, -ones, ones, 0 * ones, -3 * ones, 3 * moments[None], 3 * torch.eye(n)]
+    mix = torch.cat([row.to(inputs) for row in rows])
+    ln_ratio = inputs[:, : len(mix)] @ mix  # (B, 3)
+    return torch.cat([inputs, torch.sigmoid(ln_ratio)], dim=1), ln_since, ln_ratio[:, -1:]
 
 
 class Growth(nn.Module):
@@ -66,12 +83,11 @@ class Growth(nn.Module):
         super().__init__()
         with np.load(WEIGHTS) as file:
             arrays = {name: torch.from_numpy(file[name]).float() for name in file.files}
-        layers: list[nn.Module] = []
-        for i in _LAYERS:
-            layers += [nn.Linear(*reversed(arrays[f"{i}.weight"].shape)), nn.Tanh()]
-        self.network = nn.Sequential(*layers[:-1])
-        self.register_buffer("radiation", arrays.pop("radiation"))
-        self.network.load_state_dict(arrays)
+        units, inputs = arrays["hidden.weight"].shape
+        self.hidden = nn.Linear(inputs, units)
+        self.mean_rate, self.last_rate = nn.Linear(units, 1), nn.Linear(units, 1)
+        self.register_buffer("radiation", torch.zeros(()))
+        self.load_state_dict(arrays)
         self.requires_grad_(False)
 
     def forward(
@@ -86,9 +102,16 @@ class Growth(nn.Module):
             wa: Their change, -dw/da, shape (B, 1).
             z: Redshifts, shape (B, 1).
         """
-        inputs, ln_since = features(Om_m, h, w0, wa, z)
-        ln_D = ln_since * self.network(inputs)
-        radiation = self.radiation / (Om_m * h * h)  # in units of matter today
-        stretch = torch.exp(3 * (inputs[:, 6:7] - inputs[:, 7:8]))
-        dark_energy = (1 / Om_m - 1 - radiation) * stretch
-        return ln_D, 1 / (1 + radiation * (1 + z) + dark_energy)
+        inputs, ln_since, ln_ratio = features(Om_m, h, w0, wa, z)
+        ln_D = ln_since * self.mean_rate(torch.tanh(self.hidden(inputs)))
+        Om_r = self.radiation / (h * h)
+        dark_energy = torch.exp(ln_ratio) * (1 - Om_r / (1 - Om_m))  # in units of matter
+        return ln_D, 1 / (1 + Om_r / Om_m * (1 + z) + dark_energy)
+
+    def rate(self, Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor) -> Tensor:
+        """Growth rate dln D / dln a at z, shape (B, 1); arguments as those of `forward`.
+
+        By the same hidden layer, good to 1e-3.
+        """
+        rate: Tensor = self.last_rate(torch.tanh(self.hidden(features(Om_m, h, w0, wa, z)[0])))
+        return rate

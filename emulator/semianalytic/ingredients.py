@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from datagen.ingredients import MASS_DEFINITIONS, check_partners
+from datagen.ingredients import MASS_DEFINITIONS, check_densities, check_partners
 from emulator.semianalytic.biases import Bias
 from emulator.semianalytic.concentrations import Concentration, Haloes, Universe
 from emulator.semianalytic.fits import Epoch, ln_delta_m
@@ -38,10 +38,6 @@ class Ingredients:
     mass_def: str = "200m"
 
     def __post_init__(self) -> None:
-        if self.mass_def not in MASS_DEFINITIONS:
-            raise ValueError(
-                f"mass_def = {self.mass_def!r} must be one of {', '.join(MASS_DEFINITIONS)}"
-            )
         self.fits()
         check_partners(self.mass_function, self.halo_bias)
 
@@ -54,9 +50,8 @@ class Ingredients:
         )
 
     def check_densities(self, Om_m: tuple[float, float]) -> None:
-        """Refuse cosmologies beyond a fit's densities, see `Fit.check_densities`."""
-        for fit in self.fits():
-            fit.check_densities(Om_m)
+        """Refuse cosmologies beyond the fits' tables, see `datagen.ingredients.check_densities`."""
+        check_densities(self.mass_function, self.mass_def, Om_m)
 
 
 def combinations() -> list[Ingredients]:

@@ -168,7 +168,6 @@ class Despali16(MassFunction):
 class _Tinker(MassFunction):
     """Fits with parameters in a table of the haloes' density, straight in between in its log."""
 
-    densities = (_TINKER_DENSITIES[0], _TINKER_DENSITIES[-1])
     table: tuple[tuple[float, ...], ...]
 
     def parameters(self, epoch: Epoch) -> tuple[Tensor, ...]:
