@@ -41,8 +41,6 @@ SHARD = {"table": 250, "camb": 4}
 Array = NDArray[np.float64]
 
 
-
-
 def _one_by_one(work: Any, theta: Array) -> tuple[Shard, dict[int, str]]:
     """A shard that kills its worker: each point in a task of its own, to find out which does."""
     singles: dict[int, Shard | str] = {}
