@@ -32,7 +32,8 @@ class HaloModelPk(pyccl.EmulatorPk):
     """A spectrum of the halo model with its occupation held fixed, at any flat w0waCDM cosmology.
 
     A cosmology of other physics than that is refused by name: all that defines a pyccl cosmology
-    is compared with one that is made as for the labels.
+    is compared with one that is made as for the labels. Dark energy changes growth alone; where it
+    clusters, below k = 0.01 1/Mpc, CAMB differs (docs/faq.md says by how much).
 
     `get_pk_at_a` gives what the emulator says at any scale factor. `get_pk2d` splines 24 of them:
     half-way between, at 100 random points of a box with z from 0 to 3, 95 % (99 %) of the errors
