@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from hodspectra.locate import ours
 
 if TYPE_CHECKING:
-    from export.redshifts import Redshifts
-
     from export.ranges import OutOfRange, OutOfRangeWarning
     from export.runtime import OnnxEmulator, OnnxEmulatorError, load
 
@@ -22,7 +20,6 @@ __all__ = [
     "OnnxEmulatorError",
     "OutOfRange",
     "OutOfRangeWarning",
-    "Redshifts",
     "__version__",
     "emulators",
     "load",
@@ -33,7 +30,6 @@ _HOMES = {
     "OnnxEmulatorError": "export.runtime",
     "OutOfRange": "export.ranges",
     "OutOfRangeWarning": "export.ranges",
-    "Redshifts": "export.redshifts",
     "load": "export.runtime",
 }
 
