@@ -217,7 +217,7 @@ class OnnxEmulator:
         Raises:
             ValueError: Names missing or unknown, a wrong shape, what is not a number.
         """
-        points = as_points(theta, self._inputs)
+        points = as_points(theta, self._inputs, self._defaults)
         rows = np.atleast_2d(points)
         inside = np.ones(len(rows), np.bool_)
         inside[self._ranges.apply(rows, "nan")[1]] = False
