@@ -133,17 +133,15 @@ def _check_answers(
     tried = centre(emulator) | {
         name: np.broadcast_to(values, inside.shape)[inside] for name, values in points.items()
     }
-    name = emulator.outputs[0]
-    values = emulator(tried, name, out_of_range="nan")[name]
-    lost = np.isnan(values.reshape(len(values), -1)).any(axis=1)
-    if not lost.any():
+    answered = emulator.is_inside(tried)
+    if answered.all():
         return
-    row = np.argmax(lost)
-    first = {name: float(np.broadcast_to(each, lost.shape)[row]) for name, each in tried.items()}
+    row = np.argmin(answered)
+    first = {name: np.broadcast_to(each, answered.shape)[row] for name, each in tried.items()}
     try:
-        emulator(first, name)
+        emulator(first, emulator.outputs[0])
     except OutOfRange as error:
         reason = str(error).removeprefix("row 0 ")
-        if lost.all() and (inside.size == 1 or lost.size >= _ENOUGH):
+        if not answered.any() and (inside.size == 1 or answered.size >= _ENOUGH):
             raise LoggedError(theory.log, "the whole prior %s", reason) from error
-        theory.log.info("%.0f %% of the prior %s", 100 * lost.mean(), reason)
+        theory.log.info("%.0f %% of the prior %s", 100 * (1 - answered.mean()), reason)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from datagen.columns import numbers
-from datagen.space import PARAMETERS
+from datagen.space import PARAMETERS, SumBelow
 from export.ranges import OutOfRange, Parameter, is_inside
 from export.runtime import OnnxEmulator
 
@@ -53,9 +53,9 @@ def centre(emulator: OnnxEmulator) -> dict[str, float]:
     """
     point = {p.name: _middle(p) for p in emulator.parameters}
     low = {p.name: p.low for p in emulator.parameters}
-    for limit in emulator.metadata["limits"]:
-        if sum(point[name] for name in limit["names"]) >= limit["below"]:
-            point |= {name: low[name] for name in limit["names"]}
+    for limit in emulator.domains:
+        if isinstance(limit, SumBelow) and sum(point[n] for n in limit.names) >= limit.below:
+            point |= {name: low[name] for name in limit.names}
     return point
 
 
