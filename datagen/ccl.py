@@ -12,7 +12,7 @@ import pyccl
 from numpy.typing import NDArray
 from scipy.interpolate import PPoly
 
-from datagen.boltzmann import converged_power, wavenumbers
+from datagen.boltzmann import converged_power
 from datagen.ingredients import KINDS, check_fit, check_partners
 
 __all__ = [
@@ -33,7 +33,8 @@ KEYS = {
     "Om_c": "Omega_c", "Om_b": "Omega_b", "h": "h", "sigma_8": "sigma8", "n_s": "n_s",
     "w0": "w0", "wa": "wa",
 }  # fmt: skip
-_SCALE_FACTORS = np.linspace(1 / 11, 1.0, 41)  # of converged power; 1e-6 between them
+# of converged power; between them pyccl is good to 2e-6
+_SCALE_FACTORS, _WAVENUMBERS = np.linspace(1 / 11, 1.0, 41), np.geomspace(5e-5, 1e3, 1200)
 # ln c of Ishiyama21 is looked for between, down from the upper end
 _LN_C, _NEWTON_STEPS = (np.log(0.05), np.log(1e3)), 25
 _BASES = {
@@ -60,9 +61,8 @@ def camb_cosmology(cosmology: dict[str, float], camb: str = "pyccl") -> Any:
     arguments = _arguments(cosmology)
     if camb == "pyccl":
         return pyccl.Cosmology(**arguments)
-    k = wavenumbers(cosmology)
-    power = converged_power(cosmology, k, 1 / _SCALE_FACTORS - 1)
-    named = {"a": _SCALE_FACTORS, "k": k, "delta_matter:delta_matter": power}
+    power = converged_power(cosmology, _WAVENUMBERS, 1 / _SCALE_FACTORS - 1)
+    named = {"a": _SCALE_FACTORS, "k": _WAVENUMBERS, "delta_matter:delta_matter": power}
     return pyccl.CosmologyCalculator(**arguments, pk_linear=named)
 
 
