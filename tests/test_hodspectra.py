@@ -21,7 +21,7 @@ from hodspectra.cli import main
 from hodspectra.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
-POINT = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.82, "n_s": 0.96,
+POINT = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.82, "n_s": 0.96, "z": 0.5,
          "alpha": 0.8, "sigma": 0.3, "Mth": 1e13, "Mprime": 2e14, "beta": 1.0}  # fmt: skip
 OURS = ("benchmarks", "datagen", "emulator", "export", "tuning")
 
@@ -112,7 +112,7 @@ def test_adapters_are_those_of_the_package():
 
 
 @pytest.mark.filterwarnings("ignore")  # pandas' to cobaya (3.6)
-def test_cobaya_finds_its_theory_by_the_short_name():
+def test_cobaya_finds_its_theory_by_the_short_name(small_file):
     cobaya = pytest.importorskip("cobaya.model")
     asked = {"outputs": ["gg_total"], "k": [0.1]}
 
@@ -120,12 +120,12 @@ def test_cobaya_finds_its_theory_by_the_short_name():
         return float(np.log(_self.provider.get_halo_model()["gg_total"][0]))
 
     model = cobaya.get_model({
-        "theory": {"hodspectra.cobaya.HaloModel": None},
+        "theory": {"hodspectra.cobaya.HaloModel": {"emulator": str(small_file)}},
         "likelihood": {"mock": {"external": likelihood, "requires": {"halo_model": asked}}},
         "params": POINT | {"beta": {"prior": {"min": 0.5, "max": 1.5}}},
         "stop_at_error": True,
     })  # fmt: skip
-    expected = np.log(load("standard")(POINT, "gg_total", k=[0.1])["gg_total"][0])
+    expected = np.log(load(small_file)(POINT, "gg_total", k=[0.1])["gg_total"][0])
     assert model.loglike({"beta": 1.0})[0] == pytest.approx(float(expected), rel=1e-6)
 
 

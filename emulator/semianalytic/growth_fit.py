@@ -136,36 +136,46 @@ def _parts(row: Tensor, inputs: int) -> tuple[Tensor, ...]:
 
 
 def _network(row: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The network's numbers (N,), and their derivatives by all weights (N, W)."""
+    """The network's numbers (N,), and its hidden units (N, units)."""
     hidden, bias, out, offset = _parts(row, x.shape[1])
-    values = torch.tanh(x @ hidden + bias)
-    slope = out * (1 - values**2)
-    by_hidden = (x[:, :, None] * slope[:, None, :]).flatten(1)
-    slopes = torch.cat([by_hidden, slope, values, torch.ones(len(x), 1)], dim=1)
-    return values @ out + offset, slopes
+    units = torch.tanh(x @ hidden + bias)
+    return units @ out + offset, units
+
+
+def _slopes(row: Tensor, x: Tensor, units: Tensor) -> Tensor:
+    """Derivatives of the network's numbers by all weights, shape (N, W)."""
+    _, _, out, _ = _parts(row, x.shape[1])
+    by_bias = out * (1 - units**2)
+    by_hidden = (x[:, :, None] * by_bias[:, None, :]).flatten(1)
+    return torch.cat([by_hidden, by_bias, units, torch.ones(len(x), 1)], dim=1)
 
 
 def _marquardt(row: Tensor, x: Tensor, target: Tensor, weight: Tensor, steps: int) -> Tensor:
-    """Weights of least weighted squares, a step at a time."""
-    damping, ridge = 1e-2, _RIDGE * len(x)
+    """Weights of least weighted squares, a step at a time.
+
+    Steps are damped in units of the largest curvature that each weight has shown so far (More
+    1978): without that, the outcome hangs on the seed.
+    """
+    damping, ridge, steepest = 1e-2, _RIDGE * len(x), torch.zeros_like(row)
 
     def cost(row: Tensor, out: Tensor) -> float:
         squares = ((out - target) * weight).square().sum()
         return float(squares + ridge * row.square().sum())
 
-    out, slopes = _network(row, x)
+    out, units = _network(row, x)
     least = cost(row, out)
     for _ in (bar := trange(steps, desc="growth", unit="step", disable=None)):
-        slopes = slopes * weight[:, None]
+        slopes = _slopes(row, x, units) * weight[:, None]
         curvature = slopes.T @ slopes
-        gradient = slopes.T @ ((out - target) * weight) + ridge * row
         curvature.diagonal().add_(ridge)
+        steepest = torch.maximum(steepest, curvature.diagonal())
+        gradient = slopes.T @ ((out - target) * weight) + ridge * row
         while damping < _HOPELESS:
-            damped = curvature + damping * torch.diag(curvature.diagonal())
-            trial = row - torch.linalg.solve(damped, gradient)
-            out, slopes = _network(trial, x)
-            if cost(trial, out) < least:
-                row, least, damping = trial, cost(trial, out), max(damping / 3, 1e-12)
+            step = torch.linalg.solve(curvature + damping * torch.diag(steepest), gradient)
+            tried, tried_units = _network(row - step, x)
+            if cost(row - step, tried) < least:
+                row, out, units = row - step, tried, tried_units
+                least, damping = cost(row, out), max(damping / 3, 1e-12)
                 break
             damping *= 4
         else:
