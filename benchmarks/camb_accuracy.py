@@ -58,7 +58,7 @@ def cosmologies(points: int, seed: int) -> list[dict[str, float]]:
     low, high = (np.array([getattr(WIDE[n], end) for n in ("Om_c", "Om_b", "h")])
                  for end in ("low", "high"))  # fmt: skip
     corners = np.array([[sign == "+" for sign in corner] for corner in CORNERS], float)
-    unit = np.concatenate([corners, qmc.Sobol(3, rng=np.random.default_rng(seed)).random(points)])
+    unit = np.concatenate([corners, qmc.LatinHypercube(3, rng=seed).random(points)])
     rows = low + unit[:points] * (high - low)
     return [dict(zip(("Om_c", "Om_b", "h"), map(float, row), strict=True)) | _ANY for row in rows]
 
