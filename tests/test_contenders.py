@@ -72,5 +72,5 @@ def test_speed_times_every_contender(emulator, spectra, tmp_path, monkeypatch, c
 def test_pyccl_has_no_other_model(table):
     from coarse import SPACE
 
-    config = HaloModelConfig(model="g3lhalo", table_nodes=(2, 2))
+    config = HaloModelConfig(model="g3lhalo", camb="converged")
     assert set(direct(config, SPACE)) == {"labels"}

@@ -15,9 +15,8 @@ from coarse import MODEL, SHARD, SPACE, command_line, make, shards_of, start
 from datagen import generate as generate_module
 from datagen import request as request_module
 from datagen.design import Design
-from datagen.generate import generate, load_table
+from datagen.generate import generate
 from datagen.halomodel import KGrid
-from datagen.parallel import ray_map
 from datagen.shards import Shards
 from datagen.space import PARAMETERS, Range, Space
 from datagen.store import Spectra
@@ -247,23 +246,3 @@ def test_an_extension_that_was_interrupted_goes_on(table, tmp_path, monkeypatch)
     for path in paths:
         make(path, 700, method="sobol")
     assert paths[0].read_bytes() == paths[1].read_bytes()
-
-
-def test_the_table_of_linear_power_resumes_too(ray, table, tmp_path, monkeypatch):
-    whole = table.box.path.read_bytes()
-    monkeypatch.setenv("HODSPECTRA_CACHE", str(tmp_path))
-    with monkeypatch.context() as patch:
-        patch.setattr(Shards, "write", full_after(1))
-        with pytest.raises(OSError, match="No space left"):
-            load_table(MODEL, SPACE)
-    runs = []
-
-    def counting(function, items, **options):
-        runs.append(len(items))
-        return ray_map(function, items, **options)
-
-    monkeypatch.setattr(generate_module, "ray_map", counting)
-    load_table(MODEL, SPACE)
-    assert runs == [3]
-    (path,) = tmp_path.iterdir()
-    assert path.read_bytes() == whole

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from datagen.generate import load_table
 from datagen.halomodel import HaloModel, HaloModelConfig, KGrid
+from datagen.power import linear_power
 from datagen.space import PARAMETERS
 from export import runtime
 from export.ranges import OutOfRange, OutOfRangeWarning
@@ -190,8 +190,8 @@ def test_a_policy_can_be_set_once(closed_file, point):
 
 def true_spectra(theta, k: KGrid):
     halo_model = HaloModel(
-        HaloModelConfig(k=k, table_nodes=SMALL_MODEL.table_nodes),
-        load_table(SMALL_MODEL, SMALL_SPACE),
+        HaloModelConfig(k=k),
+        linear_power(SMALL_MODEL, SMALL_SPACE),
     )
     return halo_model(theta)
 
