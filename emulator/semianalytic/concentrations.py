@@ -16,6 +16,8 @@ from emulator.semianalytic.fits import DELTA_C, Epoch, Fit
 __all__ = ["Concentration", "Haloes", "Universe"]
 
 _LN_DELTA_C = math.log(DELTA_C)
+# Ishiyama21's concentrations are looked for between these, down from the upper one
+_LN_C_LOWEST, _LN_C_HIGHEST, _NEWTON_STEPS = math.log(0.05), math.log(1e3), 8
 
 
 class Haloes(NamedTuple):
@@ -37,12 +39,14 @@ class Universe(NamedTuple):
 
     Attributes:
         Om_m: Matter density parameter of today.
+        Om_de: That of dark energy.
         h: Hubble parameter [100 km/s/Mpc].
         ln_D: Logarithm of the growth factor D(z) / D(0).
         growth_rate: dln D / dln a at z.
     """
 
     Om_m: Tensor
+    Om_de: Tensor
     h: Tensor
     ln_D: Tensor
     growth_rate: Tensor
@@ -145,7 +149,7 @@ class Bhattacharya13(Concentration):
 class Prada12(Concentration):
     """Prada et al. 2012, eq. 12 to 22: ``c = B0(x) C(B1(x) sigma)``.
 
-    ``C(s) = 2.881 [(s / 1.257)^1.022 + 1] exp(0.060 / s^2)``, ``x = a (Om_L / Om_m)^(1/3)``, and
+    ``C(s) = 2.881 [(s / 1.257)^1.022 + 1] exp(0.060 / s^2)``, ``x = a (Om_de / Om_m)^(1/3)``, and
     B0, B1 are arc tangents of x in units of their values at x = 1.393.
     """
 
@@ -153,7 +157,7 @@ class Prada12(Concentration):
 
     def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
         """See `Concentration.ln_c`."""
-        x = torch.exp(epoch.ln_a) * (1 / universe.Om_m - 1) ** (1 / 3)
+        x = torch.exp(epoch.ln_a) * (universe.Om_de / universe.Om_m) ** (1 / 3)
         B0 = _arc(x, 3.681, 5.033, 6.948, 0.424)
         B1 = _arc(x, 1.047, 1.646, 7.386, 0.526)
         ln_s = haloes.ln_sigma + torch.log(B1)
@@ -182,3 +186,49 @@ class Diemer15(Concentration):
         ln_c_min = torch.log(3.29 + 0.635 * haloes.n_eff)
         ln_ratio = _LN_DELTA_C - haloes.ln_sigma - torch.log(7.28 + 1.56 * haloes.n_eff)
         return ln_c_min + torch.logaddexp(-1.08 * ln_ratio, 1.77 * ln_ratio)
+
+
+class Ishiyama21(Concentration):
+    """Ishiyama et al. 2021, eq. 2 to 6 and table 2 (profiles fitted, all haloes).
+
+    ``c = C(f) G^-1(A(n) / nu [1 + nu^2 / B(n)], n)`` with ``A = a0 [1 + a1 (n + 3)]``,
+    ``B = b0 [1 + b1 (n + 3)]``, ``C = 1 - c_f (1 - f)``, f the growth rate, nu = 1.686 / sigma, and
+    ``G(c, n) = c / [ln(1 + c) - c / (1 + c)]^((5 + n) / 6)``, inverted by Newton's steps.
+    """
+
+    mass_defs = ("200c", "500c", "vir")
+    slope = "sigma"
+    table: ClassVar = {
+        "200c": (1.19, 2.54, 1.33, 4.04, 1.21, 0.22),
+        "500c": (1.83, 1.95, 1.17, 3.57, 0.91, 0.26),
+        "vir": (1.64, 2.67, 1.23, 3.92, 1.30, -0.19),
+    }
+
+    def __init__(self, mass_def: str = "200c") -> None:
+        super().__init__(mass_def)
+        self.scale = self.table[mass_def][0]
+
+    def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
+        """See `Concentration.ln_c`."""
+        _, a0, a1, b0, b1, c_f = self.table[self.mass_def]
+        above = haloes.n_eff + 3
+        A, B = a0 * (1 + a1 * above), b0 * (1 + b1 * above)
+        ln_nu = math.log(1.686) - haloes.ln_sigma
+        ln_G = torch.log(A * (1 + torch.exp(2 * ln_nu) / B)) - ln_nu
+        C = 1 - c_f * (1 - universe.growth_rate)
+        return torch.log(C) + _inverse(ln_G, (above + 2) / 6)
+
+
+def _inverse(ln_G: Tensor, power: Tensor) -> Tensor:
+    """Ln c of ``ln c - power ln[ln(1 + c) - c / (1 + c)] = ln G``, the larger of two.
+
+    The left side is convex in ln c, so that steps come down to the solution from above.
+    """
+    ln_c = torch.full_like(ln_G, _LN_C_HIGHEST)
+    for _ in range(_NEWTON_STEPS):
+        c = torch.exp(ln_c)
+        share = c / (1 + c)
+        mass = torch.log1p(c) - share
+        miss = ln_c - power * torch.log(mass) - ln_G
+        ln_c = (ln_c - miss / (1 - power * share**2 / mass)).clamp(_LN_C_LOWEST, _LN_C_HIGHEST)
+    return ln_c
