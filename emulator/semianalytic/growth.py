@@ -5,6 +5,7 @@ The density of dark energy at a few moments in between is among what the network
 `emulator.semianalytic.growth_fit` finds the weights, which lie beside this file.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,10 +23,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "wa": (-3.0, 1.0),
     "z": (0.0, 3.0),
 }
+_SHIFT = 0.02  # in ln a, for differences: between rounding and curvature
 _ROUNDING = 1e-9  # of ends, and of sums of them
 # Moments in ln a between z (1) and today (0) whose dark energy is a feature
 _MOMENTS = (1 / 3, 2 / 3, 1.0)
-# linear ones; tanh between them
 
 
 def check_ranges(ends: Mapping[str, tuple[float, float]]) -> None:
@@ -85,7 +86,7 @@ class Growth(nn.Module):
             arrays = {name: torch.from_numpy(file[name]).float() for name in file.files}
         units, inputs = arrays["hidden.weight"].shape
         self.hidden = nn.Linear(inputs, units)
-        self.mean_rate, self.last_rate = nn.Linear(units, 1), nn.Linear(units, 1)
+        self.mean_rate = nn.Linear(units, 1)
         self.register_buffer("radiation", torch.zeros(()))
         self.load_state_dict(arrays)
         self.requires_grad_(False)
@@ -102,16 +103,18 @@ class Growth(nn.Module):
             wa: Their change, -dw/da, shape (B, 1).
             z: Redshifts, shape (B, 1).
         """
-        inputs, ln_since, ln_ratio = features(Om_m, h, w0, wa, z)
-        ln_D = ln_since * self.mean_rate(torch.tanh(self.hidden(inputs)))
+        ln_D, ln_ratio = self._ln_growth(Om_m, h, w0, wa, z)
         Om_r = self.radiation / (h * h)
         dark_energy = torch.exp(ln_ratio) * (1 - Om_r / (1 - Om_m))  # in units of matter
         return ln_D, 1 / (1 + Om_r / Om_m * (1 + z) + dark_energy)
 
     def rate(self, Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor) -> Tensor:
-        """Growth rate dln D / dln a at z, shape (B, 1); arguments as those of `forward`.
+        """Growth rate dln D / dln a at z, shape (B, 1); arguments as those of `forward`."""
+        shifted = [math.exp(sign * _SHIFT) * (1 + z) - 1 for sign in (-1, 1)]
+        later, earlier = (self._ln_growth(Om_m, h, w0, wa, moment)[0] for moment in shifted)
+        return (later - earlier) / (2 * _SHIFT)
 
-        By the same hidden layer, good to 1e-3.
-        """
-        rate: Tensor = self.last_rate(torch.tanh(self.hidden(features(Om_m, h, w0, wa, z)[0])))
-        return rate
+    def _ln_growth(self, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Ln D, and the last of `features`."""
+        inputs, ln_since, ln_ratio = features(*parameters)
+        return ln_since * self.mean_rate(torch.tanh(self.hidden(inputs))), ln_ratio
