@@ -14,7 +14,9 @@ from datagen.cli import run
 from datagen.compute import compute, gather
 from datagen.design import Design, Points
 from datagen.files import exclusive
+from datagen.growth import matter_fractions
 from datagen.halomodel import HaloModelConfig
+from datagen.ingredients import check_densities
 from datagen.parallel import RayConfig, ray_map, ray_session
 from datagen.power import linear_power
 from datagen.record import provenance
@@ -84,7 +86,7 @@ def generate(
 
     Raises:
         ValueError: Shards of another request, or of other code, lie where this one would resume;
-            parameters outside of their ranges.
+            parameters outside of their ranges; haloes beyond the mass function's densities.
         FileExistsError: The label file exists and holds something that cannot be extended, or is
             something else.
         BusyError: Another process is writing it.
@@ -92,6 +94,8 @@ def generate(
     """
     points = _given_points(parameters, design, space) if parameters else None
     chosen = (points.design, points.space) if points else (asdict(design), space)
+    if model.model == "standard":
+        check_densities(model.mass_function, model.mass_def, matter_fractions(chosen[1]))
     request = labels_request(*chosen, model)
     folder = out.with_name(out.name + ".shards")
     with exclusive(out):

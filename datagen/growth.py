@@ -4,12 +4,15 @@ pyccl solves the growth equation of each cosmology for all times, 10 ms a point.
 same equation, of flat w0 wa cosmologies with radiation, for many points side by side.
 """
 
+from itertools import product
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from datagen.ccl import radiation_density
+from datagen.space import W_TODAY_AND_EARLY, Space
 
-__all__ = ["growth_factor", "growth_rate", "matter_fraction"]
+__all__ = ["growth_factor", "growth_rate", "matter_fraction", "matter_fractions"]
 
 Array = NDArray[np.float64]
 
@@ -55,6 +58,15 @@ def matter_fraction(
     radiation, dark_energy = universe.to_matter(universe.scale_factor(z))
     result: Array = 1 / (1 + radiation + dark_energy)
     return result
+
+
+def matter_fractions(space: Space) -> tuple[float, float]:
+    """Smallest and largest share of matter in the density, Om_m(z), at a box's corners."""
+    names = ("Om_c", "Om_b", "h", "w0", "wa", "z")
+    corners = np.array(list(product(*((space[name].low, space[name].high) for name in names))))
+    Om_c, Om_b, h, w0, wa, z = corners.T
+    shares = matter_fraction(Om_c + Om_b, h, w0, np.minimum(wa, W_TODAY_AND_EARLY - w0), z)
+    return float(shares.min()), float(shares.max())
 
 
 class _Universe:

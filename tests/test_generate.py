@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
@@ -291,3 +291,12 @@ def test_mistakes_end_with_status_2_and_their_name_and_no_file(tmp_path, argumen
     assert message in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_haloes_beyond_the_fit_s_densities_are_refused_before_anything_is_computed(tmp_path):
+    out = tmp_path / "labels.h5"
+    fits = {"mass_function": "Tinker08", "halo_bias": "Tinker10"}
+    model = replace(MODEL, mass_def="vir", **fits)
+    with pytest.raises(ValueError, match="'Tinker08' is fitted .* mass_def = 'vir' has 17[89]"):
+        generate(out, Design(4), changed(SPACE, z=Range(0.0, 3.0)), model)
+    assert not list(tmp_path.iterdir())

@@ -2,7 +2,8 @@ import numpy as np
 import pyccl
 import pytest
 
-from datagen.growth import growth_factor, growth_rate, matter_fraction
+from datagen.growth import growth_factor, growth_rate, matter_fraction, matter_fractions
+from datagen.space import Range, Space
 
 # pyccl's own tolerance of its solution is 1e-6, and in the far corners that is what differs;
 # without radiation growth is off by 1e-3
@@ -84,3 +85,13 @@ def test_a_point_does_not_depend_on_its_neighbours():
     theta = cosmologies(30)
     alone = [growth_factor(*row) for row in theta.T]
     np.testing.assert_allclose(growth_factor(*theta), alone, rtol=1e-13)
+
+
+def test_matter_s_share_lies_between_its_values_at_corners():
+    space = Space(h=Range(0.6, 0.8), w0=Range(-2, -0.3), wa=Range(-3, 1), z=Range(0.0, 3.0))
+    theta = cosmologies(500)
+    inside = (theta[0] > 0.14) & (theta[0] < 0.66) & (theta[1] > 0.6) & (theta[1] < 0.8)
+    low, high = matter_fractions(space)
+    found = matter_fraction(*theta[:, inside])
+    assert low == pytest.approx(0.14)
+    assert low < found.min() < found.max() < high < 1

@@ -276,3 +276,9 @@ def test_sums_of_logarithms_by_name() -> None:
     )
     low, high = span(scaled({"a": 3.0}, *span({"a": 3.0}, ends)), ends)
     assert (low, high) == pytest.approx((-1.0, 1.0))
+
+
+def test_a_box_beyond_the_fitted_growth_is_refused():
+    later = replace(SPACE, z=Range(0.0, 4.0))
+    with pytest.raises(ValueError, match=r"z = 0..4 leaves \[0, 3\], where the growth"):
+        make_semianalytic(later, MODEL, analytic_power(), SMALL, FitConfig(10))

@@ -21,6 +21,7 @@ from datagen.linear_power import LinearPower
 from datagen.space import COSMOLOGY, Space
 from emulator.semianalytic.cosmology import FEATURES, CosmologyNetwork
 from emulator.semianalytic.grid import MassGrid
+from emulator.semianalytic.growth import check_ranges
 from emulator.semianalytic.ingredients import Concentration
 from emulator.semianalytic.logarithms import scaled, span
 from emulator.semianalytic.model import Units
@@ -236,8 +237,8 @@ def halo_model_units(model: HaloModelConfig, space: Space, grid: MassGrid) -> tu
     """What turns parameters into nodes of the grid; slope and value at x = 0 of ln c there.
 
     Raises:
-        ValueError: A grid that does not cover the box; a halo model that is not ``standard`` with
-            masses of 200m; a concentration that is no power law of mass, density and redshift.
+        ValueError: A box beyond the growth's, or the grid's; a halo model that is not ``standard``
+            with masses of 200m; a concentration that is no power law of mass, density and redshift.
     """
     if model.model != "standard" or model.mass_def != "200m":
         raise ValueError(
@@ -245,6 +246,7 @@ def halo_model_units(model: HaloModelConfig, space: Space, grid: MassGrid) -> tu
             f"needs model: standard and mass_def: 200m, where radii do not depend on cosmology"
         )
     rho_unit, ends = float(matter_density(1.0, 1.0)), _ends(space)
+    check_ranges(ends | {name: (space[name].low, space[name].high) for name in ("w0", "wa", "z")})
     _check_grid(grid, model, space)
     powers, ln_A = Concentration.named(model.concentration, model.mass_def).power_law()
     # ln M = ln(4 pi / 3 rho_unit) + ln Om_m + 2 ln h + x
