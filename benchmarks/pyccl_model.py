@@ -22,6 +22,13 @@ MASSES_CONVERGED = 768  # 1e-3 in every term for a threshold of sigma >= 0.1
 MASSES_REFERENCE = 4096  # 1e-4 down to sigma = 0.03
 
 
+def _fit(base: Any, name: str, mass_def: Any) -> Any:
+    """A fit by its name, for masses that pyccl may not hold to be its own (Sheth's are fof)."""
+    fit = base.from_name(name)
+    loose = {} if fit._mass_def_strict_always else {"mass_def_strict": False}
+    return fit(mass_def=mass_def, **loose)
+
+
 class _Galaxies(halos.HaloProfileHOD):
     """N_c = fc e, N_s = e (M / Mprime)^beta, with pyccl's own e as ``_Nc``."""
 
@@ -61,10 +68,9 @@ class PycclHaloModel:
         self.k = config.k.values()
         self._camb = config.camb or "converged"
         mass_def = halos.MassDef.create_instance(config.mass_def)
-        loose = {"mass_def": mass_def, "mass_def_strict": False}  # Sheth's fits are for fof
         calculator = {
-            "mass_function": halos.MassFunc.from_name(config.mass_function)(**loose),
-            "halo_bias": halos.HaloBias.from_name(config.halo_bias)(**loose),
+            "mass_function": _fit(halos.MassFunc, config.mass_function, mass_def),
+            "halo_bias": _fit(halos.HaloBias, config.halo_bias, mass_def),
             "mass_def": mass_def,
             "log10M_min": config.log10M_min,
             "log10M_max": config.log10M_max,

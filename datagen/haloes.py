@@ -126,13 +126,14 @@ def table_haloes(
         points["Om_c"] + points["Om_b"], *(points[name] for name in ("h", "w0", "wa", "z"))
     )
     for i, point in enumerate(_rows(points)):
-        rows = (
-            PPoly.construct_fast(np.ascontiguousarray(spline.c[:, :, i]), spline.x)
-            for spline in (ln_P, ln_sigma)
-        )
-        yield TableHaloes(point, fits, k, *rows, float(growth[i]))
+        yield TableHaloes(point, fits, k, _row(ln_P, i), _row(ln_sigma, i), growth=float(growth[i]))
 
 
 def _rows(points: Mapping[str, Array]) -> Iterator[Point]:
     for values in zip(*points.values(), strict=True):
         yield dict(zip(points, map(float, values), strict=True))
+
+
+def _row(spline: PPoly, i: int) -> PPoly:
+    """The spline of one of many points."""
+    return PPoly.construct_fast(np.ascontiguousarray(spline.c[:, :, i]), spline.x)

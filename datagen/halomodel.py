@@ -82,11 +82,12 @@ class HaloModelConfig:
             converged integrals. ``g3lhalo`` follows the code behind the published emulators:
             each fit at its own mass definition, N_s (N_s - 1) satellite pairs, no bias in the
             matter integral of gm, and a trapezoid in M over 128 masses.
-        mass_function: Any of pyccl's mass functions, by its name there.
-        halo_bias: Any of pyccl's halo biases.
-        concentration: Any of pyccl's concentration relations.
-        mass_def: Definition of the halo mass, for all three: ``200m``, ``200c``, ``vir``, ... Each
-            fit at its own default in the ``g3lhalo`` model.
+        mass_function: One of pyccl's mass functions that have a formula, by its name there.
+        halo_bias: One of pyccl's halo biases, that belongs to the mass function.
+        concentration: One of pyccl's concentration relations.
+        mass_def: Definition of the halo mass, for all three: ``200m``, ``200c``, ``500c`` or
+            ``vir``, where each has a fit for it; `datagen.ingredients` has what goes together. Each
+            fit is at its own default in the ``g3lhalo`` model.
         log10M_min: log10 of the lowest halo mass of the integrals [Msun].
         log10M_max: log10 of the highest.
         k: Wavenumbers of the spectra.

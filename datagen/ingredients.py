@@ -14,6 +14,7 @@ __all__ = [
     "check_densities",
     "check_fit",
     "check_partners",
+    "combinations",
     "density",
 ]
 
@@ -115,6 +116,19 @@ def check_partners(mass_function: str, halo_bias: str) -> None:
             f"halo_bias = {halo_bias!r} is no partner of mass_function = {mass_function!r}, which "
             f"takes {' or '.join(biases) or 'none'}; it belongs to {', '.join(partners) or 'none'}"
         )
+
+
+def combinations() -> list[tuple[str, str, str, str]]:
+    """All (mass function, bias, concentration, definition of the mass) that labels can be of."""
+    return [
+        (mass_function, halo_bias, concentration, mass_def)
+        for mass_function, halo_biases in PARTNERS.items()
+        for mass_def in MASS_FUNCTIONS[mass_function]
+        for halo_bias in halo_biases
+        if mass_def in HALO_BIASES[halo_bias]
+        for concentration, mass_defs in CONCENTRATIONS.items()
+        if mass_def in mass_defs
+    ]
 
 
 def density(mass_def: str, Om_m: float) -> float:

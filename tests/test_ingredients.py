@@ -1,11 +1,14 @@
 """Every registered fit against pyccl's own class, with a cosmology that is pyccl's."""
 
+from itertools import product
+
 import narrow
 import numpy as np
 import pyccl
 import pytest
 import torch
 
+from datagen.ccl import Fits
 from datagen.growth import matter_fraction
 from datagen.haloes import haloes_of
 from datagen.halomodel import HaloModelConfig
@@ -13,10 +16,12 @@ from datagen.ingredients import (
     CONCENTRATIONS,
     HALO_BIASES,
     KINDS,
+    MASS_DEFINITIONS,
     MASS_FUNCTIONS,
     PARTNERS,
     density,
 )
+from datagen.ingredients import combinations as combinations_of_labels
 from emulator.semianalytic.ingredients import (
     Bias,
     Concentration,
@@ -26,6 +31,7 @@ from emulator.semianalytic.ingredients import (
     MassFunction,
     Universe,
     combinations,
+    exportable,
     ln_delta_m,
 )
 
@@ -146,9 +152,29 @@ def test_what_combines_is_listed():
         Ingredients("Despali16", "Tinker10", "Klypin11", "vir"),
     ):
         assert one in found
+    assert set(exportable()) < set(found)
     for one in found:
         assert one.halo_bias in PARTNERS[one.mass_function]
         assert all(fit.mass_def == one.mass_def for fit in one.fits())
+
+
+def test_what_is_said_to_be_exportable_is_what_the_emulator_takes():
+    found = exportable()
+    assert {one.concentration for one in found} == {"Constant", "Duffy08"}
+    assert {one.mass_function for one in found} == set(MassFunction.known)
+    for one in combinations():
+        if one.mass_def == "200m" and one not in found:
+            with pytest.raises(ValueError, match=f"'{one.concentration}' is no power law"):
+                one.fits()[2].power_law()
+
+
+def test_labels_combine_what_their_fits_accept():
+    for four in combinations_of_labels():
+        Fits(*four)
+    every = product(MASS_FUNCTIONS, HALO_BIASES, CONCENTRATIONS, MASS_DEFINITIONS)
+    for four in set(every) - set(combinations_of_labels()):
+        with pytest.raises(ValueError, match="has no fit for mass_def|is no partner of"):
+            Fits(*four)
 
 
 @pytest.mark.parametrize(

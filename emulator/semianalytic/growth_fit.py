@@ -6,6 +6,7 @@ enough for that. Takes two minutes on one core; the result lies in the package.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +105,8 @@ def fit_growth(out_file: Path = WEIGHTS, fit: GrowthFit = GrowthFit()) -> Path:
         "mean_rate.weight": (out * scale)[None],
         "mean_rate.bias": offset * scale + shift,
     }
-    np.savez(out_file, **{name: values.numpy() for name, values in arrays.items()})
+    numbers: dict[str, Any] = {name: values.numpy() for name, values in arrays.items()}
+    np.savez(out_file, **numbers)
     return out_file
 
 

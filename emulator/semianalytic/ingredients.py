@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from datagen.ingredients import MASS_DEFINITIONS, check_densities, check_partners
+from datagen.ingredients import check_densities, check_partners
+from datagen.ingredients import combinations as labels
 from emulator.semianalytic.biases import Bias
 from emulator.semianalytic.concentrations import Concentration, Haloes, Universe
 from emulator.semianalytic.fits import Epoch, ln_delta_m
@@ -17,6 +18,7 @@ __all__ = [
     "MassFunction",
     "Universe",
     "combinations",
+    "exportable",
     "ln_delta_m",
 ]
 
@@ -29,7 +31,7 @@ class Ingredients:
         mass_function: A `MassFunction`.
         halo_bias: A `Bias` that belongs to it, see `datagen.ingredients.PARTNERS`.
         concentration: A `Concentration`.
-        mass_def: One of `MASS_DEFINITIONS`.
+        mass_def: One of `datagen.ingredients.MASS_DEFINITIONS`.
     """
 
     mass_function: str = "Sheth99"
@@ -55,18 +57,23 @@ class Ingredients:
 
 
 def combinations() -> list[Ingredients]:
-    """All that combine."""
-    names = [
-        (mass_function, halo_bias, concentration, mass_def)
-        for mass_function in sorted(MassFunction.known)
-        for halo_bias in sorted(Bias.known)
-        for concentration in sorted(Concentration.known)
-        for mass_def in MASS_DEFINITIONS
-    ]
-    found = []
-    for four in names:
-        try:
-            found.append(Ingredients(*four))
-        except ValueError:
-            continue
-    return found
+    """All that combine, as formulas; what labels can be of, but for Bocquet16's other masses."""
+    known = [four for four in labels() if four[3] in MassFunction.known[four[0]].mass_defs]
+    return [Ingredients(*four) for four in known]
+
+
+def exportable() -> list[Ingredients]:
+    """Those of `combinations` that an emulator can be exported with.
+
+    Its table of profiles holds for halo radii that do not depend on the cosmology, those of 200m,
+    and for concentrations that are powers of mass and redshift.
+    """
+    return [one for one in combinations() if one.mass_def == "200m" and _is_power_law(one)]
+
+
+def _is_power_law(ingredients: Ingredients) -> bool:
+    try:
+        ingredients.fits()[2].power_law()
+    except ValueError:
+        return False
+    return True

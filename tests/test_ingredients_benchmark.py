@@ -1,0 +1,29 @@
+import json
+
+import pyccl
+import pytest
+
+from benchmarks.ingredients import ingredients
+from datagen.ingredients import KINDS
+
+
+def test_fits_are_compared_with_pyccl_s(tmp_path, capsys):
+    moments = pyccl.spline_params.A_SPLINE_NA_SM
+    out = tmp_path / "ingredients.json"
+    record = ingredients(points=1, seed=2, out=out)
+    assert json.loads(out.read_text()) == record
+    assert moments == pyccl.spline_params.A_SPLINE_NA_SM
+    for kind, fits in KINDS.items():
+        rows = record["fits"][kind]
+        assert set(rows) == {f"{name} {mass}" for name, masses in fits.items() for mass in masses}
+        for row in rows.values():
+            assert row["formula"] is None or row["formula"] < 1e-4
+            assert row["mass"] is None or row["mass"] < 1e-3
+    printed = capsys.readouterr().out
+    assert "mass_function Tinker10 200m" in printed
+    assert "  Tinker10, Tinker10, Duffy08, 200m" in printed
+
+
+def test_no_points_are_refused():
+    with pytest.raises(ValueError, match="points = 0 must be at least 1"):
+        ingredients(points=0)
