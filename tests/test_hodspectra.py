@@ -158,7 +158,7 @@ claim()
 from datagen.parallel import RayConfig, ray_map, ray_session
 from emulator.schedule import ScheduleConfig
 with ray_session(RayConfig(cpus=1)):
-    print(list(ray_map(ScheduleConfig, [(3, 2)], label="")))
+    print(list(ray_map(ScheduleConfig, ["cosine"], label="")))
 """
 
 
@@ -167,7 +167,7 @@ def test_workers_of_ray_find_our_packages_beside_files_of_their_names(neighbours
     # emulator.py in particular; of a folder, an editable installation finds our modules as well
     done = python("-P", "-c", IN_WORKERS, cwd=neighbours)
     assert done.returncode == 0, done.stderr
-    assert "max_epochs=(3, 2)" in done.stdout
+    assert "kind='cosine'" in done.stdout
 
 
 def test_python_m_finds_our_packages_beside_files_of_their_names(tmp_path):
