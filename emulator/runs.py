@@ -36,7 +36,9 @@ def run_lock(folder: Path, what: str) -> Iterator[None]:
         BusyError: Another one runs in it.
     """
     with ExitStack() as stack:
-        if rank_zero_only.rank == 0:  # the other processes of a distributed training share it
+        if (
+            getattr(rank_zero_only, "rank", 0) == 0
+        ):  # the other processes of a distributed training share it
             try:
                 stack.enter_context(exclusive(folder, folder=True))
             except BusyError as error:
