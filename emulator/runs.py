@@ -36,9 +36,8 @@ def run_lock(folder: Path, what: str) -> Iterator[None]:
         BusyError: Another one runs in it.
     """
     with ExitStack() as stack:
-        if (
-            getattr(rank_zero_only, "rank", 0) == 0
-        ):  # the other processes of a distributed training share it
+        # the other processes of a distributed training share the lock of the first
+        if getattr(rank_zero_only, "rank", 0) == 0:
             try:
                 stack.enter_context(exclusive(folder, folder=True))
             except BusyError as error:
