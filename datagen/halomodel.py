@@ -79,9 +79,10 @@ class HaloModelConfig:
             converged integrals. ``g3lhalo`` follows the code behind the published emulators:
             each fit at its own mass definition, N_s (N_s - 1) satellite pairs, no bias in the
             matter integral of gm, and a trapezoid in M over 128 masses.
-        mass_function: Any of pyccl's mass functions, by its name there.
-        halo_bias: Any of pyccl's halo biases.
-        concentration: Any of pyccl's concentration relations.
+        mass_function: One of pyccl's mass functions that are functions of sigma(M), by its name.
+        halo_bias: One of pyccl's halo biases.
+        concentration: One of pyccl's concentrations that are defined for 200m and, with a table of
+            linear power, need no power spectrum of their own: ``Duffy08``, ``Constant``.
         z: Redshift.
         log10M_min: log10 of the lowest halo mass of the integrals [Msun].
         log10M_max: log10 of the highest.

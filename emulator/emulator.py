@@ -26,7 +26,7 @@ class Spec:
     """What an emulator predicts and where it holds; it travels with the weights.
 
     Attributes:
-        space: Trained ranges of the parameters, and which enter by their log10.
+        space: Trained ranges of the parameters, and how points were drawn from them.
         k: Wavenumbers [1/Mpc], shape (K,).
         z: Redshift.
         outputs: Names of the spectra [Mpc^3], such as ``gg_1h``, ``gg_2h``, ``gg_total``.
@@ -80,7 +80,7 @@ class Spec:
 class Emulator(nn.Module):
     """Network, scalings, names, ranges and wavenumbers as one object.
 
-    A perceptron: theta -> log10 where sampled so -> standardise -> network -> ln P of each term
+    A perceptron: theta -> log10 of masses and of what is sampled so -> standardise -> network -> ln P of each term
     -> exp. A closed form: see `emulator.closed`.
     What is trained is this object, and what is saved, loaded and exported is this object.
 
