@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import le
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -102,27 +101,24 @@ class Ranges:
         self.low = read_only(np.array([p.low for p in parameters], np.float32))
         self.high = read_only(np.array([p.high for p in parameters], np.float32))
         self._domains = tuple(domains)
-        self._names = tuple(p.name for p in parameters)
-        self._ends = [p.low for p in parameters], [p.high for p in parameters]
+        self._ends = [(p.name, p.low, p.high) for p in parameters]
 
-    def single(self, theta: Any) -> NDArray[np.float32] | None:
-        """A plain dictionary of floats that lie inside, as one row (1, P); None for all else.
+    def single(self, theta: Any) -> list[float] | None:
+        """The values of a plain dictionary of floats that lie inside; None for all else.
 
         This is what every step of a sampler asks for, and takes no detour.
         """
         if type(theta) is not dict or len(theta) != len(self.parameters):
             return None
-        try:
-            values = [theta[name] for name in self._names]
-        except KeyError:
+        values = []
+        for name, low, high in self._ends:
+            value: Any = theta.get(name)
+            if type(value) not in _FLOATS or not low <= value <= high:
+                return None
+            values.append(value)
+        if self._domains and (self._left_out(np.array([values], np.float32)) >= 0).any():
             return None
-        if not set(map(type, values)) <= _FLOATS:
-            return None
-        low, high = self._ends
-        if not (all(map(le, low, values)) and all(map(le, values, high))):
-            return None
-        x = np.array([values], np.float32)
-        return x if not self._domains or all(d.is_inside(x).all() for d in self._domains) else None
+        return values
 
     def apply(
         self, points: NDArray[Any], policy: Policy
@@ -148,7 +144,7 @@ class Ranges:
             x, inside = np.clip(x, self.low, self.high), np.ones_like(inside)
         within = np.asarray(inside.all(axis=1))
         evaluable = x if within.all() else np.where(inside, x, self.low)
-        left_out = self._left_out(evaluable, within)
+        left_out = np.where(within, self._left_out(evaluable), -1)
         rows = np.flatnonzero(~within | (left_out >= 0))
         if not len(rows):
             return x, rows
@@ -161,11 +157,11 @@ class Ranges:
             return x, rows[:0]
         raise OutOfRange(message)
 
-    def _left_out(self, x: NDArray[np.float32], within: NDArray[np.bool_]) -> NDArray[np.intp]:
+    def _left_out(self, x: NDArray[np.float32]) -> NDArray[np.intp]:
         """The domain that a row of the box does not lie in, by its index, else -1, shape (N,)."""
         found = np.full(len(x), -1)
         for i, domain in enumerate(self._domains):
-            found[within & ~domain.is_inside(x) & (found < 0)] = i
+            found[~domain.is_inside(x) & (found < 0)] = i
         return found
 
     def _outside(self, points: NDArray[Any], inside: NDArray[np.bool_]) -> list[str]:
