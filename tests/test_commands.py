@@ -1,9 +1,6 @@
 """The commands of a user: predict, info, verify, and the judge behind the record."""
 
 import json
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,34 +232,3 @@ def test_verify_notices_a_record_that_is_too_good(onnx_file, ray, capsys):
     rewrite(onnx_file, record={})
     assert command(verify, onnx_file) == 2
     assert "has no record of its accuracy" in capsys.readouterr().err
-
-
-def test_a_wheel_has_the_models_and_works_alone(tmp_path):
-    """Built from the tree, unpacked elsewhere, where numpy and onnxruntime are all there is."""
-    source = tmp_path / "source"
-    shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns(".*", "runs", "build", "*.egg-info")
-    )
-    build = "from setuptools.build_meta import build_wheel; print(build_wheel('.'))"
-    done = subprocess.run(
-        [sys.executable, "-c", build], cwd=source, capture_output=True, text=True, check=True
-    )
-    site = tmp_path / "site"
-    shutil.unpack_archive(source / done.stdout.split()[-1], site, "zip")
-    blocked = ["torch", "lightning", "ray", "pyccl", "camb", "scipy", "h5py", "onnx", "matplotlib"]
-    blocked += ["jsonargparse", "pandas", "yaml", "tqdm"]
-    code = (
-        f"import sys\n"
-        f"sys.modules.update(dict.fromkeys({blocked}))\n"
-        f"sys.path.insert(0, {str(site)!r})\n"
-        f"import export.info, export.predict, export.runtime\n"
-        f"assert export.__file__.startswith({str(site)!r})\n"
-        f"export.info.main([])\n"
-        f"export.info.main(['standard'])\n"
-        f"print(float(export.runtime.load('standard')({POINT})['gg_total'][0]))\n"
-    )
-    alone = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    expected = load("standard")(POINT)["gg_total"][0]
-    assert float(alone.stdout.split()[-1]) == pytest.approx(float(expected), rel=DIGITS)
