@@ -1,6 +1,7 @@
 import json
 import resource
 from dataclasses import asdict
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -210,6 +211,12 @@ def test_what_is_no_label_file_is_refused_without_advice_to_overwrite_it(tmp_pat
         Spectra.read(path)
     assert "overwrite" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null"])
+def test_what_has_no_end_is_not_read(path):
+    with pytest.raises(StoreError, match=f"^{path} is a device, not a label file$"):
+        Spectra.read(Path(path))
 
 
 @pytest.mark.parametrize(
