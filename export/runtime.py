@@ -1,7 +1,7 @@
 """Evaluate an ONNX emulator with numpy and onnxruntime; nothing else is needed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -218,13 +218,15 @@ class OnnxEmulator:
     def _named(self, outputs: str | Sequence[str]) -> tuple[str, ...]:
         if type(outputs) is str and outputs in self._is_number:
             return (outputs,)
-        names = (outputs,) if isinstance(outputs, str) else tuple(dict.fromkeys(outputs))
-        if unknown := [name for name in names if name not in self._is_number]:
+        if not isinstance(outputs, Iterable):
+            raise ValueError(f"outputs = {outputs!r} must be a name or several")
+        given = [outputs] if isinstance(outputs, str) else list(outputs)
+        if unknown := [n for n in given if not isinstance(n, str) or n not in self._is_number]:
             named = ", ".join(f"{name}{did_you_mean(name, self.outputs)}" for name in unknown)
             raise ValueError(f"no output {named}; there are {', '.join(self.outputs)}")
-        if not names:
+        if not given:
             raise ValueError(f"no output is asked for; there are {', '.join(self.outputs)}")
-        return names
+        return tuple(dict.fromkeys(given))
 
     def _at_k(self, k: ArrayLike, extrapolate: bool) -> AtK:
         """The interpolation to k; that of the last call, if its k were the same."""

@@ -17,7 +17,7 @@ from datagen.space import PARAMETERS
 from emulator.closed import ClosedConfig
 from emulator.closed_fit import FitConfig
 from emulator.train_closed import OUTPUTS, train_closed
-from export import runtime
+from export import runtime, sessions
 from export.ranges import OutOfRange, OutOfRangeWarning
 from export.runtime import OnnxEmulator, load
 from export.to_onnx import to_onnx
@@ -249,6 +249,137 @@ def test_a_total_below_the_grid_needs_its_terms(closed_file, point, tmp_path):
     assert model(point, k=0.02)["gg_total"].shape == (1,)
     with pytest.raises(ValueError, match="gg_total below the grid needs gg_1h and gg_2h"):
         model(point, k=0.001, extrapolate=True)
+
+
+def test_nothing_internal_can_be_written_to(closed_file, point):
+    model = load(closed_file)
+    expected, again = model(point), model(point)
+    arrays = [model.k, model._ranges.low, model._ranges.high, model._at_k([0.1], False).k]
+    for array in arrays:
+        with pytest.raises(ValueError, match="read-only"):
+            array /= 0.7
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+    metadata = model.metadata
+    metadata["halo_model"]["model"] = metadata["parameters"]["h"]["low"] = metadata["k"][0] = None
+    metadata["record"].clear()
+    model.units["gg_1h"] = "furlong"
+    model.units.clear()
+    assert model.metadata == load(closed_file).metadata
+    assert model.units["gg_1h"] == "Mpc^3"
+    for name in ("k", "z", "units", "metadata", "threads", "out_of_range", "path", "anything"):
+        with pytest.raises(AttributeError, match=f"{name} of an emulator cannot be changed"):
+            setattr(model, name, None)
+        with pytest.raises(AttributeError, match=f"{name} of an emulator cannot be changed"):
+            delattr(model, name)
+    with pytest.raises(AttributeError):
+        model.parameters[0].low = 0.0
+    for values in expected.values():
+        values *= 0  # what was handed out is the caller's
+    for name, values in model(point).items():
+        np.testing.assert_array_equal(values, again[name])
+    near = model(point, "gg_total", k=[0.1])["gg_total"]
+    np.testing.assert_array_equal(near, load(closed_file)(point, "gg_total", k=[0.1])["gg_total"])
+
+
+def test_what_is_handed_out_is_nobody_elses(model, theta, point):
+    for k in (None, model.k, [0.1, 1.0]):
+        for points in (theta, point, [point[name] for name in PARAMETERS]):
+            first = model(points, k=k)
+            kept = {name: np.array(values) for name, values in first.items()}
+            second = model(points, k=k)
+            for name, values in first.items():
+                assert not np.shares_memory(values, second[name])
+                assert not any(np.shares_memory(values, o) for n, o in first.items() if n != name)
+                np.testing.assert_array_equal(values, kept[name])
+    wanted = np.array([0.1, 1.0])
+    before = model(point, "gg_1h", k=wanted)["gg_1h"].copy()
+    wanted *= 2
+    after = model(point, "gg_1h", k=wanted)["gg_1h"]
+    np.testing.assert_array_equal(after, model(point, "gg_1h", k=[0.2, 2.0])["gg_1h"])
+    assert np.all(after != before)
+
+
+def test_a_dictionary_of_floats_is_as_any_other_point(model, theta, point):
+    """It takes a shorter way through the runtime."""
+    for outputs in (None, "P_lin", ["n_g", "gg_2h"]):
+        short, long = model(point, outputs), model(theta[0].tolist(), outputs)
+        assert list(short) == list(long)
+        for name, values in short.items():
+            np.testing.assert_array_equal(values, long[name])
+            assert (type(values), values.dtype) == (type(long[name]), np.float32)
+    assert isinstance(model(point, "n_g")["n_g"], np.float32)
+    numpys = {name: np.float64(value) for name, value in point.items()}
+    np.testing.assert_array_equal(model(numpys)["gg_1h"], model(point)["gg_1h"])
+    for change, message in (
+        ({"h": 0.9}, "row 0: h = 0.9 is outside"),
+        ({"h": float("nan")}, "row 0: h = nan is outside"),
+        ({"h": "0.7"}, "h = '0.7' is not a real number"),
+        ({"h": True}, "h = True is not a real number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model(point | change)
+    renamed = {("H" if name == "h" else name): value for name, value in point.items()}
+    with pytest.raises(ValueError, match="missing parameters: h"):
+        model(renamed)
+
+
+def test_sessions_are_kept_for_what_was_asked_for_but_not_for_ever(closed_file, point):
+    model = load(closed_file)
+    expected = {name: model(point)[name] for name in model.outputs}
+    sets = [[a, b] for a in model.outputs for b in model.outputs if a != b]
+    for outputs in sets[: 2 * sessions.SESSIONS + 1]:
+        for name, values in model(point, outputs).items():
+            np.testing.assert_allclose(values, expected[name], rtol=ROUNDING)
+    assert len(model._sessions._kept) == sessions.SESSIONS
+    assert len(model._sessions._free) <= sessions.SESSIONS
+    assert list(model(point, ["gg_1h", "gg_1h"])) == ["gg_1h"]
+
+
+def test_names_that_were_mistyped_get_a_suggestion(model, point):
+    with pytest.raises(ValueError, match=r"no output gg_totl \(did you mean 'gg_total'\?\); there"):
+        model(point, ["mm_1h", "gg_totl"])
+    with pytest.raises(ValueError, match="no output is asked for; there are mm_1h"):
+        model(point, [])
+    for odd in (3, [3], [["gg_1h"]], [None]):
+        with pytest.raises(ValueError, match="no output|outputs = 3"):
+            model(point, odd)
+    with pytest.raises(
+        FileNotFoundError, match=r"no emulator 'standrad' \(did you mean 'standard'"
+    ):
+        load("standrad")
+    with pytest.raises(FileNotFoundError, match=r"standard2.onnx \(did you mean 'standard'"):
+        load("runs/standard2.onnx")
+    with pytest.raises(FileNotFoundError, match="is a folder, not an emulator"):
+        load(".")
+
+
+def test_it_says_what_it_is(model):
+    first, second = repr(model).splitlines()
+    assert first.startswith("<OnnxEmulator closed: mm_1h, mm_2h, mm_total, ")
+    assert "of the halo model standard, z = 0, k = 0.01..100 1/Mpc" in first
+    assert second.startswith(" for Om_c 0.24..0.28, ")
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])
+def test_ends_bear_the_rounding_of_float32(model, point, dtype):
+    """0.01 as float32 is 2.2e-10 below 0.01; 0.67 and 0.7 likewise are not what they were."""
+    k = np.logspace(-2, 2, 5, dtype="f4").astype(dtype)
+    for wanted in (k[1:-1] if dtype == "f2" else k, k.tolist()[1:]):
+        on_grid = model(point, "gg_1h", k=wanted)["gg_1h"]
+        exact = model(point, "gg_1h", k=np.asarray(wanted, np.float64).clip(0.01, 100))["gg_1h"]
+        np.testing.assert_allclose(on_grid, exact, rtol=ROUNDING)
+    if dtype != "f2":
+        for extrapolate in (False, True):
+            ends = model(point, "gg_2h", k=k[[0, -1]], extrapolate=extrapolate)["gg_2h"]
+            np.testing.assert_allclose(ends, model(point)["gg_2h"][[0, -1]], rtol=ROUNDING)
+    for p in model.parameters:
+        for end in (p.low, p.high):
+            model(point | {p.name: float(np.float32(end))})
+    for odd in (np.nextafter(np.float32(0.01), np.float32(0)), 0.00999, 100.001,
+                np.nextafter(np.float32(100), np.float32(101))):  # fmt: skip
+        with pytest.raises(ValueError, match=r"k\[0\] = .* is outside \[0.01, 100\]"):
+            model(point, k=[odd])
 
 
 def test_threads_share_one_emulator(model, spectra):
