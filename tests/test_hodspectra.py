@@ -324,6 +324,15 @@ def test_what_a_base_command_imports_late_is_named_with_its_extra(arguments, ext
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_an_adapter_names_the_code_that_is_not_installed(base, tmp_path):
+    for host in ("pyccl", "cobaya"):
+        done = python("-c", f"import hodspectra.{host}", cwd=tmp_path, PYTHONPATH=str(base))
+        assert done.stderr.splitlines()[-1] == (
+            f"ModuleNotFoundError: hodspectra.{host} works inside {host}, which is not installed: "
+            f"pip install {host}"
+        )
+
+
 def test_a_library_that_is_broken_is_no_missing_extra():
     error = ImportError("libgomp.so.1: cannot open shared object file", name="torch")
     assert extras.advice(error, "emulator.train") == "libgomp.so.1: cannot open shared object file"
