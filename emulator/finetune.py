@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from datagen.cli import run
+from datagen.fields import from_record
 from datagen.files import atomic
 from datagen.record import code_hash, combined_hash
 from datagen.splits import Split
@@ -165,7 +166,7 @@ def continue_training(
         config.N_bad,
         spectra=spectra,
         outputs=model.spec.outputs,
-        split=Split(**trained["split"]),
+        split=from_record(Split, trained["split"], "the emulator's split"),
         batch_size=config.optimizer.batch_size,
         negative=trained["negative"],
     )
