@@ -218,8 +218,11 @@ def test_judge_refuses_labels_that_prove_nothing(onnx_file, label_file, fresh, t
 def test_verify_recomputes_and_compares(onnx_file, ray, capsys):
     assert command(verify, onnx_file, "-n", 20, "--seed", 3) == 0
     out = capsys.readouterr().out
+    assert out.startswith("abs(P/P_true - 1) in percent, on 20 points\n")  # nothing of a file
     assert "gg_total" in out
     assert "NOT AS RECORDED" not in out
+    assert out.endswith("which allows for the scatter of so few points.\n")
+    assert "It agrees with its record: no error is more than 3 times that on record" in out
 
 
 def test_verify_notices_a_record_that_is_too_good(onnx_file, ray, capsys):
@@ -227,8 +230,17 @@ def test_verify_notices_a_record_that_is_too_good(onnx_file, ray, capsys):
     record["validation"]["gg_1h"]["all"]["95"] /= 100
     rewrite(onnx_file, record=record)
     assert command(verify, onnx_file, "-n", 20) == 1
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "NOT AS RECORDED" in line]
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if "NOT AS RECORDED" in line]
     assert line.startswith("gg_1h")
-    rewrite(onnx_file, record={})
-    assert command(verify, onnx_file) == 2
-    assert "has no record of its accuracy" in capsys.readouterr().err
+    assert "Not as recorded: errors of gg_1h are more than 3 times those on record" in out
+    for odd, message in (
+        ({}, "has no record of its accuracy"),
+        ({"test": {"xi": {}}}, "has no record of its accuracy"),
+        ({"test": {"gg_1h": {"points": 3}}}, "has a record that lacks 'all'"),
+    ):
+        rewrite(onnx_file, record=odd)
+        assert command(verify, onnx_file) == 2
+        assert message in capsys.readouterr().err
+    assert command(info, onnx_file) == 2
+    assert "says of itself what cannot be shown (KeyError('all'))" in capsys.readouterr().err
