@@ -193,9 +193,16 @@ def load_with_labels(emulator: Path, data: Path) -> tuple[Emulator, Spectra]:
     """An emulator, and the labels that it was trained on.
 
     Raises:
-        ValueError: The labels are others, so that the split would be another one too.
+        ValueError: An emulator that was not trained on labels, or not on these, so that the split
+            would be another one too.
     """
     model = Emulator.load(emulator)
+    if model.closed is not None:
+        raise ValueError(
+            f"{emulator} is a closed form, which is not trained on spectra; give a network"
+        )
+    if "labels" not in model.spec.provenance:
+        raise ValueError(f"{emulator} does not say what it was trained on; give a trained network")
     spectra = Spectra.read(data, model.spec.outputs)
     made_of = model.spec.provenance["labels"]["sha256"]
     if spectra.hash() != made_of:
