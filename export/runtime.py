@@ -12,6 +12,7 @@ from datagen.columns import numbers
 from datagen.domain import Domain
 from datagen.suggest import did_you_mean
 from export.interpolate import AtK
+from export.lowest_mass import LowestMass
 from export.onnx_file import SCHEMA, OnnxEmulatorError, OnnxFile
 from export.points import as_points
 from export.ranges import Parameter, Policy, Ranges
@@ -67,6 +68,7 @@ class OnnxEmulator:
     _file: OnnxFile
     _inputs: dict[str, str]
     _ranges: Ranges
+    _lowest_mass: LowestMass
     _sessions: Sessions
     _is_number: dict[str, bool]
     _last_k: AtK | None
@@ -112,6 +114,7 @@ class OnnxEmulator:
             _file=file,
             _inputs={p.name: p.unit for p in file.parameters},
             _ranges=ranges,
+            _lowest_mass=_lowest_mass(file),
             _sessions=sessions,
             _is_number=sessions.check(names, tuple(file.units), len(file.k)),
             _last_k=None,
@@ -179,17 +182,24 @@ class OnnxEmulator:
                 parameter, value and limits. Or a point where a spectrum is negative in truth, so
                 that the emulator was not trained there.
             ValueError: Names missing or unknown, a wrong shape, what is not a number.
+
+        Warns:
+            BelowLowestMassWarning: Many galaxies would live in haloes that the halo model leaves
+                out; see `export.lowest_mass`.
         """
         names = self.outputs if outputs is None else self._named(outputs)
         if k is None and out_of_range is None:  # the call in every step of a sampler
             point = self._ranges.single(theta)
             if point is not None:
+                if self._lowest_mass.is_near(point):
+                    self._lowest_mass.warn(np.array([point], np.float32))
                 return self._sessions.point(names, point)
         points = as_points(theta, self._inputs)
         single = points.ndim == 1
         x, lost = self._ranges.apply(
             points[None] if single else points, out_of_range or self.out_of_range
         )
+        self._lowest_mass.warn(x)
         at_k = None if k is None else self._at_k(k, extrapolate)
         results = self._chunk(names, x, at_k) if 0 < len(x) <= CHUNK else self._many(names, x, at_k)
         if len(lost):
@@ -262,6 +272,14 @@ class OnnxEmulator:
             for name, values in self._chunk(names, x[rows], at_k).items():
                 results[name][rows] = values
         return results
+
+
+def _lowest_mass(file: OnnxFile) -> LowestMass:
+    M_min = json.loads(file.texts["halo_model"]).get("log10M_min")
+    ends = {p.name: p.high for p in file.parameters}
+    if not isinstance(M_min, float) or not {"Mth", "sigma", "alpha"} <= ends.keys():
+        return LowestMass((), 0.0, 0.0)  # it does not say
+    return LowestMass(tuple(ends), 10.0**M_min, ends["sigma"])
 
 
 def load(

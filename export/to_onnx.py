@@ -19,6 +19,7 @@ from datagen.space import PARAMETERS, Space
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
 from export.assemble import Assembly, units
+from export.lowest_mass import BelowLowestMassWarning
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
 from export.wiggles import fit_wiggles
@@ -152,6 +153,7 @@ def _verify(model: Assembly, path: Path) -> float:
     with torch.inference_mode():
         reference = model.double()(torch.tensor(theta))
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BelowLowestMassWarning)
         warnings.simplefilter("ignore", OutOfRangeWarning)  # a domain does not change the numbers
         spectra = OnnxEmulator(path, out_of_range="warn")(theta)
     worst = 0.0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hodspectra.locate import ours
 
 if TYPE_CHECKING:
+    from export.lowest_mass import BelowLowestMassWarning
     from export.ranges import OutOfRange, OutOfRangeWarning
     from export.redshifts import Redshifts
     from export.runtime import OnnxEmulator, OnnxEmulatorError, load
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "BelowLowestMassWarning",
     "OnnxEmulator",
     "OnnxEmulatorError",
     "OutOfRange",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BelowLowestMassWarning": "export.lowest_mass",
     "OnnxEmulator": "export.runtime",
     "OnnxEmulatorError": "export.runtime",
     "OutOfRange": "export.ranges",
