@@ -136,6 +136,6 @@ def features(theta: NDArray[Any]) -> Array:
         theta: Points, columns `datagen.space.PARAMETERS`, physical units, shape (N, 10).
     """
     x = theta.astype(np.float64)
-    x[:, [_MTH, _MPRIME]] = np.log(x[:, [_MTH, _MPRIME]])
-    x[:, _MPRIME] = x[:, _BETA] * (x[:, _MTH] - x[:, _MPRIME])
+    x[:, _MTH] = np.log(x[:, _MTH])
+    x[:, _MPRIME] = x[:, _BETA] * (x[:, _MTH] - np.log(x[:, _MPRIME]))
     return x

@@ -116,8 +116,10 @@ class Ranges:
             if type(value) not in _FLOATS or not low <= value <= high:
                 return None
             values.append(value)
-        if self._domains and (self._left_out(np.array([values], np.float32)) >= 0).any():
-            return None
+        if self._domains:
+            x = np.array([values], np.float32)
+            if not all(domain.is_inside(x)[0] for domain in self._domains):
+                return None
         return values
 
     def apply(

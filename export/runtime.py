@@ -21,6 +21,7 @@ from export.shipped import find
 
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
 
+_NO_ROWS = np.empty(0, np.intp)
 CHUNK = 256  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
 
 
@@ -188,18 +189,20 @@ class OnnxEmulator:
                 out; see `export.lowest_mass`.
         """
         names = self.outputs if outputs is None else self._named(outputs)
-        if k is None and out_of_range is None:  # the call in every step of a sampler
-            point = self._ranges.single(theta)
-            if point is not None:
-                if self._lowest_mass.is_near(point):
-                    self._lowest_mass.warn(np.array([point], np.float32))
+        point = None if out_of_range else self._ranges.single(theta)
+        if point is None:
+            points = as_points(theta, self._inputs)
+            single = points.ndim == 1
+            x, lost = self._ranges.apply(
+                points[None] if single else points, out_of_range or self.out_of_range
+            )
+            self._lowest_mass.warn(x)
+        else:  # the call in every step of a sampler
+            if self._lowest_mass.is_near(point):
+                self._lowest_mass.warn(np.array([point], np.float32))
+            if k is None:
                 return self._sessions.point(names, point)
-        points = as_points(theta, self._inputs)
-        single = points.ndim == 1
-        x, lost = self._ranges.apply(
-            points[None] if single else points, out_of_range or self.out_of_range
-        )
-        self._lowest_mass.warn(x)
+            x, lost, single = np.array([point], np.float32), _NO_ROWS, True
         at_k = None if k is None else self._at_k(k, extrapolate)
         results = self._chunk(names, x, at_k) if 0 < len(x) <= CHUNK else self._many(names, x, at_k)
         if len(lost):
