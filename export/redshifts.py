@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.ranges import Policy
+from export.ranges import Policy, read_only
 from export.runtime import OnnxEmulator, load
 from export.shipped import shipped
 
@@ -42,9 +42,8 @@ class Redshifts:
             emulators = [emulators]
         chosen = list(emulators) or [n for n in shipped() if n.split("-z")[0] == _FAMILY]
         models = [e if isinstance(e, OnnxEmulator) else load(e) for e in chosen]
-        self.emulators = sorted(models, key=lambda model: model.z)
-        self.z = np.array([model.z for model in self.emulators])
-        self.z.flags.writeable = False
+        self.emulators = tuple(sorted(models, key=lambda model: model.z))
+        self.z = read_only(np.array([model.z for model in self.emulators]))
         first, *others = self.emulators
         self.parameters, self.names, self.units = first.parameters, first.names, dict(first.units)
         for other in others:
