@@ -75,7 +75,7 @@ class Checkpoints(CheckpointIO):
         if content[:_DIGEST] != self.key:
             raise CheckpointError(
                 f"{path} is the checkpoint of a training with other labels, settings or code; "
-                f"delete it to begin anew, or choose another folder"
+                f"choose another folder"
             )
         try:
             buffer = io.BytesIO(content[_DIGEST:])

@@ -80,8 +80,8 @@ class Spec:
 class Emulator(nn.Module):
     """Network, scalings, names, ranges and wavenumbers as one object.
 
-    A perceptron: theta -> log10 of masses and of what is sampled so -> standardise -> network -> ln P of each term
-    -> exp. A closed form: see `emulator.closed`.
+    A perceptron: theta -> log10 of masses and of what is sampled so -> standardise -> network
+    -> ln P of each term -> exp. A closed form: see `emulator.closed`.
     What is trained is this object, and what is saved, loaded and exported is this object.
 
     Args:
