@@ -115,6 +115,9 @@ def _header(line: str, notes: list[str], units: Mapping[str, str], separator: st
         with suppress(ValueError):  # prose may have odd quotes
             behind.append((known(text := note.strip().lstrip('"# ')), text))
     count, header = max(behind, key=itemgetter(0))
+    rivals = [text for number, text in behind if number == count == len(units)]
+    if len({tuple(_cells(text, separator)) for text in rivals}) > 1:
+        raise ValueError("two lines behind # name the parameters, in different orders; leave one")
     if not count and all(_number(cell) is not None for cell in _cells(line, separator)):
         raise ValueError("its first line must name the parameters; it has numbers")
     return header

@@ -135,7 +135,7 @@ def _columns(theta: Any, units: Mapping[str, str]) -> Columns | None:
         return None
     if hasattr(theta, "_fields"):
         return labels, lambda name: getattr(theta, name)
-    return labels, theta.__getitem__
+    return labels, lambda name: theta[name]
 
 
 def _labels(theta: Any) -> list[Any] | None:

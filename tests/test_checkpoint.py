@@ -47,7 +47,7 @@ def test_there_is_none_to_begin_with(tmp_path):
 
 
 def test_that_of_another_training_is_refused(last):
-    with pytest.raises(CheckpointError, match="with other labels, settings or code; choose another"):
+    with pytest.raises(CheckpointError, match="with other labels, settings or code; choose"):
         Checkpoints(OTHER).usable(last)
 
 
