@@ -328,6 +328,8 @@ def test_xarray():
     array = dataset.to_array("parameter")
     for theta in (dataset, array, array.T, dataset.isel(x=0), array[:, 0]):
         check(theta)
+    for dims, values in ((("x", "p"), FRAME.to_numpy()), (("p",), FRAME.to_numpy()[0])):
+        check(xarray.DataArray(values, dims=dims, coords={"name": ("p", SHUFFLED)}))
     check(xarray.DataArray(FRAME[list(POINT)].to_numpy()))
     refused(dataset.rename(h="H"), "missing parameters: h; unknown parameters: H")
     refused(array.assign_coords(parameter=list("abcdefgHij")), "unknown parameters: a, b")

@@ -1,6 +1,6 @@
 """What CAMB, CLASS and the users of Cobaya call cosmological parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,31 @@ _FIXED: dict[str, Fixed | OneOf] = {
     "external_primordial_pk": _NO,
     "dark_energy_model": OneOf(("fluid", "ppf", "DarkEnergyFluid", "DarkEnergyPPF")),
 }
+_SPELLINGS = {  # of likelihoods and of codes that no list here is of
+    "Omega_k": "Omk Om_k Ok omega_k OmegaK Omega_K omegaK",
+    "w0": "w_0 w0pwa wde w_de w0_de",
+    "wa": "w_a wa_de",
+    "m_nu": "m_nu Mnu M_nu sum_mnu summnu Sum_mnu sum_m_nu",
+    "Neff": "Neff N_eff neff n_eff Nnu",
+    "T_CMB": "T_CMB",
+}
+_FIXED |= {name: FIXED[ours] for ours, text in _SPELLINGS.items() for name in words(text)}
+_FIXED |= dict.fromkeys(words("fR0 f_R0 omega_nu Omega_nu"), _NO)
+
+
+def _Om_m(point: Mapping[str, Any]) -> Any:
+    return point["Om_c"] + point["Om_b"]
+
+
+_DERIVED: dict[str, Callable[[Mapping[str, Any]], Any]] = dict.fromkeys(
+    words("omegam Omega_m Om_m OmegaM"), _Om_m
+)
+_DERIVED |= dict.fromkeys(
+    words("omegamh2 ommh2 omh2"), lambda point: _Om_m(point) * point["h"] ** 2
+)
+_DERIVED |= dict.fromkeys(
+    words("S8 S_8"), lambda point: point["sigma_8"] * (_Om_m(point) / 0.3) ** 0.5
+)
 # The amplitude's other names, what acts on the microwave background alone, and settings
 _NEUTRAL = words(
     """
@@ -98,4 +123,4 @@ _NEUTRAL = words(
     nonlinear_min_k_max hmcode_min_k_max
     """
 )
-NAMES = Vocabulary(_FIXED, neutral=[*_NEUTRAL, "non linear"])
+NAMES = Vocabulary(_FIXED, _DERIVED, neutral=[*_NEUTRAL, "non linear"])

@@ -38,11 +38,15 @@ def check_setup(
         LoggedError: No point of the prior is in a range; physics that the emulator does not know.
     """
     draws = _draws(model)
+    try:
+        points = inputs.point(draws)
+    except ValueError as error:
+        raise LoggedError(theory.log, "%s", error) from error
     ignored = {*words(theory.ignore), *inputs.supported}
     for given in ({n: v for n, v in draws.items() if n in NAMES}, *_told(model, draws)):
-        for line in NAMES.refused({n: v for n, v in given.items() if n not in ignored}, {}):
+        for line in NAMES.refused({n: v for n, v in given.items() if n not in ignored}, points):
             raise LoggedError(theory.log, "%s", line)
-    _check_ranges(theory, parameters, inputs, draws)
+    _check_ranges(theory, parameters, points)
 
 
 def _draws(model: Model) -> dict[str, NDArray[np.float64]]:
@@ -73,13 +77,9 @@ def _told(model: Model, draws: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _check_ranges(
-    theory: Theory, parameters: tuple[Parameter, ...], inputs: Inputs, draws: dict[str, Any]
+    theory: Theory, parameters: tuple[Parameter, ...], points: dict[str, Any]
 ) -> None:
     """Refuse a parameter that is never in its range; say of others how often they are not."""
-    try:
-        points = inputs.point(draws)
-    except ValueError as error:
-        raise LoggedError(theory.log, "%s", error) from error
     for p in parameters:
         values = np.asarray(points.get(p.name, p.low), np.float32)  # else from another theory
         inside = (values >= np.float32(p.low)) & (values <= np.float32(p.high))

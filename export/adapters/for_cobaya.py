@@ -67,7 +67,7 @@ class HaloModel(Theory):
         try:
             self._model = load(self.emulator)
             self._inputs = Inputs(self._model.names, self.renames)
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise LoggedError(self.log, "%s", error) from error
         self._numbers = [name for name, unit in self._model.units.items() if unit != "Mpc^3"]
         self._spectra: set[str] = set()  # outputs that likelihoods ask for

@@ -107,9 +107,13 @@ class Vocabulary:
                 if not self.fixed[name].holds(value):
                     yield f"{what}: {only(name, self.fixed[name].value)}"
             elif name in self.derived:
-                expected = self.derived[name](inputs)
+                try:
+                    expected = self.derived[name](inputs)
+                except KeyError:  # of an input that another code derives
+                    continue
                 if not Fixed(expected, _AGREE * abs(expected)).holds(value):
-                    yield f"{what} does not agree with the other parameters, {expected:g} would"
+                    would = shown(expected)
+                    yield f"{what} does not agree with the other parameters, {would} would"
             elif name not in self.neutral:
                 yield (
                     f"{what} is not known to the emulators; if galaxy and matter spectra do not "
