@@ -251,6 +251,8 @@ def test_spectra_that_are_not_positive_are_splined_as_they_are(galaxies, monkeyp
 def test_the_adapter_names_what_is_asked_for_wrongly(galaxies):
     with pytest.raises(ValueError, match="occupation has alpha; expected alpha, sigma, Mth"):
         HaloModelPk("gg_total", alpha=1.0)
+    with pytest.raises(ValueError, match=r"alpha = \[0.9, 0.8\] must be one number; make a Halo"):
+        HaloModelPk("gg_total", **OCCUPATION | {"alpha": [0.9, 0.8]})
     with pytest.raises(ValueError, match="no output gg; there are"):
         HaloModelPk("gg", **OCCUPATION)
     with pytest.raises(ValueError, match="n_g is a number, no spectrum; there are mm_1h"):

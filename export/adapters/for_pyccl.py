@@ -69,6 +69,11 @@ class HaloModelPk(pyccl.EmulatorPk):
                 f"occupation has {', '.join(occupation) or 'nothing'}; expected "
                 f"{', '.join(expected)}"
             )
+        if several := [name for name, value in occupation.items() if np.ndim(value)]:
+            raise ValueError(
+                f"{several[0]} = {occupation[several[0]]} must be one number; make a HaloModelPk "
+                f"for each occupation"
+            )
         spectra = [name for name, unit in self.redshifts.units.items() if unit == "Mpc^3"]
         if output not in spectra:
             number = output in self.redshifts.units
