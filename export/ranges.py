@@ -79,6 +79,11 @@ class Parameter:
         if not -math.inf < self.low <= self.high < math.inf:
             raise ValueError(f"{self.name} has the range [{self.low}, {self.high}]")
 
+    @property
+    def limits(self) -> str:
+        """Both ends and the unit, for messages."""
+        return f"[{self.low:g}, {self.high:g}]{'' if self.unit == '1' else f' {self.unit}'}"
+
 
 class Ranges:
     """The ranges of all parameters, and where in them the emulator holds.
@@ -172,14 +177,10 @@ class Ranges:
         where = np.argwhere(~inside)
         for row, column in where[:_NAMED]:
             p, value = self.parameters[column], points[row, column]
-            unit = "" if p.unit == "1" else f" {p.unit}"
             text = f"{value:g}"
             if p.low <= float(text) <= p.high:  # outside by less than %g shows
                 text = repr(float(value))
-            texts.append(
-                f"row {row}: {p.name} = {text} is outside the trained range "
-                f"[{p.low:g}, {p.high:g}]{unit}"
-            )
+            texts.append(f"row {row}: {p.name} = {text} is outside the trained range {p.limits}")
         return texts + _rest(len(where), "values")
 
     def _negative(self, left_out: NDArray[np.intp]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.adapters.common import words
-from export.adapters.physics import FIXED, Fixed, OneOf, Vocabulary
+from export.adapters.physics import FIXED, NONE, S_8, YHE, Fixed, Om_m, OneOf, Vocabulary
 
 __all__ = ["ASKED_OF_OTHERS", "NAMES", "SOURCES", "Source"]
 
@@ -51,7 +51,6 @@ SOURCES: Mapping[str, Mapping[str, Source]] = {
 # What CAMB and CLASS derive, for inputs that are not among the parameters under any name
 ASKED_OF_OTHERS = {"sigma_8": "sigma8", "h": "H0"}
 
-_NO = Fixed(0.0)
 _FIXED: dict[str, Fixed | OneOf] = {
     "omk": FIXED["Omega_k"],
     "omegak": FIXED["Omega_k"],
@@ -63,22 +62,22 @@ _FIXED: dict[str, Fixed | OneOf] = {
     "wa_fld": FIXED["wa"],
     "mnu": FIXED["m_nu"],
     "m_ncdm": FIXED["m_nu"],
-    "omnuh2": _NO,
-    "omeganu": _NO,
-    "Omega_fld": _NO,
-    "N_ncdm": _NO,
+    "omnuh2": NONE,
+    "omeganu": NONE,
+    "Omega_fld": NONE,
+    "N_ncdm": NONE,
     "nnu": FIXED["Neff"],
     "N_ur": FIXED["Neff"],
-    "meffsterile": _NO,
+    "meffsterile": NONE,
     "TCMB": FIXED["T_CMB"],
     "T_cmb": FIXED["T_CMB"],
-    "YHe": Fixed(0.246, tolerance=0.01),  # 0.02 % in linear power
-    "yhe": Fixed(0.246, tolerance=0.01),
-    "nrun": _NO,
-    "nrunrun": _NO,
-    "alpha_s": _NO,
-    "beta_s": _NO,
-    "external_primordial_pk": _NO,
+    "YHe": YHE,
+    "yhe": YHE,
+    "nrun": NONE,
+    "nrunrun": NONE,
+    "alpha_s": NONE,
+    "beta_s": NONE,
+    "external_primordial_pk": NONE,
     "dark_energy_model": OneOf(("fluid", "ppf", "DarkEnergyFluid", "DarkEnergyPPF")),
 }
 _SPELLINGS = {  # of likelihoods and of codes that no list here is of
@@ -90,22 +89,12 @@ _SPELLINGS = {  # of likelihoods and of codes that no list here is of
     "T_CMB": "T_CMB",
 }
 _FIXED |= {name: FIXED[ours] for ours, text in _SPELLINGS.items() for name in words(text)}
-_FIXED |= dict.fromkeys(words("fR0 f_R0 omega_nu Omega_nu"), _NO)
-
-
-def _Om_m(point: Mapping[str, Any]) -> Any:
-    return point["Om_c"] + point["Om_b"]
-
-
+_FIXED |= dict.fromkeys(words("fR0 f_R0 omega_nu Omega_nu"), NONE)
 _DERIVED: dict[str, Callable[[Mapping[str, Any]], Any]] = dict.fromkeys(
-    words("omegam Omega_m Om_m OmegaM"), _Om_m
+    words("omegam Omega_m Om_m OmegaM"), Om_m
 )
-_DERIVED |= dict.fromkeys(
-    words("omegamh2 ommh2 omh2"), lambda point: _Om_m(point) * point["h"] ** 2
-)
-_DERIVED |= dict.fromkeys(
-    words("S8 S_8"), lambda point: point["sigma_8"] * (_Om_m(point) / 0.3) ** 0.5
-)
+_DERIVED |= dict.fromkeys(words("omegamh2 ommh2 omh2"), lambda point: Om_m(point) * point["h"] ** 2)
+_DERIVED |= dict.fromkeys(words("S8 S_8"), S_8)
 # The amplitude's other names, what acts on the microwave background alone, and settings
 _NEUTRAL = words(
     """

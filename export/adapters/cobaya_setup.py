@@ -14,7 +14,7 @@ from export.adapters.cobaya_inputs import Inputs
 from export.adapters.cobaya_names import NAMES
 from export.adapters.common import words
 from export.adapters.physics import shown
-from export.ranges import Parameter
+from export.ranges import Parameter, is_inside
 
 __all__ = ["check_setup"]
 
@@ -81,20 +81,19 @@ def _check_ranges(
 ) -> None:
     """Refuse a parameter that is never in its range; say of others how often they are not."""
     for p in parameters:
-        values = np.asarray(points.get(p.name, p.low), np.float32)  # else from another theory
-        inside = (values >= np.float32(p.low)) & (values <= np.float32(p.high))
-        limits = f"[{p.low:g}, {p.high:g}]{'' if p.unit == '1' else f' {p.unit}'}"
+        values = points.get(p.name, p.low)  # else from another theory
+        inside = is_inside(values, p.low, p.high)
         if not inside.any():
             raise LoggedError(
                 theory.log,
                 "%s = %s is outside the trained range %s everywhere in the prior",
                 p.name,
                 shown(points[p.name]),
-                limits,
+                p.limits,
             )
         if not inside.all():
             share = 100 * (1 - inside.mean())
             theory.log.info(
                 "%s is outside the trained range %s in %.0f %% of the prior, where there is no "
-                "likelihood", p.name, limits, share,
+                "likelihood", p.name, p.limits, share,
             )  # fmt: skip
