@@ -21,7 +21,7 @@ from datagen.cluster import (
     free_port,
     keep_token_private,
 )
-from hodspectra.ending import hides_ours
+from hodspectra.ending import SIGNALS, hides_ours
 
 __all__ = ["RayConfig", "ray_map", "ray_session"]
 
@@ -136,8 +136,7 @@ def _signals_wait(undo: Callable[[], Any] = lambda: None) -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    numbers = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
-    acts = {n: act for n in numbers if n is not None and callable(act := signal.getsignal(n))}
+    acts: dict[int, Any] = {n: act for n in SIGNALS if callable(act := signal.getsignal(n))}
 
     def wait(number: int, frame: FrameType | None) -> None:
         came.append(number)
