@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from datagen.columns import numbers
 from datagen.domain import Domain
-from datagen.suggest import did_you_mean
+from datagen.messages import did_you_mean
 from export.interpolate import AtK
 from export.lowest_mass import LowestMass
 from export.onnx_file import SCHEMA, OnnxEmulatorError, OnnxFile

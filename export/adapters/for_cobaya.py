@@ -33,7 +33,7 @@ from cobaya.theory import Provider, Theory
 from numpy.typing import NDArray
 
 from datagen.columns import numbers
-from datagen.suggest import did_you_mean
+from datagen.messages import did_you_mean
 from export.adapters.cobaya_inputs import Inputs
 from export.adapters.cobaya_setup import check_setup
 from export.adapters.common import centre, words
