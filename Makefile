@@ -1,6 +1,8 @@
 # make search: set up, and go the whole way once: labels, search, ONNX file, accuracy and speed
 # make test:   set up, and run the tests
 # make slow:   set up, and run the tests that take longer: kills, clusters, all reference points
+# make wheel:  set up, build the wheel, and use it in an environment that has nothing else
+# make newest: set up, and import all with the newest numpy, scipy, onnxruntime that setup.cfg admits
 # make docs:   set up, build the site into site/, and run all code on its pages
 # make lint:   set up, style and types
 # make standard, make tinker10: set up, make a shipped emulator, and evaluate it on fresh labels
@@ -14,7 +16,7 @@ PY := $(VENV)/bin/python
 PUBLISHED := runs/published
 BOX := --config configs/survey/box.yaml
 
-.PHONY: search test slow docs lint benchmarks standard tinker10 published clean
+.PHONY: search test slow wheel newest docs lint benchmarks standard tinker10 published clean
 
 search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
@@ -27,6 +29,12 @@ test: $(READY)
 
 slow: $(READY)
 	$(PY) -m pytest -m slow
+
+wheel: $(READY)
+	$(PY) -m pytest -m "" tests/test_wheel.py
+
+newest: $(READY)
+	$(PY) .ci/newest.py
 
 docs: $(READY)
 	$(PY) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs site

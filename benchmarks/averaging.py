@@ -240,7 +240,11 @@ def _rows(
     rows += [
         row(of, "one", [[name] for name in alone]),
         row(of, f"mean of {seeds}", [alone]),
-        row(f"semi-analytic, {seeds * plan.semianalytic.cosmology.units} units", "one", [["semianalytic-wide"]]),
+        row(
+            f"semi-analytic, {seeds * plan.semianalytic.cosmology.units} units",
+            "one",
+            [["semianalytic-wide"]],
+        ),
     ]
     return rows
 

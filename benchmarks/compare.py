@@ -124,9 +124,7 @@ def _check(emulators: dict[str, OnnxEmulator]) -> None:
         )
     for name, model in emulators.items():
         space = Space.from_dict(model.metadata["parameters"])
-        on_one_core(
-            name, partial(model, space.from_unit(np.full((max(BATCHES), len(NAMES)), 0.5)))
-        )
+        on_one_core(name, partial(model, space.from_unit(np.full((max(BATCHES), len(NAMES)), 0.5))))
 
 
 def _judged(emulators: dict[str, OnnxEmulator], truth: Truth) -> list[str]:

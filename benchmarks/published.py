@@ -29,8 +29,6 @@ OTHERS = (
     ("HMcode2020Emu", "mm", "68 / 95 / 99 % of (point, k)", "0.04 / 0.15 / 0.35",
      "all", ("68", "95", "99")),
     ("Matryoshka", "gg", "68 % of (point, k)", "0.75", "all", ("68",)),
-    ("emu_pk", "mm", "largest over k: median / 90 % / worst of 32", "0.11 / 0.22 / 0.6",
-     "worst_k", ("50", "90", "100")),
 )  # fmt: skip
 
 

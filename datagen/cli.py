@@ -16,7 +16,7 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli
 
 from datagen.configs import find_config
-from datagen.suggest import did_you_mean
+from datagen.messages import did_you_mean
 from hodspectra.ending import Interrupted, ending, name_of
 
 __all__ = ["Interrupted", "run"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.suggest import did_you_mean
+from datagen.messages import did_you_mean, shortened
 from datagen.units import in_unit, unit_of
 
 __all__ = ["PLAIN", "as_array", "carry_units", "check_names", "is_plain", "numbers", "stack"]
@@ -16,9 +16,7 @@ PLAIN = {float, int, np.float64, np.float32}  # types of numbers that carry no u
 _NESTED = (list, tuple, np.ndarray)  # themselves: quantities are subclasses of arrays
 
 
-def check_names(
-    given: Iterable[Any], names: Sequence[str], optional: Container[str] = ()
-) -> None:
+def check_names(given: Iterable[Any], names: Sequence[str], optional: Container[str] = ()) -> None:
     """Check that columns are the ones wanted, each once, in whatever order.
 
     Args:
@@ -133,8 +131,7 @@ def _is_real(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = repr(value.tolist() if isinstance(value, np.ndarray) else value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened(repr(value.tolist() if isinstance(value, np.ndarray) else value), 60)
 
 
 def _check_rows(values: Mapping[str, Any]) -> None:

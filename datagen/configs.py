@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from datagen.suggest import did_you_mean
+from datagen.messages import did_you_mean
 
 __all__ = ["SHIPPED", "find_config"]
 

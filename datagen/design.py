@@ -159,8 +159,7 @@ class Points:
             raise ValueError(f"{path} does not fit into memory ({error})") from error
         except Exception as error:
             raise ValueError(
-                f"{path} is not a parameter file ({error}); it needs the columns "
-                f"{', '.join(NAMES)}"
+                f"{path} is not a parameter file ({error}); it needs the columns {', '.join(NAMES)}"
             ) from error
         if content is None:
             points = cls(theta, space, {})

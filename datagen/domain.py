@@ -24,8 +24,7 @@ _ROWS = 4096  # at once, which bounds the memory
 _MTH, _MPRIME, _BETA = (NAMES.index(name) for name in ("Mth", "Mprime", "beta"))
 # Mprime matters to the satellites only through their number at the threshold, (Mth / Mprime)^beta
 FEATURES = tuple(
-    {_MTH: "ln Mth", _MPRIME: "beta ln(Mth / Mprime)"}.get(i, name)
-    for i, name in enumerate(NAMES)
+    {_MTH: "ln Mth", _MPRIME: "beta ln(Mth / Mprime)"}.get(i, name) for i, name in enumerate(NAMES)
 )
 
 
@@ -136,6 +135,6 @@ def features(theta: NDArray[Any]) -> Array:
         theta: Points, columns `datagen.space.NAMES`, physical units, shape (N, P).
     """
     x = theta.astype(np.float64)
-    x[:, [_MTH, _MPRIME]] = np.log(x[:, [_MTH, _MPRIME]])
-    x[:, _MPRIME] = x[:, _BETA] * (x[:, _MTH] - x[:, _MPRIME])
+    x[:, _MTH] = np.log(x[:, _MTH])
+    x[:, _MPRIME] = x[:, _BETA] * (x[:, _MTH] - np.log(x[:, _MPRIME]))
     return x

@@ -6,6 +6,8 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from datagen.messages import shortened
+
 __all__ = ["RecordError", "exactly", "from_record"]
 
 T = TypeVar("T")
@@ -97,8 +99,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return shortened(repr(value), 40)
 
 
 def _named(kind: Any) -> str:

@@ -64,8 +64,8 @@ def check_header(path: Path, schema: str, what: str) -> None:
         DamagedError: It was altered.
         OSError: It cannot be read.
     """
-    if path.is_dir():
-        raise HeaderError(f"{path} is a folder, not a {what}")
+    if not path.is_file() and path.exists():
+        raise HeaderError(f"{path} is a {'folder' if path.is_dir() else 'device'}, not a {what}")
     with path.open("rb") as file:
         header = file.read(SIZE)
     kind = _kind(header)

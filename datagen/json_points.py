@@ -8,6 +8,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.messages import shortened
 from datagen.texts import TableError, open_text
 
 __all__ = ["read_points", "records", "unique_keys"]
@@ -72,8 +73,7 @@ def _numbers(value: Any, where: str) -> Array:
     except ValueError:  # lists of different lengths
         array = np.array(None)
     if array.dtype.kind not in "iuf":
-        shown = json.dumps(value)
-        shown = shown if len(shown) < 40 else f"{shown[:37]}..."
+        shown = shortened(json.dumps(value), 40)
         raise ValueError(f"{where} is something other than numbers: {shown}")
     return array.astype(np.float64)
 

@@ -94,8 +94,7 @@ def import_labels(
         data: Their ``GeneratedData_*.json``.
         parameters: Their ``Parameter_*.json`` of the same points.
         out: The label file to write (HDF5).
-        space: Box the points were drawn from; the published one by default. An emulator takes a
-            mass as its log10 only where the sampling says ``log10``.
+        space: Box the points were drawn from; the published one by default.
         k: Wavenumbers of the spectra; the published ones by default.
         overwrite: Replace an existing label file.
 

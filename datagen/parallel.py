@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 from tqdm.auto import tqdm
 
@@ -19,7 +21,7 @@ from datagen.cluster import (
     free_port,
     keep_token_private,
 )
-from hodspectra.ending import Interrupted, hides_ours
+from hodspectra.ending import SIGNALS, hides_ours
 
 __all__ = ["RayConfig", "ray_map", "ray_session"]
 
@@ -61,12 +63,11 @@ class ray_session:  # noqa: N801 (a context manager, named like a function)
         # before Ray is imported: no usage reports, quiet workers, one thread per task
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        with _own_signals():
+        with _signals_wait():
             import ray
-
-            self._started = not ray.is_initialized()
-            if self._started:
-                self.dashboard_url = _start(self.config)
+        self._started = not ray.is_initialized()
+        if self._started:
+            self.dashboard_url = _start(self.config)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,7 +88,8 @@ def _start(config: RayConfig) -> str:
         check_temporary_folder()
     keep_token_private(create=not address)
     try:
-        return str(ray.init(**_options(config)).dashboard_url or "")
+        with _signals_wait(undo=ray.shutdown):
+            return str(ray.init(**_options(config)).dashboard_url or "")
     except Exception as error:  # Ray has no class for what keeps it from starting
         ray.shutdown()
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -121,20 +123,42 @@ def _options(config: RayConfig) -> dict[str, Any]:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep what SIGTERM does: Ray, when it is imported and when it starts, takes it for itself."""
+def _signals_wait(undo: Callable[[], Any] = lambda: None) -> Iterator[None]:
+    """Let the signals that end a command wait for the end of the block, where Ray starts.
+
+    Python crashes when it ends with a Ray that is half started. Nor does Ray get SIGTERM, which it
+    would take for itself. A second signal does not wait.
+
+    Args:
+        undo: What to do before a signal that came is acted upon.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGTERM)
+    came: list[int] = []
+    acts: dict[int, Any] = {n: act for n in SIGNALS if callable(act := signal.getsignal(n))}
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            acts[number](number, frame)
+
+    register = signal.signal
+
+    def keep(number: int, act: Any) -> Any:
+        return acts[number] if number in acts else register(number, act)
+
+    for number in acts:
+        register(number, wait)
     try:
-        yield
-    except SystemExit as stop:
-        if stop.code == signal.SIGTERM:  # what Ray's own answer to the signal ends with
-            raise Interrupted(signal.SIGTERM) from None
-        raise
+        with patch.object(signal, "signal", keep):
+            yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, act in acts.items():
+            register(number, act)
+    if came:
+        undo()
+        acts[came[0]](came[0], None)
 
 
 def _call(function: Callable[[Any], Any], item: Any) -> Any:

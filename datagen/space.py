@@ -122,7 +122,7 @@ class Range:
         low: Smallest value, in the parameter's unit (masses in Msun, not in log).
         high: Largest value, in the parameter's unit.
         sampling: ``linear`` draws uniformly in the value, ``log10`` uniformly in its decadic
-            logarithm. Networks take masses by their log10 in any case.
+            logarithm. Networks take such parameters by their log10, and masses in any case.
     """
 
     low: float

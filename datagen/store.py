@@ -99,8 +99,16 @@ class Spectra:
         return Spectra(self.theta[rows], self.k, arrays, self.metadata)
 
     def is_positive(self, names: Iterable[str]) -> NDArray[np.bool_]:
-        """Whether all the named spectra of a point have a logarithm at every k, shape (N,)."""
-        positive: NDArray[np.bool_] = np.all([(self[n] > 0).all(axis=1) for n in names], axis=0)
+        """Whether all the named spectra and numbers of a point have a logarithm, shape (N,).
+
+        Of a spectrum, at every k.
+        """
+
+        def of(name: str) -> NDArray[np.bool_]:
+            above = self[name] > 0
+            return np.asarray(above.all(axis=tuple(range(1, above.ndim))))
+
+        positive: NDArray[np.bool_] = np.all([of(name) for name in names], axis=0)
         return positive
 
     def hash(self) -> str:

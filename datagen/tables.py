@@ -151,7 +151,9 @@ def _npz_blocks(
         columns: Mapping[str, Any] = archive
         if given in (["theta"], ["names", "theta"]):
             theta = archive["theta"]
-            given = list(theta.dtype.names or (archive["names"].astype(str) if given[1:] else names))
+            given = list(
+                theta.dtype.names or (archive["names"].astype(str) if given[1:] else names)
+            )
             columns = theta if theta.dtype.names else _columns(theta, given)
         check_names(given, names, defaults)
 

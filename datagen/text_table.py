@@ -91,6 +91,11 @@ def text_blocks(
             lines = list(islice(file, _ROWS))
 
 
+def _has_cells(line: str) -> bool:
+    """Whether a line is neither blank nor a comment."""
+    return bool(line.strip()) and not _COMMENT.match(line)
+
+
 def _head(file: TextIO) -> tuple[list[str], str, str]:
     """All lines before the first that is content, the separator if one names it, and that line."""
     before: list[str] = []
@@ -98,7 +103,7 @@ def _head(file: TextIO) -> tuple[list[str], str, str]:
     for line in file:
         if found := _EXCEL.fullmatch(line):
             separator = found[1]
-        elif line.strip() and not _COMMENT.match(line):
+        elif _has_cells(line):
             return before, separator, line
         before.append(line)
     what = "has comments alone" if any(map(_COMMENT.match, before)) else "is empty"
@@ -118,6 +123,9 @@ def _header(line: str, notes: list[str], units: Mapping[str, str], separator: st
         with suppress(ValueError):  # prose may have odd quotes
             behind.append((known(text := note.strip().lstrip('"# ')), text))
     count, header = max(behind, key=itemgetter(0))
+    rivals = [text for number, text in behind if number == count == len(units)]
+    if len({tuple(_cells(text, separator)) for text in rivals}) > 1:
+        raise ValueError("two lines behind # name the parameters, in different orders; leave one")
     if not count and all(_number(cell) is not None for cell in _cells(line, separator)):
         raise ValueError("its first line must name the parameters; it has numbers")
     return header
@@ -141,7 +149,7 @@ def _layout(
         del names[-1]
     unnamed = len(list(takewhile(_UNNAMED.fullmatch, names)))
     check_names(names[unnamed:], tuple(units), defaults)
-    first = next((line for line in lines if line.strip() and not _COMMENT.match(line)), "")
+    first = next((line for line in lines if _has_cells(line)), "")
     separator = separator or _separator(header)
     if separator not in first:
         separator = _separator(first)
@@ -196,7 +204,7 @@ def _parsed(layout: _Layout, lines: list[str], at: int, row: int) -> Array:
     """The numbers of some lines, those of comments left out; the first has number `at`."""
     if layout.trailing:
         lines = [line.rstrip(" \r\n").removesuffix(layout.trailing) for line in lines]
-    filled = [line for line in lines if line.strip() and not _COMMENT.match(line)]
+    filled = [line for line in lines if _has_cells(line)]
     if filled and not any('"' in line for line in filled):  # numpy takes "1"8 for 18
         try:
             table = np.loadtxt(
@@ -212,7 +220,7 @@ def _parsed(layout: _Layout, lines: list[str], at: int, row: int) -> Array:
                 return table
     rows: list[list[float]] = []
     for i, line in enumerate(lines):
-        if line.strip() and not _COMMENT.match(line):
+        if _has_cells(line):
             rows.append(_numbers(layout, line, f"line {at + i}: row {row + len(rows)}"))
     return np.array(rows, np.float64).reshape(-1, len(layout.names))
 

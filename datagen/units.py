@@ -29,10 +29,8 @@ def unit_of(value: Any, what: str = "") -> Any:
         what: Its name; a table's attributes may hold the units of its columns by name.
     """
     for owner in (value, getattr(value, "dtype", None)):  # the latter for columns of pint-pandas
-        for attribute in ("unit", "units"):
-            unit = getattr(owner, attribute, None)
-            if unit is not None and not isroutine(unit):
-                return unit
+        if (unit := _attribute(owner, ("unit", "units"))) is not None:
+            return unit
     attributes: Any = getattr(value, "attrs", None)
     for attribute in ("units", "unit") if hasattr(attributes, "get") else ():
         unit = attributes.get(attribute)
@@ -72,11 +70,17 @@ def in_unit(value: Any, what: str, expected: str) -> Any:
 
 def _bare(value: Any) -> Any:
     """What a quantity is without its unit; anything else as it is."""
-    for name in ("value", "magnitude"):
-        bare = getattr(value, name, None)
-        if bare is not None and not isroutine(bare):
-            return bare
-    return value
+    bare = _attribute(value, ("value", "magnitude"))
+    return value if bare is None else bare
+
+
+def _attribute(owner: Any, names: tuple[str, ...]) -> Any:
+    """The first of some attributes that is there and no method; None if none is."""
+    for name in names:
+        found = getattr(owner, name, None)
+        if found is not None and not isroutine(found):
+            return found
+    return None
 
 
 def check_text(unit: str, what: str, expected: str) -> None:

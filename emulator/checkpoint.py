@@ -41,11 +41,11 @@ class Checkpoints(CheckpointIO):
     numbers, texts and containers of these, so that somebody else's checkpoint cannot run code.
 
     Args:
-        key: SHA-256 of all that decides how the training goes: labels, settings, code.
+        key: All that decides how the training goes: hashes of labels and code, settings.
     """
 
     def __init__(self, key: str) -> None:
-        self.key = key
+        self.key = hashlib.sha256(key.encode()).hexdigest().encode()
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -53,7 +53,7 @@ class Checkpoints(CheckpointIO):
         """Write a checkpoint beside `path`, then move it there: the old one stays until then."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        content = self.key.encode() + buffer.getvalue()
+        content = self.key + buffer.getvalue()
         digest = hashlib.sha256(content).hexdigest().encode()
         with atomic(Path(path)) as partial:
             partial.write_bytes(_MAGIC + digest + content)
@@ -72,10 +72,10 @@ class Checkpoints(CheckpointIO):
         digest, content = (rest := content[len(_MAGIC) :])[:_DIGEST], rest[_DIGEST:]
         if hashlib.sha256(content).hexdigest().encode() != digest:
             raise _DamagedError("its checksum does not match its content")
-        if content[:_DIGEST] != self.key.encode():
+        if content[:_DIGEST] != self.key:
             raise CheckpointError(
                 f"{path} is the checkpoint of a training with other labels, settings or code; "
-                f"delete it to begin anew, or choose another folder"
+                f"choose another folder"
             )
         try:
             buffer = io.BytesIO(content[_DIGEST:])

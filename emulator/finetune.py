@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from datagen.cli import run
+from datagen.fields import from_record
 from datagen.files import atomic
 from datagen.record import code_hash, combined_hash
 from datagen.splits import Split
@@ -165,7 +166,7 @@ def continue_training(
         config.N_bad,
         spectra=spectra,
         outputs=model.spec.outputs,
-        split=Split(**trained["split"]),
+        split=from_record(Split, trained["split"], "the emulator's split"),
         batch_size=config.optimizer.batch_size,
         negative=trained["negative"],
     )
@@ -192,14 +193,17 @@ def load_with_labels(emulator: Path, data: Path) -> tuple[NetworkEmulator, Spect
     """An emulator, and the labels that it was trained on.
 
     Raises:
-        ValueError: The labels are others, so that the split would be another one too.
+        ValueError: An emulator that was not trained on labels, or not on these, so that the split
+            would be another one too.
     """
     model = Emulator.load(emulator)
     if not isinstance(model, NetworkEmulator):
         raise ValueError(
-            f"{emulator} is a {model.spec.kind} emulator, which is fitted and not trained; only "
-            f"networks of emulator.train or tuning.search can be trained further"
+            f"{emulator} is a {model.spec.kind} emulator, which is not trained on spectra; give a "
+            f"network"
         )
+    if "labels" not in model.spec.provenance:
+        raise ValueError(f"{emulator} does not say what it was trained on; give a trained network")
     spectra = Spectra.read(data, model.spec.outputs)
     made_of = model.spec.provenance["labels"]["sha256"]
     if spectra.hash() != made_of:

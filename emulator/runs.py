@@ -36,7 +36,8 @@ def run_lock(folder: Path, what: str) -> Iterator[None]:
         BusyError: Another one runs in it.
     """
     with ExitStack() as stack:
-        if rank_zero_only.rank == 0:  # the other processes of a distributed training share it
+        # the other processes of a distributed training share the lock of the first
+        if getattr(rank_zero_only, "rank", 0) == 0:
             try:
                 stack.enter_context(exclusive(folder, folder=True))
             except BusyError as error:
@@ -78,7 +79,7 @@ def check_run_config(
             if begun:
                 raise ValueError(
                     f"{folder} holds a run with other settings ({'; '.join(differ)}); repeat "
-                    f"them to go on, choose another folder, or delete this one"
+                    f"them to go on, or choose another folder"
                 )
             is_other = True
     elif config_path.exists():
@@ -100,7 +101,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text()))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete its folder to begin anew") from None
+        raise ValueError(
+            f"{path} is damaged ({error}); choose another folder, or move this one elsewhere"
+        ) from None
 
 
 def _short(value: Any) -> Any:

@@ -37,6 +37,7 @@ def run_workers(
 
     Raises:
         ValueError: There are fewer cores or GPUs than the processes take, or the function's own.
+        OSError: The function's own.
     """
     notes = (out / _NOTES_FOLDER).resolve()
     shutil.rmtree(notes, ignore_errors=True)  # of a training that was killed
@@ -65,7 +66,7 @@ def _fit(function: Callable[[], Any], workers: int, notes: Path, cpus: int, use_
     def process() -> Any:
         try:
             function()
-        except ValueError as error:  # of all processes alike, so that nothing helps to repeat it
+        except (ValueError, OSError) as error:  # a setting, a full disk: repeating does not help
             return error
         return None
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from datagen.suggest import did_you_mean
+from datagen.messages import did_you_mean
 from hodspectra.ending import ending, name_of
 
 __all__ = ["run"]

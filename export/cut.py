@@ -21,18 +21,12 @@ def cut(graph: Graph, outputs: Collection[str]) -> Graph:
         if needed & set(node.outputs):
             nodes.append(node)
             needed |= set(node.inputs)
-    kept = Graph(
-        head=graph.head,
-        inputs=graph.inputs,
-        outputs={name: raw for name, raw in graph.outputs.items() if name in outputs},
-        nodes=tuple(reversed(nodes)),
-        tensors={name: tensor for name, tensor in graph.tensors.items() if name in needed},
-    )
-    return _narrowed(kept)
+    wanted = {name: raw for name, raw in graph.outputs.items() if name in outputs}
+    return _narrowed(replace(graph, outputs=wanted, nodes=tuple(reversed(nodes))))
 
 
 def _narrowed(graph: Graph) -> Graph:
-    """The graph without columns of linear layers that are split off and then not used.
+    """The graph without columns of linear layers and numbers that are not used.
 
     A layer that gives many functions, of which a graph that was cut needs one part, becomes the
     layer of that part.

@@ -6,9 +6,9 @@ library brings. What is not needed is refused, by a list of what is: so nothing 
 adds comes through unseen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from export.protobuf import Field, encode, fields
 
 __all__ = ["Graph", "GraphError", "Node", "Tensor", "read_metadata"]
 
+_DOMAIN = {"node": 7, "operator set": 1}  # the field that says whose operators are meant
 _STANDARD = ("", "ai.onnx")  # the domain of the standard operators, by both of its names
 _FLOAT, _INT64 = 1, 7  # data types of tensors
 _DTYPES: dict[Any, str] = {_FLOAT: "<f4", _INT64: "<i8"}
@@ -123,18 +124,19 @@ class Graph:
             WireError: It is no message.
             GraphError: It holds what no emulator needs.
         """
-        model = _checked(content, "model")
-        graphs = [f.content for f in model if f.number == 7]
+        model = _parsed(content, "model")
+        graphs = [part.inner for part in model if part.field.number == 7]
         if len(graphs) != 1:
             raise GraphError(f"it holds {len(graphs)} graphs, not one")
-        graph = _checked(graphs[0], "graph")
-        tensors = [f.content for f in graph if f.number == 5]
+        (graph,) = graphs
+        outputs = [part.field for part in graph if part.field.number == 12]
+        tensors = [part for part in graph if part.field.number == 5]
         return cls(
-            head=b"".join(f.raw for f in model if f.number in (1, 8)),
-            inputs=b"".join(f.raw for f in graph if f.number == 11),
-            outputs={_name(f.content, 1): f.raw for f in graph if f.number == 12},
-            nodes=tuple(_node(f.content) for f in graph if f.number == 1),
-            tensors={_name(tensor, 8): Tensor(tensor) for tensor in tensors},
+            head=b"".join(part.field.raw for part in model if part.field.number in (1, 8)),
+            inputs=b"".join(part.field.raw for part in graph if part.field.number == 11),
+            outputs={_text(fields(one.content), 1): one.raw for one in outputs},
+            nodes=tuple(_node(part.inner) for part in graph if part.field.number == 1),
+            tensors={_name(one.inner, 8): Tensor(one.field.content) for one in tensors},
         )
 
     def encode(self) -> bytes:
@@ -151,52 +153,66 @@ def read_metadata(content: bytes) -> dict[str, str]:
     Raises:
         WireError: It is no ONNX file, or its metadata are no texts.
     """
-    pairs = [f.content for f in fields(content) if f.number == 14]
-    return {_name(pair, 1): _name(pair, 2) for pair in pairs}
+    pairs = [list(fields(f.content)) for f in fields(content) if f.number == 14]
+    return {_text(pair, 1): _text(pair, 2) for pair in pairs}
 
 
-def _name(message: bytes, number: int) -> str:
-    """A text in a message, empty if it is not there.
+class _Part(NamedTuple):
+    """A field of a message that was looked into, and the parts of the message that it is."""
+
+    field: Field
+    inner: "list[_Part]"
+
+
+def _parsed(message: bytes, kind: str) -> list[_Part]:
+    """A message, looked through to the bottom.
+
+    Raises:
+        GraphError: It holds what no emulator needs.
+    """
+    allowed, parts = _ALLOWED[kind], []
+    for one in fields(message):
+        if one.number not in allowed or (kind == "tensor" and one.number == 14 and one.value != 0):
+            what = _REFUSED.get((kind, one.number), f"{kind} field {one.number}")
+            if kind == "tensor" and one.number in (13, 14):
+                name = _text(fields(message), 8)
+                what = f"a tensor, {name!r}, whose numbers lie in another file"
+            raise GraphError(f"it holds {what}, which no emulator has")
+        inner = allowed[one.number]
+        parts.append(_Part(one, _parsed(one.content, inner) if inner else []))
+    domain = _DOMAIN.get(kind)
+    if domain and (name := _name(parts, domain)) not in _STANDARD:
+        raise GraphError(f"it holds operators of {name!r}, which no emulator has")
+    return parts
+
+
+def _name(parts: Iterable[_Part], number: int) -> str:
+    return _text((part.field for part in parts), number)
+
+
+def _text(found: Iterable[Field], number: int) -> str:
+    """The text of a field, empty if it is not there.
 
     Raises:
         GraphError: It is there more than once, of which readers take different ones.
     """
-    first, *others = [f.text for f in fields(message) if f.number == number] or [""]
-    if others:
-        raise GraphError(f"it says twice what may be said once, {first!r} and {others[0]!r}")
-    return first
+    texts = [one.text for one in found if one.number == number]
+    if len(texts) > 1:
+        raise GraphError(f"it says twice what may be said once, {texts[0]!r} and {texts[1]!r}")
+    return texts[0] if texts else ""
 
 
-def _checked(message: bytes, kind: str) -> list[Field]:
-    """The fields of a message, looked through to the bottom."""
-    allowed, found = _ALLOWED[kind], list(fields(message))
-    for one in found:
-        if one.number not in allowed or (kind == "tensor" and one.number == 14 and one.value != 0):
-            what = _REFUSED.get((kind, one.number), f"{kind} field {one.number}")
-            if kind == "tensor" and one.number in (13, 14):
-                what = f"a tensor, {_name(message, 8)!r}, whose numbers lie in another file"
-            raise GraphError(f"it holds {what}, which no emulator has")
-        if inner := allowed[one.number]:
-            _checked(one.content, inner)
-    domain = {"node": 7, "operator set": 1}.get(kind)
-    if domain and (name := _name(message, domain)) not in _STANDARD:
-        raise GraphError(f"it holds operators of {name!r}, which no emulator has")
-    return found
-
-
-def _node(message: bytes) -> Node:
-    found = list(fields(message))
-    attributes = [f.content for f in found if f.number == 5]
+def _node(parts: list[_Part]) -> Node:
     numbers = {
-        _name(attribute, 1): f.value - (f.value >> 63 << 64)  # 64 bits, the highest its sign
-        for attribute in attributes
-        for f in fields(attribute)
-        if f.number == 3 and isinstance(f.value, int)
+        _name(one.inner, 1): part.field.value - (part.field.value >> 63 << 64)  # 64 bits, signed
+        for one in parts
+        for part in one.inner  # of attributes
+        if part.field.number == 3 and isinstance(part.field.value, int)
     }
     return Node(
-        kind=_name(message, 4),
-        inputs=tuple(f.text for f in found if f.number == 1),
-        outputs=tuple(f.text for f in found if f.number == 2),
+        kind=_name(parts, 4),
+        inputs=tuple(part.field.text for part in parts if part.field.number == 1),
+        outputs=tuple(part.field.text for part in parts if part.field.number == 2),
         numbers=numbers,
-        rest=b"".join(f.raw for f in found if f.number not in (1, 2)),
+        rest=b"".join(part.field.raw for part in parts if part.field.number not in (1, 2)),
     )

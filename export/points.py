@@ -148,7 +148,7 @@ def _columns(theta: Any, units: Mapping[str, str]) -> Columns | None:
         return None
     if hasattr(theta, "_fields"):
         return labels, lambda name: getattr(theta, name)
-    return labels, theta.__getitem__
+    return labels, lambda name: theta[name]
 
 
 def _labels(theta: Any) -> list[Any] | None:
@@ -167,7 +167,12 @@ def _along_a_dimension(theta: Any, units: Mapping[str, str]) -> Columns | None:
         (along, list(theta.indexes[along])) for along in theta.dims if along in theta.indexes
     ]
     counted = list(range(len(units)))
-    found = [each for each in indexes if set(units) & set(each[1])]
+    others = [
+        (coordinate.dims[0], coordinate.values.tolist())
+        for coordinate in getattr(theta, "coords", {}).values()  # which need not be indexes
+        if coordinate.ndim == 1
+    ]
+    found = [each for each in (*indexes, *others) if set(units) & set(each[1])]
     found += [each for each in indexes if len(each[1]) == len(units) and each[1] != counted]
     if not found:
         return None

@@ -60,13 +60,11 @@ def fields(message: bytes) -> Iterator[Field]:
     Raises:
         WireError: It ends inside of a field, or is no message.
     """
-    position = 0
-    while position < len(message):
+    position, end = 0, len(message)
+    while position < end:
         start = position
         tag, position = _varint(message, position)
         number, kind = tag >> 3, tag & 7
-        if not 0 < number < 1 << 29:
-            raise WireError(f"there is no field {number}")
         value: int | bytes
         if kind == _VARINT:
             value, position = _varint(message, position)
@@ -79,8 +77,10 @@ def fields(message: bytes) -> Iterator[Field]:
                 raise WireError(f"field {number} is of an unknown kind, {kind}")
             value = message[position : position + length]
             position += length
-            if position > len(message):
+            if position > end:
                 raise WireError("it ends too early")
+        if not 0 < number < 1 << 29:
+            raise WireError(f"there is no field {number}")
         yield Field(number, value, message[start:position])
 
 

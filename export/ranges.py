@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import le
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -87,6 +86,11 @@ class Parameter:
         if not -math.inf < self.low <= self.high < math.inf:
             raise ValueError(f"{self.name} has the range [{self.low}, {self.high}]")
 
+    @property
+    def limits(self) -> str:
+        """Both ends and the unit, for messages."""
+        return f"[{self.low:g}, {self.high:g}]{'' if self.unit == '1' else f' {self.unit}'}"
+
 
 class Ranges:
     """The ranges of all parameters, and where in them the emulator holds.
@@ -105,17 +109,18 @@ class Ranges:
         high: Upper ends, likewise.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], domains: Sequence[Domain | SumBelow] = ()) -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], domains: Sequence[Domain | SumBelow] = ()
+    ) -> None:
         self.parameters = tuple(parameters)
         self.low = read_only(np.array([p.low for p in parameters], np.float32))
         self.high = read_only(np.array([p.high for p in parameters], np.float32))
         self._domains = tuple(domains)
-        self._names = tuple(p.name for p in parameters)
         self._defaults = {p.name: p.default for p in parameters if p.default is not None}
-        self._ends = [p.low for p in parameters], [p.high for p in parameters]
+        self._ends = [(p.name, p.low, p.high) for p in parameters]
 
-    def single(self, theta: Any) -> NDArray[np.float32] | None:
-        """A plain dictionary of floats that lie inside, as one row (1, P); None for all else.
+    def single(self, theta: Any) -> list[float] | None:
+        """The values of a plain dictionary of floats that lie inside; None for all else.
 
         This is what every step of a sampler asks for, and takes no detour.
         """
@@ -124,17 +129,17 @@ class Ranges:
         point = {**self._defaults, **theta}
         if len(point) != len(self.parameters):
             return None
-        try:
-            values = [point[name] for name in self._names]
-        except KeyError:
-            return None
-        if not set(map(type, values)) <= _FLOATS:
-            return None
-        low, high = self._ends
-        if not (all(map(le, low, values)) and all(map(le, values, high))):
-            return None
-        x = np.array([values], np.float32)
-        return x if not self._domains or all(d.is_inside(x).all() for d in self._domains) else None
+        values = []
+        for name, low, high in self._ends:
+            value: Any = point.get(name)
+            if type(value) not in _FLOATS or not low <= value <= high:
+                return None
+            values.append(value)
+        if self._domains:
+            x = np.array([values], np.float32)
+            if not all(domain.is_inside(x)[0] for domain in self._domains):
+                return None
+        return values
 
     def apply(
         self, points: NDArray[Any], policy: Policy
@@ -160,7 +165,7 @@ class Ranges:
             x, inside = np.clip(x, self.low, self.high), np.ones_like(inside)
         within = np.asarray(inside.all(axis=1))
         evaluable = x if within.all() else np.where(inside, x, self.low)
-        left_out = self._left_out(evaluable, within)
+        left_out = np.where(within, self._left_out(evaluable), -1)
         rows = np.flatnonzero(~within | (left_out >= 0))
         if not len(rows):
             return x, rows
@@ -173,11 +178,11 @@ class Ranges:
             return x, rows[:0]
         raise OutOfRange(message)
 
-    def _left_out(self, x: NDArray[np.float32], within: NDArray[np.bool_]) -> NDArray[np.intp]:
+    def _left_out(self, x: NDArray[np.float32]) -> NDArray[np.intp]:
         """The domain that a row of the box does not lie in, by its index, else -1, shape (N,)."""
         found = np.full(len(x), -1)
         for i, domain in enumerate(self._domains):
-            found[within & ~domain.is_inside(x) & (found < 0)] = i
+            found[~domain.is_inside(x) & (found < 0)] = i
         return found
 
     def _outside(self, points: NDArray[Any], inside: NDArray[np.bool_]) -> list[str]:
@@ -186,14 +191,10 @@ class Ranges:
         where = np.argwhere(~inside)
         for row, column in where[:_NAMED]:
             p, value = self.parameters[column], points[row, column]
-            unit = "" if p.unit == "1" else f" {p.unit}"
             text = f"{value:g}"
             if p.low <= float(text) <= p.high:  # outside by less than %g shows
                 text = repr(float(value))
-            texts.append(
-                f"row {row}: {p.name} = {text} is outside the trained range "
-                f"[{p.low:g}, {p.high:g}]{unit}"
-            )
+            texts.append(f"row {row}: {p.name} = {text} is outside the trained range {p.limits}")
         return texts + _rest(len(where), "values")
 
     def _negative(self, left_out: NDArray[np.intp]) -> list[str]:

@@ -1,34 +1,29 @@
 """Evaluate an ONNX emulator with numpy and onnxruntime; nothing else is needed."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any, NoReturn
 
 import numpy as np
-import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from datagen.columns import numbers
 from datagen.domain import Domain
+from datagen.messages import did_you_mean
 from datagen.space import SumBelow
-from datagen.suggest import did_you_mean
-from export.cut import cut
-from export.graph import Graph
 from export.interpolate import AtK
+from export.lowest_mass import LowestMass
 from export.onnx_file import SCHEMA, OnnxEmulatorError, OnnxFile
 from export.points import as_points
 from export.ranges import Parameter, Policy, Ranges
+from export.sessions import Sessions
 from export.shipped import find
 
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
 
-CHUNK = 128  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
-SESSIONS = 16  # that are kept, one for each set of outputs that was asked for
-
 _NO_ROWS = np.empty(0, np.intp)
-_Run = Callable[..., list[NDArray[np.float32]]]
+CHUNK = 128  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
 
 
 class OnnxEmulator:
@@ -74,8 +69,9 @@ class OnnxEmulator:
     _inputs: dict[str, str]
     _defaults: dict[str, float]
     _ranges: Ranges
-    _sessions: "_Sessions"
-    _numbers: frozenset[str]
+    _lowest_mass: LowestMass
+    _sessions: Sessions
+    _is_number: dict[str, bool]
     _last_k: AtK | None
 
     def __init__(
@@ -106,7 +102,7 @@ class OnnxEmulator:
         names = tuple(p.name for p in file.parameters)
         ranges = Ranges(file.parameters, file.domains)
         ranges.apply(np.empty((0, len(names))), state["out_of_range"])  # is there such a policy?
-        sessions = _Sessions(file.graph, path, threads)
+        sessions = Sessions(file.graph, path, threads)
         vars(self).update(
             state,
             parameters=file.parameters,
@@ -119,8 +115,9 @@ class OnnxEmulator:
             _inputs={p.name: p.unit for p in file.parameters},
             _defaults={p.name: p.default for p in file.parameters if p.default is not None},
             _ranges=ranges,
+            _lowest_mass=_lowest_mass(file),
             _sessions=sessions,
-            _numbers=sessions.check(names, tuple(file.units), len(file.k)),
+            _is_number=sessions.check(names, tuple(file.units), len(file.k)),
             _last_k=None,
         )
 
@@ -188,22 +185,32 @@ class OnnxEmulator:
                 parameter, value and limits. Or a point where a spectrum is negative in truth, so
                 that the emulator was not trained there.
             ValueError: Names missing or unknown, a wrong shape, what is not a number.
+
+        Warns:
+            BelowLowestMassWarning: Many galaxies would live in haloes that the halo model leaves
+                out; see `export.lowest_mass`.
         """
-        x = None if out_of_range else self._ranges.single(theta)
-        single, lost = x is not None, _NO_ROWS
-        if x is None:
+        names = self.outputs if outputs is None else self._named(outputs)
+        point = None if out_of_range else self._ranges.single(theta)
+        if point is None:
             points = as_points(theta, self._inputs, self._defaults)
             single = points.ndim == 1
             x, lost = self._ranges.apply(
                 points[None] if single else points, out_of_range or self.out_of_range
             )
-        names = self.outputs if outputs is None else self._named(outputs)
+            self._lowest_mass.warn(x)
+        else:  # the call in every step of a sampler
+            if self._lowest_mass.is_near(point):
+                self._lowest_mass.warn(np.array([point], np.float32))
+            if k is None:
+                return self._sessions.point(names, point)
+            x, lost, single = np.array([point], np.float32), _NO_ROWS, True
         at_k = None if k is None else self._at_k(k, extrapolate)
         results = self._chunk(names, x, at_k) if 0 < len(x) <= CHUNK else self._many(names, x, at_k)
         if len(lost):
-            for values in results.values():
-                values[lost] = np.nan
-        return {name: values[0] for name, values in results.items()} if single else results
+            for one in results.values():
+                one[lost] = np.nan
+        return {name: one[0] for name, one in results.items()} if single else results
 
     def is_inside(self, theta: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
         """Which points it has an answer for, shape (N,); of a single point, one value.
@@ -224,13 +231,17 @@ class OnnxEmulator:
         return inside if points.ndim == 2 else inside[0]
 
     def _named(self, outputs: str | Sequence[str]) -> tuple[str, ...]:
-        names = (outputs,) if isinstance(outputs, str) else tuple(dict.fromkeys(outputs))
-        if unknown := [name for name in names if name not in self._file.units]:
+        if type(outputs) is str and outputs in self._is_number:
+            return (outputs,)
+        if not isinstance(outputs, Iterable):
+            raise ValueError(f"outputs = {outputs!r} must be a name or several")
+        given = [outputs] if isinstance(outputs, str) else list(outputs)
+        if unknown := [n for n in given if not isinstance(n, str) or n not in self._is_number]:
             named = ", ".join(f"{name}{did_you_mean(name, self.outputs)}" for name in unknown)
             raise ValueError(f"no output {named}; there are {', '.join(self.outputs)}")
-        if not names:
+        if not given:
             raise ValueError(f"no output is asked for; there are {', '.join(self.outputs)}")
-        return names
+        return tuple(dict.fromkeys(given))
 
     def _at_k(self, k: ArrayLike, extrapolate: bool) -> AtK:
         """The interpolation to k; that of the last call, if its k were the same."""
@@ -258,7 +269,7 @@ class OnnxEmulator:
         """Outputs of any number of points, none included."""
         K = len(self.k if at_k is None else at_k.k)
         results = {
-            name: np.empty(len(x) if name in self._numbers else (len(x), K), np.float32)
+            name: np.empty(len(x) if self._is_number[name] else (len(x), K), np.float32)
             for name in names
         }
         for start in range(0, len(x), CHUNK):
@@ -268,6 +279,14 @@ class OnnxEmulator:
         return results
 
 
+def _lowest_mass(file: OnnxFile) -> LowestMass:
+    M_min = json.loads(file.texts["halo_model"]).get("log10M_min")
+    ends = {p.name: p.high for p in file.parameters}
+    if not isinstance(M_min, float) or not {"Mth", "sigma", "alpha"} <= ends.keys():
+        return LowestMass((), 0.0, 0.0)  # it does not say
+    return LowestMass(tuple(ends), 10.0**M_min, ends["sigma"])
+
+
 def load(
     path_or_name: str | Path,
     threads: int = 1,
@@ -275,69 +294,3 @@ def load(
 ) -> OnnxEmulator:
     """Open an ONNX emulator, a file or a shipped one by name; see `OnnxEmulator`."""
     return OnnxEmulator(path_or_name, threads, out_of_range)
-
-
-class _Sessions:
-    """Sessions of one graph, cut to the outputs that are asked for; made when they are.
-
-    What onnxruntime gets is not the file but the graph that was read from it and checked.
-
-    Args:
-        graph: The whole graph.
-        path: Where it comes from, for messages.
-        threads: Threads of one evaluation.
-    """
-
-    def __init__(self, graph: Graph, path: Path, threads: int) -> None:
-        self._graph, self._path = graph, path
-        self._session_options = onnxruntime.SessionOptions()
-        self._session_options.intra_op_num_threads = threads
-        self._session_options.inter_op_num_threads = 1
-        self._session_options.log_severity_level = 3
-        # a call gives back its memory, and is as fast
-        self._session_options.enable_cpu_mem_arena = False
-        self._session_options.add_session_config_entry("session.load_model_format", "ONNX")
-        self._options = onnxruntime.RunOptions()
-        self._runs: dict[tuple[str, ...], _Run] = {}
-        self._lock = Lock()
-
-    def run(self, names: tuple[str, ...], x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """The named outputs of points (N, P)."""
-        run = self._runs.get(names) or self._keep(names, self._open(names))
-        return run(names, {"theta": x}, self._options)
-
-    def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> frozenset[str]:
-        """Open a session of all outputs; which of them are numbers, and not spectra.
-
-        Raises:
-            OnnxEmulatorError: The graph cannot be run, or gives other outputs.
-        """
-        session = self._open(tuple(outputs))
-        self._keep(tuple(outputs), session)
-        given = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
-        made = {one.name: (one.type, one.shape[1:]) for one in session.get_outputs()}
-        kinds: list[tuple[str, list[Any]]] = [("tensor(float)", []), ("tensor(float)", [K])]
-        if given != [("theta", "tensor(float)", [len(inputs)])] or not all(
-            made.get(name) in kinds for name in outputs
-        ):
-            raise OnnxEmulatorError(
-                f"{self._path} is damaged or forged: its graph takes {given} and gives {made}"
-            )
-        return frozenset(name for name in outputs if not made[name][1])
-
-    def _keep(self, names: tuple[str, ...], session: onnxruntime.InferenceSession) -> _Run:
-        with self._lock:
-            while len(self._runs) >= SESSIONS:
-                self._runs.pop(next(iter(self._runs)))
-            # what `InferenceSession.run` checks before this cannot be wrong here, and it takes a
-            # tenth of a short call
-            return self._runs.setdefault(names, getattr(session, "_sess", session).run)
-
-    def _open(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
-        content = cut(self._graph, names).encode()
-        try:
-            return onnxruntime.InferenceSession(
-                content, self._session_options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime raises a class of its own for every kind of damage
-            raise OnnxEmulatorError(f"{self._path} cannot be run ({error})") from error

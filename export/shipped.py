@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from datagen.suggest import did_you_mean
+from datagen.messages import did_you_mean
 
 __all__ = ["SUFFIX", "find", "shipped"]
 

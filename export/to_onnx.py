@@ -21,6 +21,7 @@ from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
 from emulator.semianalytic.emulator import with_fits
 from export.assemble import Assembly, units
+from export.lowest_mass import BelowLowestMassWarning
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
 
@@ -121,7 +122,9 @@ def _write(proto: onnx.ModelProto, texts: dict[str, str], path: Path) -> None:
 
 def _graph(model: Assembly) -> onnx.ModelProto:
     """The emulators as an ONNX model with named inputs and outputs and a free batch axis."""
-    example = torch.tensor(model.spec.space.from_unit(np.full((2, len(model.spec.space.names)), 0.5)))
+    example = torch.tensor(
+        model.spec.space.from_unit(np.full((2, len(model.spec.space.names)), 0.5))
+    )
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, aloud
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside the exporter
@@ -166,6 +169,7 @@ def _verify(model: Assembly, path: Path) -> float:
     with torch.inference_mode():
         reference = model.double()(torch.tensor(theta))
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BelowLowestMassWarning)
         warnings.simplefilter("ignore", OutOfRangeWarning)  # a domain does not change the numbers
         spectra = OnnxEmulator(path, out_of_range="warn")(theta)
     worst = 0.0

@@ -46,8 +46,7 @@ def verify(
     model = load(emulator)
     recorded = _recorded(model)
     labels = _labels(model, points, seed, linear_power)
-    positive = np.all([_rows(labels[name] > 0) for name in model.outputs], axis=0)
-    rows = np.flatnonzero(positive & model.is_inside(labels.theta))
+    rows = np.flatnonzero(labels.is_positive(model.outputs) & model.is_inside(labels.theta))
     if not len(rows):
         raise ValueError(
             f"{model.path} answers for none of these {points} points; ask for more with --points"
@@ -63,11 +62,6 @@ def verify(
             "points": len(rows),
         }
     return result
-
-
-def _rows(holds: Any) -> Any:
-    """Where something holds for all wavenumbers of a row, if it has any, shape (N,)."""
-    return holds.reshape(len(holds), -1).all(axis=1)
 
 
 def _recorded(model: OnnxEmulator) -> dict[str, float]:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from hodspectra.locate import ours
 
 if TYPE_CHECKING:
+    from export.lowest_mass import BelowLowestMassWarning
     from export.ranges import OutOfRange, OutOfRangeWarning
     from export.runtime import OnnxEmulator, OnnxEmulatorError, load
 
     __version__: str
 
 __all__ = [
+    "BelowLowestMassWarning",
     "OnnxEmulator",
     "OnnxEmulatorError",
     "OutOfRange",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BelowLowestMassWarning": "export.lowest_mass",
     "OnnxEmulator": "export.runtime",
     "OnnxEmulatorError": "export.runtime",
     "OutOfRange": "export.ranges",

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from hodspectra.locate import ours
+from hodspectra.locate import adapter
 
 if TYPE_CHECKING:
     from export.adapters.for_cobaya import HaloModel
 else:
-    HaloModel = ours("export.adapters.for_cobaya").HaloModel
+    HaloModel = adapter("cobaya").HaloModel
 
 __all__ = ["HaloModel"]

@@ -40,9 +40,13 @@ GROUPS: dict[str, dict[str, Command]] = {
     "make emulators": {
         "train": Command("emulator.train", "train one network"),
         "finetune": Command("emulator.finetune", "train a network further on its worst points"),
-        "train-semianalytic": Command("emulator.train_semianalytic", "make a semi-analytic emulator"),
+        "train-semianalytic": Command(
+            "emulator.train_semianalytic", "make a semi-analytic emulator"
+        ),
         "search": Command("tuning.search", "search for the best network, and train it"),
-        "search-semianalytic": Command("tuning.semianalytic", "search for the best semi-analytic emulator"),
+        "search-semianalytic": Command(
+            "tuning.semianalytic", "search for the best semi-analytic emulator"
+        ),
         "search-finetune": Command("tuning.finetune", "search for the best fine-tuning"),
         "export": Command("export.to_onnx", "write an emulator as one ONNX file"),
     },

@@ -17,10 +17,11 @@ from typing import Any, TextIO
 from hodspectra.extras import advice, is_foreign
 from hodspectra.locate import claim, hides_ours
 
-__all__ = ["Interrupted", "called", "claim", "ending", "hides_ours", "name_of", "start"]
+__all__ = ["SIGNALS", "Interrupted", "called", "claim", "ending", "hides_ours", "name_of", "start"]
 
 USER_ERROR = 2  # exit status
-_OURS_TO_SAY = ("SIGINT", "SIGTERM", "SIGHUP")
+# those that end a command; Windows has no SIGHUP
+SIGNALS = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 _FOREIGN_USER_ERRORS = {  # exceptions of libraries that say what a user or a machine did
     ("lightning", "MisconfigurationException"),
     ("lightning_fabric", "MisconfigurationException"),
@@ -186,9 +187,8 @@ def _signals() -> Iterator[None]:
         raise Interrupted(number)
 
     if threading.current_thread() is threading.main_thread():
-        for name in _OURS_TO_SAY:
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+        for number in SIGNALS:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, raise_it)
     try:
         yield

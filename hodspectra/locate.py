@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["PACKAGES", "ROOT", "claim", "hidden", "hides_ours", "ours"]
+__all__ = ["PACKAGES", "ROOT", "adapter", "claim", "hidden", "hides_ours", "ours"]
 
 PACKAGES = ("datagen", "emulator", "tuning", "export", "benchmarks")
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,6 +54,23 @@ def ours(name: str) -> ModuleType:
     top = name.partition(".")[0]
     aside = f"{_ASIDE}.{top}" in sys.modules or (hidden() and not _settled(top))
     return importlib.import_module(f"{_ASIDE}.{name}" if aside else name)
+
+
+def adapter(host: str) -> ModuleType:
+    """Our adapter for another code.
+
+    Raises:
+        ModuleNotFoundError: The other code is not installed.
+    """
+    try:
+        return ours(f"export.adapters.for_{host}")
+    except ModuleNotFoundError as error:
+        if error.name != host:
+            raise
+        raise ModuleNotFoundError(
+            f"hodspectra.{host} works inside {host}, which is not installed: pip install {host}",
+            name=host,
+        ) from error
 
 
 def _settled(top: str) -> bool:

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from hodspectra.locate import ours
+from hodspectra.locate import adapter
 
 if TYPE_CHECKING:
     from export.adapters.for_pyccl import HaloModelPk
 else:
-    HaloModelPk = ours("export.adapters.for_pyccl").HaloModelPk
+    HaloModelPk = adapter("pyccl").HaloModelPk
 
 __all__ = ["HaloModelPk"]

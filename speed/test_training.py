@@ -60,7 +60,7 @@ def bare(emulator: Emulator, data: SpectraData, config: TrainConfig) -> float:
 def with_lightning(emulator: Emulator, data: SpectraData, config: TrainConfig) -> float:
     """What `emulator.train` does."""
     training = config.schedule.build()
-    run_loop(EmulatorModule(emulator, config.optimizer), data, training)
+    run_loop(EmulatorModule(emulator, config.optimizer), data, training, key="")
     return training.best
 
 

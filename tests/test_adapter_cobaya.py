@@ -305,7 +305,16 @@ def test_two_names_of_one_input_must_agree():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "fine"), [("nnu", 2.0, 3.044), ("mnu", 0.06, 0.0), ("omk", 0.1, 0.0)]
+    ("name", "value", "fine"),
+    [
+        ("mnu", 0.06, 0.0),
+        ("omk", 0.1, 0.0),
+        ("nnu", 2.0, 3.044),
+        ("N_eff", 2, 3.044),
+        ("sum_mnu", 0.3, 0.0),
+        ("Omega_K", 0.1, 0.0),
+        ("fR0", 1e-5, 0.0),
+    ],
 )
 def test_physics_that_any_component_takes_is_refused_by_name(name, value, fine):
     def likelihood(_self=None, **params):
@@ -322,6 +331,16 @@ def test_physics_that_any_component_takes_is_refused_by_name(name, value, fine):
     around = {"prior": {"min": fine - 0.1, "max": fine + 0.1}}
     with pytest.raises(LoggedError, match=f"^{name} = .*: the emulators know flat w0waCDM"):
         get_model(info(around))
+
+
+def test_what_follows_from_the_inputs_must_agree_with_them():
+    def likelihood(_self=None, Omega_m=None):
+        return clustering(_self)
+
+    total = POINT["Om_c"] + POINT["Om_b"]
+    get_model(inputs({"Omega_m": total}, likelihood=likelihood))
+    with pytest.raises(LoggedError, match="Omega_m = 0.5 does not agree with the other .*, 0.3 wo"):
+        get_model(inputs({"Omega_m": 0.5}, likelihood=likelihood))
 
 
 BESIDE_CAMB = PHYSICAL | {"As": {"prior": {"min": 1.8e-9, "max": 3e-9}}, "tau": 0.06}

@@ -335,6 +335,8 @@ def test_the_adapter_names_what_is_asked_for_wrongly(make, galaxies):
         HaloModelPk("gg_total", galaxies.emulator, alpha=1.0)
     with pytest.raises(ValueError, match="occupation has .*, z; expected alpha, sigma, Mth"):
         make("gg_total", z=0.5)
+    with pytest.raises(ValueError, match=r"alpha = \[0.9, 0.8\] must be one number; make a Halo"):
+        make("gg_total", alpha=[0.9, 0.8])
     with pytest.raises(ValueError, match="no output gg; there are"):
         make("gg")
     with pytest.raises(ValueError, match="n_g is a number, no spectrum; there are mm_1h"):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SMALL_TRAINING
+from emulator.closed import ClosedConfig
 
 from emulator.checkpoint import LAST_CHECKPOINT, Keeper
 from emulator.emulator import Emulator
@@ -172,3 +173,16 @@ def test_a_file_of_another_kind_is_named(label_file, tmp_path):
     (tmp_path / "e.onnx").write_bytes(b"\x08\x0a")
     with pytest.raises(ValueError, match="e.onnx is an ONNX file; give the emulator.safetensors"):
         finetune(tmp_path / "e.onnx", label_file, tmp_path / "out", BRIEF)
+
+
+def test_what_was_not_trained_on_labels_is_refused(emulator, label_file, tmp_path):
+    closed = ClosedConfig(units=20, rank=8)
+    spec = replace(emulator.spec, network=closed, outputs=("gg_1h", "gg_2h", "gg_total"))
+    for name, one, message in (
+        ("closed", Emulator(spec), "is a closed form, which is not trained on spectra"),
+        ("bare", emulator.with_record(provenance={}), "does not say what it was trained on"),
+    ):
+        one.save(tmp_path / name)
+        with pytest.raises(ValueError, match=f"{name} {message}"):
+            finetune(tmp_path / name, label_file, tmp_path / "out", BRIEF)
+    assert not (tmp_path / "out").exists()

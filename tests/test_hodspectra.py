@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coarse import command_line
 
 import hodspectra
 from export.ranges import OutOfRange
@@ -153,15 +152,22 @@ def test_commands_run_beside_files_of_our_names(neighbours, command, path):
         assert "hodspectra design" in done.stdout or "standard " in done.stdout
 
 
+IN_WORKERS = """
+from hodspectra.locate import claim
+claim()
+from datagen.parallel import RayConfig, ray_map, ray_session
+from emulator.schedule import ScheduleConfig
+with ray_session(RayConfig(cpus=1)):
+    print(list(ray_map(ScheduleConfig, ["cosine"], label="")))
+"""
+
+
 @pytest.mark.slow
 def test_workers_of_ray_find_our_packages_beside_files_of_their_names(neighbours):
-    out = neighbours / "labels.h5"
-    done = subprocess.run(
-        [SCRIPT, "generate", *command_line(out, 20)[3:]], cwd=neighbours, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
+    # emulator.py in particular; of a folder, an editable installation finds our modules as well
+    done = python("-P", "-c", IN_WORKERS, cwd=neighbours)
     assert done.returncode == 0, done.stderr
-    assert out.exists()
+    assert "kind='cosine'" in done.stdout
 
 
 def test_python_m_finds_our_packages_beside_files_of_their_names(tmp_path):
@@ -316,6 +322,15 @@ def test_what_a_base_command_imports_late_is_named_with_its_extra(arguments, ext
     assert done.returncode == 2
     assert f"pip install 'hodspectra[{extra}]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_adapter_names_the_code_that_is_not_installed(base, tmp_path):
+    for host in ("pyccl", "cobaya"):
+        done = python("-c", f"import hodspectra.{host}", cwd=tmp_path, PYTHONPATH=str(base))
+        assert done.stderr.splitlines()[-1] == (
+            f"ModuleNotFoundError: hodspectra.{host} works inside {host}, which is not installed: "
+            f"pip install {host}"
+        )
 
 
 def test_a_library_that_is_broken_is_no_missing_extra():

@@ -26,7 +26,7 @@ HEAVY = {  # third party -> the only library file that may import it; hosts of a
         "export/adapters/for_pyccl.py",
         "export/adapters/pyccl_physics.py",
     },
-    "onnxruntime": {"export/runtime.py"},
+    "onnxruntime": {"export/sessions.py"},
     "cobaya": {"export/adapters/for_cobaya.py", "export/adapters/cobaya_setup.py"},
     "cosmosis": {"export/adapters/for_cosmosis.py"},
 }

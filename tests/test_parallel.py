@@ -7,6 +7,7 @@ import socketserver
 import stat
 import threading
 from contextlib import suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ray.cluster_utils import Cluster
 
 from datagen import cluster
 from datagen import generate as generate_module
+from datagen.cli import run
 from datagen.design import Design, draw
 from datagen.generate import compute
 from datagen.parallel import RayConfig, ray_map, ray_session
@@ -181,3 +183,28 @@ def test_ray_does_not_take_the_signal_that_ends_a_command(ray):
             assert signal.getsignal(signal.SIGTERM) is mine
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(("signals", "finished"), [(1, True), (2, False)])
+def test_a_signal_waits_until_ray_has_started_and_a_second_one_does_not(
+    signals, finished, monkeypatch
+):
+    events = []
+
+    def init(**options):
+        signal.signal(signal.SIGTERM, lambda number, frame: events.append("Ray's"))
+        for _ in range(signals):
+            os.kill(os.getpid(), signal.SIGTERM)
+        events.append("started")
+        return SimpleNamespace(dashboard_url="")
+
+    def command() -> None:
+        with ray_session(RayConfig()):
+            events.append("used")
+
+    monkeypatch.setattr(ray_library, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_library, "init", init)
+    monkeypatch.setattr(ray_library, "shutdown", lambda: events.append("stopped"))
+    with pytest.raises(SystemExit, match="143"):
+        run(command, "x", [])
+    assert events == (["started", "stopped"] if finished else [])

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections import namedtuple
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,7 @@ MANY = pd.DataFrame([POINT] * len(POINT))  # as many rows as columns
         (torch.tensor(RIGHT, requires_grad=True), r"theta is not an array of numbers .*detach\(\)"),
         ({name.encode(): value for name, value in POINT.items()}, "unknown parameters: b'Om_c'"),
         (POINT | {"h": 10**400}, "is not an array of numbers .int too large"),
+        (SimpleNamespace(columns=SHUFFLED), "Om_c cannot be read from theta .*not subscriptable"),
     ],
 )
 def test_names_that_do_not_fit_are_refused(theta, message):
@@ -326,6 +328,8 @@ def test_xarray():
     array = dataset.to_array("parameter")
     for theta in (dataset, array, array.T, dataset.isel(x=0), array[:, 0]):
         check(theta)
+    for dims, values in ((("x", "p"), FRAME.to_numpy()), (("p",), FRAME.to_numpy()[0])):
+        check(xarray.DataArray(values, dims=dims, coords={"name": ("p", SHUFFLED)}))
     check(xarray.DataArray(FRAME[list(POINT)].to_numpy()))
     refused(dataset.rename(h="H"), "missing parameters: h; unknown parameters: H")
     refused(array.assign_coords(parameter=list("abcdefgHij")), "unknown parameters: a, b")

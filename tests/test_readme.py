@@ -9,6 +9,7 @@ from pages import executed
 from readme import BLOCK, pages, rendered
 
 from export.shipped import shipped
+from hodspectra.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -34,13 +35,14 @@ def test_code_runs(tmp_path):
 
 
 def test_every_command_exists_and_explains_itself(capsys):
-    commands = set(re.findall(r"`python -m ([\w.]+)`", README))
+    commands = set(re.findall(r"`hodspectra ([a-z][\w-]*)`", README))
     assert len(commands) >= 5
     for command in commands:
+        module = COMMANDS[command].module
         with pytest.raises(SystemExit) as stop:
-            importlib.import_module(command).main(["--help"])
+            importlib.import_module(module).main(["--help"])
         assert stop.value.code == 0
-        assert f"usage: python -m {command}" in capsys.readouterr().out
+        assert f"usage: python -m {module}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)

@@ -58,7 +58,7 @@ def test_a_configuration_from_elsewhere_is_not_overwritten(tmp_path):
 def test_a_damaged_request_is_named(tmp_path):
     check(tmp_path, begun=False)
     (tmp_path / "request.json").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"request\.json is damaged .*delete its folder"):
+    with pytest.raises(ValueError, match=r"request\.json is damaged .*choose another folder"):
         check(tmp_path)
 
 

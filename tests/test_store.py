@@ -1,6 +1,7 @@
 import json
 import resource
 from dataclasses import asdict
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -217,6 +218,12 @@ def test_what_is_no_label_file_is_refused_without_advice_to_overwrite_it(tmp_pat
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null"])
+def test_what_has_no_end_is_not_read(path):
+    with pytest.raises(StoreError, match=f"^{path} is a device, not a label file$"):
+        Spectra.read(Path(path))
+
+
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
@@ -240,7 +247,9 @@ def test_file_without_an_array_or_with_other_columns_is_refused(path):
         Spectra.read(path)
     ten = np.array([name for name in NAMES if name not in ("w0", "wa", "z")], dtype=bytes)
     rewrite(path, lambda file: file["theta"].attrs.create("names", ten))
-    with pytest.raises(StoreError, match=r"has columns .*'n_s', 'alpha',.* expected .*'z', 'alpha'"):
+    with pytest.raises(
+        StoreError, match=r"has columns .*'n_s', 'alpha',.* expected .*'z', 'alpha'"
+    ):
         Spectra.read(path)
 
 

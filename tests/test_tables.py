@@ -235,6 +235,7 @@ TABLES = {
     indexed("012", "id"): "unknown parameters: id; expected",
     PLAIN.replace(FIRST, f'"{FIRST}'): "no cells that can be told apart",
     "x" * 200_000 + PLAIN: "no cells that can be told apart",
+    f"# {','.join(PARAMETERS)}\n# {PLAIN}": "two lines behind # name the parameters, in different",
 }
 
 

@@ -99,7 +99,10 @@ def test_points_that_an_emulator_was_made_of_are_not_drawn(model, spectra, monke
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("published-gm", r"another halo model than .*standard.onnx .*model is g3lhalo, not standa"),
+        (
+            "published-gm",
+            r"another halo model than .*standard.onnx \(model is g3lhalo, not standard\)",
+        ),
         ("standard-z0.5", r"another halo model than .*standard.onnx \(z is 0.5, not 0.0\)"),
     ],
 )

@@ -76,7 +76,11 @@ def search_semianalytic(
         out,
         shared={"labels": spectra.hash(), **fits},
         request={"data": str(data)},
-        best_config=lambda point: {"semianalytic": _sizes(task.config(point)), **fits, **halo_model},
+        best_config=lambda point: {
+            "semianalytic": _sizes(task.config(point)),
+            **fits,
+            **halo_model,
+        },
         budget=budget,
         sampler=sampler,
         objective=objective,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from datagen.fields import from_record
 from datagen.halomodel import HaloModelConfig
 from datagen.space import Space
 from datagen.splits import Split
@@ -104,7 +105,7 @@ class TrainingTask(Task):
         data = SpectraData(
             self.spectra,
             emulator.spec.outputs,
-            Split(**settings["split"]),
+            from_record(Split, settings["split"], "split"),
             batch_size=1,
             negative=settings["negative"],
         )

@@ -16,7 +16,13 @@ from emulator.semianalytic.ingredients import Ingredients
 from emulator.semianalytic.model import SemiAnalytic, Units
 from emulator.semianalytic.profiles import ProfileTable, tabulate
 
-__all__ = ["OUTPUTS", "SemiAnalyticConfig", "SemiAnalyticEmulator", "make_semianalytic", "with_fits"]
+__all__ = [
+    "OUTPUTS",
+    "SemiAnalyticConfig",
+    "SemiAnalyticEmulator",
+    "make_semianalytic",
+    "with_fits",
+]
 
 OUTPUTS: tuple[str, ...] = (
     *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS),
@@ -141,9 +147,7 @@ def with_fits(emulator: Emulator, **fits: str) -> Emulator:
     return changed.eval()
 
 
-def _tables(
-    model: HaloModelConfig, space: Space, grid: MassGrid
-) -> tuple[Units, ProfileTable]:
+def _tables(model: HaloModelConfig, space: Space, grid: MassGrid) -> tuple[Units, ProfileTable]:
     """What a halo model has besides its cosmology."""
     units, ln_c = halo_model_units(model, space, grid)
     x, k = grid.x().numpy(), model.k.values()

@@ -119,7 +119,8 @@ def fit_cosmology(
 
 def _value(powers: dict[str, float], logs: dict[str, Array]) -> Array:
     total: Array = sum(
-        (power * logs[name] for name, power in powers.items() if name), np.array(powers.get("", 0.0))
+        (power * logs[name] for name, power in powers.items() if name),
+        np.array(powers.get("", 0.0)),
     )
     return total
 

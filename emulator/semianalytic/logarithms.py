@@ -57,7 +57,9 @@ def scaled(powers: Mapping[str, float], low: float, high: float) -> dict[str, fl
     }
 
 
-def span(powers: Mapping[str, float], ends: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+def span(
+    powers: Mapping[str, float], ends: Mapping[str, tuple[float, float]]
+) -> tuple[float, float]:
     """Smallest and largest value of a sum over a box of the parameters."""
     low = high = powers.get("", 0.0)
     for name, power in powers.items():

@@ -107,7 +107,13 @@ class Threshold(nn.Module):
         return e, e2
 
     def _correction(
-        self, first: Tensor, sigma: Tensor, gap: Tensor, width: Tensor, scale: Tensor, weight: Tensor
+        self,
+        first: Tensor,
+        sigma: Tensor,
+        gap: Tensor,
+        width: Tensor,
+        scale: Tensor,
+        weight: Tensor,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """A few nodes around Mth (B, A), and what a resolved step lacks there of e and e^2."""
         g = (gap / sigma).clamp(-_CUT, _CUT)

@@ -37,6 +37,7 @@ class Inputs:
                 f"renames: no input {', '.join(sorted(unknown))}; there are {', '.join(names)}"
             )
         self._sources = {name: _sources(name, renames.get(name)) for name in names}
+        self._order = sorted(names, key=lambda name: name != "h")  # densities need h
         self.supported = list(dict.fromkeys(n for one in self._sources.values() for n in one))
         self.asked: dict[str, str] = {}
         self._optional = frozenset(optional)
@@ -74,24 +75,21 @@ class Inputs:
             ValueError: Two names of one input that disagree.
         """
         point: dict[str, Any] = {}
-        for name in sorted(self._sources, key=lambda name: name != "h"):  # densities need h
-            sources = [self._sources[name][n] for n in self._chosen[name]]
-            needed = {*self._chosen[name]}
-            if not needed or not needed <= values.keys():
+        for name in self._order:
+            sources, chosen = self._sources[name], self._chosen[name]
+            if not chosen or not all(n in values for n in chosen):
                 continue
-            if "h" not in point and any(source.needs_h for source in sources):
+            if "h" not in point and any(sources[n].needs_h for n in chosen):
                 continue
-            made = [
-                source.make(values[n], point.get("h"))
-                for n, source in zip(self._chosen[name], sources, strict=True)
-            ]
-            for other, value in zip(self._chosen[name], made, strict=True):
-                if not np.allclose(value, made[0], rtol=_AGREE, equal_nan=True):
+            first, *others = chosen
+            point[name] = sources[first].make(values[first], point.get("h"))
+            for other in others:
+                value = sources[other].make(values[other], point.get("h"))
+                if not np.allclose(value, point[name], rtol=_AGREE, equal_nan=True):
                     raise ValueError(
-                        f"{self._chosen[name][0]} and {other} give two values of {name}: "
-                        f"{np.ravel(made[0])[0]:g} and {np.ravel(value)[0]:g}"
+                        f"{first} and {other} give two values of {name}: "
+                        f"{np.ravel(point[name])[0]:g} and {np.ravel(value)[0]:g}"
                     )
-            point[name] = made[0]
         return {name: point[name] for name in self._sources if name in point}
 
     def contradicted(self, point: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:

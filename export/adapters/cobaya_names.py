@@ -1,11 +1,11 @@
 """What CAMB, CLASS and the users of Cobaya call cosmological parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from export.adapters.common import words
-from export.adapters.physics import FIXED, Fixed, OneOf, Vocabulary
+from export.adapters.physics import FIXED, NONE, S_8, YHE, Fixed, Om_m, OneOf, Vocabulary
 
 __all__ = ["ASKED_OF_OTHERS", "NAMES", "SOURCES", "Source"]
 
@@ -47,39 +47,52 @@ SOURCES: Mapping[str, Mapping[str, Source]] = {
         "Omega_b": Source(),
         "omegab": Source(),
     },
-    "w0": {"w": Source(), "w0_fld": Source()},
-    "wa": {"wa_fld": Source()},
+    "w0": dict.fromkeys(words("w w0_fld w_0 wde w_de w0_de"), Source()),
+    "wa": dict.fromkeys(words("wa_fld w_a wa_de"), Source()),
 }
 # What CAMB and CLASS derive, for inputs that are not among the parameters under any name
 ASKED_OF_OTHERS = {"sigma_8": "sigma8", "h": "H0"}
 
-_NO = Fixed(0.0)
 _FIXED: dict[str, Fixed | OneOf] = {
     "omk": FIXED["Omega_k"],
     "omegak": FIXED["Omega_k"],
     "Omega_k": FIXED["Omega_k"],
     "mnu": FIXED["m_nu"],
     "m_ncdm": FIXED["m_nu"],
-    "omnuh2": _NO,
-    "omeganu": _NO,
-    "Omega_fld": _NO,
-    "Omega_Lambda": _NO,  # so that CLASS fills up with the fluid that has w0_fld
+    "omnuh2": NONE,
+    "omeganu": NONE,
+    "Omega_fld": NONE,
+    "Omega_Lambda": NONE,  # so that CLASS fills up with the fluid that has w0_fld
     "fluid_equation_of_state": OneOf(("CLP",)),
-    "N_ncdm": _NO,
+    "N_ncdm": NONE,
     "nnu": FIXED["Neff"],
     "N_ur": FIXED["Neff"],
-    "meffsterile": _NO,
+    "meffsterile": NONE,
     "TCMB": FIXED["T_CMB"],
     "T_cmb": FIXED["T_CMB"],
-    "YHe": Fixed(0.246, tolerance=0.01),  # 0.02 % in linear power
-    "yhe": Fixed(0.246, tolerance=0.01),
-    "nrun": _NO,
-    "nrunrun": _NO,
-    "alpha_s": _NO,
-    "beta_s": _NO,
-    "external_primordial_pk": _NO,
+    "YHe": YHE,
+    "yhe": YHE,
+    "nrun": NONE,
+    "nrunrun": NONE,
+    "alpha_s": NONE,
+    "beta_s": NONE,
+    "external_primordial_pk": NONE,
     "dark_energy_model": OneOf(("fluid", "ppf", "DarkEnergyFluid", "DarkEnergyPPF")),
 }
+_SPELLINGS = {  # of likelihoods and of codes that no list here is of
+    "Omega_k": "Omk Om_k Ok omega_k OmegaK Omega_K omegaK",
+    "m_nu": "m_nu Mnu M_nu sum_mnu summnu Sum_mnu sum_m_nu",
+    "Neff": "Neff N_eff neff n_eff Nnu",
+    "T_CMB": "T_CMB",
+}
+_FIXED |= {name: FIXED[ours] for ours, text in _SPELLINGS.items() for name in words(text)}
+_FIXED |= dict.fromkeys(words("fR0 f_R0 omega_nu Omega_nu"), NONE)
+_DERIVED: dict[str, Callable[[Mapping[str, Any]], Any]] = dict.fromkeys(
+    words("omegam Omega_m Om_m OmegaM"), Om_m
+)
+_DERIVED |= dict.fromkeys(words("omegamh2 ommh2 omh2"), lambda point: Om_m(point) * point["h"] ** 2)
+_DERIVED |= dict.fromkeys(words("S8 S_8"), S_8)
+_DERIVED |= {"w0pwa": lambda point: point["w0"] + point["wa"]}
 # The amplitude's other names, what acts on the microwave background alone, and settings
 _NEUTRAL = words(
     """
@@ -97,4 +110,4 @@ _NEUTRAL = words(
     nonlinear_min_k_max hmcode_min_k_max
     """
 )
-NAMES = Vocabulary(_FIXED, neutral=[*_NEUTRAL, "non linear"])
+NAMES = Vocabulary(_FIXED, _DERIVED, neutral=[*_NEUTRAL, "non linear"])

@@ -50,7 +50,7 @@ def check_setup(
     ignored = {*words(theory.ignore), *compared}
     codes = {"": {n: v for n, v in draws.items() if n in NAMES}, **_told(model, draws)}
     for code, told in codes.items():
-        for line in NAMES.refused({n: v for n, v in told.items() if n not in ignored}, {}):
+        for line in NAMES.refused({n: v for n, v in told.items() if n not in ignored}, points):
             raise LoggedError(theory.log, "%s", line)
         for line in inputs.contradicted(points, told):
             raise LoggedError(theory.log, "%s: %s", code, line)
@@ -105,20 +105,19 @@ def _check_ranges(
     everywhere: NDArray[Any] = np.ones(1, np.bool_)
     for p in emulator.parameters:
         inside = is_inside(points.get(p.name, p.low), p.low, p.high)  # else from another theory
-        limits = f"[{p.low:g}, {p.high:g}]{'' if p.unit == '1' else f' {p.unit}'}"
         if not inside.any():
             raise LoggedError(
                 theory.log,
                 "%s = %s is outside the trained range %s everywhere in the prior",
                 p.name,
                 shown(points[p.name]),
-                limits,
+                p.limits,
             )
         if not inside.all():
             share = 100 * (1 - inside.mean())
             theory.log.info(
                 "%s is outside the trained range %s in %.0f %% of the prior, where there is no "
-                "likelihood", p.name, limits, share,
+                "likelihood", p.name, p.limits, share,
             )  # fmt: skip
         everywhere = np.logical_and(everywhere, inside)
     return everywhere

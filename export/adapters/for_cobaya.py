@@ -38,7 +38,7 @@ from cobaya.theory import Provider, Theory
 from numpy.typing import NDArray
 
 from datagen.columns import numbers
-from datagen.suggest import did_you_mean
+from datagen.messages import did_you_mean
 from export.adapters.cobaya_inputs import Inputs
 from export.adapters.cobaya_setup import check_setup
 from export.adapters.common import at_redshifts, left_out, redshift, redshifts, rehearse, words
@@ -79,7 +79,7 @@ class HaloModel(Theory):
             self._option = self._z = self._redshifts(self.z)
             names = [name for name in self._model.names if name != "z" or self._z is None]
             self._inputs = Inputs(names, self.renames, {*self._unsaid, "z"})
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise LoggedError(self.log, "%s", error) from error
         self._numbers = [name for name, unit in self._model.units.items() if unit != "Mpc^3"]
         self._spectra: set[str] = set()  # outputs that likelihoods ask for

@@ -114,6 +114,11 @@ def _check_occupation(emulator: OnnxEmulator, given: dict[str, float]) -> None:
         raise ValueError(
             f"occupation has {', '.join(given) or 'nothing'}; expected {', '.join(names)}"
         )
+    if several := [name for name, value in given.items() if np.ndim(value)]:
+        raise ValueError(
+            f"{several[0]} = {given[several[0]]} must be one number; make a HaloModelPk for each "
+            f"occupation"
+        )
 
 
 def _nodes(emulator: OnnxEmulator) -> Array:

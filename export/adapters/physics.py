@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FIXED", "Fixed", "OneOf", "Vocabulary", "only", "shown"]
+__all__ = ["FIXED", "NONE", "S_8", "YHE", "Fixed", "Om_m", "OneOf", "Vocabulary", "only", "shown"]
 
 _AGREE = 2e-3  # relative, between what a host derives and the same from an emulator's inputs
 
@@ -67,6 +67,18 @@ FIXED = {
     "Neff": Fixed(3.044, tolerance=0.0025),
     "T_CMB": Fixed(2.7255, tolerance=0.0006),  # K
 }
+NONE = Fixed(0.0)
+YHE = Fixed(0.246, tolerance=0.01)  # 0.02 % in linear power
+
+
+def Om_m(point: Mapping[str, Any]) -> Any:
+    """Matter density, of an emulator's inputs."""
+    return point["Om_c"] + point["Om_b"]
+
+
+def S_8(point: Mapping[str, Any]) -> Any:
+    """``sigma_8 (Om_m / 0.3)^0.5``, of an emulator's inputs."""
+    return point["sigma_8"] * (Om_m(point) / 0.3) ** 0.5
 
 
 def only(name: str, value: Any) -> str:
@@ -106,9 +118,13 @@ class Vocabulary:
                 if not self.fixed[name].holds(value):
                     yield f"{what}: {only(name, self.fixed[name].value)}"
             elif name in self.derived:
-                expected = self.derived[name](inputs)
+                try:
+                    expected = self.derived[name](inputs)
+                except KeyError:  # of an input that another code derives
+                    continue
                 if not Fixed(expected, _AGREE * abs(expected)).holds(value):
-                    yield f"{what} does not agree with the other parameters, {expected:g} would"
+                    would = shown(expected)
+                    yield f"{what} does not agree with the other parameters, {would} would"
             elif name not in self.neutral:
                 yield (
                     f"{what} is not known to the emulators; if galaxy and matter spectra do not "

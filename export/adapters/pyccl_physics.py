@@ -7,6 +7,7 @@ import numpy as np
 import pyccl
 
 from datagen.ccl import KEYS, camb_cosmology
+from datagen.messages import shortened
 from export.adapters.physics import FIXED, only
 
 __all__ = ["check_physics", "cosmology_of"]
@@ -115,5 +116,4 @@ def _shown(value: Any) -> Any:
         return value if value is None else f"{value:g}"
     if isinstance(value, list):
         return f"{np.sum(value):g}"
-    text = "given" if isinstance(value, dict) else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened("given" if isinstance(value, dict) else str(value), 60)

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from hodspectra.locate import ours
+from hodspectra.locate import adapter
 
 if TYPE_CHECKING:
     from export.adapters.for_cosmosis import execute, setup
 else:
-    _module = ours("export.adapters.for_cosmosis")
+    _module = adapter("cosmosis")
     execute, setup = _module.execute, _module.setup
 
 __all__ = ["execute", "setup"]
