@@ -60,12 +60,18 @@ class CosmologyNetwork(nn.Module):
         self.past = nn.Linear(inputs, config.rank)
         self.expand = nn.Linear(config.rank, sum(self.sizes))
 
-    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Ln s (B, Q), ln -dln s / dx (B, Q) and ln T [ln Mpc^3] (B, K), x = 3 ln R.
+    def forward(self, features: Tensor, amplitude: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Ln sigma (B, Q), ln -dln sigma / dx (B, Q), ln P_lin [ln Mpc^3] (B, K); x = 3 ln R.
 
         Args:
             features: `FEATURES`, scaled to [-1, 1], shape (B, 4).
+            amplitude: ln sigma_8 D(z), shape (B, 1); without one, ln s and ln T.
         """
         hidden = torch.tanh(self.hidden(features))
         condensed = torch.addmm(self.past(features), hidden, self.condense.weight.T)
-        return self.expand(condensed).split(self.sizes, dim=1)
+        if amplitude is None:
+            return self.expand(condensed).split(self.sizes, dim=1)
+        powers = [torch.full((1, size), p) for p, size in zip((1.0, 0.0, 2.0), self.sizes)]
+        weights = torch.cat([self.expand.weight.T, torch.cat(powers, dim=1).to(condensed)])
+        condensed = torch.cat([condensed, amplitude], dim=1)
+        return torch.addmm(self.expand.bias, condensed, weights).split(self.sizes, dim=1)

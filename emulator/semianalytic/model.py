@@ -12,19 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from emulator.semianalytic.cosmology import FEATURES, CosmologyConfig, CosmologyNetwork
-from emulator.semianalytic.grid import MassGrid, lower_limit
-from emulator.semianalytic.growth import Growth
+from emulator.semianalytic.grid import SCALE, LowerLimit, MassGrid
+from emulator.semianalytic.growth import LOGARITHMS, Growth
 from emulator.semianalytic.ingredients import Bias, Epoch, MassFunction
-from emulator.semianalytic.logarithms import LogSums, scaled, span
+from emulator.semianalytic.logarithms import LogSums, Powers, scaled, span
 from emulator.semianalytic.occupation import Linke22
 from emulator.semianalytic.profiles import Profiles, ProfileTable
-from emulator.semianalytic.spectra import Haloes, spectra
+from emulator.semianalytic.spectra import Haloes, Spectra
 
 __all__ = ["SemiAnalytic", "Units"]
 
 _NO_HALOES = -85.0  # ln n of which no integral sees anything; float32 ends soon after
-_AROUND = 9  # nodes above the lowest mass that see it
-_ROOT_2 = math.sqrt(2)
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,7 @@ class SemiAnalytic(nn.Module):
         table: Halo profiles; without one, they wait for the weights.
     """
 
-    x: Tensor
     ln_volume: Tensor
-    volume: Tensor
 
     def __init__(
         self,
@@ -81,22 +77,40 @@ class SemiAnalytic(nn.Module):
         table: ProfileTable | None = None,
     ) -> None:
         super().__init__()
-        self.grid, self.names = grid, tuple(names)
+        self.names = tuple(names)
         self.cosmology = CosmologyNetwork(cosmology, grid.nodes, wavenumbers)
         self.growth = Growth()
         self.mass_function = MassFunction.named(mass_function, mass_def)
         self.bias = Bias.named(halo_bias, mass_def)
-        self.occupation = Linke22(grid.nodes, grid.spacing)
-        self.edge = min(_edge_nodes(grid, units), grid.nodes)
-        self.profiles = Profiles(table)
-        self.sums = LogSums(names, _sums(grid, units))
-        buffers = {
-            "x": grid.x(),
-            "ln_volume": grid.volume().log() - math.log(grid.spacing),
-            "volume": grid.volume(),
+        self.lower_limit = LowerLimit(grid.nodes, _highest_edge(grid, units))
+        self.occupation = Linke22(grid, units.log10M_min)
+        self.spectra = Spectra(grid.volume(), Profiles(table))
+        self.sums = LogSums(names, *self._sums(grid, units))
+        ln_volume = grid.volume().log() - math.log(grid.spacing)
+        self.register_buffer("ln_volume", ln_volume.float(), persistent=False)
+
+    def _sums(
+        self, grid: MassGrid, units: Units
+    ) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
+        """All that is linear in parameters or in their logarithms, for `LogSums`."""
+        place = _place(units)
+        occupation, linear = self.occupation.sums(place)
+        edge = {name: -SCALE / grid.spacing * power for name, power in _edge(units).items()}
+        start = SCALE / grid.spacing * grid.start
+        sums: dict[str, list[Powers]] = {
+            "features": [scaled(one, *span(one, units.ends)) for one in FEATURES],
+            "growth": [{name: 1.0} for name in LOGARITHMS],
+            "ln a": [{"1 + z": -1.0}],
+            "ln sigma_8": [{"sigma_8": 1.0}],
+            "concentration": [
+                scaled(units.concentration, *span(units.concentration, units.ends))
+            ],
+            "M / M_min": [
+                edge | {"": edge[""] + start + SCALE * float(position)}
+                for position in self.lower_limit.positions
+            ],
         }
-        for name, value in buffers.items():
-            self.register_buffer(name, value.float(), persistent=False)
+        return sums | occupation, linear | {name: {name: 1.0} for name in ("w0", "wa")}
 
     def forward(self, theta: Tensor) -> dict[str, Tensor]:
         """Spectra [Mpc^3], ``P_lin``, ``n_g``, ``b_eff``, ``f_sat`` by name.
@@ -104,55 +118,36 @@ class SemiAnalytic(nn.Module):
         Args:
             theta: Points, columns `names`, physical units, shape (B, P).
         """
-        columns = dict(zip(self.names, theta.split(1, dim=1), strict=True))
-        features, *sums = self.sums(theta).split([len(FEATURES), *[1] * 6], dim=1)
-        ln_sigma_8, x_th, ln_ratio, gap, edge, t = sums
-        ln_D, Om_m = self.growth(
-            columns["Om_c"] + columns["Om_b"],
-            *(columns[name] for name in ("h", "w0", "wa", "z")),
+        columns = self.sums(theta)
+        ln_D, Om_m = self.growth.of_logarithms(columns["growth"], columns["w0"], columns["wa"])
+        amplitude = columns["ln sigma_8"] + ln_D
+        ln_sigma, ln_slope, ln_P = self.cosmology(columns["features"], amplitude)
+        epoch = Epoch(columns["ln a"], Om_m)
+        step, delta = self.lower_limit(columns["M / M_min"])
+        haloes = Haloes(
+            self.abundance(ln_sigma, ln_slope, epoch), self.bias.b(ln_sigma, epoch), step, delta
         )
-        amplitude, epoch = ln_sigma_8 + ln_D, Epoch(-torch.log1p(columns["z"]), Om_m)
-        ln_s, ln_slope, ln_T = self.cosmology(features)
-        haloes = self.haloes(ln_s + amplitude, ln_slope, epoch, edge)
-        galaxies = self.occupation(
-            *(columns[name] for name in ("alpha", "sigma", "beta")),
-            self.x - x_th,
-            ln_ratio,
-            gap,
-            haloes.step,
-        )
-        P_lin = torch.exp(ln_T + 2 * amplitude)
-        return spectra(haloes, galaxies, self.profiles, t, P_lin)
+        galaxies = self.occupation(columns, step)
+        return self.spectra(haloes, galaxies, columns["concentration"], torch.exp(ln_P))
 
-    def haloes(self, ln_sigma: Tensor, ln_slope: Tensor, epoch: Epoch, edge: Tensor) -> Haloes:
-        """Mass function and bias at the nodes: n = f(sigma) |dln sigma / dlnM| / V."""
-        ln_n = self.mass_function.ln_f(ln_sigma, epoch) + ln_slope  # times V / spacing
-        ln_n = ln_n - self.ln_volume
-        n = torch.exp(ln_n.clamp(min=_NO_HALOES))
-        first = self.x[: self.edge] * (1 / (_ROOT_2 * self.grid.spacing))  # others lie above it
-        step, delta = lower_limit(first - edge)
-        return Haloes(n, self.bias.b(ln_sigma, epoch), step, delta, self.volume)
+    def abundance(self, ln_sigma: Tensor, ln_slope: Tensor, epoch: Epoch) -> Tensor:
+        """Haloes per node [1/Mpc^3], n = f(sigma) |dln sigma / dlnM| / V times the spacing."""
+        ln_n = self.mass_function.ln_f(ln_sigma, epoch) + ln_slope - self.ln_volume
+        return torch.exp(ln_n.clamp(min=_NO_HALOES))
 
 
-def _edge_nodes(grid: MassGrid, units: Units) -> int:
-    """How many nodes may see the lowest mass: up to that of the least dense cosmology."""
-    lightest = {"Om_m": -1.0, "h": -2.0}
-    x = units.log10M_min * math.log(10) - math.log(4 * math.pi / 3 * units.rho_unit)
-    highest = x + (span(lightest, units.ends)[1] if units.ends else 0.0)
-    return max(math.ceil((highest - grid.start) / grid.spacing), 0) + _AROUND
+def _place(units: Units) -> dict[str, float]:
+    """The sum that gives 3 ln(R_L / Mpc) of a halo of 1 Msun."""
+    return {"Om_m": -1.0, "h": -2.0, "": -math.log(4 * math.pi / 3 * units.rho_unit)}
 
 
-def _sums(grid: MassGrid, units: Units) -> dict[str, dict[str, float]]:
-    """Features, and where masses and concentrations lie: what is linear in logarithms."""
-    sums: dict[str, dict[str, float]] = {}
-    for i, feature in enumerate(FEATURES):
-        sums[f"feature {i}"] = scaled(feature, *span(feature, units.ends))
-    ln_unit = math.log(4 * math.pi / 3 * units.rho_unit)
-    ln_min, wide = units.log10M_min * math.log(10), 1 / (_ROOT_2 * grid.spacing)
-    sums["ln sigma_8"] = {"sigma_8": 1}
-    sums["x of Mth"] = {"Mth": 1, "Om_m": -1, "h": -2, "": -ln_unit}
-    sums["ln Mth / Mprime"] = {"Mth": 1, "Mprime": -1}
-    sums["ln M_min / Mth"] = {"Mth": -1, "": ln_min}
-    sums["x of M_min"] = {"Om_m": -wide, "h": -2 * wide, "": wide * (ln_min - ln_unit)}
-    sums["concentration"] = scaled(units.concentration, *span(units.concentration, units.ends))
-    return sums
+def _edge(units: Units) -> dict[str, float]:
+    """The sum that gives it for the lowest halo mass."""
+    place = _place(units)
+    return place | {"": place[""] + units.log10M_min * math.log(10)}
+
+
+def _highest_edge(grid: MassGrid, units: Units) -> float:
+    """Where the lowest mass lies at most, in nodes from the first: in the least dense cosmology."""
+    edge = _edge(units)
+    return ((span(edge, units.ends)[1] if units.ends else edge[""]) - grid.start) / grid.spacing

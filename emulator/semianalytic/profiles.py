@@ -24,13 +24,13 @@ _TOLERANCE = 1e-5  # share of u, and of u^2, that functions of the concentration
 
 @dataclass(frozen=True)
 class ProfileTable:
-    """u(k, M) and u^2, averaged over the grid, as ``sum_p phi_p(t) table[q, p, k]``.
+    """u(k, M) and u^2, averaged over the grid, as ``sum_p phi_p(t) table[q, k, p]``.
 
     t runs over [-1, 1] with the logarithm of the concentration's amplitude, and
     ``phi = [1, t, t^2, ...] @ powers``: few functions, those that u varies along most.
 
     Attributes:
-        u: Table of u, shape (Q, m K).
+        u: Table of u, shape (Q, K m).
         u_powers: Shape (D, m).
         u2: Table of u^2.
         u2_powers: As `u_powers`.
@@ -72,7 +72,7 @@ def tabulate(x: Array, k: Array, R: float, ln_c: Array, low: float, high: float)
 
 
 def _few_functions(t: Array, u: Array) -> tuple[Array, Array]:
-    """Table (Q, m K) and powers (D, m) of values (T, Q, K) at t."""
+    """Table (Q, K m) and powers (D, m) of values (T, Q, K) at t."""
     T, Q, K = u.shape
     relative = u / np.abs(u).max(axis=0)
     left, singular, _ = np.linalg.svd(relative.reshape(T, -1), full_matrices=False)
@@ -80,7 +80,7 @@ def _few_functions(t: Array, u: Array) -> tuple[Array, Array]:
     polynomials = np.vander(t, T - 4, increasing=True)
     powers = np.linalg.lstsq(polynomials, left[:, :m], rcond=None)[0]  # (D, m)
     table = np.linalg.lstsq(polynomials @ powers, u.reshape(T, -1), rcond=None)[0]  # (m, Q K)
-    return table.reshape(m, Q, K).transpose(1, 0, 2).reshape(Q, -1), powers
+    return table.reshape(m, Q, K).transpose(1, 2, 0).reshape(Q, -1), powers
 
 
 class Profiles(nn.Module):
@@ -129,6 +129,6 @@ class Profiles(nn.Module):
 
 def _project(weights: Sequence[Tensor], table: Tensor, phi: Tensor) -> tuple[Tensor, ...]:
     W, m = len(weights), phi.shape[1]
-    sums = torch.cat(tuple(weights), dim=1).unflatten(1, (W, -1)) @ table  # (B, W, m K)
-    sums = (sums.unflatten(2, (m, -1)) * phi[:, None, :, None]).sum(dim=2)  # (B, W, K)
+    sums = torch.cat(tuple(weights), dim=1).unflatten(1, (W, -1)) @ table  # (B, W, K m)
+    sums = sums.flatten(1).unflatten(1, (-1, m)) @ phi[:, :, None]  # (B, W K, 1)
     return sums.flatten(1).chunk(W, dim=1)
