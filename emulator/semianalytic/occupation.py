@@ -127,8 +127,8 @@ class Threshold(nn.Module):
             gap: ln(M_min / Mth), shape (B, 1), not above 0.
             step: The unit step at M_min, shape (B, Q).
         """
-        narrow = columns["narrow"].clamp(0, 1)  # 1 for narrow steps, 0 for wide ones
-        e = 0.5 + 0.5 * torch.erf(columns["ln M / Mth, in widths"] / columns["width"].clamp(min=1))
+        narrow = columns["narrow"].clamp(0.0, 1.0)  # 1 for narrow steps, 0 for wide ones
+        e = 0.5 + 0.5 * torch.erf(columns["ln M / Mth, in widths"] / columns["width"].clamp(min=1.0))
         plain = e * (step + narrow * (1 - step))
         index, lacking = self._lacking(columns, gap / sigma, narrow)
         both = (plain, plain * e)
@@ -142,11 +142,11 @@ class Threshold(nn.Module):
         self, columns: Mapping[str, Tensor], g: Tensor, narrow: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """A few nodes around Mth (B, A), and what a resolved step lacks there of e and e^2."""
-        curves = torch.erf(torch.addmm(self.places, g.clamp(-_FARTHEST, 0), self.curves))
+        curves = torch.erf(torch.addmm(self.places, g.clamp(-_FARTHEST, 0.0), self.curves))
         moments = torch.addmm(self.uncut, curves, self.moments)  # of a step of width 1
         powers = columns["powers of sigma"]
         moments = moments * torch.exp(powers)
-        wide = torch.exp(powers.clamp(min=0)) @ self.wide  # off go those that the step has
+        wide = torch.exp(powers.clamp(min=0.0)) @ self.wide  # off go those that the step has
         weights = torch.addmm(wide, moments, self.to_weights) * narrow  # (B, 2 ORDER)
         place = columns["node of Mth"]
         nearest = torch.round(place).clamp(_AROUND, self.last - _AROUND)
