@@ -38,7 +38,11 @@ class LowestMass:
 
     def is_near(self, point: Sequence[float]) -> bool:
         """Whether a point could be one to warn of; told in no time."""
-        return point[self._columns[0]] < self._reach
+        M_th = point[self._columns[0]]
+        if M_th >= self._reach:
+            return False
+        sigma = point[self._columns[1]]
+        return M_th < self.M_min * math.exp(sigma * (_FAR + _SLOPE * sigma))
 
     def share(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Share of the central galaxies that live in smaller haloes, shape (N,).

@@ -60,18 +60,17 @@ class CosmologyNetwork(nn.Module):
         self.past = nn.Linear(inputs, config.rank)
         self.expand = nn.Linear(config.rank, sum(self.sizes))
 
-    def forward(self, features: Tensor, amplitude: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(self, features: Tensor, amplitude: Tensor) -> tuple[Tensor, ...]:
         """Ln sigma (B, Q), ln -dln sigma / dx (B, Q), ln P_lin [ln Mpc^3] (B, K); x = 3 ln R.
 
         Args:
             features: `FEATURES`, scaled to [-1, 1], shape (B, 4).
-            amplitude: ln sigma_8 D(z), shape (B, 1); without one, ln s and ln T.
+            amplitude: ln sigma_8 D(z), shape (B, 1); with 0, ln s and ln T come out.
         """
         hidden = torch.tanh(self.hidden(features))
         condensed = torch.addmm(self.past(features), hidden, self.condense.weight.T)
-        if amplitude is None:
-            return self.expand(condensed).split(self.sizes, dim=1)
-        powers = [torch.full((1, size), p) for p, size in zip((1.0, 0.0, 2.0), self.sizes)]
+        # as one more input of the last layer: that takes no more operators
+        powers = [torch.full((1, n), p) for p, n in zip((1.0, 0.0, 2.0), self.sizes, strict=True)]
         weights = torch.cat([self.expand.weight.T, torch.cat(powers, dim=1).to(condensed)])
         condensed = torch.cat([condensed, amplitude], dim=1)
         return torch.addmm(self.expand.bias, condensed, weights).split(self.sizes, dim=1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import erf
 from torch import Tensor, nn
 
-from emulator.semianalytic.grid import SCALE, MassGrid
+from emulator.semianalytic.grid import MassGrid
 from emulator.semianalytic.logarithms import Powers
 from emulator.semianalytic.shifts import VARIANCE, combination, gaussian_moment
 
@@ -88,7 +88,7 @@ class Threshold(nn.Module):
             "to_weights": _weights_of_moments(shifts),
             "shifted": _shifted(len(between)),
             "around": np.arange(-_AROUND, _AROUND + 1),
-            "between": between * SCALE,
+            "between": between,
         }
         arrays["wide"] = -_moments(np.array([-2 * _FARTHEST])).T * arrays["to_weights"]
         for name, array in arrays.items():
@@ -150,8 +150,8 @@ class Threshold(nn.Module):
         weights = torch.addmm(wide, moments, self.to_weights) * narrow  # (B, 2 ORDER)
         place = columns["node of Mth"]
         nearest = torch.round(place).clamp(_AROUND, self.last - _AROUND)
-        t = (nearest - place) * SCALE + self.between  # (B, A + ORDER - 1)
-        shapes = torch.exp(-t * t) @ self.shifted  # (B, ORDER A)
+        t = (nearest - place) + self.between  # (B, A + ORDER - 1)
+        shapes = torch.exp((t * t) * (-0.5 / VARIANCE)) @ self.shifted  # (B, ORDER A)
         local = weights.unflatten(1, (2, ORDER)) @ shapes.unflatten(1, (ORDER, -1))
         return (nearest + self.around).long(), local.flatten(1).chunk(2, dim=1)
 
