@@ -69,16 +69,12 @@ class Concentration(Fit, kind="concentration"):
     def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
         """Ln c, of a shape that broadcasts to (B, Q)."""
 
-    def power_law(self) -> tuple[dict[str, float], float]:
+    def power_law(self) -> tuple[dict[str, float], float] | None:
         """Powers of ``M`` [Msun], ``h``, ``1 + z`` in c, and ln of what they multiply.
 
-        Raises:
-            ValueError: c is no such product.
+        None if c is no such product; emulators take twice as long where it is not.
         """
-        raise ValueError(
-            f"concentration = {self.name!r} is no power law of mass and redshift; the "
-            f"semi-analytic emulator needs one, such as Duffy08"
-        )
+        return None
 
 
 class Constant(Concentration):

@@ -6,7 +6,9 @@ four, condensed to a few numbers, gives ln s and its slope at the nodes of the g
 the wavenumbers.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +61,19 @@ class CosmologyNetwork(nn.Module):
         self.condense = nn.Linear(config.units, config.rank, bias=False)
         self.past = nn.Linear(inputs, config.rank)
         self.expand = nn.Linear(config.rank, sum(self.sizes))
+        self.slope = nn.Linear(config.rank, nodes)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        for name, value in self.slope.state_dict().items():  # of files that are older than it
+            state_dict.setdefault(f"{prefix}slope.{name}", torch.full_like(value, math.nan))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    @property
+    def knows_slope(self) -> bool:
+        """Whether the slope of the power has been fitted; files of before have none."""
+        return bool(self.slope.bias.isfinite().all())
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         """Ln s (B, Q), ln -dln s / dx (B, Q) and ln T [ln Mpc^3] (B, K), x = 3 ln R.
@@ -66,6 +81,19 @@ class CosmologyNetwork(nn.Module):
         Args:
             features: `FEATURES`, scaled to [-1, 1], shape (B, 4).
         """
+        return self.expand(self.condensed(features)).split(self.sizes, dim=1)
+
+    def condensed(self, features: Tensor) -> Tensor:
+        """The few numbers that all functions of the cosmology are linear in, shape (B, R)."""
         hidden = torch.tanh(self.hidden(features))
-        condensed = torch.addmm(self.past(features), hidden, self.condense.weight.T)
-        return self.expand(condensed).split(self.sizes, dim=1)
+        return torch.addmm(self.past(features), hidden, self.condense.weight.T)
+
+    def maps(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Weights (F, R) and constants (F,) from these to ln s, ln -dln s / dx and ln T, each.
+
+        The last are those to dln P / dln k at ``k = 2 pi / R`` of the nodes.
+        """
+        weights, constants = (
+            parts.split(self.sizes) for parts in (self.expand.weight, self.expand.bias)
+        )
+        return (*zip(weights, constants, strict=True), (self.slope.weight, self.slope.bias))

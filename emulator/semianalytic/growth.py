@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emulator.semianalytic.concentrations import Universe
+
 __all__ = ["RANGES", "WEIGHTS", "Growth", "check_ranges", "features"]
 
 WEIGHTS = Path(__file__).with_name("growth.npz")
@@ -107,6 +109,13 @@ class Growth(nn.Module):
         Om_r = self.radiation / (h * h)
         dark_energy = torch.exp(ln_ratio) * (1 - Om_r / (1 - Om_m))  # in units of matter
         return ln_D, 1 / (1 + Om_r / Om_m * (1 + z) + dark_energy)
+
+    def universe(
+        self, ln_D: Tensor, Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor
+    ) -> Universe:
+        """What concentrations may ask; arguments as those of `forward`, and what it gave."""
+        rate = self.rate(Om_m, h, w0, wa, z)
+        return Universe(Om_m, 1 - Om_m - self.radiation / (h * h), h, ln_D, rate)
 
     def rate(self, Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor) -> Tensor:
         """Growth rate dln D / dln a at z, shape (B, 1); arguments as those of `forward`."""

@@ -20,7 +20,7 @@ class Haloes:
         b: Their bias, shape (B, Q).
         step: The unit step at the lowest mass, at the first nodes; it is 1 at the others.
         delta: The delta function there, times the spacing; it is 0 at the others.
-        volume: M / rho_m [Mpc^3], shape (Q,).
+        volume: M / rho_m [Mpc^3], shape (Q,), or (B, Q) where nodes follow the halo radius.
     """
 
     n: Tensor
@@ -41,7 +41,7 @@ def spectra(
         haloes: On the grid.
         galaxies: On the same grid; the lowest mass is in their moments.
         profiles: The table of u(k, M).
-        t: Scaled amplitude of the concentration, shape (B, 1).
+        t: Concentrations, scaled, shape (B, Q), or (B, 1) if each node's is the same.
         P_lin: Linear power [Mpc^3], shape (B, K).
     """
     n, b, V = haloes.n, haloes.b, haloes.volume
