@@ -8,6 +8,7 @@ the wavenumbers.
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -93,7 +94,10 @@ class CosmologyNetwork(nn.Module):
 
         The last are those to dln P / dln k at ``k = 2 pi / R`` of the nodes.
         """
-        weights, constants = (
-            parts.split(self.sizes) for parts in (self.expand.weight, self.expand.bias)
+        ends = [0, *accumulate(self.sizes)]
+        parts = (slice(*pair) for pair in pairwise(ends))
+        weights, constants = self.expand.weight, self.expand.bias
+        return (
+            *((weights[part], constants[part]) for part in parts),
+            (self.slope.weight, self.slope.bias),
         )
-        return (*zip(weights, constants, strict=True), (self.slope.weight, self.slope.bias))

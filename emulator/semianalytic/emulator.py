@@ -1,6 +1,6 @@
 """The semi-analytic emulator as an emulator: settings, weights and spec."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from emulator.semianalytic.fit import FitConfig, fit_cosmology, halo_model_units
 from emulator.semianalytic.grid import MassGrid
 from emulator.semianalytic.ingredients import Ingredients
 from emulator.semianalytic.model import SemiAnalytic, Units
-from emulator.semianalytic.profiles import Line, Profiles, ProfileTable, tabulate
+from emulator.semianalytic.profiles import Line, Profiles, tabulate
 from emulator.semianalytic.radii import Radii
 from emulator.semianalytic.scaled_concentration import concentration_range
 
@@ -59,20 +59,18 @@ class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
 
     Args:
         spec: What it predicts and where; ``halo_model`` has the fits for haloes.
-        table: Halo profiles; without one, they wait for the weights.
     """
 
     Config = SemiAnalyticConfig
 
-    def __init__(self, spec: Spec, table: ProfileTable | None = None) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         if spec.total != "sum":
             raise ValueError("total: network needs a network; a semi-analytic emulator adds terms")
         if unknown := [name for name in spec.outputs if name not in OUTPUTS]:
             raise ValueError(f"no output {', '.join(unknown)}; there are {', '.join(OUTPUTS)}")
         config, model = spec.network, spec.halo_model
-        names = (model[name] for name in ("mass_function", "halo_bias", "concentration"))
-        fits = Ingredients(*names, model["mass_def"]).fits()
+        fits = Ingredients(**{one.name: model[one.name] for one in fields(Ingredients)}).fits()
         self.model = SemiAnalytic(
             config.grid,
             config.cosmology,
@@ -81,7 +79,6 @@ class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
             fits,
             Radii.of(model["mass_def"], spec.space),
             spec.space.names,
-            table,
         )
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:

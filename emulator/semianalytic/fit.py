@@ -250,8 +250,8 @@ def _solve_slope(network: CosmologyNetwork, x: Array, slopes: Array) -> None:
         A = network.condensed(torch.from_numpy(x).float()).double().numpy()
     centre, mean = A.mean(axis=0), slopes.mean(axis=0)
     scale = A.std(axis=0).max() or 1.0
-    A = torch.from_numpy((A - centre) / scale)
-    weights = _least_squares(A, torch.from_numpy(slopes - mean)).numpy().T / scale
+    design, targets = torch.from_numpy((A - centre) / scale), torch.from_numpy(slopes - mean)
+    weights = _least_squares(design, targets).numpy().T / scale
     network.slope.load_state_dict({
         "weight": torch.from_numpy(weights).float(),
         "bias": torch.from_numpy(mean - weights @ centre).float(),

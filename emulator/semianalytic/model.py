@@ -7,7 +7,7 @@ theta -> sigma(M), P_lin (network and growth) -> n(M), b(M) (formulas) -> N(M) (
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from emulator.semianalytic.growth import Growth
 from emulator.semianalytic.ingredients import Bias, Concentration, Epoch, MassFunction
 from emulator.semianalytic.logarithms import LogSums, scaled, span
 from emulator.semianalytic.occupation import Linke22
-from emulator.semianalytic.profiles import Profiles, ProfileTable
+from emulator.semianalytic.profiles import Profiles
 from emulator.semianalytic.radii import Radii, ShiftedFunctions
 from emulator.semianalytic.scaled_concentration import ScaledConcentration
 from emulator.semianalytic.spectra import Haloes, spectra
@@ -86,8 +86,8 @@ class SemiAnalytic(nn.Module):
     """Spectra of points through integrals over the halo mass.
 
     Where the concentration is a power law of mass, its amplitude is all that profiles see of a
-    point, and sums over the grid come before it; else they see ln c at each node. Where the halo
-    radius depends on the cosmology, nodes follow it, see `Radii`.
+    point, and sums over the grid come first; else profiles see ln c of each node. Where the halo
+    radius depends on the cosmology, nodes follow it, see `emulator.semianalytic.radii`.
 
     Args:
         grid: The grid of masses.
@@ -97,7 +97,6 @@ class SemiAnalytic(nn.Module):
         fits: The fits for haloes.
         radii: How the nodes follow the halo radius.
         names: Columns of the points.
-        table: Halo profiles; without one, they wait for the weights.
     """
 
     x: Tensor
@@ -113,7 +112,6 @@ class SemiAnalytic(nn.Module):
         fits: tuple[MassFunction, Bias, Concentration],
         radii: Radii,
         names: Sequence[str],
-        table: ProfileTable | None = None,
     ) -> None:
         super().__init__()
         self.names, self.radii = tuple(names), radii
@@ -124,7 +122,7 @@ class SemiAnalytic(nn.Module):
         self.functions = _functions(grid, radii, concentration)
         self.occupation = Linke22(nodes.nodes, nodes.spacing)
         self.edge = min(_edge_nodes(nodes, units, radii.half), nodes.nodes)
-        self.profiles = Profiles(table)
+        self.profiles = Profiles()  # they wait for the weights, or for a table
         law = concentration.power_law()
         self.concentration = ScaledConcentration(concentration, nodes.nodes) if not law else None
         ends = units.amplitudes(radii.half)
@@ -145,8 +143,7 @@ class SemiAnalytic(nn.Module):
         Args:
             theta: Points, columns `names`, physical units, shape (B, P).
         """
-        columns = dict(zip(self.names, theta.split(1, dim=1), strict=True))
-        features, *sums = self.sums(theta).split([len(FEATURES), *[1] * 6], dim=1)
+        columns, features, sums = self._inputs(theta)
         ln_sigma_8, x_th, ln_ratio, gap, edge, t = sums
         cosmos = self.cosmos(columns, features, ln_sigma_8, t)
         if cosmos.shift is not None:  # masses, as far as they lie above shifted nodes
@@ -165,15 +162,20 @@ class SemiAnalytic(nn.Module):
         )
         return spectra(haloes, galaxies, self.profiles, t, torch.exp(cosmos.ln_P))
 
+    def _inputs(self, theta: Tensor) -> tuple[dict[str, Tensor], Tensor, list[Tensor]]:
+        """Columns of the points by name, features (B, 4), and the other sums, each (B, 1)."""
+        columns = dict(zip(self.names, theta.split(1, dim=1), strict=True))
+        features, *sums = self.sums(theta).split([len(FEATURES), *[1] * 6], dim=1)
+        return columns, features, sums
+
     def concentrations(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Ln c, of a concentration that is no power law, and ln sigma at the nodes, each (B, Q).
 
         Args:
             theta: Points as in `forward`.
         """
-        columns = dict(zip(self.names, theta.split(1, dim=1), strict=True))
-        features, *sums = self.sums(theta).split([len(FEATURES), *[1] * 6], dim=1)
-        cosmos = self.cosmos(columns, features, sums[0], sums[-1])
+        columns, features, (ln_sigma_8, *_, ln_M) = self._inputs(theta)
+        cosmos = self.cosmos(columns, features, ln_sigma_8, ln_M)
         assert cosmos.ln_c is not None
         return cosmos.ln_c, cosmos.ln_sigma
 
@@ -224,9 +226,15 @@ class SemiAnalytic(nn.Module):
         return Haloes(n, self.bias.b(cosmos.ln_sigma, cosmos.epoch), step, delta, volume)
 
 
-def _functions(grid: MassGrid, radii: Radii, concentration: Concentration) -> Any:
+def _functions(
+    grid: MassGrid, radii: Radii, concentration: Concentration
+) -> ShiftedFunctions | None:
     """What takes functions of the cosmology to shifted nodes, or None if none is shifted."""
-    offsets = {"": [], "sigma": [3 * math.log(concentration.scale)], "power": [0.0]}
+    offsets: dict[str, list[float]] = {
+        "": [],
+        "sigma": [3 * math.log(concentration.scale)],
+        "power": [0.0],
+    }
     if not radii.half and not concentration.slope:
         return None
     return ShiftedFunctions(grid, radii, [0.0, 0.0, *offsets[concentration.slope]])
