@@ -74,7 +74,8 @@ class ExactCosmology(torch.nn.Module):
     def __init__(self, values: np.ndarray) -> None:
         super().__init__()
         Q = GRID.nodes
-        self.values = torch.from_numpy(values).split([Q, Q, values.shape[1] - 2 * Q], dim=1)
+        *parts, _ = torch.from_numpy(values).split([Q, Q, values.shape[1] - 3 * Q, Q], dim=1)
+        self.values = tuple(parts)
 
     def forward(self, features: Tensor, amplitude: Tensor) -> tuple[Tensor, ...]:
         ln_s, ln_slope, ln_T = self.values
@@ -219,7 +220,7 @@ def test_refusals(small) -> None:
 
     with pytest.raises(ValueError, match="grid.start = -3 must be at most"):
         make(replace(SMALL, grid=replace(GRID, start=-3.0)))
-    with pytest.raises(ValueError, match="needs model: standard and mass_def: 200m"):
+    with pytest.raises(ValueError, match="needs model: standard, with one"):
         make(model="g3lhalo")
     with pytest.raises(ValueError, match="rank = 600 must lie in"):
         CosmologyConfig(rank=600)

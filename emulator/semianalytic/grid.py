@@ -29,9 +29,9 @@ class MassGrid:
         start: First node.
     """
 
-    nodes: int = 115
-    spacing: float = 0.167
-    start: float = -5.0
+    nodes: int = 94
+    spacing: float = 0.2
+    start: float = -5.2
 
     def __post_init__(self) -> None:
         if self.nodes < 16 or not 0.05 <= self.spacing <= 0.5:

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emulator.semianalytic.concentrations import Universe
+
 __all__ = [
     "LOGARITHMS", "RANGES", "WEIGHTS", "Growth", "check_ranges", "features", "logarithms",
 ]  # fmt: skip
@@ -118,9 +120,16 @@ class Growth(nn.Module):
         dark_energy = torch.exp(ln_ratio) * (1 - Om_r / Om_de)  # in units of matter
         return ln_D, 1 / (1 + Om_r / Om_m * since + dark_energy)
 
+    def universe(self, ln_D: Tensor, logs: Tensor, w0: Tensor, wa: Tensor) -> Universe:
+        """What concentrations may ask; arguments as those of `of_logarithms`, and what it gave."""
+        _, Om_m, Om_de, h = torch.exp(logs).split(1, dim=1)
+        return Universe(Om_m, Om_de - self.radiation / (h * h), h, ln_D, self._rate(logs, w0, wa))
+
     def rate(self, Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor) -> Tensor:
         """Growth rate dln D / dln a at z, shape (B, 1); arguments as those of `forward`."""
-        logs = logarithms(Om_m, h, z)
+        return self._rate(logarithms(Om_m, h, z), w0, wa)
+
+    def _rate(self, logs: Tensor, w0: Tensor, wa: Tensor) -> Tensor:
         shift = logs.new_tensor([_SHIFT, 0, 0, 0])
         later, earlier = (self._ln_growth(logs + one, w0, wa)[0] for one in (-shift, shift))
         return (later - earlier) / (2 * _SHIFT)

@@ -1,7 +1,7 @@
 """The halo occupation on the grid: what the integrals over halo mass need to know of galaxies."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +95,14 @@ class Threshold(nn.Module):
             tensor = torch.tensor(array, dtype=torch.float32)
             self.register_buffer(name, tensor, persistent=False)
 
+    @property
+    def shifts(self) -> dict[str, float]:
+        """What is added to `sums` where x of all nodes is shifted by 1."""
+        return {
+            "ln M / Mth, in widths": 1 / (math.sqrt(2) * self.resolved),
+            "node of Mth": -1 / self.spacing,
+        }
+
     def sums(self, x: Powers) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
         """Sums of logarithms, and of parameters, that `forward` takes by name.
 
@@ -128,13 +136,14 @@ class Threshold(nn.Module):
             step: The unit step at M_min, shape (B, Q).
         """
         narrow = columns["narrow"].clamp(0.0, 1.0)  # 1 for narrow steps, 0 for wide ones
-        e = 0.5 + 0.5 * torch.erf(columns["ln M / Mth, in widths"] / columns["width"].clamp(min=1.0))
+        e = 0.5 + 0.5 * torch.erf(
+            columns["ln M / Mth, in widths"] / columns["width"].clamp(min=1.0)
+        )
         plain = e * (step + narrow * (1 - step))
         index, lacking = self._lacking(columns, gap / sigma, narrow)
         both = (plain, plain * e)
         e, e2 = (
-            values.scatter_add(1, index, local)
-            for values, local in zip(both, lacking, strict=True)
+            values.scatter_add(1, index, local) for values, local in zip(both, lacking, strict=True)
         )
         return e, e2
 
@@ -171,6 +180,11 @@ class Linke22(nn.Module):
         super().__init__()
         self.threshold = Threshold(grid)
         self.nodes, self.ln_min = grid.x().tolist(), log10M_min * math.log(10)
+
+    @property
+    def shifts(self) -> dict[str, float]:
+        """What is added to `sums` where x of all nodes is shifted by 1."""
+        return self.threshold.shifts | {"ln M / Mth": 1.0}
 
     def sums(self, x: Powers) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
         """Sums of logarithms, and of parameters, that `forward` takes by name.

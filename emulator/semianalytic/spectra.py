@@ -13,19 +13,21 @@ __all__ = ["Haloes", "Spectra"]
 
 @dataclass(frozen=True)
 class Haloes:
-    """The haloes of each point at the nodes of the grid, each of shape (B, Q).
+    """The haloes of each point at the nodes of the grid, of shape (B, Q) each.
 
     Attributes:
         n: Haloes per node [1/Mpc^3]: dn/dlnM times the spacing.
         b: Their bias.
         step: The unit step at the lowest mass.
         delta: The delta function there, times the spacing.
+        volume: M / rho_m [Mpc^3], shape (Q,), or (B, Q) where nodes follow the halo radius.
     """
 
     n: Tensor
     b: Tensor
     step: Tensor
     delta: Tensor
+    volume: Tensor
 
 
 class Spectra(nn.Module):
@@ -34,20 +36,17 @@ class Spectra(nn.Module):
     The equations of `datagen.halomodel`: sums over the grid stand for integrals over ln M.
 
     Args:
-        volume: M / rho_m [Mpc^3] of the nodes, shape (Q,).
-        profiles: The table of u(k, M).
+        nodes: How many, Q.
     """
 
-    volume: Tensor
     totals: Tensor
     one: Tensor
 
-    def __init__(self, volume: Tensor, profiles: Profiles) -> None:
+    def __init__(self, nodes: int) -> None:
         super().__init__()
-        self.profiles = profiles
-        self.register_buffer("volume", volume.float(), persistent=False)
+        self.profiles = Profiles()  # they wait for the weights, or for a table
         rows = [[1.0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, -1]]  # of sums over the grid
-        totals = torch.tensor(rows, dtype=torch.float32).T.repeat_interleave(len(volume), dim=0)
+        totals = torch.tensor(rows, dtype=torch.float32).T.repeat_interleave(nodes, dim=0)
         self.register_buffer("totals", totals, persistent=False)
         self.register_buffer("one", torch.tensor([0.0, 0, 0, 1]), persistent=False)
 
@@ -59,10 +58,10 @@ class Spectra(nn.Module):
         Args:
             haloes: On the grid.
             galaxies: On the same grid; the lowest mass is in their moments.
-            t: Scaled amplitude of the concentration, shape (B, 1).
+            t: Concentrations, scaled, shape (B, Q), or (B, 1) if each node's is the same.
             P_lin: Linear power [Mpc^3], shape (B, K).
         """
-        b, V = haloes.b, self.volume
+        b, V = haloes.b, haloes.volume
         N = (haloes.n * (galaxies.centrals + galaxies.satellites)).sum(dim=1, keepdim=True)
         each = 1 / N
         n = haloes.n * each  # per galaxy
