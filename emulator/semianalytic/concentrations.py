@@ -16,7 +16,7 @@ from emulator.semianalytic.fits import DELTA_C, Epoch, Fit
 __all__ = ["Concentration", "Haloes", "Universe"]
 
 _LN_DELTA_C = math.log(DELTA_C)
-_STEEPEST = -4.3
+_STEEPEST = -4.0  # beyond, c follows n so closely that it amplifies any error of it
 # Ishiyama21's concentrations are looked for between these, down from the upper one
 _LN_C_LOWEST, _LN_C_HIGHEST, _NEWTON_STEPS = math.log(0.05), math.log(1e3), 8
 
@@ -174,7 +174,7 @@ class Diemer15(Concentration):
 
     c_min = 6.58 + 1.27 n and nu_min = 7.28 + 1.56 n follow the slope n of the power. Both end at
     n < -4.6, which acoustic oscillations reach where baryons are a third of the matter; pyccl has
-    no number there, and n is taken as -4.3 at least here.
+    no number there, and n is taken as -4 at least here.
     """
 
     mass_defs = ("200c",)
