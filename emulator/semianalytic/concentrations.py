@@ -73,7 +73,7 @@ class Concentration(Fit, kind="concentration"):
     def power_law(self) -> tuple[dict[str, float], float] | None:
         """Powers of ``M`` [Msun], ``h``, ``1 + z`` in c, and ln of what they multiply.
 
-        None if c is no such product; emulators take twice as long where it is not.
+        None if c is no such product; emulators take up to three times as long then.
         """
         return None
 
@@ -116,6 +116,10 @@ class Klypin11(Concentration):
     """Klypin et al. 2011, eq. 12: ``c = 9.6 (M h / 1e12 Msun)^-0.075``, made for z = 0."""
 
     mass_defs = ("vir",)
+
+    def power_law(self) -> tuple[dict[str, float], float]:
+        """See `Concentration.power_law`."""
+        return {"M": -0.075, "h": -0.075}, math.log(9.6) + 0.075 * math.log(1e12)
 
     def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
         """See `Concentration.ln_c`."""
