@@ -1,4 +1,4 @@
-"""The search for a semi-analytic emulator: its space, a real small one, its resume, and what is refused."""
+"""The search for a semi-analytic emulator: its space, a small one, its resume, refusals."""
 
 import json
 import signal

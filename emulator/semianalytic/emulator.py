@@ -62,9 +62,16 @@ class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
         if unknown := [name for name in spec.outputs if name not in OUTPUTS]:
             raise ValueError(f"no output {', '.join(unknown)}; there are {', '.join(OUTPUTS)}")
         config, model = spec.network, spec.halo_model
-        fits = (model[name] for name in ("mass_function", "halo_bias", "mass_def"))
         self.model = SemiAnalytic(
-            config.grid, config.cosmology, len(spec.k), config.units, *fits, spec.space.names, table
+            config.grid,
+            config.cosmology,
+            len(spec.k),
+            config.units,
+            model["mass_function"],
+            model["halo_bias"],
+            model["mass_def"],
+            spec.space.names,
+            table,
         )
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
@@ -129,7 +136,7 @@ def with_fits(emulator: Emulator, **fits: str) -> Emulator:
             f"{', '.join(fits)}: a {spec.kind} emulator has learnt the spectra of its halo model; "
             f"other fits for haloes need a semi-analytic one (emulator.train_semianalytic)"
         )
-    model = replace(HaloModelConfig.from_dict(spec.halo_model), **fits)
+    model = HaloModelConfig.from_dict({**spec.halo_model, **fits})
     Ingredients(model.mass_function, model.halo_bias, model.concentration, model.mass_def)
     units, table = _tables(model, spec.space, spec.network.grid)
     provenance = {**spec.provenance, "made_with": spec.halo_model}

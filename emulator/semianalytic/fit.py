@@ -239,12 +239,18 @@ def halo_model_units(model: HaloModelConfig, space: Space, grid: MassGrid) -> tu
 
     Raises:
         ValueError: A box beyond the growth's, or the grid's; a halo model that is not ``standard``
-            with masses of 200m; a concentration that is no power law of mass, density and redshift.
+            with masses of 200m, or has no table of linear power; a concentration that is no power
+            law of mass, density and redshift.
     """
     if model.model != "standard" or model.mass_def != "200m":
         raise ValueError(
             f"model = {model.model!r}, mass_def = {model.mass_def!r}: a semi-analytic emulator "
             f"needs model: standard and mass_def: 200m, where radii do not depend on cosmology"
+        )
+    if model.linear_power != "table":
+        raise ValueError(
+            f"linear_power = {model.linear_power!r}: a semi-analytic emulator is fitted to "
+            f"thousands of linear spectra, and needs linear_power: table"
         )
     rho_unit, ends = float(matter_density(1.0, 1.0)), _ends(space)
     check_ranges(ends | {name: (space[name].low, space[name].high) for name in ("w0", "wa", "z")})
