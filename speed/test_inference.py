@@ -35,7 +35,7 @@ def emulator(request: pytest.FixtureRequest) -> tuple[str, dict[str, Contender]]
 
 
 def points(number: int, space: Space = Space()) -> np.ndarray:
-    return space.from_unit(np.random.default_rng(SEED).random((number, 10)))
+    return space.from_unit(np.random.default_rng(SEED).random((number, len(space.names))))
 
 
 @pytest.mark.parametrize(("name", "batch"), CASES)

@@ -60,7 +60,9 @@ def test_test_labels_are_of_the_same_box(label_file, test_labels, tmp_path):
     other = Spectra.read(test_labels)
     other.metadata["model"] |= {"log10M_min": 11.0}
     other.write(tmp_path / "other.h5")
-    message = r"is not of the box and halo model of .*labels.h5 .model.log10M_min is 11.0, not 10.0."
+    message = (
+        r"is not of the box and halo model of .*labels.h5 .model.log10M_min is 11.0, not 10.0."
+    )
     with pytest.raises(ValueError, match=message):
         learning(label_file, tmp_path / "other.h5", tmp_path, SMALL)
 
