@@ -12,8 +12,9 @@ def render(result: dict[str, Any]) -> str:
     lines = [
         f"Posteriors of {len(result['shift'])} parameters ({fixed or 'none'} fixed) from P_gg and "
         f"P_gm ({survey['k_min']:g} to {survey['k_max']:g} 1/Mpc, {survey['volume'] / 1e9:g} "
-        f"Gpc^3, floor of {100 * survey['floor']:g} %) and n_g (to {100 * survey['density_error']:g} %): mean and "
-        f"standard deviation. Shifts are emulator less true code, in standard deviations",
+        f"Gpc^3, floor of {100 * survey['floor']:g} %) and n_g (to "
+        f"{100 * survey['density_error']:g} %): mean and standard deviation. Shifts are emulator "
+        f"less true code, in standard deviations",
         "",
         "| parameter | emulator | true code | shift, chains of their own "
         "| shift, same points reweighted | width, reweighted |",
