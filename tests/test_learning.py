@@ -77,7 +77,7 @@ def test_labels_without_a_semi_analytic_emulator_are_refused_before_anything_is_
         lambda data: learning(data, test_labels, tmp_path / "out", SMALL),
         lambda data: averaging(data, tmp_path / "out"),
     ):
-        with pytest.raises(ValueError, match="model = 'g3lhalo', .* needs model: standard"):
+        with pytest.raises(ValueError, match="model = 'g3lhalo': .* needs model: standard"):
             command(tmp_path / "g3lhalo.h5")
     assert not (tmp_path / "out").exists()
 
