@@ -49,6 +49,7 @@ AGREEMENT = {
     "labels": 1e-2,
     "pyccl": 1e-2,
 }
+_GROWTH = "model.growth."
 _ROWS = 512  # of torch and numpy at once, where their intermediates stay in cache: fastest for both
 
 
@@ -115,7 +116,10 @@ def torch_emulator(model: OnnxEmulator) -> Emulator | None:
     outputs = {"outputs": list(model.outputs), "total": "sum", "space": metadata["parameters"]}
     empty: dict[str, Any] = {"bao": {}, "provenance": {}, "record": {}}
     emulator = Emulator.of(Spec.from_dict(fields | outputs | empty))
-    emulator.load_state_dict(_weights(model.path, emulator.state_dict()))
+    made = emulator.state_dict()
+    # the growth comes with the package; graphs have its one number under no name
+    learnt = {name: weight for name, weight in made.items() if not name.startswith(_GROWTH)}
+    emulator.load_state_dict(made | _weights(model.path, learnt))
     return emulator.eval()
 
 

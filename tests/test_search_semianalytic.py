@@ -1,4 +1,4 @@
-"""The search for a semi-analytic emulator: its space, a real small one, its resume, and what is refused."""
+"""The search for a semi-analytic emulator: its space, a small one, its resume, refusals."""
 
 import json
 import signal
@@ -85,7 +85,7 @@ def test_labels_without_such_an_emulator_are_refused_before_any_trial(spectra, t
     other = spectra.select(np.arange(20))
     other.metadata = spectra.metadata | {"model": spectra.metadata["model"] | {"model": "g3lhalo"}}
     other.write(tmp_path / "g3lhalo.h5")
-    with pytest.raises(ValueError, match="haloes on a grid need model: standard"):
+    with pytest.raises(ValueError, match="needs model: standard"):
         search_semianalytic(tmp_path / "g3lhalo.h5", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -266,12 +266,17 @@ def halo_model_units(model: HaloModelConfig, space: Space, grid: MassGrid) -> tu
 
     Raises:
         ValueError: A box beyond the growth's, or the grid's, or the mass function's; a halo model
-            that is not ``standard``.
+            that is not ``standard``, or has no table of linear power.
     """
     if model.model != "standard":
         raise ValueError(
             f"model = {model.model!r}: a semi-analytic emulator needs model: standard, with one "
             f"definition of the halo mass and converged integrals"
+        )
+    if model.linear_power != "table":
+        raise ValueError(
+            f"linear_power = {model.linear_power!r}: a semi-analytic emulator is fitted to "
+            f"thousands of linear spectra, and needs linear_power: table"
         )
     check_densities(model.mass_function, model.mass_def, matter_fractions(space))
     rho_unit, ends = float(matter_density(1.0, 1.0)), _ends(space)
