@@ -18,6 +18,10 @@ from datagen.design import Design, Points, draw
 from datagen.files import BusyError, exclusive
 from datagen.generate import compute, generate, main
 from datagen.halomodel import HaloModel
+from datagen.linear_power import TableBox
+from datagen.power import _node
+from datagen.record import maker
+from datagen.request import LIBRARIES, MODULES
 from datagen.space import NAMES, Range, Space
 from datagen.store import Spectra, StoreError
 
@@ -26,7 +30,13 @@ ROUNDING = 1e-11  # matrix products of other sizes; a point in a wrong place is 
 
 # so few and so heavy haloes that at the low end of sigma_8 there are no galaxies at all
 NO_GALAXIES = replace(
-    SPACE, sigma_8=Range(0.1, 0.9), sigma=Range(0.01, 0.01), Mth=Range(1e16, 1e16)
+    SPACE,
+    sigma_8=Range(0.1, 0.9),
+    w0=Range(-1.0, -1.0),
+    wa=Range(0.0, 0.0),
+    z=Range(0.0, 0.0),
+    sigma=Range(0.01, 0.01),
+    Mth=Range(1e16, 1e16),
 )
 
 
@@ -171,17 +181,17 @@ def test_labels_of_other_code_are_said_to_be_that_and_not_extended(table, tmp_pa
     assert out.read_bytes() == before
 
 
-def test_a_machine_of_a_cluster_with_other_code_is_named(table, monkeypatch):
+def test_a_machine_of_a_cluster_with_other_code_is_named(table):
     theta = draw(Design(2), SPACE)
-    made_by = generate_module.maker(generate_module.LIBRARIES, generate_module.MODULES)
+    made_by = maker(LIBRARIES, MODULES)
     assert len(compute(theta, model=MODEL, table=table, made_by=made_by)[0]["n_g"]) == 2
     message = rf"{socket.gethostname()} would compute .*code is \w+, not other.* install"
     other = made_by | {"code": "other"}
     with pytest.raises(ValueError, match=message):
         compute(theta, model=MODEL, table=table, made_by=other)
-    assert generate_module._node(theta, function=len, made_by=made_by) == 2
+    box = TableBox.of(SPACE)
     with pytest.raises(ValueError, match=message):
-        generate_module._node(theta, function=None, made_by=other)
+        _node(box.points()[0], box=box, made_by=other)
 
 
 def test_a_place_where_nothing_can_be_written_is_known_before_anything_is_computed(monkeypatch):
