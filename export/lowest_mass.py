@@ -38,7 +38,8 @@ class LowestMass:
 
     def is_near(self, point: Sequence[float]) -> bool:
         """Whether a point could be one to warn of; told in no time."""
-        return point[self._columns[0]] < self._reach
+        M_th, sigma = point[self._columns[0]], point[self._columns[1]]
+        return M_th < self._reach and M_th < self.M_min * math.exp(sigma * (_FAR + _SLOPE * sigma))
 
     def share(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Share of the central galaxies that live in smaller haloes, shape (N,).
@@ -62,6 +63,9 @@ class LowestMass:
             x: Points, physical units, shape (N, P).
         """
         near = np.flatnonzero(x[:, self._columns[0]] < self._reach)
+        if len(near):
+            M_th, sigma = x[near, self._columns[0]], x[near, self._columns[1]]
+            near = near[M_th < self.M_min * np.exp(sigma * (_FAR + _SLOPE * sigma))]
         if not len(near):
             return
         share = self.share(x[near])

@@ -25,6 +25,7 @@ __all__ = [
 Policy = Literal["raise", "warn", "nan", "clip"]
 
 _FLOATS = {float, np.float64}
+_ROUNDING = 1e-5  # so near to a limit, numbers are looked at as float32
 _NAMED = 5  # values that a message names, of all that are outside
 
 
@@ -118,6 +119,10 @@ class Ranges:
         self._domains = tuple(domains)
         self._defaults = {p.name: p.default for p in parameters if p.default is not None}
         self._ends = [(p.name, p.low, p.high) for p in parameters]
+        names = [p.name for p in parameters]
+        sums = [domain for domain in domains if isinstance(domain, SumBelow)]
+        self._sums = [([names.index(n) for n in one.names], one.below) for one in sums]
+        self._others = [domain for domain in domains if domain not in sums]
 
     def single(self, theta: Any) -> list[float] | None:
         """The values of a plain dictionary of floats that lie inside; None for all else.
@@ -135,9 +140,12 @@ class Ranges:
             if type(value) not in _FLOATS or not low <= value <= high:
                 return None
             values.append(value)
-        if self._domains:
+        for columns, below in self._sums:
+            if not sum(values[i] for i in columns) < below - _ROUNDING:
+                return None
+        if self._others:
             x = np.array([values], np.float32)
-            if not all(domain.is_inside(x)[0] for domain in self._domains):
+            if not all(domain.is_inside(x)[0] for domain in self._others):
                 return None
         return values
 

@@ -55,6 +55,7 @@ def to_onnx(
     mass_function: str = "",
     halo_bias: str = "",
     concentration: str = "",
+    mass_def: str = "",
 ) -> Path:
     """Write an emulator as one ONNX file, and check it.
 
@@ -77,6 +78,7 @@ def to_onnx(
             its record of accuracy is left behind, see `benchmarks.judge`.
         halo_bias: Another halo bias, likewise; it must belong to the mass function.
         concentration: Another concentration, likewise.
+        mass_def: Another definition of the halo mass, likewise: 200m, 200c, 500c or vir.
 
     Returns:
         The path of the ONNX file.
@@ -86,7 +88,12 @@ def to_onnx(
         ValueError: Emulators or labels that do not belong together, or an output that there is not.
     """
     files = [emulator] if merge is None else [emulator, merge]
-    fits = {"mass_function": mass_function, "halo_bias": halo_bias, "concentration": concentration}
+    fits = {
+        "mass_function": mass_function,
+        "halo_bias": halo_bias,
+        "concentration": concentration,
+        "mass_def": mass_def,
+    }
     fits = {name: fit for name, fit in fits.items() if fit}
     emulators = [Emulator.load(file) for file in files]
     if fits:

@@ -20,7 +20,7 @@ from emulator.semianalytic.emulator import (
     with_fits,
 )
 from emulator.semianalytic.fit import FitConfig, covering, functions
-from emulator.semianalytic.grid import MassGrid, lower_limit
+from emulator.semianalytic.grid import SCALE, LowerLimit, MassGrid
 from emulator.semianalytic.logarithms import LogSums, scaled, span
 from emulator.semianalytic.occupation import Threshold
 
@@ -74,10 +74,12 @@ class ExactCosmology(torch.nn.Module):
     def __init__(self, values: np.ndarray) -> None:
         super().__init__()
         Q = GRID.nodes
-        self.values = torch.from_numpy(values).split([Q, Q, values.shape[1] - 2 * Q], dim=1)
+        *parts, _ = torch.from_numpy(values).split([Q, Q, values.shape[1] - 3 * Q, Q], dim=1)
+        self.values = tuple(parts)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        return self.values
+    def forward(self, features: Tensor, amplitude: Tensor) -> tuple[Tensor, ...]:
+        ln_s, ln_slope, ln_T = self.values
+        return ln_s + amplitude, ln_slope, ln_T + 2 * amplitude
 
 
 def test_integrals_of_exact_ingredients_agree_with_the_halo_model(theta, labels) -> None:
@@ -218,7 +220,7 @@ def test_refusals(small) -> None:
 
     with pytest.raises(ValueError, match="grid.start = -3 must be at most"):
         make(replace(SMALL, grid=replace(GRID, start=-3.0)))
-    with pytest.raises(ValueError, match="needs model: standard and mass_def: 200m"):
+    with pytest.raises(ValueError, match="needs model: standard, with one"):
         make(model="g3lhalo")
     with pytest.raises(ValueError, match="rank = 600 must lie in"):
         CosmologyConfig(rank=600)
@@ -235,8 +237,11 @@ def test_refusals(small) -> None:
 
 def test_a_lower_limit_between_nodes_integrates_smooth_functions() -> None:
     x = MassGrid(nodes=100, spacing=0.2, start=0.0).x()
+    limit = LowerLimit(100, 5.2 / 0.2).double()
     for mass in (5.0, 5.05, 5.1, 5.19):
-        step, delta = lower_limit(((x - mass) / (2**0.5 * 0.2))[None])
+        step, delta = limit(((limit.positions - mass / 0.2) * SCALE)[None])
+        assert (step[0, -50:] == 1).all()
+        assert (delta[0, -50:] == 0).all()
         decaying = torch.exp(-x)
         torch.testing.assert_close(
             float((step * decaying).sum() * 0.2), float(np.exp(-mass)), rtol=2e-5, atol=0
@@ -253,10 +258,13 @@ def test_thresholds_of_any_width_integrate_smooth_functions(sigma: float, gap: f
     spacing, M_th = 0.2, 10.03
     grid = MassGrid(nodes=160, spacing=spacing, start=0.0)
     x = grid.x()
-    threshold = Threshold(grid.nodes, spacing).double()
-    step, _ = lower_limit(((x - (M_th + gap)) / (2**0.5 * spacing))[None])
-    one = torch.ones(1, 1, dtype=torch.float64)
-    shares = threshold((x - M_th)[None], max(sigma, 1e-6) * one, gap * one, step)
+    threshold, limit = Threshold(grid).double(), LowerLimit(grid.nodes, 60.0).double()
+    step, _ = limit(((limit.positions - (M_th + gap) / spacing) * SCALE)[None])
+    columns = LogSums(("Mth", "sigma"), *threshold.sums({"Mth": 1.0})).double()
+    point = torch.tensor([[np.exp(M_th), max(sigma, 1e-6)]], dtype=torch.float64)
+    shares = threshold(
+        columns(point), point[:, 1:], torch.tensor([[gap]], dtype=torch.float64), step
+    )
     fine = np.linspace(M_th + gap, 32.0, 2_000_001)
     e = 0.5 * torch.special.erfc(-torch.from_numpy(fine - M_th) / (2**0.5 * max(sigma, 1e-6)))
     for power, share in zip((1, 2), shares, strict=True):
@@ -269,11 +277,16 @@ def test_sums_of_logarithms_by_name() -> None:
     ends = {"a": (1.0, np.e), "Om_m": (0.2, 0.4)}
     assert span({"a": -2.0, "": 1.0}, ends) == pytest.approx((-1.0, 1.0))
     names = ("Om_c", "Om_b", "z", "a")
-    sums = LogSums(names, {"x": {"a": 2.0, "": 0.5}, "y": {"Om_m": 1.0, "1 + z": -1.0}})
-    values = sums(torch.tensor([[0.2, 0.1, 1.0, 3.0]]))[0]
-    torch.testing.assert_close(
-        values, torch.tensor([2 * np.log(3.0) + 0.5, np.log(0.3) - np.log(2.0)]).float()
+    sums = LogSums(
+        names,
+        {"x": [{"a": 2.0, "": 0.5}, {"": 4.0}], "y": [{"Om_m": 1.0, "1 + z": -1.0}]},
+        {"mean": {"Om_b": 0.5, "a": 0.5, "": 1.0}},
     )
+    values = sums(torch.tensor([[0.2, 0.1, 1.0, 3.0]]))
+    expected = {"x": [2 * np.log(3.0) + 0.5, 4.0], "y": [np.log(0.3) - np.log(2.0)], "mean": [2.55]}
+    assert list(values) == list(expected)
+    for name, numbers in expected.items():
+        torch.testing.assert_close(values[name][0], torch.tensor(numbers).float())
     low, high = span(scaled({"a": 3.0}, *span({"a": 3.0}, ends)), ends)
     assert (low, high) == pytest.approx((-1.0, 1.0))
 

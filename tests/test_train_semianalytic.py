@@ -57,6 +57,9 @@ def test_export_takes_other_fits_for_haloes(file, tmp_path):
     model = load(changed)
     assert model.metadata["halo_model"]["mass_function"] == "Tinker08"
     assert model.metadata["record"] == {}
+    denser = {"mass_function": "Despali16", "halo_bias": "Tinker10", "concentration": "Diemer15"}
+    model = load(to_onnx(file, tmp_path / "d.onnx", mass_def="200c", **denser))
+    assert model.metadata["halo_model"]["mass_def"] == "200c"
     with pytest.raises(ValueError, match="mass_function = 'Tinker2008' must be one of"):
         to_onnx(file, tmp_path / "u.onnx", mass_function="Tinker2008")
 

@@ -59,10 +59,11 @@ class Sheth01(Bias):
 
     def b(self, ln_sigma: Tensor, epoch: Epoch) -> Tensor:
         """See `Bias.b`."""
-        r = 0.84083292038
-        ln_x = math.log(0.707) + 2 * (_LN_DELTA_C - ln_sigma)
-        ellipsoidal = torch.sigmoid(0.6 * ln_x - math.log(0.14)) / r
-        return 1 + (torch.exp(ln_x) + 0.5 * torch.exp(0.4 * ln_x) - ellipsoidal) / DELTA_C
+        r, ln_q = 0.84083292038, math.log(0.707) + 2 * _LN_DELTA_C
+        spheres = torch.exp(-2 * ln_sigma + (ln_q - _LN_DELTA_C))  # x / delta_c
+        half_x_4 = torch.exp(-0.8 * ln_sigma + (0.4 * ln_q - math.log(2) - _LN_DELTA_C))
+        ellipsoids = torch.sigmoid(-1.2 * ln_sigma + (0.6 * ln_q - math.log(0.14)))
+        return spheres + half_x_4 + (1 - (1 / (r * DELTA_C)) * ellipsoids)
 
 
 class Bhattacharya11(Bias):
@@ -91,6 +92,6 @@ class Tinker10(Bias):
         bend = torch.exp(-((4 / y) ** 4))
         A, a = 1 + 0.24 * y * bend, 0.44 * y - 0.88
         C = 0.019 + 0.107 * y + 0.19 * bend
-        ln_nu = _LN_DELTA_C - ln_sigma
         falling = 1 - A * torch.sigmoid(-a * ln_sigma)  # nu^a / (nu^a + delta_c^a)
-        return falling + 0.183 * torch.exp(1.5 * ln_nu) + C * torch.exp(2.4 * ln_nu)
+        nu_15 = torch.exp(-1.5 * ln_sigma + (math.log(0.183) + 1.5 * _LN_DELTA_C))
+        return falling + nu_15 + torch.exp(-2.4 * ln_sigma + (torch.log(C) + 2.4 * _LN_DELTA_C))

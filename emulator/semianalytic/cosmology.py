@@ -7,6 +7,7 @@ the wavenumbers.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -59,13 +60,35 @@ class CosmologyNetwork(nn.Module):
         self.condense = nn.Linear(config.units, config.rank, bias=False)
         self.past = nn.Linear(inputs, config.rank)
         self.expand = nn.Linear(config.rank, sum(self.sizes))
+        self.slope = nn.Linear(config.rank, nodes)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Ln s (B, Q), ln -dln s / dx (B, Q) and ln T [ln Mpc^3] (B, K), x = 3 ln R.
+    def forward(self, features: Tensor, amplitude: Tensor) -> tuple[Tensor, ...]:
+        """Ln sigma (B, Q), ln -dln sigma / dx (B, Q), ln P_lin [ln Mpc^3] (B, K); x = 3 ln R.
 
         Args:
             features: `FEATURES`, scaled to [-1, 1], shape (B, 4).
+            amplitude: ln sigma_8 D(z), shape (B, 1); with 0, ln s and ln T come out.
         """
+        numbers = torch.cat([self.condensed(features), amplitude], dim=1)
+        # as one more input of the last layer: that takes no more operators
+        powers = [torch.full((1, n), p) for p, n in zip((1.0, 0.0, 2.0), self.sizes, strict=True)]
+        weights = torch.cat([self.expand.weight.T, torch.cat(powers, dim=1).to(numbers)])
+        return torch.addmm(self.expand.bias, numbers, weights).split(self.sizes, dim=1)
+
+    def condensed(self, features: Tensor) -> Tensor:
+        """The few numbers that all functions of the cosmology are linear in, shape (B, R)."""
         hidden = torch.tanh(self.hidden(features))
-        condensed = torch.addmm(self.past(features), hidden, self.condense.weight.T)
-        return self.expand(condensed).split(self.sizes, dim=1)
+        return torch.addmm(self.past(features), hidden, self.condense.weight.T)
+
+    def maps(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Weights (F, R) and constants (F,) from these to ln s, ln -dln s / dx and ln T, each.
+
+        The last are those to dln P / dln k at ``k = 2 pi / R`` of the nodes.
+        """
+        ends = [0, *accumulate(self.sizes)]
+        parts = (slice(*pair) for pair in pairwise(ends))
+        weights, constants = self.expand.weight, self.expand.bias
+        return (
+            *((weights[part], constants[part]) for part in parts),
+            (self.slope.weight, self.slope.bias),
+        )

@@ -1,7 +1,10 @@
 """The semi-analytic emulator as an emulator: settings, weights and spec."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datagen.halomodel import CORRELATIONS, TERMS, HaloModelConfig
@@ -10,11 +13,13 @@ from datagen.space import Space
 from emulator.bao import fit_bao
 from emulator.base import Emulator, Spec
 from emulator.semianalytic.cosmology import CosmologyConfig
-from emulator.semianalytic.fit import FitConfig, fit_cosmology, halo_model_units, halo_radius
+from emulator.semianalytic.fit import FitConfig, fit_cosmology, halo_model_units
 from emulator.semianalytic.grid import MassGrid
 from emulator.semianalytic.ingredients import Ingredients
 from emulator.semianalytic.model import SemiAnalytic, Units
-from emulator.semianalytic.profiles import ProfileTable, tabulate
+from emulator.semianalytic.profiles import Line, Profiles, tabulate
+from emulator.semianalytic.radii import Radii
+from emulator.semianalytic.scaled_concentration import concentration_range
 
 __all__ = [
     "OUTPUTS",
@@ -23,6 +28,10 @@ __all__ = [
     "make_semianalytic",
     "with_fits",
 ]
+
+Array = NDArray[np.float64]
+
+_POINTS, _SEED = 2048, 1  # within a box, and at its corners, to see how concentrations vary
 
 OUTPUTS: tuple[str, ...] = (
     *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS),
@@ -50,21 +59,26 @@ class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
 
     Args:
         spec: What it predicts and where; ``halo_model`` has the fits for haloes.
-        table: Halo profiles; without one, they wait for the weights.
     """
 
     Config = SemiAnalyticConfig
 
-    def __init__(self, spec: Spec, table: ProfileTable | None = None) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         if spec.total != "sum":
             raise ValueError("total: network needs a network; a semi-analytic emulator adds terms")
         if unknown := [name for name in spec.outputs if name not in OUTPUTS]:
             raise ValueError(f"no output {', '.join(unknown)}; there are {', '.join(OUTPUTS)}")
         config, model = spec.network, spec.halo_model
-        fits = (model[name] for name in ("mass_function", "halo_bias", "mass_def"))
+        fits = Ingredients(**{one.name: model[one.name] for one in fields(Ingredients)}).fits()
         self.model = SemiAnalytic(
-            config.grid, config.cosmology, len(spec.k), config.units, *fits, spec.space.names, table
+            config.grid,
+            config.cosmology,
+            len(spec.k),
+            config.units,
+            fits,
+            Radii.of(model["mass_def"], spec.space),
+            spec.space.names,
         )
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
@@ -84,7 +98,7 @@ def make_semianalytic(
 
     Args:
         space: The box of the parameters.
-        model: The halo model; a ``standard`` one, with masses of 200m.
+        model: The halo model; a ``standard`` one.
         linear_power: Its linear power.
         config: Grid and network.
         fit: How the network is fitted.
@@ -92,7 +106,7 @@ def make_semianalytic(
     Raises:
         ValueError: A grid that does not cover the box, or a halo model without this form.
     """
-    units, table = _tables(model, space, config.grid)
+    units, ln_c = halo_model_units(model, space, config.grid)
     k = model.k.values()
     spec = Spec(
         kind="semianalytic",
@@ -104,10 +118,10 @@ def make_semianalytic(
         halo_model=asdict(model),
         bao=fit_bao(k, linear_power, space),
     )
-    emulator = SemiAnalyticEmulator(spec, table)
+    emulator = SemiAnalyticEmulator(spec)
     x = config.grid.x().numpy()
     fit_cosmology(emulator.model.cosmology, space, linear_power, x, k, fit)
-    return emulator.eval()
+    return _with_profiles(emulator, ln_c)
 
 
 def with_fits(emulator: Emulator, **fits: str) -> Emulator:
@@ -117,11 +131,12 @@ def with_fits(emulator: Emulator, **fits: str) -> Emulator:
 
     Args:
         emulator: A semi-analytic one.
-        fits: Names by ``mass_function``, ``halo_bias``, ``concentration``; others stay.
+        fits: Names by ``mass_function``, ``halo_bias``, ``concentration``, ``mass_def``; others
+            stay.
 
     Raises:
         ValueError: An emulator that has learnt these fits; fits that do not go together, or that
-            there are not.
+            there are not, or that are not made for the haloes of its box.
     """
     spec = emulator.spec
     if not isinstance(emulator, SemiAnalyticEmulator):
@@ -131,7 +146,7 @@ def with_fits(emulator: Emulator, **fits: str) -> Emulator:
         )
     model = replace(HaloModelConfig.from_dict(spec.halo_model), **fits)
     Ingredients(model.mass_function, model.halo_bias, model.concentration, model.mass_def)
-    units, table = _tables(model, spec.space, spec.network.grid)
+    units, ln_c = halo_model_units(model, spec.space, spec.network.grid)
     provenance = {**spec.provenance, "made_with": spec.halo_model}
     changed = SemiAnalyticEmulator(
         replace(
@@ -140,15 +155,42 @@ def with_fits(emulator: Emulator, **fits: str) -> Emulator:
             halo_model=asdict(model),
             provenance=provenance,
             record={},
-        ),
-        table,
+        )
     )
     changed.model.cosmology.load_state_dict(emulator.model.cosmology.state_dict())
-    return changed.eval()
+    return _with_profiles(changed, ln_c)
 
 
-def _tables(model: HaloModelConfig, space: Space, grid: MassGrid) -> tuple[Units, ProfileTable]:
-    """What a halo model has besides its cosmology."""
-    units, ln_c = halo_model_units(model, space, grid)
-    x, k = grid.x().numpy(), model.k.values()
-    return units, tabulate(x, k, halo_radius(model), ln_c, *units.amplitudes)
+def _with_profiles(emulator: SemiAnalyticEmulator, ln_c: Array) -> SemiAnalyticEmulator:
+    """An emulator that knows its cosmology, with its halo profiles.
+
+    Args:
+        emulator: Changed in place.
+        ln_c: Slope and value at x = 0 of a concentration that is a power law.
+    """
+    model, spec = emulator.model, emulator.spec
+    if model.concentration is None:
+        low, high = spec.network.units.amplitudes(model.radii.half)
+        middle: Line = np.poly1d(ln_c + np.array([0.0, 0.5 * (low + high)]))
+        half: Line = np.poly1d([0.5 * (high - low)])
+    else:
+        x, ln_c_of, ln_sigma = _sample(emulator)
+        middle, half = concentration_range(x, ln_c_of, ln_sigma)
+        model.concentration.set_ends(middle(x), half(x))
+    x = model.grid.x().numpy()
+    model.spectra.profiles = Profiles(
+        tabulate(x, np.array(spec.k), model.radii.radius, middle, half)
+    )
+    return emulator.eval()
+
+
+def _sample(emulator: SemiAnalyticEmulator) -> tuple[Array, Array, Array]:
+    """Nodes x (Q,), and ln c and ln sigma there (N, Q) at the corners of its box and within."""
+    space, model = emulator.spec.space, emulator.model
+    rng = np.random.default_rng(_SEED)
+    unit = rng.random((2 * _POINTS, len(space.names)))
+    unit[_POINTS:] = unit[_POINTS:].round()
+    theta = torch.from_numpy(space.from_unit(unit)).float()
+    with torch.no_grad():
+        ln_c, ln_sigma = (part.double().numpy() for part in model.concentrations(theta))
+    return model.grid.x().numpy(), ln_c, ln_sigma

@@ -6,6 +6,7 @@ over (variable projection; Golub & Pereyra 1973, SIAM J. Numer. Anal. 10, 413). 
 needed: the targets are functions of the cosmology, a hundred times cheaper than labels.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from datagen.ccl import matter_density
+from datagen.growth import matter_fractions
 from datagen.halomodel import HaloModelConfig
+from datagen.ingredients import check_densities
 from datagen.linear_power import LinearPower
 from datagen.space import COSMOLOGY, Space
 from emulator.semianalytic.cosmology import FEATURES, CosmologyNetwork
@@ -26,7 +29,7 @@ from emulator.semianalytic.ingredients import Concentration
 from emulator.semianalytic.logarithms import scaled, span
 from emulator.semianalytic.model import Units
 
-__all__ = ["FitConfig", "covering", "fit_cosmology", "functions", "halo_model_units", "halo_radius"]
+__all__ = ["FitConfig", "covering", "fit_cosmology", "functions", "halo_model_units"]
 
 Array = NDArray[np.float64]
 
@@ -43,7 +46,7 @@ _MOST = 12.0  # what an error of ln sigma costs in ln n, at most
 _MEMORY = 30  # steps that L-BFGS remembers
 _CHUNK = 128  # cosmologies whose linear power is computed at once
 _ROUNDING = 1e-9
-_EDGE = 3.5  # spacings between the first node and the lowest mass, for the step there
+_EDGE = 5.0  # spacings between the first node and the lowest mass, for the step there
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ class FitConfig:
 
 
 def functions(linear_power: LinearPower, space: Space, theta: Array, x: Array, k: Array) -> Array:
-    """Ln s (Q), ln -dln s / dx (Q), ln T [ln Mpc^3] (K) of each point, shape (N, 2 Q + K).
+    """Ln s (Q), ln -dln s / dx (Q), ln T [ln Mpc^3] (K) of each point, and n (Q), side by side.
+
+    n is the slope of the linear power, dln P / dln k, at ``k = 2 pi / R`` of the grid.
 
     Args:
         linear_power: Of the labels.
@@ -77,6 +82,9 @@ def functions(linear_power: LinearPower, space: Space, theta: Array, x: Array, k
         theta: Points, shape (N, P).
         x: The grid, 3 ln(R_L / Mpc), shape (Q,).
         k: Wavenumbers [1/Mpc], shape (K,).
+
+    Returns:
+        Shape (N, 3 Q + K).
     """
     rows = []
     for start in tqdm(range(0, len(theta), _CHUNK), desc="linear power", disable=None):
@@ -84,8 +92,9 @@ def functions(linear_power: LinearPower, space: Space, theta: Array, x: Array, k
         cosmology = {name: points[name] for name in COSMOLOGY}
         cosmology["sigma_8"] = np.ones_like(cosmology["sigma_8"])
         ln_P, ln_sigma = linear_power(cosmology)
-        parts = ln_sigma(x / 3), np.log(-ln_sigma(x / 3, 1) / 3), ln_P(np.log(k))
-        rows.append(np.concatenate(parts).T)
+        ln_k = np.log(k)
+        parts = ln_sigma(x / 3), np.log(-ln_sigma(x / 3, 1) / 3), ln_P(ln_k)
+        rows.append(np.concatenate([*parts, ln_P(math.log(2 * np.pi) - x / 3, 1)]).T)
     return np.concatenate(rows)
 
 
@@ -112,9 +121,10 @@ def fit_cosmology(
     ends = _ends(space)
     points = dict(zip(space.names, np.log(theta.clip(1e-300)).T, strict=True))
     features = np.stack([_value(scaled(f, *span(f, ends)), points) for f in FEATURES], axis=1)
-    targets = functions(linear_power, space, theta, x, k)
+    targets, slopes = np.split(functions(linear_power, space, theta, x, k), [-len(x)], axis=1)
     importance = _importance(targets, len(x), space.sigma_8.high)
     _solve(network, features, targets, importance, rng, fit.iterations)
+    _solve_slope(network, features, slopes)
 
 
 def _value(powers: dict[str, float], logs: dict[str, Array]) -> Array:
@@ -231,25 +241,44 @@ def _solve(
         "expand.bias": mean,
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in values.items()}
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    weights_of = {name: tensor.float() for name, tensor in tensors.items()}
+    network.load_state_dict(weights_of, strict=False)  # the slope comes later
+
+
+def _solve_slope(network: CosmologyNetwork, x: Array, slopes: Array) -> None:
+    """Find the map to the slope of the power; what comes before it stays as it is."""
+    with torch.no_grad():
+        A = network.condensed(torch.from_numpy(x).float()).double().numpy()
+    centre, mean = A.mean(axis=0), slopes.mean(axis=0)
+    scale = A.std(axis=0).max() or 1.0
+    design, targets = torch.from_numpy((A - centre) / scale), torch.from_numpy(slopes - mean)
+    weights = _least_squares(design, targets).numpy().T / scale
+    network.slope.load_state_dict({
+        "weight": torch.from_numpy(weights).float(),
+        "bias": torch.from_numpy(mean - weights @ centre).float(),
+    })  # fmt: skip
 
 
 def halo_model_units(model: HaloModelConfig, space: Space, grid: MassGrid) -> tuple[Units, Array]:
     """What turns parameters into nodes of the grid; slope and value at x = 0 of ln c there.
 
+    Both are 0 for a concentration that is no power law.
+
     Raises:
-        ValueError: A box beyond the growth's, or the grid's; a halo model that is not ``standard``
-            with masses of 200m; a concentration that is no power law of mass, density and redshift.
+        ValueError: A box beyond the growth's, or the grid's, or the mass function's; a halo model
+            that is not ``standard``.
     """
-    if model.model != "standard" or model.mass_def != "200m":
+    if model.model != "standard":
         raise ValueError(
-            f"model = {model.model!r}, mass_def = {model.mass_def!r}: a semi-analytic emulator "
-            f"needs model: standard and mass_def: 200m, where radii do not depend on cosmology"
+            f"model = {model.model!r}: a semi-analytic emulator needs model: standard, with one "
+            f"definition of the halo mass and converged integrals"
         )
+    check_densities(model.mass_function, model.mass_def, matter_fractions(space))
     rho_unit, ends = float(matter_density(1.0, 1.0)), _ends(space)
     check_ranges(ends | {name: (space[name].low, space[name].high) for name in ("w0", "wa", "z")})
     _check_grid(grid, model, space)
-    powers, ln_A = Concentration.named(model.concentration, model.mass_def).power_law()
+    law = Concentration.named(model.concentration, model.mass_def).power_law()
+    powers, ln_A = law or ({}, 0.0)
     # ln M = ln(4 pi / 3 rho_unit) + ln Om_m + 2 ln h + x
     slope = powers.pop("M", 0.0)
     powers["Om_m"] = powers.get("Om_m", 0.0) + slope
@@ -293,8 +322,3 @@ def _lowest(model: HaloModelConfig, space: Space) -> float:
     """3 ln(R_L / Mpc) of the lowest halo mass, in the densest cosmology of a box."""
     densest = float(matter_density(space.Om_c.high + space.Om_b.high, space.h.high))
     return float(np.log(10**model.log10M_min / (4 * np.pi / 3 * densest)))
-
-
-def halo_radius(model: HaloModelConfig) -> float:
-    """Comoving halo radius [Mpc] at x = 0: that of a sphere of 200 times the mean density."""
-    return float(float(model.mass_def[:-1]) ** (-1 / 3))

@@ -3,13 +3,17 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["MassGrid", "lower_limit"]
+from emulator.semianalytic.shifts import VARIANCE, combination, gaussian_moment, slab_moment
 
-_ROOT_2, _ROOT_2_PI = math.sqrt(2), math.sqrt(2 * math.pi)
-_END = 40.0  # exp(-t^2) hardly counts from here on, and subnormal numbers are slow
+__all__ = ["SCALE", "LowerLimit", "MassGrid"]
+
+SCALE = 1 / math.sqrt(2 * VARIANCE)  # what spacings are multiplied by before an error function
+_SHIFTS = 3  # nodes on both sides that a sharp step is made of
+_AROUND = 9  # nodes above the lowest mass that see it
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,9 @@ class MassGrid:
         start: First node.
     """
 
-    nodes: int = 115
-    spacing: float = 0.167
-    start: float = -5.0
+    nodes: int = 94
+    spacing: float = 0.2
+    start: float = -5.2
 
     def __post_init__(self) -> None:
         if self.nodes < 16 or not 0.05 <= self.spacing <= 0.5:
@@ -45,26 +49,46 @@ class MassGrid:
         return 4 * math.pi / 3 * self.x().exp()
 
 
-def lower_limit(t: Tensor) -> tuple[Tensor, Tensor]:
+class LowerLimit(nn.Module):
     """The unit step and the delta function at a mass between the nodes, as a sum sees them.
 
-    A sum over an even grid integrates what is smooth on the scale of its spacing, and a step is
-    not. Its derivative is replaced by a normal density as wide as the spacing, times Hermite
-    polynomials that restore the first four moments of a density of width zero (Gram-Charlier A):
-    against a smooth function both have the same integral up to its fifth derivative.
+    Combinations of cumulative normal distributions, shifted by whole nodes (`shifts`): the step
+    has the first seven moments of a sharp one, and the delta function its first six.
 
     Args:
-        t: (x - x of the mass) / (sqrt(2) spacings), shape (B, Q).
+        nodes: Nodes of the grid, Q.
+        highest: The highest place of the mass, in nodes from the first.
 
-    Returns:
-        The step, and the delta function times the spacing, each (B, Q).
+    Attributes:
+        positions: Places whose distances from the mass are asked for, in nodes from the first.
     """
-    # He_2 has the coefficient -1/2 and He_4 has 1/8 for a density of width zero
-    square = t * t
-    density = torch.exp(-square.clamp(max=_END))
-    a, b = 0.875 * _ROOT_2 / _ROOT_2_PI, 0.25 * _ROOT_2 / _ROOT_2_PI
-    step = 0.5 + 0.5 * torch.erf(t) + density * t * (a - b * square)
-    delta = density * (
-        1.875 / _ROOT_2_PI + square * (square * (0.5 / _ROOT_2_PI) - 2.5 / _ROOT_2_PI)
-    )
-    return step, delta
+
+    shapes: Tensor
+    above: Tensor
+
+    def __init__(self, nodes: int, highest: float) -> None:
+        super().__init__()
+        lowest = min(max(math.ceil(highest), 0) + _AROUND, nodes)  # others lie well above it
+        self.positions = torch.arange(-_SHIFTS, lowest + _SHIFTS, dtype=torch.float64)
+        sharp = np.eye(2 * _SHIFTS + 1)[0]
+        step = combination(np.arange(-_SHIFTS, _SHIFTS + 1.0), gaussian_moment, sharp)
+        slabs = combination(np.arange(0.5 - _SHIFTS, _SHIFTS), slab_moment, sharp[:-1])
+        delta = np.diff(slabs, prepend=0.0, append=0.0)
+        # Phi = 1/2 + erf / 2, and a node q is around place q + _SHIFTS
+        shapes, above = np.zeros((len(self.positions), 2, nodes)), np.zeros((2, nodes))
+        for q in range(lowest):
+            shapes[q : q + len(step), 0, q] = 0.5 * step[::-1]
+            shapes[q : q + len(step), 1, q] = 0.5 * delta[::-1]
+        above[0] = 1 - shapes[:, 0].sum(axis=0)
+        for name, array in (("shapes", shapes.reshape(-1, 2 * nodes)), ("above", above.ravel())):
+            self.register_buffer(name, torch.from_numpy(array).float(), persistent=False)
+
+    def forward(self, distance: Tensor) -> tuple[Tensor, Tensor]:
+        """The step, and the delta function times the spacing, each (B, Q).
+
+        Args:
+            distance: Of `positions` from the mass, in spacings, times `SCALE`.
+        """
+        values = torch.addmm(self.above, torch.erf(distance), self.shapes)
+        step, delta = values.chunk(2, dim=1)
+        return step, delta

@@ -5,7 +5,6 @@ The density of dark energy at a few moments in between is among what the network
 `emulator.semianalytic.growth_fit` finds the weights, which lie beside this file.
 """
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["RANGES", "WEIGHTS", "Growth", "check_ranges", "features"]
+from emulator.semianalytic.concentrations import Universe
+
+__all__ = [
+    "LOGARITHMS", "RANGES", "WEIGHTS", "Growth", "check_ranges", "features", "logarithms",
+]  # fmt: skip
 
 WEIGHTS = Path(__file__).with_name("growth.npz")
 RANGES: dict[str, tuple[float, float]] = {
@@ -23,6 +26,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "wa": (-3.0, 1.0),
     "z": (0.0, 3.0),
 }
+LOGARITHMS = ("1 + z", "Om_m", "1 - Om_m", "h")  # that the network starts from
 _SHIFT = 0.02  # in ln a, for differences: between rounding and curvature
 _ROUNDING = 1e-9  # of ends, and of sums of them
 # Moments in ln a between z (1) and today (0) whose dark energy is a feature
@@ -46,29 +50,32 @@ def check_ranges(ends: Mapping[str, tuple[float, float]]) -> None:
             )
 
 
-def features(
-    Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def logarithms(Om_m: Tensor, h: Tensor, z: Tensor) -> Tensor:
+    """Ln of 1 + z, Om_m, 1 - Om_m and h, the order of `LOGARITHMS`, shape (B, 4)."""
+    return torch.log(torch.cat([1 + z, Om_m, 1 - Om_m, h], dim=1))
+
+
+def features(logs: Tensor, w0: Tensor, wa: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What the network is a function of, and what comes with it.
 
-    Arguments as those of `Growth.forward`.
+    Args:
+        logs: See `logarithms`, shape (B, 4).
+        w0: Equations of state of dark energy today, shape (B, 1).
+        wa: Their change, -dw/da, shape (B, 1).
 
     Returns:
         Features, shape (B, 16); ln(1 + z), shape (B, 1); the logarithm of the density of dark
         energy over that of matter at z, without radiation, shape (B, 1).
     """
-    since = 1 + z
-    logs = torch.log(torch.cat([since, Om_m, 1 - Om_m, h], dim=1))
-    ln_since = logs[:, :1]
+    ln_since, _ = logs.split([1, len(LOGARITHMS) - 1], dim=1)
     moments = logs.new_tensor(_MOMENTS)
     a = torch.exp(-moments * ln_since)
     inputs = torch.cat([logs, wa, (w0 + wa) * ln_since, wa * a, w0, a], dim=1)  # (B, 13)
     # ln(1 - Om_m) - ln Om_m + 3 [(w0 + wa) t ln(1 + z) - wa (1 - a)] at a = (1 + z)^-t
     n = len(_MOMENTS)
-    ones = torch.ones_like(moments)[None]
-    rows = [0 * ones, -ones, ones, 0 * ones, -3 * ones, 3 * moments[None], 3 * torch.eye(n)]
-    mix = torch.cat([row.to(inputs) for row in rows])
-    ln_ratio = inputs[:, : len(mix)] @ mix  # (B, 3)
+    ones, none = torch.ones_like(moments)[None], torch.zeros(1 + n, n, dtype=logs.dtype)
+    rows = [0 * ones, -ones, ones, 0 * ones, -3 * ones, 3 * moments[None], 3 * torch.eye(n), none]
+    ln_ratio = inputs @ torch.cat([row.to(inputs) for row in rows])  # (B, 3)
     return torch.cat([inputs, torch.sigmoid(ln_ratio)], dim=1), ln_since, ln_ratio[:, -1:]
 
 
@@ -103,18 +110,31 @@ class Growth(nn.Module):
             wa: Their change, -dw/da, shape (B, 1).
             z: Redshifts, shape (B, 1).
         """
-        ln_D, ln_ratio = self._ln_growth(Om_m, h, w0, wa, z)
+        return self.of_logarithms(logarithms(Om_m, h, z), w0, wa)
+
+    def of_logarithms(self, logs: Tensor, w0: Tensor, wa: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, of what `features` takes."""
+        ln_D, ln_ratio = self._ln_growth(logs, w0, wa)
+        since, Om_m, Om_de, h = torch.exp(logs).split(1, dim=1)
         Om_r = self.radiation / (h * h)
-        dark_energy = torch.exp(ln_ratio) * (1 - Om_r / (1 - Om_m))  # in units of matter
-        return ln_D, 1 / (1 + Om_r / Om_m * (1 + z) + dark_energy)
+        dark_energy = torch.exp(ln_ratio) * (1 - Om_r / Om_de)  # in units of matter
+        return ln_D, 1 / (1 + Om_r / Om_m * since + dark_energy)
+
+    def universe(self, ln_D: Tensor, logs: Tensor, w0: Tensor, wa: Tensor) -> Universe:
+        """What concentrations may ask; arguments as those of `of_logarithms`, and what it gave."""
+        _, Om_m, Om_de, h = torch.exp(logs).split(1, dim=1)
+        return Universe(Om_m, Om_de - self.radiation / (h * h), h, ln_D, self._rate(logs, w0, wa))
 
     def rate(self, Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor) -> Tensor:
         """Growth rate dln D / dln a at z, shape (B, 1); arguments as those of `forward`."""
-        shifted = [math.exp(sign * _SHIFT) * (1 + z) - 1 for sign in (-1, 1)]
-        later, earlier = (self._ln_growth(Om_m, h, w0, wa, moment)[0] for moment in shifted)
+        return self._rate(logarithms(Om_m, h, z), w0, wa)
+
+    def _rate(self, logs: Tensor, w0: Tensor, wa: Tensor) -> Tensor:
+        shift = logs.new_tensor([_SHIFT, 0, 0, 0])
+        later, earlier = (self._ln_growth(logs + one, w0, wa)[0] for one in (-shift, shift))
         return (later - earlier) / (2 * _SHIFT)
 
-    def _ln_growth(self, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def _ln_growth(self, *arguments: Tensor) -> tuple[Tensor, Tensor]:
         """Ln D, and the last of `features`."""
-        inputs, ln_since, ln_ratio = features(*parameters)
+        inputs, ln_since, ln_ratio = features(*arguments)
         return ln_since * self.mean_rate(torch.tanh(self.hidden(inputs))), ln_ratio

@@ -17,7 +17,7 @@ from tqdm.auto import trange
 from datagen.ccl import radiation_density
 from datagen.cli import run
 from datagen.growth import growth_factor, growth_rate
-from emulator.semianalytic.growth import RANGES, WEIGHTS, features
+from emulator.semianalytic.growth import RANGES, WEIGHTS, features, logarithms
 
 __all__ = ["GrowthFit", "box", "fit_growth"]
 
@@ -89,7 +89,8 @@ def fit_growth(out_file: Path = WEIGHTS, fit: GrowthFit = GrowthFit()) -> Path:
         np.full(part.shape[1], weight)
         for part, (_, weight) in zip(parts, _KINDS.values(), strict=True)
     ]
-    x, ln_since, _ = features(*(torch.from_numpy(values)[:, None] for values in theta))
+    Om_m, h, w0, wa, z = (torch.from_numpy(values)[:, None] for values in theta)
+    x, ln_since, _ = features(logarithms(Om_m, h, z), w0, wa)
     middle, half = (x.amax(0) + x.amin(0)) / 2, (x.amax(0) - x.amin(0)) / 2
     x = (x - middle) / half
     mean = torch.from_numpy(_mean_rate(theta))

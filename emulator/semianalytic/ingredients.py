@@ -63,17 +63,9 @@ def combinations() -> list[Ingredients]:
 
 
 def exportable() -> list[Ingredients]:
-    """Those of `combinations` that an emulator can be exported with.
+    """Those of `combinations` that an emulator can be exported with: all.
 
-    Its table of profiles holds for halo radii that do not depend on the cosmology, those of 200m,
-    and for concentrations that are powers of mass and redshift.
+    A box whose haloes are denser than a mass function's table is refused, however, see
+    `datagen.ingredients.check_densities`.
     """
-    return [one for one in combinations() if one.mass_def == "200m" and _is_power_law(one)]
-
-
-def _is_power_law(ingredients: Ingredients) -> bool:
-    try:
-        ingredients.fits()[2].power_law()
-    except ValueError:
-        return False
-    return True
+    return combinations()

@@ -15,7 +15,7 @@ from emulator.semianalytic.fits import DELTA_C, Epoch, Fit, virial_density
 
 __all__ = ["MassFunction"]
 
-_LN_DELTA_C = math.log(DELTA_C)
+_LN_DELTA_C, _LN_1_686 = math.log(DELTA_C), math.log(1.686)
 # Fits of haloes that friends-of-friends groups, or of the theory's virialised spheres
 _VIRIALISED = ("200m", "vir")
 _TINKER_DENSITIES = (200.0, 300.0, 400.0, 600.0, 800.0, 1200.0, 1600.0, 2400.0, 3200.0)
@@ -34,20 +34,29 @@ class MassFunction(Fit, kind="mass_function"):
         """
 
 
-def _ln_1_plus_exp(x: Tensor) -> Tensor:
-    """ln(1 + exp(x)), x within the range of exp; ten times faster than softplus in onnxruntime."""
-    return torch.log(1 + torch.exp(x))
+def _ln_rise(
+    ln_A: Tensor | float, slope: Tensor | float, ln_sigma: Tensor, ln_b: Tensor | float
+) -> Tensor:
+    """Ln of ``A (1 + b sigma^slope)``.
+
+    In a graph each operator has its price: constants are put where they take none of their own.
+    """
+    A = torch.exp(ln_A) if isinstance(ln_A, Tensor) else math.exp(ln_A)
+    return torch.log(torch.exp(slope * ln_sigma + (ln_A + ln_b)) + A)
 
 
 def _warren(ln_sigma: Tensor, parameters: tuple[Tensor | float, ...]) -> Tensor:
     """``f = A [(b / sigma)^a + 1] exp(-c / sigma^2)``, from ln A, a, ln b, c."""
     ln_A, a, ln_b, c = parameters
-    return _ln_1_plus_exp(a * (ln_b - ln_sigma)) + ln_A - c * torch.exp(-2 * ln_sigma)
+    return _ln_rise(ln_A, -a, ln_sigma, a * ln_b) - c * torch.exp(-2 * ln_sigma)
 
 
-def _sheth_tormen(ln_x: Tensor, ln_A: Tensor | float, p: Tensor | float) -> Tensor:
-    """``f = A sqrt(x) (1 + x^-p) exp(-x / 2)``, from ln x, with x a multiple of nu^2."""
-    return _ln_1_plus_exp(-p * ln_x) + 0.5 * ln_x + ln_A - 0.5 * torch.exp(ln_x)
+def _sheth_tormen(
+    ln_sigma: Tensor, ln_q: Tensor | float, ln_A: Tensor | float, p: Tensor | float
+) -> Tensor:
+    """``f = A sqrt(x) (1 + x^-p) exp(-x / 2)`` with ``x = q / sigma^2``, from ln q, ln A, p."""
+    rise = _ln_rise(ln_A + 0.5 * ln_q, 2 * p, ln_sigma, -p * ln_q)
+    return rise - ln_sigma - torch.exp(-2 * ln_sigma + (ln_q - math.log(2)))
 
 
 def _powers_of_a(epoch: Epoch, *terms: tuple[float, float]) -> tuple[Tensor, ...]:
@@ -77,8 +86,8 @@ class Sheth99(MassFunction):
 
     def ln_f(self, ln_sigma: Tensor, epoch: Epoch) -> Tensor:
         """See `MassFunction.ln_f`."""
-        ln_x = math.log(0.707) + 2 * _LN_DELTA_C - 2 * ln_sigma
-        return _sheth_tormen(ln_x, math.log(0.21615998645 / math.sqrt(0.707)), 0.3)
+        ln_q = math.log(0.707) + 2 * _LN_DELTA_C
+        return _sheth_tormen(ln_sigma, ln_q, math.log(0.21615998645 / math.sqrt(0.707)), 0.3)
 
 
 class Jenkins01(MassFunction):
@@ -161,8 +170,8 @@ class Despali16(MassFunction):
         a = 0.7665 + x * (0.2263 + 0.4332 * x)
         p = 0.2488 + x * (0.2554 - 0.1151 * x)
         delta_c = DELTA_C * (1 + 0.012299 / math.log(10) * ln_Om_m)
-        ln_x = torch.log(a * delta_c**2) - 2 * ln_sigma
-        return _sheth_tormen(ln_x, torch.log(2 / math.sqrt(2 * math.pi) * A), p)
+        ln_A = torch.log(2 / math.sqrt(2 * math.pi) * A)
+        return _sheth_tormen(ln_sigma, torch.log(a * delta_c**2), ln_A, p)
 
 
 class _Tinker(MassFunction):
@@ -232,6 +241,6 @@ class Tinker10(_Tinker):
         ln_a = epoch.ln_a.clamp(min=-math.log(4))
         growth = torch.exp(ln_a * ln_a.new_tensor([-0.27, 0.01, 0.08]))
         a, c, d = (torch.cat([a0, c0, d0], dim=1) * growth).split(1, dim=1)
-        ln_nu = math.log(1.686) - ln_sigma
-        upturn = _ln_1_plus_exp(-2 * d * (torch.log(b0) - 0.20 * ln_a + ln_nu))
-        return upturn + (1 + 2 * a) * ln_nu + torch.log(A) - 0.5 * c * torch.exp(2 * ln_nu)
+        ln_b, power = torch.log(b0) - 0.20 * ln_a + _LN_1_686, 1 + 2 * a
+        rise = _ln_rise(torch.log(A) + power * _LN_1_686, 2 * d, ln_sigma, -2 * d * ln_b)
+        return rise - power * ln_sigma - (0.5 * 1.686**2 * c) * torch.exp(-2 * ln_sigma)

@@ -7,24 +7,24 @@ theta -> sigma(M), P_lin (network and growth) -> n(M), b(M) (formulas) -> N(M) (
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from emulator.semianalytic.cosmology import FEATURES, CosmologyConfig, CosmologyNetwork
-from emulator.semianalytic.grid import MassGrid, lower_limit
-from emulator.semianalytic.growth import Growth
-from emulator.semianalytic.ingredients import Bias, Epoch, MassFunction
-from emulator.semianalytic.logarithms import LogSums, scaled, span
+from emulator.semianalytic.grid import SCALE, LowerLimit, MassGrid
+from emulator.semianalytic.growth import LOGARITHMS, Growth
+from emulator.semianalytic.ingredients import Bias, Concentration, Epoch, MassFunction
+from emulator.semianalytic.logarithms import LogSums, Powers, scaled, span
 from emulator.semianalytic.occupation import Linke22
-from emulator.semianalytic.profiles import Profiles, ProfileTable
-from emulator.semianalytic.spectra import Haloes, spectra
+from emulator.semianalytic.radii import Radii, ShiftedFunctions
+from emulator.semianalytic.scaled_concentration import ScaledConcentration
+from emulator.semianalytic.spectra import Haloes, Spectra
 
 __all__ = ["SemiAnalytic", "Units"]
 
 _NO_HALOES = -85.0  # ln n of which no integral sees anything; float32 ends soon after
-_AROUND = 9  # nodes above the lowest mass that see it
-_ROOT_2 = math.sqrt(2)
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,56 @@ class Units:
     ends: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
-    def amplitudes(self) -> tuple[float, float]:
-        """Smallest and largest logarithm of the concentration's amplitude."""
-        return span(self.concentration, self.ends)
+    def slope(self) -> float:
+        """Power of the mass in the concentration."""
+        return self.concentration.get("Om_m", 0.0)  # of a Lagrangian radius
+
+    def amplitudes(self, shift: float = 0.0) -> tuple[float, float]:
+        """Smallest and largest logarithm of the concentration's amplitude.
+
+        Args:
+            shift: How far nodes are shifted in ln M, at most.
+        """
+        low, high = span(self.concentration, self.ends)
+        more = abs(self.slope) * shift
+        return low - more, high + more
+
+
+class _Cosmos(NamedTuple):
+    """What the cosmology of each point gives at the nodes, Q of them.
+
+    Attributes:
+        epoch: Its moment.
+        shift: How far x of the nodes is shifted, shape (B, 1); None if nowhere.
+        ln_sigma: Logarithm of the RMS density, shape (B, Q).
+        ln_slope: Logarithm of -dln sigma / dx, shape (B, Q).
+        ln_P: Logarithm of the linear power [Mpc^3], shape (B, K).
+        ln_c: Logarithm of the concentration, shape (B, Q); None if it is a power law.
+    """
+
+    epoch: Epoch
+    shift: Tensor | None
+    ln_sigma: Tensor
+    ln_slope: Tensor
+    ln_P: Tensor
+    ln_c: Tensor | None
 
 
 class SemiAnalytic(nn.Module):
     """Spectra of points through integrals over the halo mass.
+
+    Where the concentration is a power law of mass, its amplitude is all that profiles see of a
+    point, and sums over the grid come first; else profiles see ln c of each node. Where the halo
+    radius depends on the cosmology, nodes follow it, see `emulator.semianalytic.radii`.
 
     Args:
         grid: The grid of masses.
         cosmology: Size of the network of the cosmology.
         wavenumbers: How many, K.
         units: Of the halo model.
-        mass_function: Name of a `MassFunction`.
-        halo_bias: Name of a `Bias`.
-        mass_def: Definition of the halo mass.
+        fits: The fits for haloes.
+        radii: How the nodes follow the halo radius.
         names: Columns of the points.
-        table: Halo profiles; without one, they wait for the weights.
     """
 
     x: Tensor
@@ -74,29 +106,56 @@ class SemiAnalytic(nn.Module):
         cosmology: CosmologyConfig,
         wavenumbers: int,
         units: Units,
-        mass_function: str,
-        halo_bias: str,
-        mass_def: str,
+        fits: tuple[MassFunction, Bias, Concentration],
+        radii: Radii,
         names: Sequence[str],
-        table: ProfileTable | None = None,
     ) -> None:
         super().__init__()
-        self.grid, self.names = grid, tuple(names)
+        self.names, self.radii = tuple(names), radii
+        self.mass_function, self.bias, concentration = fits
+        self.grid = nodes = radii.nodes(grid)
         self.cosmology = CosmologyNetwork(cosmology, grid.nodes, wavenumbers)
         self.growth = Growth()
-        self.mass_function = MassFunction.named(mass_function, mass_def)
-        self.bias = Bias.named(halo_bias, mass_def)
-        self.occupation = Linke22(grid.nodes, grid.spacing)
-        self.edge = min(_edge_nodes(grid, units), grid.nodes)
-        self.profiles = Profiles(table)
-        self.sums = LogSums(names, _sums(grid, units))
-        buffers = {
-            "x": grid.x(),
-            "ln_volume": grid.volume().log() - math.log(grid.spacing),
-            "volume": grid.volume(),
+        self.functions = _functions(grid, radii, concentration)
+        self.lower_limit = LowerLimit(nodes.nodes, _highest_edge(nodes, units, radii.half))
+        self.occupation = Linke22(nodes, units.log10M_min)
+        self.concentration = None
+        if not concentration.power_law():
+            self.concentration = ScaledConcentration(concentration, nodes.nodes)
+        self.spectra = Spectra(nodes.nodes)
+        self.sums = LogSums(names, *self._sums(units))
+        ends = units.amplitudes(radii.half)
+        self.shifts = self.occupation.shifts | {
+            "M / M_min": SCALE / nodes.spacing,
+            "concentration": 1.0 if self.concentration else scaled({"x": units.slope}, *ends)["x"],
         }
-        for name, value in buffers.items():
+        x = nodes.x()
+        for name, value in {
+            "x": x, "ln_volume": nodes.volume().log() - math.log(nodes.spacing),
+            "volume": nodes.volume(),
+        }.items():  # fmt: skip
             self.register_buffer(name, value.float(), persistent=False)
+
+    def _sums(self, units: Units) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
+        """All that is linear in parameters or in their logarithms, for `LogSums`."""
+        place = {name: -power for name, power in _ln_M(units).items()}  # x of a halo of 1 Msun
+        occupation, linear = self.occupation.sums(place)
+        start, unit = self.grid.start, SCALE / self.grid.spacing
+        edge = {name: -unit * power for name, power in place.items()}
+        edge[""] += unit * (start - units.log10M_min * math.log(10))
+        amplitude = scaled(units.concentration, *units.amplitudes(self.radii.half))
+        sums: dict[str, list[Powers]] = {
+            "features": [scaled(one, *span(one, units.ends)) for one in FEATURES],
+            "growth": [{name: 1.0} for name in LOGARITHMS],
+            "ln a": [{"1 + z": -1.0}],
+            "ln sigma_8": [{"sigma_8": 1.0}],
+            "concentration": [_ln_M(units) if self.concentration else amplitude],
+            "M / M_min": [
+                edge | {"": edge[""] + SCALE * float(position)}
+                for position in self.lower_limit.positions
+            ],
+        }
+        return sums | occupation, linear | {name: {name: 1.0} for name in ("w0", "wa")}
 
     def forward(self, theta: Tensor) -> dict[str, Tensor]:
         """Spectra [Mpc^3], ``P_lin``, ``n_g``, ``b_eff``, ``f_sat`` by name.
@@ -104,55 +163,97 @@ class SemiAnalytic(nn.Module):
         Args:
             theta: Points, columns `names`, physical units, shape (B, P).
         """
-        columns = dict(zip(self.names, theta.split(1, dim=1), strict=True))
-        features, *sums = self.sums(theta).split([len(FEATURES), *[1] * 6], dim=1)
-        ln_sigma_8, x_th, ln_ratio, gap, edge, t = sums
-        ln_D, Om_m = self.growth(
-            columns["Om_c"] + columns["Om_b"],
-            *(columns[name] for name in ("h", "w0", "wa", "z")),
-        )
-        amplitude, epoch = ln_sigma_8 + ln_D, Epoch(-torch.log1p(columns["z"]), Om_m)
-        ln_s, ln_slope, ln_T = self.cosmology(features)
-        haloes = self.haloes(ln_s + amplitude, ln_slope, epoch, edge)
-        galaxies = self.occupation(
-            *(columns[name] for name in ("alpha", "sigma", "beta")),
-            self.x - x_th,
-            ln_ratio,
-            gap,
-            haloes.step,
-        )
-        P_lin = torch.exp(ln_T + 2 * amplitude)
-        return spectra(haloes, galaxies, self.profiles, t, P_lin)
+        columns, cosmos = self.cosmos(theta)
+        t = columns["concentration"]
+        if self.concentration is not None and cosmos.ln_c is not None:
+            t = self.concentration(cosmos.ln_c)
+        step, delta = self.lower_limit(columns["M / M_min"])
+        haloes = self.haloes(cosmos, step, delta)
+        galaxies = self.occupation(columns, step)
+        return self.spectra(haloes, galaxies, t, torch.exp(cosmos.ln_P))
 
-    def haloes(self, ln_sigma: Tensor, ln_slope: Tensor, epoch: Epoch, edge: Tensor) -> Haloes:
+    def concentrations(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Ln c, of a concentration that is no power law, and ln sigma at the nodes, each (B, Q).
+
+        Args:
+            theta: Points as in `forward`.
+        """
+        _, cosmos = self.cosmos(theta)
+        assert cosmos.ln_c is not None
+        return cosmos.ln_c, cosmos.ln_sigma
+
+    def cosmos(self, theta: Tensor) -> tuple[dict[str, Tensor], _Cosmos]:
+        """All sums of parameters by name, at the nodes as they are shifted; what follows of them.
+
+        Args:
+            theta: Points as in `forward`.
+        """
+        columns = self.sums(theta)
+        background = columns["growth"], columns["w0"], columns["wa"]
+        ln_D, Om_m = self.growth.of_logarithms(*background)
+        amplitude, epoch = columns["ln sigma_8"] + ln_D, Epoch(columns["ln a"], Om_m)
+        shift = self.radii.shift(epoch)
+        if shift is not None:
+            shifted = {name: columns[name] + factor * shift for name, factor in self.shifts.items()}
+            columns |= shifted
+        ln_sigma, ln_slope, n_eff, ln_P = self.learnt(columns["features"], amplitude, shift)
+        ln_c = None
+        if self.concentration is not None:
+            universe = self.growth.universe(ln_D, *background)
+            ln_M = self.x + columns["concentration"]
+            ln_c = self.concentration.ln_c(ln_M, ln_sigma, n_eff, universe, epoch)
+        return columns, _Cosmos(epoch, shift, ln_sigma, ln_slope, ln_P, ln_c)
+
+    def learnt(
+        self, features: Tensor, amplitude: Tensor, shift: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """What `CosmologyNetwork` gives, with a slope n_eff for the concentration (B, Q)."""
+        if self.functions is None:
+            ln_sigma, ln_slope, ln_P = self.cosmology(features, amplitude)
+            return ln_sigma, ln_slope, ln_slope, ln_P  # n_eff is not asked for
+        numbers = self.cosmology.condensed(features)
+        *maps, (weights, constants), power = self.cosmology.maps()
+        slope = self.concentration.fit.slope if self.concentration else ""
+        maps += {"": [], "sigma": [maps[1]], "power": [power]}[slope]
+        t = torch.zeros_like(numbers[:, :1]) if shift is None else shift * (1 / self.radii.half)
+        ln_s, ln_slope, *rest = self.functions(numbers, maps, t)
+        n_eff = rest[0] if rest else ln_slope
+        if slope == "sigma":
+            n_eff = 6 * torch.exp(n_eff) - 3  # -3 - 2 dln sigma / dln R, x = 3 ln R
+        ln_T = torch.addmm(constants, numbers, weights.T)
+        return ln_s + amplitude, ln_slope, n_eff, ln_T + 2 * amplitude
+
+    def haloes(self, cosmos: _Cosmos, step: Tensor, delta: Tensor) -> Haloes:
         """Mass function and bias at the nodes: n = f(sigma) |dln sigma / dlnM| / V."""
-        ln_n = self.mass_function.ln_f(ln_sigma, epoch) + ln_slope  # times V / spacing
-        ln_n = ln_n - self.ln_volume
+        ln_n = self.mass_function.ln_f(cosmos.ln_sigma, cosmos.epoch) + cosmos.ln_slope
+        ln_n, volume = ln_n - self.ln_volume, self.volume
+        if cosmos.shift is not None:
+            ln_n, volume = ln_n - cosmos.shift, volume * torch.exp(cosmos.shift)
         n = torch.exp(ln_n.clamp(min=_NO_HALOES))
-        first = self.x[: self.edge] * (1 / (_ROOT_2 * self.grid.spacing))  # others lie above it
-        step, delta = lower_limit(first - edge)
-        return Haloes(n, self.bias.b(ln_sigma, epoch), step, delta, self.volume)
+        return Haloes(n, self.bias.b(cosmos.ln_sigma, cosmos.epoch), step, delta, volume)
 
 
-def _edge_nodes(grid: MassGrid, units: Units) -> int:
-    """How many nodes may see the lowest mass: up to that of the least dense cosmology."""
-    lightest = {"Om_m": -1.0, "h": -2.0}
-    x = units.log10M_min * math.log(10) - math.log(4 * math.pi / 3 * units.rho_unit)
-    highest = x + (span(lightest, units.ends)[1] if units.ends else 0.0)
-    return max(math.ceil((highest - grid.start) / grid.spacing), 0) + _AROUND
+def _functions(
+    grid: MassGrid, radii: Radii, concentration: Concentration
+) -> ShiftedFunctions | None:
+    """What takes functions of the cosmology to shifted nodes, or None if none is shifted."""
+    offsets: dict[str, list[float]] = {
+        "": [],
+        "sigma": [3 * math.log(concentration.scale)],
+        "power": [0.0],
+    }
+    if not radii.half and not concentration.slope:
+        return None
+    return ShiftedFunctions(grid, radii, [0.0, 0.0, *offsets[concentration.slope]])
 
 
-def _sums(grid: MassGrid, units: Units) -> dict[str, dict[str, float]]:
-    """Features, and where masses and concentrations lie: what is linear in logarithms."""
-    sums: dict[str, dict[str, float]] = {}
-    for i, feature in enumerate(FEATURES):
-        sums[f"feature {i}"] = scaled(feature, *span(feature, units.ends))
-    ln_unit = math.log(4 * math.pi / 3 * units.rho_unit)
-    ln_min, wide = units.log10M_min * math.log(10), 1 / (_ROOT_2 * grid.spacing)
-    sums["ln sigma_8"] = {"sigma_8": 1}
-    sums["x of Mth"] = {"Mth": 1, "Om_m": -1, "h": -2, "": -ln_unit}
-    sums["ln Mth / Mprime"] = {"Mth": 1, "Mprime": -1}
-    sums["ln M_min / Mth"] = {"Mth": -1, "": ln_min}
-    sums["x of M_min"] = {"Om_m": -wide, "h": -2 * wide, "": wide * (ln_min - ln_unit)}
-    sums["concentration"] = scaled(units.concentration, *span(units.concentration, units.ends))
-    return sums
+def _ln_M(units: Units) -> dict[str, float]:
+    """The sum that gives ln M [Msun] at x = 0."""
+    return {"Om_m": 1.0, "h": 2.0, "": math.log(4 * math.pi / 3 * units.rho_unit)}
+
+
+def _highest_edge(grid: MassGrid, units: Units, shift: float) -> float:
+    """Where the lowest mass lies at most, in nodes from the first: in the least dense cosmology."""
+    least = span(_ln_M(units), units.ends)[0] if units.ends else _ln_M(units)[""]
+    highest = units.log10M_min * math.log(10) - least + shift
+    return (highest - grid.start) / grid.spacing

@@ -1,25 +1,28 @@
 """The halo occupation on the grid: what the integrals over halo mass need to know of galaxies."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.polynomial import hermite_e
 from numpy.typing import NDArray
+from scipy.special import erf
 from torch import Tensor, nn
+
+from emulator.semianalytic.grid import MassGrid
+from emulator.semianalytic.logarithms import Powers
+from emulator.semianalytic.shifts import VARIANCE, combination, gaussian_moment
 
 __all__ = ["Linke22", "Moments", "Threshold"]
 
 Array = NDArray[np.float64]
 
 ORDER = 8  # moments that a narrow threshold keeps
-_RESOLVED = 1.0  # narrowest step, in spacings, that a sum over the grid resolves
-_WIDE = 2.0  # in these; wider steps need no help at the lowest mass
-_AROUND = 12  # nodes on each side of the threshold that see its width
-_END = 40.0  # exp(-t^2) hardly counts from here on
-_CUT = 5.0  # widths of the threshold beyond which a cut is all or nothing
-_ROOT_2, _ROOT_2_PI = math.sqrt(2), math.sqrt(2 * math.pi)
+_AROUND = 8  # nodes on each side of the threshold that see its width
+_FARTHEST = 5.0  # widths between threshold and lowest mass beyond which nothing is cut
+_CURVES = 20  # error functions that the moments of a cut threshold are made of
+_CURVE_WIDTH, _RIDGE = 0.7, 1e-14
 
 
 @dataclass(frozen=True)
@@ -49,94 +52,117 @@ class Threshold(nn.Module):
 
     e is the share of haloes whose own, normally distributed, threshold lies below M. A step that
     the grid resolves is taken as it is. A narrower one is replaced by the narrowest resolved one,
-    times Hermite polynomials that restore the moments of the true distribution of thresholds
-    (Gram-Charlier A): against a smooth function both have the same integral up to its ninth
-    derivative. Where the lowest mass cuts the step, thresholds below are moved onto it before
-    their moments are taken; for wide steps the cut is a factor by itself, and between the two the
-    weight changes evenly.
+    and a few normal densities around Mth that restore the moments of the true distribution of
+    thresholds (`emulator.semianalytic.shifts`): against a smooth function both have the same
+    integral up to its ninth derivative. Where the lowest mass cuts the step, thresholds below are
+    moved onto it before their moments are taken; for wide steps the cut is a factor by itself, and
+    between the two the weight changes evenly.
 
     Args:
-        nodes: Nodes of the grid.
-        spacing: Their spacing in ln M.
+        grid: The grid of masses.
     """
 
-    powers: Tensor
-    constant: Tensor
-    coefficients: Tensor
-    bias: Tensor
-    exponents: Tensor
+    curves: Tensor
+    places: Tensor
+    moments: Tensor
+    uncut: Tensor
+    wide: Tensor
+    to_weights: Tensor
+    shifted: Tensor
     around: Tensor
+    between: Tensor
 
-    def __init__(self, nodes: int, spacing: float) -> None:
+    def __init__(self, grid: MassGrid) -> None:
         super().__init__()
-        self.nodes, self.spacing, self.resolved = nodes, spacing, _RESOLVED * spacing
-        arrays = dict(zip(("powers", "constant"), _cut_moments(), strict=True))
-        arrays |= zip(("coefficients", "bias"), _gram_charlier(), strict=True)
-        arrays["exponents"] = np.tile(np.arange(1.0, ORDER + 1), 2)
+        self.last, self.resolved = grid.nodes - 1, VARIANCE**0.5 * grid.spacing
+        self.start, self.spacing = grid.start, grid.spacing
+        places = np.linspace(-_FARTHEST - 1, 1, _CURVES)
+        weights, uncut = _cut_moments(places)
+        shifts = np.arange(ORDER) - 0.5 * (ORDER - 1)
+        between = np.arange(-_AROUND - shifts[-1], _AROUND + shifts[-1] + 1)
+        arrays = {
+            "curves": np.full((1, _CURVES), 1 / _CURVE_WIDTH),
+            "places": -places / _CURVE_WIDTH,
+            "moments": weights,
+            "uncut": uncut,
+            "to_weights": _weights_of_moments(shifts),
+            "shifted": _shifted(len(between)),
+            "around": np.arange(-_AROUND, _AROUND + 1),
+            "between": between,
+        }
+        arrays["wide"] = -_moments(np.array([-2 * _FARTHEST])).T * arrays["to_weights"]
         for name, array in arrays.items():
             tensor = torch.tensor(array, dtype=torch.float32)
             self.register_buffer(name, tensor, persistent=False)
-        around = torch.arange(-_AROUND, _AROUND + 1)
-        self.register_buffer("around", around, persistent=False)
+
+    @property
+    def shifts(self) -> dict[str, float]:
+        """What is added to `sums` where x of all nodes is shifted by 1."""
+        return {
+            "ln M / Mth, in widths": 1 / (math.sqrt(2) * self.resolved),
+            "node of Mth": -1 / self.spacing,
+        }
+
+    def sums(self, x: Powers) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
+        """Sums of logarithms, and of parameters, that `forward` takes by name.
+
+        Args:
+            x: The sum that gives the place 3 ln(R_L / Mpc) of the threshold on the grid.
+        """
+        place = _times(x, 1 / self.spacing, -self.start / self.spacing)
+        unit = 1 / (math.sqrt(2) * self.resolved)
+        nodes = self.start + self.spacing * np.arange(self.last + 1)
+        width = {"sigma": 1.0, "": -math.log(self.resolved)}
+        sums: dict[str, list[Powers]] = {
+            "ln M / Mth, in widths": [_times(x, -unit, unit * float(node)) for node in nodes],
+            "node of Mth": [place],
+            "powers of sigma": [_times(width, float(p)) for p in range(1, ORDER + 1)] * 2,
+        }
+        linear: dict[str, Powers] = {
+            "width": {"sigma": 1 / self.resolved},
+            "narrow": {"sigma": -1 / self.resolved, "": 2.0},
+        }
+        return sums, linear
 
     def forward(
-        self, distance: Tensor, sigma: Tensor, gap: Tensor, step: Tensor
+        self, columns: Mapping[str, Tensor], sigma: Tensor, gap: Tensor, step: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Shares of haloes that host galaxies, e and e^2, each (B, Q).
 
         Args:
-            distance: ln(M / Mth), shape (B, Q).
+            columns: What `sums` asks for.
             sigma: Width of the threshold in ln M, shape (B, 1).
-            gap: ln(M_min / Mth), shape (B, 1).
-            step: The unit step at M_min at the first nodes; it is 1 at the others.
+            gap: ln(M_min / Mth), shape (B, 1), not above 0.
+            step: The unit step at M_min, shape (B, Q).
         """
-        width = torch.clamp(sigma, min=self.resolved)
-        # 0 for narrow steps, 1 for wide ones
-        w = torch.clamp(sigma * (1 / ((_WIDE - 1) * self.resolved)) - 1 / (_WIDE - 1), 0, 1)
-        scale = 1 / (_ROOT_2 * width)
-        index, local = self._correction(distance[:, :1], sigma, gap, width, scale, 1 - w)
-        e = 0.5 + 0.5 * torch.erf(distance * scale)
-        edge = step.shape[1]
-        cut = torch.nn.functional.pad(1 + w * (step - 1), (0, self.nodes - edge), value=1.0)
-        plain = e * cut
-        corrected = (
-            values.scatter_add(1, index, lacking)
-            for values, lacking in zip((plain, plain * e), local, strict=True)
+        narrow = columns["narrow"].clamp(0.0, 1.0)  # 1 for narrow steps, 0 for wide ones
+        e = 0.5 + 0.5 * torch.erf(
+            columns["ln M / Mth, in widths"] / columns["width"].clamp(min=1.0)
         )
-        e, e2 = corrected
+        plain = e * (step + narrow * (1 - step))
+        index, lacking = self._lacking(columns, gap / sigma, narrow)
+        both = (plain, plain * e)
+        e, e2 = (
+            values.scatter_add(1, index, local) for values, local in zip(both, lacking, strict=True)
+        )
         return e, e2
 
-    def _correction(
-        self,
-        first: Tensor,
-        sigma: Tensor,
-        gap: Tensor,
-        width: Tensor,
-        scale: Tensor,
-        weight: Tensor,
+    def _lacking(
+        self, columns: Mapping[str, Tensor], g: Tensor, narrow: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """A few nodes around Mth (B, A), and what a resolved step lacks there of e and e^2."""
-        g = (gap / sigma).clamp(-_CUT, _CUT)
-        below = 0.5 + 0.5 * torch.erf(g / _ROOT_2)
-        density = torch.exp(-0.5 * g * g) / _ROOT_2_PI
-        both = density * below
-        kinds = [below, density, below * below, both, density * density, torch.erf(g)]
-        powers = g ** torch.arange(ORDER + 1, dtype=g.dtype)
-        products = (torch.cat(kinds, dim=1).unsqueeze(2) * powers.unsqueeze(1)).flatten(1)
-        moments = torch.addmm(self.constant, products, self.powers)  # (B, 2 ORDER)
-        moments = moments * (sigma / width) ** self.exponents
-        c = torch.addmm(self.bias, moments, self.coefficients) * weight  # (B, 2 ORDER)
-        nearest = torch.round(first * (-1 / self.spacing)).clamp(_AROUND, self.nodes - 1 - _AROUND)
-        index = nearest.long() + self.around  # (B, A)
-        t = (first + self.spacing * index) * scale
-        t2 = t * t
-        basis = torch.exp(-t2.clamp(max=_END))  # (B, A)
-        basis = torch.cat([basis, basis * t], dim=1)
-        basis = torch.cat([basis, basis * torch.cat([t2, t2], dim=1)], dim=1)
-        basis = basis.unflatten(1, (ORDER // 2, -1))
-        basis = torch.cat([basis, basis * (t2 * t2).unsqueeze(1)], dim=1)  # t^0 .. t^7
-        local = c.unflatten(1, (2, ORDER)) @ basis  # (B, 2, A)
-        return index, local.flatten(1).chunk(2, dim=1)
+        curves = torch.erf(torch.addmm(self.places, g.clamp(-_FARTHEST, 0.0), self.curves))
+        moments = torch.addmm(self.uncut, curves, self.moments)  # of a step of width 1
+        powers = columns["powers of sigma"]
+        moments = moments * torch.exp(powers)
+        wide = torch.exp(powers.clamp(min=0.0)) @ self.wide  # off go those that the step has
+        weights = torch.addmm(wide, moments, self.to_weights) * narrow  # (B, 2 ORDER)
+        place = columns["node of Mth"]
+        nearest = torch.round(place).clamp(_AROUND, self.last - _AROUND)
+        t = (nearest - place) + self.between  # (B, A + ORDER - 1)
+        shapes = torch.exp((t * t) * (-0.5 / VARIANCE)) @ self.shifted  # (B, ORDER A)
+        local = weights.unflatten(1, (2, ORDER)) @ shapes.unflatten(1, (ORDER, -1))
+        return (nearest + self.around).long(), local.flatten(1).chunk(2, dim=1)
 
 
 class Linke22(nn.Module):
@@ -146,45 +172,57 @@ class Linke22(nn.Module):
     moments is alpha + S, S = (Mth / Mprime)^beta.
 
     Args:
-        nodes: Nodes of the grid.
-        spacing: Their spacing in ln M.
+        grid: The grid of masses.
+        log10M_min: log10 of the lowest halo mass [Msun].
     """
 
-    def __init__(self, nodes: int, spacing: float) -> None:
+    def __init__(self, grid: MassGrid, log10M_min: float) -> None:
         super().__init__()
-        self.threshold = Threshold(nodes, spacing)
+        self.threshold = Threshold(grid)
+        self.nodes, self.ln_min = grid.x().tolist(), log10M_min * math.log(10)
 
-    def forward(
-        self,
-        alpha: Tensor,
-        sigma: Tensor,
-        beta: Tensor,
-        distance: Tensor,
-        ln_ratio: Tensor,
-        gap: Tensor,
-        step: Tensor,
-    ) -> Moments:
+    @property
+    def shifts(self) -> dict[str, float]:
+        """What is added to `sums` where x of all nodes is shifted by 1."""
+        return self.threshold.shifts | {"ln M / Mth": 1.0}
+
+    def sums(self, x: Powers) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
+        """Sums of logarithms, and of parameters, that `forward` takes by name.
+
+        Args:
+            x: The sum that gives the place 3 ln(R_L / Mpc) of a halo of 1 Msun on the grid.
+        """
+        of_threshold = {**x, "Mth": 1.0}
+        sums, linear = self.threshold.sums(of_threshold)
+        sums["ln M / Mth"] = [_times(of_threshold, -1.0, node) for node in self.nodes]
+        sums["ln Mth / Mprime"] = [{"Mth": 1.0, "Mprime": -1.0}]
+        sums["ln M_min / Mth"] = [{"Mth": -1.0, "": self.ln_min}]
+        return sums, linear | {name: {name: 1.0} for name in ("alpha", "beta", "sigma")}
+
+    def forward(self, columns: Mapping[str, Tensor], step: Tensor) -> Moments:
         """Moments at the nodes.
 
         Args:
-            alpha: Shape (B, 1), as all that follow but `distance` and `step`.
-            sigma: Width of the threshold in ln M.
-            beta: Slope of the satellites.
-            distance: ln(M / Mth), shape (B, Q).
-            ln_ratio: ln(Mth / Mprime).
-            gap: ln(M_min / Mth).
+            columns: What `sums` asks for.
             step: The unit step at M_min, shape (B, Q).
         """
-        e, e2 = self.threshold(distance, sigma, gap, step)
-        S = torch.exp(beta * ln_ratio)
+        alpha, beta = columns["alpha"], columns["beta"]
+        e, e2 = self.threshold(columns, columns["sigma"], columns["ln M_min / Mth"], step)
+        S = torch.exp(beta * columns["ln Mth / Mprime"])
         scale = alpha + S
-        central, slope = alpha / scale, torch.exp(beta * distance) * (S / scale)
+        central, slope = alpha / scale, torch.exp(beta * columns["ln M / Mth"]) * (S / scale)
         satellites = e2 * slope
         return Moments(e * central, e * slope, satellites * central, satellites * slope, scale)
 
 
-def _cut_moments() -> tuple[Array, Array]:
-    """Moments of a threshold that is moved up to a cut g where it lies below, as a linear map.
+def _times(powers: Powers, factor: float, added: float = 0.0) -> dict[str, float]:
+    """A multiple of a sum, and a number added."""
+    multiple = {name: factor * power for name, power in powers.items()}
+    return multiple | {"": multiple.get("", 0.0) + added}
+
+
+def _moments(g: Array) -> Array:
+    """Moments 1 .. ORDER of thresholds that are moved up to a cut g where they lie below.
 
     Thresholds of e are normal, of density phi and share Phi below; those of e^2 are the larger of
     two, of density 2 phi Phi. ``<max(z, g)^p> = g^p F(g) + int_g^inf z^p f(z) dz``, and the
@@ -193,47 +231,55 @@ def _cut_moments() -> tuple[Array, Array]:
     ``2 J_p = g^(p-1) phi^2 + (p-1) J_(p-2)``.
 
     Returns:
-        What takes ``[Phi, phi, Phi^2, phi Phi, phi^2, erf] x [1, g, .., g^ORDER]`` to the moments
-        p = 1 .. ORDER of both, and what is added.
+        Those of e and then those of e^2, shape (N, 2 ORDER).
     """
-    kinds = ("Phi", "phi", "Phi^2", "phi Phi", "phi^2", "erf")
-    size = ORDER + 1
-
-    def term(kind: str, power: int = 0, factor: float = 1.0) -> Array:
-        row = np.zeros(len(kinds) * size + 1)
-        row[-1 if kind == "1" else kinds.index(kind) * size + power] = factor
-        return row
-
-    I, J, K = [term("1") - term("Phi")], [], [term("1") - term("Phi^2")]
-    J.append((term("1") - term("erf")) / (4 * math.sqrt(math.pi)))
-    for p in range(1, size):
+    Phi = 0.5 * (1 + erf(g / math.sqrt(2)))
+    phi = np.exp(-0.5 * g * g) / math.sqrt(2 * math.pi)
+    I, J, K = [1 - Phi], [(1 - erf(g)) / (4 * math.sqrt(math.pi))], [1 - Phi**2]
+    for p in range(1, ORDER + 1):
         of_I, of_J, of_K = (rows[p - 2] * (p - 1) if p > 1 else 0.0 for rows in (I, J, K))
-        I.append(term("phi", p - 1) + of_I)
-        J.append(0.5 * (term("phi^2", p - 1) + of_J))
-        K.append(term("phi Phi", p - 1, 2.0) + of_K + 2 * J[p - 1])
-    rows = [term("Phi", p) + I[p] for p in range(1, size)]
-    rows += [term("Phi^2", p) + K[p] for p in range(1, size)]
-    matrix = np.array(rows).T
-    return matrix[:-1], matrix[-1]
+        power = g ** (p - 1)
+        I.append(power * phi + of_I)
+        J.append(0.5 * (power * phi**2 + of_J))
+        K.append(2 * power * phi * Phi + of_K + 2 * J[p - 1])
+    powers = [g**p for p in range(1, ORDER + 1)]
+    rows = [power * Phi + each for power, each in zip(powers, I[1:], strict=True)]
+    rows += [power * Phi**2 + each for power, each in zip(powers, K[1:], strict=True)]
+    return np.array(rows).T
 
 
-def _gram_charlier() -> tuple[Array, Array]:
-    """What takes moments of e and e^2, side by side, to polynomials in t that correct a step.
+def _cut_moments(places: Array) -> tuple[Array, Array]:
+    """Weights (curves, 2 ORDER) of error functions at places, and what is added: `_moments`."""
+    g = 0.5 * _FARTHEST * (np.cos(np.linspace(0, np.pi, 600)) - 1)
+    wanted = _moments(g)
+    size = np.abs(wanted).max(axis=0)
+    curves = np.c_[erf((g[:, None] - places) / _CURVE_WIDTH), np.ones(len(g))]
+    ridge = math.sqrt(_RIDGE * len(g)) * np.eye(curves.shape[1])
+    targets = np.r_[wanted / size, np.zeros((len(ridge), len(size)))]
+    weights = np.linalg.lstsq(np.r_[curves, ridge], targets, rcond=None)[0] * size
+    return weights[:-1], weights[-1]
 
-    Column ORDER i + j gives the coefficient of t^j, i = 0 for e and 1 for e^2; the bias takes off
-    what a step of the resolved width has already.
+
+def _weights_of_moments(shifts: Array) -> Array:
+    """What takes moments 1 .. ORDER of thresholds, in resolved widths, to weights of densities.
+
+    Block by block for e and e^2. By parts, ``int C x^p dx = - (moment p + 1) / (p + 1)`` of the
+    shares C of haloes above their thresholds.
     """
-    matrix = np.zeros((2, ORDER, 2, ORDER))
-    bias = np.zeros((2, ORDER))
-    uncut = np.zeros(6 * (ORDER + 1))
-    uncut[5 * (ORDER + 1)] = -1.0  # g -> -inf: erf is -1, all else is 0
-    powers, constant = _cut_moments()
-    resolved = (uncut @ powers + constant).reshape(2, ORDER)
-    for n in range(1, ORDER + 1):
-        of_z = hermite_e.herme2poly([0] * n + [1]) / math.factorial(n)
-        of_t = hermite_e.herme2poly([0] * (n - 1) + [1]) * _ROOT_2 ** np.arange(n)
-        for i in range(2):
-            term = -np.outer(of_z[1:], of_t) / _ROOT_2_PI  # (power of z, power of t)
-            matrix[i, :n, i, :n] += term
-            bias[i, :n] -= resolved[i, :n] @ term
-    return matrix.reshape(2 * ORDER, 2 * ORDER), bias.ravel()
+    p = np.arange(1, ORDER + 1)
+    wanted = np.diag(-(VARIANCE ** (p / 2)) / p)  # moments in spacings
+    block = combination(shifts, gaussian_moment, wanted).T / math.sqrt(2 * math.pi * VARIANCE)
+    return np.kron(np.eye(2), block)
+
+
+def _shifted(places: int) -> Array:
+    """What takes one normal density at places between nodes to all shifted ones at the nodes.
+
+    Row: place; column: shift times nodes plus node.
+    """
+    nodes = 2 * _AROUND + 1
+    matrix = np.zeros((places, ORDER, nodes))
+    for shift in range(ORDER):
+        for node in range(nodes):
+            matrix[node + ORDER - 1 - shift, shift, node] = 1
+    return matrix.reshape(places, -1)

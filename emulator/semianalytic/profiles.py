@@ -1,6 +1,6 @@
 """Halo profiles in Fourier space, as a table on the grid of masses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,25 +12,26 @@ from torch import Tensor, nn
 
 from datagen.halomodel import nfw_fourier
 
-__all__ = ["ProfileTable", "Profiles", "tabulate"]
+__all__ = ["Line", "ProfileTable", "Profiles", "tabulate"]
 
 Array = NDArray[np.float64]
+Line = Callable[[Array], Array]  # a number of ln c at each x
 
 _FINE = 128  # points per interval of the grid that the profile is averaged over
 _PAD = 14  # intervals beyond both ends, so that the end conditions of the spline do not matter
 _SAMPLES = 17  # concentrations at which profiles are computed
-_TOLERANCE = 1e-5  # share of u, and of u^2, that functions of the concentration may miss
+_TOLERANCE = 3e-5  # share of u, and of u^2, that functions of the concentration may miss
 
 
 @dataclass(frozen=True)
 class ProfileTable:
-    """u(k, M) and u^2, averaged over the grid, as ``sum_p phi_p(t) table[q, p, k]``.
+    """u(k, M) and u^2, averaged over the grid, as ``sum_p phi_p(t) table[q, k, p]``.
 
-    t runs over [-1, 1] with the logarithm of the concentration's amplitude, and
+    t runs over [-1, 1] with the logarithm of the concentration, and
     ``phi = [1, t, t^2, ...] @ powers``: few functions, those that u varies along most.
 
     Attributes:
-        u: Table of u, shape (Q, m K).
+        u: Table of u, shape (Q, K m).
         u_powers: Shape (D, m).
         u2: Table of u^2.
         u2_powers: As `u_powers`.
@@ -42,8 +43,8 @@ class ProfileTable:
     u2_powers: Array
 
 
-def tabulate(x: Array, k: Array, R: float, ln_c: Array, low: float, high: float) -> ProfileTable:
-    """The table for concentrations exp(ln_c + a), a between two ends.
+def tabulate(x: Array, k: Array, R: float, middle: Line, half: Line) -> ProfileTable:
+    """The table for concentrations ``exp[middle(x) + half(x) t]``, t in [-1, 1].
 
     Between the nodes the other factors of an integrand follow a quintic spline; its cardinal
     functions are what u is averaged with, so that its oscillations integrate exactly.
@@ -52,19 +53,16 @@ def tabulate(x: Array, k: Array, R: float, ln_c: Array, low: float, high: float)
         x: The grid, shape (Q,).
         k: Wavenumbers [1/Mpc], shape (K,).
         R: Comoving halo radius at x = 0 [Mpc]; it goes as exp(x / 3).
-        ln_c: Slope and value at x = 0 of ln c at a = 0, a straight line in x.
-        low: Smallest a.
-        high: Largest a.
+        middle: Middle of the range of ln c.
+        half: Half its width.
     """
     step = x[1] - x[0]
     wide = x[0] + step * np.arange(-_PAD, len(x) + _PAD)
     fine = np.linspace(wide[0], wide[-1], (len(wide) - 1) * _FINE + 1)
     cardinal = make_interp_spline(wide, np.eye(len(wide)), k=5)(fine)[:, _PAD:-_PAD] / _FINE
     t = np.cos(np.pi * (np.arange(_SAMPLES) + 0.5) / _SAMPLES)
-    radius, straight = R * np.exp(fine / 3), np.polyval(ln_c, fine)
-    samples = [
-        nfw_fourier(k, radius, np.exp(straight + 0.5 * (low + high + (high - low) * v))) for v in t
-    ]
+    radius, ln_c, width = R * np.exp(fine / 3), middle(fine), half(fine)
+    samples = [nfw_fourier(k, radius, np.exp(ln_c + width * v)) for v in t]
     parts: list[Array] = []
     for power in (1, 2):
         parts += _few_functions(t, np.array([cardinal.T @ u**power for u in samples]))
@@ -72,7 +70,7 @@ def tabulate(x: Array, k: Array, R: float, ln_c: Array, low: float, high: float)
 
 
 def _few_functions(t: Array, u: Array) -> tuple[Array, Array]:
-    """Table (Q, m K) and powers (D, m) of values (T, Q, K) at t."""
+    """Table (Q, K m) and powers (D, m) of values (T, Q, K) at t."""
     T, Q, K = u.shape
     relative = u / np.abs(u).max(axis=0)
     left, singular, _ = np.linalg.svd(relative.reshape(T, -1), full_matrices=False)
@@ -80,7 +78,7 @@ def _few_functions(t: Array, u: Array) -> tuple[Array, Array]:
     polynomials = np.vander(t, T - 4, increasing=True)
     powers = np.linalg.lstsq(polynomials, left[:, :m], rcond=None)[0]  # (D, m)
     table = np.linalg.lstsq(polynomials @ powers, u.reshape(T, -1), rcond=None)[0]  # (m, Q K)
-    return table.reshape(m, Q, K).transpose(1, 0, 2).reshape(Q, -1), powers
+    return table.reshape(m, Q, K).transpose(1, 2, 0).reshape(Q, -1), powers
 
 
 class Profiles(nn.Module):
@@ -116,10 +114,16 @@ class Profiles(nn.Module):
         """Integrals over the profile, each (B, K).
 
         Args:
-            t: Amplitude of the concentration, scaled to [-1, 1], shape (B, 1).
+            t: Concentrations, scaled to [-1, 1], shape (B, Q), or (B, 1) if each node's is the
+                same.
             weights: Of u, each (B, Q).
             weights_2: Of u^2, each (B, Q).
         """
+        if t.shape[1] > 1:
+            return (
+                _project_each(weights, self.u, _polynomials(t, self.u_powers)),
+                _project_each(weights_2, self.u2, _polynomials(t, self.u2_powers)),
+            )
         powers = t ** torch.arange(len(self.u_powers), dtype=t.dtype)
         return (
             _project(weights, self.u, powers @ self.u_powers),
@@ -128,7 +132,22 @@ class Profiles(nn.Module):
 
 
 def _project(weights: Sequence[Tensor], table: Tensor, phi: Tensor) -> tuple[Tensor, ...]:
+    """Sums (B, K) for each of the weights (B, Q), with functions phi (B, m) of the point."""
     W, m = len(weights), phi.shape[1]
-    sums = torch.cat(tuple(weights), dim=1).unflatten(1, (W, -1)) @ table  # (B, W, m K)
-    sums = (sums.unflatten(2, (m, -1)) * phi[:, None, :, None]).sum(dim=2)  # (B, W, K)
+    sums = torch.cat(tuple(weights), dim=1).unflatten(1, (W, -1)) @ table  # (B, W, K m)
+    sums = sums.flatten(1).unflatten(1, (-1, m)) @ phi[:, :, None]  # (B, W K, 1)
     return sums.flatten(1).chunk(W, dim=1)
+
+
+def _project_each(weights: Sequence[Tensor], table: Tensor, phi: Tensor) -> tuple[Tensor, ...]:
+    """As `_project`, with functions phi (B, m, Q) of the point and the node."""
+    W, m = len(weights), phi.shape[1]
+    rows = table.unflatten(1, (-1, m)).permute(2, 0, 1).flatten(0, 1)  # (m Q, K)
+    each = torch.stack(tuple(weights), dim=1).unsqueeze(2) * phi.unsqueeze(1)  # (B, W, m, Q)
+    return (each.flatten(2) @ rows).flatten(1).chunk(W, dim=1)
+
+
+def _polynomials(t: Tensor, powers: Tensor) -> Tensor:
+    """Functions of t (B, Q) with given powers (D, m), shape (B, m, Q)."""
+    monomials = t.unsqueeze(1) ** torch.arange(len(powers), dtype=t.dtype).unsqueeze(1)
+    return powers.T @ monomials

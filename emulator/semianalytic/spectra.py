@@ -2,25 +2,25 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-from torch.nn.functional import pad
+import torch
+from torch import Tensor, nn
 
 from emulator.semianalytic.occupation import Moments
 from emulator.semianalytic.profiles import Profiles
 
-__all__ = ["Haloes", "spectra"]
+__all__ = ["Haloes", "Spectra"]
 
 
 @dataclass(frozen=True)
 class Haloes:
-    """The haloes of each point at the nodes of the grid.
+    """The haloes of each point at the nodes of the grid, of shape (B, Q) each.
 
     Attributes:
-        n: Haloes per node [1/Mpc^3]: dn/dlnM times the spacing, shape (B, Q).
-        b: Their bias, shape (B, Q).
-        step: The unit step at the lowest mass, at the first nodes; it is 1 at the others.
-        delta: The delta function there, times the spacing; it is 0 at the others.
-        volume: M / rho_m [Mpc^3], shape (Q,).
+        n: Haloes per node [1/Mpc^3]: dn/dlnM times the spacing.
+        b: Their bias.
+        step: The unit step at the lowest mass.
+        delta: The delta function there, times the spacing.
+        volume: M / rho_m [Mpc^3], shape (Q,), or (B, Q) where nodes follow the halo radius.
     """
 
     n: Tensor
@@ -30,49 +30,64 @@ class Haloes:
     volume: Tensor
 
 
-def spectra(
-    haloes: Haloes, galaxies: Moments, profiles: Profiles, t: Tensor, P_lin: Tensor
-) -> dict[str, Tensor]:
-    """Spectra [Mpc^3], ``P_lin``, and ``n_g`` [1/Mpc^3], ``b_eff``, ``f_sat`` by name.
+class Spectra(nn.Module):
+    """From haloes and galaxies on the grid to spectra.
 
     The equations of `datagen.halomodel`: sums over the grid stand for integrals over ln M.
 
     Args:
-        haloes: On the grid.
-        galaxies: On the same grid; the lowest mass is in their moments.
-        profiles: The table of u(k, M).
-        t: Scaled amplitude of the concentration, shape (B, 1).
-        P_lin: Linear power [Mpc^3], shape (B, K).
+        nodes: How many, Q.
     """
-    n, b, V = haloes.n, haloes.b, haloes.volume
-    rest = (0, n.shape[1] - haloes.step.shape[1])
-    step, delta = pad(haloes.step, rest, value=1.0), pad(haloes.delta, rest)
-    n_c, n_s, mass = n * galaxies.centrals, n * galaxies.satellites, n * V
-    centrals, satellites, matter = n_c * b, n_s * b, mass * step
-    biased = matter * b
-    below = 1 - biased.sum(dim=1, keepdim=True)  # of the bias-weighted mass, in smaller haloes
-    weights = (
-        2 * n * galaxies.central_satellite,  # gg, 1-halo
-        n_c * V,  # gm, 1-halo
-        satellites,  # I_g
-        biased + below * delta,  # I_m
-    )
-    weights_2 = (n * galaxies.satellite_pairs, n_s * V, matter * V)  # gg, gm, mm, 1-halo
-    (gg, gm, I_s, I_m), (gg2, gm2, mm) = profiles(t, weights, weights_2)
-    N_c, N_s, b_c, b_s = (
-        part.sum(dim=1, keepdim=True) for part in (n_c, n_s, centrals, satellites)
-    )
-    N = N_c + N_s
-    each = N.reciprocal()
-    I_g = (b_c + I_s) * each
-    matter_2h, galaxy_2h = I_m * P_lin, I_g * P_lin
-    terms = {
-        "mm": (mm, I_m * matter_2h),
-        "gm": ((gm + gm2) * each, I_g * matter_2h),
-        "gg": ((gg + gg2) * each * each, I_g * galaxy_2h),
-    }
-    numbers = {"n_g": N * galaxies.scale, "b_eff": (b_c + b_s) * each, "f_sat": N_s * each}
-    results = {"P_lin": P_lin} | {name: value.squeeze(1) for name, value in numbers.items()}
-    for name, (one, two) in terms.items():
-        results |= {f"{name}_1h": one, f"{name}_2h": two, f"{name}_total": one + two}
-    return results
+
+    totals: Tensor
+    one: Tensor
+
+    def __init__(self, nodes: int) -> None:
+        super().__init__()
+        self.profiles = Profiles()  # they wait for the weights, or for a table
+        rows = [[1.0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, -1]]  # of sums over the grid
+        totals = torch.tensor(rows, dtype=torch.float32).T.repeat_interleave(nodes, dim=0)
+        self.register_buffer("totals", totals, persistent=False)
+        self.register_buffer("one", torch.tensor([0.0, 0, 0, 1]), persistent=False)
+
+    def forward(
+        self, haloes: Haloes, galaxies: Moments, t: Tensor, P_lin: Tensor
+    ) -> dict[str, Tensor]:
+        """Spectra [Mpc^3], ``P_lin``, and ``n_g`` [1/Mpc^3], ``b_eff``, ``f_sat`` by name.
+
+        Args:
+            haloes: On the grid.
+            galaxies: On the same grid; the lowest mass is in their moments.
+            t: Concentrations, scaled, shape (B, Q), or (B, 1) if each node's is the same.
+            P_lin: Linear power [Mpc^3], shape (B, K).
+        """
+        b, V = haloes.b, haloes.volume
+        N = (haloes.n * (galaxies.centrals + galaxies.satellites)).sum(dim=1, keepdim=True)
+        each = 1 / N
+        n = haloes.n * each  # per galaxy
+        centrals, satellites = n * galaxies.centrals, n * galaxies.satellites
+        matter = haloes.n * (V * haloes.step)
+        b_c, b_s, b_m = centrals * b, satellites * b, matter * b
+        # below: of the bias-weighted mass, in smaller haloes
+        sums = torch.addmm(self.one, torch.cat([satellites, b_c, b_s, b_m], dim=1), self.totals)
+        f_sat, b_eff, bias_of_centrals, below = sums.split(1, dim=1)
+        of_u = (
+            n * galaxies.central_satellite,  # gg, 1-halo
+            centrals * V,  # gm, 1-halo
+            b_s,  # I_g
+            b_m + below * haloes.delta,  # I_m
+        )
+        of_u2 = (n * galaxies.satellite_pairs, satellites * V, matter * V)  # gg, gm, mm, 1-halo
+        (gg, gm, I_s, I_m), (gg2, gm2, mm) = self.profiles(t, of_u, of_u2)
+        I_g = bias_of_centrals + I_s
+        matter_2h, galaxy_2h = I_m * P_lin, I_g * P_lin
+        terms = {
+            "mm": (mm, I_m * matter_2h),
+            "gm": (gm + gm2, I_g * matter_2h),
+            "gg": ((2 * gg + gg2) * each, I_g * galaxy_2h),
+        }
+        numbers = {"n_g": N * galaxies.scale, "b_eff": b_eff, "f_sat": f_sat}
+        results = {"P_lin": P_lin} | {name: value.squeeze(1) for name, value in numbers.items()}
+        for name, (one, two) in terms.items():
+            results |= {f"{name}_1h": one, f"{name}_2h": two, f"{name}_total": one + two}
+        return results
