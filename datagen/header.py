@@ -75,7 +75,7 @@ def check_header(path: Path, schema: str, what: str) -> None:
         raise HeaderError(f"{path} is not a {what}{found or '; it is empty' * (not header)}")
     if kind != schema:
         is_older = kind.rpartition("-")[0] == schema.rpartition("-")[0]
-        reads = f"; this version reads {schema}" if is_older else f", not a {what}"
+        reads = f"; this version reads {schema}; make it again" if is_older else f", not a {what}"
         raise HeaderError(f"{path} is of kind {kind}{reads}")
     if header != _header(schema, _digest(path)):
         raise DamagedError(

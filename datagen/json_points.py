@@ -1,8 +1,9 @@
 """A JSON list of points, read one by one: whole, such files outgrow memory."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 import numpy as np
@@ -17,6 +18,7 @@ Array = NDArray[np.float64]
 
 _CHUNK = 1 << 20  # characters read at once, some fifty points
 _LONGEST_TOKEN = 64  # characters; no key and no number is longer
+_NONE: Mapping[str, float] = MappingProxyType({})
 
 
 class _FormatError(Exception):
@@ -40,22 +42,31 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=unique_keys)
 
 
-def read_points(path: Path, keys: tuple[str, ...], shape: tuple[int, ...]) -> Iterator[Array]:
+def read_points(
+    path: Path,
+    keys: tuple[str, ...],
+    shape: tuple[int, ...],
+    defaults: Mapping[str, float] = _NONE,
+) -> Iterator[Array]:
     """The values of each object of a file in the order of the keys, shape (len(keys), *shape).
 
     Args:
         path: A JSON list of objects.
         keys: Keys that each object has, and no others.
         shape: Shape of each value, ``()`` for a number.
+        defaults: Values of keys that an object need not have.
 
     Raises:
         ValueError: A file that is damaged or holds something else; the message names the point.
     """
     for i, record in enumerate(records(path)):
         where = f"{path}, point {i}"
-        if not isinstance(record, dict) or set(record) != set(keys):
+        if not isinstance(record, dict) or {*defaults, *record} != set(keys):
             have = ", ".join(record) if isinstance(record, dict) else type(record).__name__
-            raise ValueError(f"{where} must have the keys {', '.join(keys)}; it has {have}")
+            needed = ", ".join(key for key in keys if key not in defaults)
+            more = f", and may have {', '.join(defaults)}" if defaults else ""
+            raise ValueError(f"{where} must have the keys {needed}{more}; it has {have}")
+        record = {**defaults, **record}
         values = {key: _numbers(record[key], f"{where}: {key}") for key in keys}
         for key, value in values.items():
             if value.shape != shape:

@@ -3,6 +3,9 @@
 ``GeneratedData_{N}_{time}.json`` is a list of N objects with ten lists of K numbers each [Mpc^3],
 ``Parameter_{N}_{time}.json`` a list of N objects with ten numbers (masses in Msun). Their s(ource)
 is matter, m here, and their l(ens) galaxies, g here. Numbers keep every bit in both directions.
+
+Their universe has a cosmological constant and is seen today. Only where a label file has another
+w0, wa or z at some point, their parameters have that by its name too.
 """
 
 import hashlib
@@ -23,7 +26,7 @@ from datagen.halomodel import HaloModelConfig, KGrid
 from datagen.header import check_replaceable
 from datagen.json_points import read_points
 from datagen.record import provenance
-from datagen.space import NAMES, Range, Space, check_theta
+from datagen.space import NAMES, Range, Space, check_theta, columns_by_name
 from datagen.store import SCHEMA, Spectra
 
 __all__ = ["KEYS", "PUBLISHED_SPACE", "export_labels", "import_labels"]
@@ -71,10 +74,19 @@ def export_labels(labels: Path, folder: Path) -> tuple[Path, Path]:
     columns = [spectra[ours] for ours in KEYS.values()]
     points = (dict(zip(KEYS, row, strict=True)) for row in zip(*columns, strict=True))
     _write(data, tqdm(points, desc="spectra", unit="pt", total=len(spectra)))
-    _write(parameters, (dict(zip(NAMES, row, strict=True)) for row in spectra.theta))
+    theirs = _their_parameters(spectra.theta)
+    rows = zip(*theirs.values(), strict=True)
+    _write(parameters, (dict(zip(theirs, row, strict=True)) for row in rows))
     grid = f"{len(spectra.k)} wavenumbers, {spectra.k[0]:g} to {spectra.k[-1]:g} 1/Mpc"
     print(f"{len(spectra)} points ({grid}) in {data} and {parameters}")  # noqa: T201
     return data, parameters
+
+
+def _their_parameters(theta: Array) -> dict[str, Array]:
+    """Columns of points by name, without those that are everywhere as in `PUBLISHED_SPACE`."""
+    defaults = PUBLISHED_SPACE.defaults
+    columns = columns_by_name(theta).items()
+    return {n: column for n, column in columns if (column != defaults.get(n, np.nan)).any()}
 
 
 def import_labels(
@@ -159,7 +171,7 @@ def _write(path: Path, points: Iterable[dict[str, Any]]) -> None:
 
 def _theta(path: Path, space: Space) -> Array:
     """The points of a parameter file, shape (N, P), checked to lie in the space."""
-    rows = list(read_points(path, NAMES, ()))
+    rows = list(read_points(path, NAMES, (), space.defaults))
     if not rows:
         raise ValueError(f"{path} holds no points")
     theta = np.array(rows)

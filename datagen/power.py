@@ -4,7 +4,7 @@
 """
 
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.cli import run
+from datagen.compute import check_machine
 from datagen.files import cache_directory
 from datagen.halomodel import HaloModelConfig
 from datagen.header import read_arrays, write_arrays
 from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.parallel import RayConfig, ray_map, ray_session
+from datagen.record import maker
+from datagen.request import LIBRARIES, MODULES
 from datagen.shards import Shards, remove_shards
 from datagen.space import Range, Space
 
@@ -105,8 +108,9 @@ def _run_camb(box: TableBox, shards: Shards) -> Array:
     points = box.points()
     done = {i: shard[0]["ln_P"] for i in range(len(points)) if (shard := shards.read(i))}
     todo = [i for i in range(len(points)) if i not in done]
+    work = partial(_node, box=box, made_by=maker(LIBRARIES, MODULES))
     runs = ray_map(
-        box.node, [points[i] for i in todo], label="CAMB for P_lin", unit="run", done=len(done)
+        work, [points[i] for i in todo], label="CAMB for P_lin", unit="run", done=len(done)
     )
     for i, ln_P in runs:
         if isinstance(ln_P, ChildProcessError):
@@ -114,6 +118,12 @@ def _run_camb(box: TableBox, shards: Shards) -> Array:
         shards.write(todo[i], {"ln_P": ln_P}, {})
         done[todo[i]] = ln_P
     return np.array([done[i] for i in range(len(points))])
+
+
+def _node(point: Array, *, box: TableBox, made_by: dict[str, str]) -> Array:
+    """What CAMB gives at one node, on a machine that has the same code."""
+    check_machine(made_by)
+    return box.node(point)
 
 
 def main(argv: list[str] | None = None) -> None:

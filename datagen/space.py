@@ -98,6 +98,12 @@ class SumBelow:
     names: tuple[str, ...]
     below: float
 
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.names if name not in PARAMETERS]:
+            raise ValueError(f"a sum of {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        if not self.names or not np.isfinite(self.below):
+            raise ValueError(f"a sum of {len(self.names)} parameters is below {self.below}")
+
     def is_inside(self, theta: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether points lie in it, shape (N,).
 

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
@@ -34,8 +35,15 @@ def read_table(
 
 
 def comments(path: Path) -> list[str]:
-    """The lines that begin with ``#`` before all others; JSON and npz have none."""
-    return notes(path) if _kind(path) in _TEXT else []
+    """The lines that begin with ``#`` before all others; JSON and npz have none.
+
+    Raises:
+        TableError: The file is damaged.
+    """
+    if _kind(path) not in _TEXT:
+        return []
+    with _damage_named(path):
+        return notes(path)
 
 
 def read_blocks(
@@ -68,11 +76,20 @@ def read_blocks(
     readers = {".json": _json_blocks, ".npz": _npz_blocks, ".h5": _h5_blocks}
     reader = readers.get(kind, text_blocks)
     count = 0
-    try:
+    with _damage_named(path):
         for block in reader(path, units, defaults):
             count += len(block)
             if len(block):
                 yield block
+    if not count:
+        raise TableError(f"{path} holds no points")
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Whatever reading a file ends in, as a `TableError` that names it."""
+    try:
+        yield
     except (TableError, ImportError):
         raise
     except Exception as error:  # a damaged file may end in any, of any library
@@ -81,8 +98,6 @@ def read_blocks(
         reason = " ".join(text.split()) or type(error).__name__
         damaged = "" if isinstance(error, ValueError) else " is damaged, or not what its name says"
         raise TableError(f"{path}{damaged}: {reason}") from error
-    if not count:
-        raise TableError(f"{path} holds no points")
 
 
 def _kind(path: Path) -> str:
@@ -174,12 +189,14 @@ def _columns(theta: NDArray[Any], names: list[str]) -> dict[str, Array]:
     return dict(zip(names, theta.T, strict=True))
 
 
-def _h5_blocks(path: Path, units: Mapping[str, str]) -> Iterator[Array]:
+def _h5_blocks(
+    path: Path, units: Mapping[str, str], defaults: Mapping[str, float]
+) -> Iterator[Array]:
     from datagen.design import Points  # h5py, which no other table needs
-    from datagen.space import PARAMETERS
+    from datagen.space import NAMES
 
-    check_names(PARAMETERS, tuple(units))
-    yield from _sliced(Points.read(path).theta[:, [PARAMETERS.index(name) for name in units]])
+    check_names(NAMES, tuple(units), defaults)
+    yield from _sliced(Points.read(path).theta[:, [NAMES.index(name) for name in units]])
 
 
 def _sliced(points: NDArray[Any]) -> Iterator[Array]:

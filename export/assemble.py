@@ -9,6 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from datagen.halomodel import DERIVED
+from datagen.messages import shortened
+from datagen.shards import differences
 from datagen.space import Space
 from datagen.store import Spectra
 from emulator.domain import fit_domain
@@ -117,17 +119,13 @@ def units(outputs: Sequence[str]) -> dict[str, str]:
 
 
 def _check_together(first: Spec, other: Spec) -> None:
-    for what in ("space", "k", "halo_model"):
-        if getattr(first, what) != getattr(other, what):
-            raise ValueError(
-                f"the emulators do not belong together: {what} is {_short(getattr(first, what))} "
-                f"in one and {_short(getattr(other, what))} in the other"
-            )
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    one, two = (
+        {"space": spec.space.as_dict(), "k": list(spec.k), "halo_model": spec.halo_model}
+        for spec in (first, other)
+    )
+    if differ := differences(one, two):
+        shown = "; ".join(shortened(text, 100) for text in differ)
+        raise ValueError(f"the emulators do not belong together: {shown}")
 
 
 def _together(first: Spec, others: Sequence[Spec], outputs: tuple[str, ...]) -> Spec:

@@ -24,15 +24,14 @@ class LowestMass:
     """The lowest halo mass of an emulator's halo model.
 
     Args:
-        names: The emulator's parameters, in the order of columns; without any, there is nothing
-            to warn of.
-        M_min: The lowest halo mass [Msun].
+        names: The emulator's parameters, in the order of columns.
+        M_min: The lowest halo mass [Msun]; 0 if there is nothing to warn of.
         widest: Largest width of the threshold in ln M.
     """
 
     def __init__(self, names: Sequence[str], M_min: float, widest: float) -> None:
         self.M_min = M_min
-        self._columns = [names.index(n) for n in ("Mth", "sigma", "alpha")] if names else [0]
+        self._columns = [names.index(name) for name in ("Mth", "sigma", "alpha")]
         # no threshold above this one reaches down to it
         self._reach = M_min * math.exp(widest * (_FAR + _SLOPE * widest))
 

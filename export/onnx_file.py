@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from datagen.domain import Domain
 from datagen.fields import RecordError, exactly, from_record
 from datagen.seal import is_whole
-from datagen.space import SumBelow
+from datagen.space import NAMES, SumBelow
 from export.graph import Graph, read_metadata
 from export.protobuf import WireError
 from export.ranges import Parameter, read_only
@@ -22,6 +22,9 @@ SCHEMA = "hodspectra-onnx-4"
 _METADATA = (
     "kind", "parameters", "outputs", "k", "learnt_totals", "limits", "domains", "bao", "network",
     "halo_model", "provenance", "record", "export", "citation",
+)  # fmt: skip
+_RECORDS = (
+    "parameters", "outputs", "network", "halo_model", "provenance", "record", "export",
 )  # fmt: skip
 _ADDED = ("floor", "speed")  # by `benchmarks.judge`
 _AGAIN = "get it again, or export it again with hodspectra export"
@@ -97,20 +100,14 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     """
     exactly(texts, _METADATA, "its metadata", optional=_ADDED)
     meta = {name: _json(text, name) for name, text in texts.items()}
-    for name in (
-        "parameters",
-        "outputs",
-        "network",
-        "halo_model",
-        "provenance",
-        "record",
-        "export",
-    ):
+    for name in _RECORDS:
         if not isinstance(meta[name], dict):
             raise RecordError(f"{name} is no record")
     units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
-    if not meta["parameters"] or not units or not all(type(u) is str for u in units.values()):
-        raise RecordError("it has no parameters, or no outputs with units")
+    if list(exactly(meta["parameters"], NAMES, "parameters")) != list(NAMES):
+        raise RecordError(f"parameters are not in the order {', '.join(NAMES)}")
+    if not units or not all(type(u) is str for u in units.values()):
+        raise RecordError("it has no outputs with units")
     if not (k > 0).all() or not (np.diff(k) > 0).all():
         raise RecordError("k does not increase from above 0")
     if not isinstance(totals, list) or not all(name in units for name in map(str, totals)):

@@ -280,11 +280,10 @@ class OnnxEmulator:
 
 
 def _lowest_mass(file: OnnxFile) -> LowestMass:
-    M_min = json.loads(file.texts["halo_model"]).get("log10M_min")
+    log10_M = json.loads(file.texts["halo_model"]).get("log10M_min")
     ends = {p.name: p.high for p in file.parameters}
-    if not isinstance(M_min, float) or not {"Mth", "sigma", "alpha"} <= ends.keys():
-        return LowestMass((), 0.0, 0.0)  # it does not say
-    return LowestMass(tuple(ends), 10.0**M_min, ends["sigma"])
+    M_min = 10.0**log10_M if type(log10_M) in (int, float) else 0.0  # it may not say
+    return LowestMass(tuple(ends), M_min, ends["sigma"])
 
 
 def load(

@@ -59,12 +59,11 @@ def to_onnx(
 ) -> Path:
     """Write an emulator as one ONNX file, and check it.
 
-    The graph takes ``theta`` (N, 10), float32, raw parameters in the units of the metadata, and
+    The graph takes ``theta`` (N, P), float32, raw parameters in the units of the metadata, and
     returns each spectrum (N, K) in Mpc^3, and each number (N,), by name. Names, units, ranges,
-    wavenumbers, redshift, halo model, versions, data hash, accuracy and citation are in the
-    file's metadata, as JSON, with a checksum over all of the file. The written file is read
-    again and compared with the emulator on all corners of its space and on random points before
-    it is put in place.
+    wavenumbers, halo model, versions, data hash, accuracy and citation are in the file's metadata,
+    as JSON, with a checksum over all of the file. The written file is read again and compared with
+    the emulator on all corners of its space and on random points before it is put in place.
 
     Args:
         emulator: File of ``emulator.train``, ``emulator.train_semianalytic`` or ``tuning.search``.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from coarse import ROOT
 
-from datagen.analyse import NAMES, SCHEMA, analyse, bands, main, sign_counts
+from datagen.analyse import SCHEMA, SPECTRA, analyse, bands, main, sign_counts
 from datagen.error_budget import ErrorBudget
 from datagen.figures import (
     new_figure,
@@ -23,12 +23,14 @@ from datagen.files import BusyError, exclusive
 from datagen.halomodel import CORRELATIONS, HaloModelConfig, KGrid
 from datagen.label_figures import spectra_figure
 from datagen.report import markdown, page, paragraph, table
-from datagen.space import PARAMETERS, Range, Space
+from datagen.space import NAMES, Range, Space
 from datagen.splits import Split
 from datagen.store import Spectra
 
 QUICK = ErrorBudget(quadrature=0, linear_power=0)
-FIDUCIAL = (0.26, 0.05, 0.7, 0.8, 0.96, 1.0, 0.5)
+FIDUCIAL = {
+    "Om_c": 0.26, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96, "alpha": 1.0, "sigma": 0.5,
+}  # fmt: skip
 FIGURES = ("agreement", "parameters", "spectra")
 
 
@@ -47,7 +49,7 @@ def labels(space=Space(), failed=(), n=150):
         "design": {"method": "lhs", "points": n, "seed": 1},
         "provenance": {"commit": "unknown"},
     }
-    return Spectra(space.from_unit(rng.random((n, 10))), k, arrays, metadata, dict(failed))
+    return Spectra(space.from_unit(rng.random((n, len(NAMES)))), k, arrays, metadata, dict(failed))
 
 
 def run(tmp_path, spectra, **options):
@@ -99,7 +101,7 @@ def test_the_report_is_whole(tmp_path, capsys):
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert summary["schema"] == SCHEMA
-    assert set(summary["bands"]) == set(NAMES)
+    assert set(summary["bands"]) == set(SPECTRA)
     html = (folder / "index.html").read_text()
     assert html.count('src="data:image/png;base64,') == html.count("<img") == len(FIGURES)
     assert "Every spectrum of every point is finite and positive." in html
@@ -128,7 +130,7 @@ def test_failed_points_are_listed_with_their_reasons(tmp_path, undrawn):
 
 
 def test_fixed_parameters_and_a_split_without_test(tmp_path):
-    fixed = {name: Range(r, r) for name, r in zip(PARAMETERS[:7], FIDUCIAL, strict=True)}
+    fixed = {name: Range(value, value) for name, value in FIDUCIAL.items()}
     space = Space(**fixed, Mth=Range(1e12, 1e13))
     summary = run(tmp_path, labels(space), split=Split(test=0.0))
     differences = summary["agreement"]["features"]
@@ -155,7 +157,7 @@ def test_command_line(tmp_path, capsys, undrawn):
 
 @pytest.mark.parametrize("name", ["emulator.onnx", "emulator.safetensors", "points.csv"])
 def test_what_is_no_label_file_is_refused_and_no_advice_would_destroy_it(tmp_path, name, capsys):
-    path = ROOT / "export" / "models" / "standard-fast.onnx" if "onnx" in name else tmp_path / name
+    path = ROOT / "export" / "models" / "published-gg.onnx" if "onnx" in name else tmp_path / name
     if "onnx" not in name:
         path.write_text("x,y\n1,2\n")
     with pytest.raises(SystemExit, match="2"):
@@ -185,7 +187,7 @@ def test_labels_of_which_there_is_nothing_to_say_are_named(tmp_path, undrawn):
 
 def test_the_budget_has_its_table_and_figure(tmp_path, monkeypatch, undrawn):
     percentiles = {"all": dict.fromkeys(("50", "95", "100"), 0.0001), "per_k": {"95": [1e-4] * 6}}
-    entry = {"points": 9, "spectra": dict.fromkeys(NAMES, percentiles)}
+    entry = {"points": 9, "spectra": dict.fromkeys(SPECTRA, percentiles)}
     budget = {"quadrature": entry, "linear_power": {"skipped": "of a reason"}}
     monkeypatch.setattr("datagen.analyse.error_budget", lambda *_: budget)
     run(tmp_path, labels())
@@ -221,8 +223,8 @@ def test_every_spectrum_has_its_panel():
 
 
 def test_every_label_can_be_set_and_equal_figures_give_equal_files(tmp_path):
-    texts = [parameter_label(name, is_log) for name in PARAMETERS for is_log in (True, False)]
-    texts += [spectrum_label(name) for name in NAMES]
+    texts = [parameter_label(name, is_log) for name in NAMES for is_log in (True, False)]
+    texts += [spectrum_label(name) for name in SPECTRA]
     assert len(set(texts)) == len(texts)
     written = []
     for name in ("a", "b"):

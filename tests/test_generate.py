@@ -18,20 +18,25 @@ from datagen.design import Design, Points, draw
 from datagen.files import BusyError, exclusive
 from datagen.generate import compute, generate, main
 from datagen.halomodel import HaloModel
-from datagen.space import PARAMETERS, Range, Space
+from datagen.linear_power import TableBox
+from datagen.power import _node
+from datagen.record import maker
+from datagen.request import LIBRARIES, MODULES
+from datagen.space import NAMES, Range, Space
 from datagen.store import Spectra, StoreError
 
 ROUNDING = 1e-11  # matrix products of other sizes; a point in a wrong place is off by 1
 
 
-def changed(space, **ranges):
-    """A space with other ranges of some parameters."""
-    return Space(**{name: space[name] for name in PARAMETERS} | ranges)
-
-
 # so few and so heavy haloes that at the low end of sigma_8 there are no galaxies at all
-NO_GALAXIES = changed(
-    SPACE, sigma_8=Range(0.1, 0.9), sigma=Range(0.01, 0.01), Mth=Range(1e16, 1e16)
+NO_GALAXIES = replace(
+    SPACE,
+    sigma_8=Range(0.1, 0.9),
+    w0=Range(-1.0, -1.0),
+    wa=Range(0.0, 0.0),
+    z=Range(0.0, 0.0),
+    sigma=Range(0.01, 0.01),
+    Mth=Range(1e16, 1e16),
 )
 
 
@@ -176,17 +181,17 @@ def test_labels_of_other_code_are_said_to_be_that_and_not_extended(table, tmp_pa
     assert out.read_bytes() == before
 
 
-def test_a_machine_of_a_cluster_with_other_code_is_named(table, monkeypatch):
+def test_a_machine_of_a_cluster_with_other_code_is_named(table):
     theta = draw(Design(2), SPACE)
-    made_by = generate_module.maker(generate_module.LIBRARIES, generate_module.MODULES)
+    made_by = maker(LIBRARIES, MODULES)
     assert len(compute(theta, model=MODEL, table=table, made_by=made_by)[0]["n_g"]) == 2
     message = rf"{socket.gethostname()} would compute .*code is \w+, not other.* install"
     other = made_by | {"code": "other"}
     with pytest.raises(ValueError, match=message):
         compute(theta, model=MODEL, table=table, made_by=other)
-    assert generate_module._node(theta, function=len, made_by=made_by) == 2
+    box = TableBox.of(SPACE)
     with pytest.raises(ValueError, match=message):
-        generate_module._node(theta, function=None, made_by=other)
+        _node(box.points()[0], box=box, made_by=other)
 
 
 def test_a_place_where_nothing_can_be_written_is_known_before_anything_is_computed(monkeypatch):
@@ -217,7 +222,7 @@ def test_failed_points_are_recorded_by_index_and_have_no_row(table, tmp_path, ca
     for array in spectra.arrays.values():
         assert len(array) == len(kept)
         assert np.isfinite(array).all()
-    sigma_8 = theta[:, PARAMETERS.index("sigma_8")]
+    sigma_8 = theta[:, NAMES.index("sigma_8")]
     assert sigma_8[list(spectra.failed)].max() < sigma_8[kept].min()  # the right ones failed
     # n_g is 0, or so small that its square is
     reasons = ("ValueError: no galaxies", "gg_1h is not finite")
@@ -226,7 +231,7 @@ def test_failed_points_are_recorded_by_index_and_have_no_row(table, tmp_path, ca
 
 
 def test_no_label_at_all_is_an_error_with_the_reason(table, tmp_path):
-    space = changed(NO_GALAXIES, sigma_8=Range(0.1, 0.11))
+    space = replace(NO_GALAXIES, sigma_8=Range(0.1, 0.11))
     with pytest.raises(ValueError, match="not one of 20 points could be computed: (ValueE|gg_1h)"):
         make(tmp_path / "labels.h5", 20, space=space)
     assert list(tmp_path.iterdir()) == []  # nothing that stands in the way of another request
@@ -243,7 +248,7 @@ def test_not_finite_is_a_failure_named_by_the_spectrum(monkeypatch):
             return {"gg_1h": np.where(values == 3, np.nan, values), "n_g": 1 / (theta[:, 0] - 5)}
 
     monkeypatch.setattr("datagen.compute.HaloModel", Broken)
-    theta = np.tile(np.arange(8.0)[:, None], 10)
+    theta = np.tile(np.arange(8.0)[:, None], len(NAMES))
     with np.errstate(divide="ignore"):
         rows, failed = compute(theta, model=MODEL, table=None)
     assert failed == {3: "gg_1h is not finite", 5: "n_g is not finite"}
@@ -261,12 +266,12 @@ def test_points_of_a_parameter_file_get_the_labels_of_the_design(tmp_path, four_
 def test_own_points_are_labelled_in_a_space_that_holds_them(table, tmp_path):
     theta = draw(Design(5, seed=7), SPACE)
     own, out = tmp_path / "own.csv", tmp_path / "labels.h5"
-    np.savetxt(own, theta, delimiter=",", header=",".join(PARAMETERS), comments="", fmt="%.17g")
+    np.savetxt(own, theta, delimiter=",", header=",".join(NAMES), comments="", fmt="%.17g")
     generate(out, space=SPACE, model=MODEL, parameters=own)
     np.testing.assert_array_equal(Spectra.read(out).theta, theta)
     with pytest.raises(ValueError, match="design: the points come from .*own.csv"):
         generate(out, Design(5), SPACE, MODEL, parameters=own)
-    small = changed(SPACE, beta=Range(0.1, 0.11))
+    small = replace(SPACE, beta=Range(0.1, 0.11))
     with pytest.raises(ValueError, match=r"own.csv: row 0: beta = .* is outside \[0.1, 0.11\]"):
         generate(out, space=small, model=MODEL, parameters=own)
 
@@ -298,5 +303,5 @@ def test_haloes_beyond_the_fit_s_densities_are_refused_before_anything_is_comput
     fits = {"mass_function": "Tinker08", "halo_bias": "Tinker10"}
     model = replace(MODEL, mass_def="vir", **fits)
     with pytest.raises(ValueError, match="'Tinker08' is fitted .* mass_def = 'vir' has 17[89]"):
-        generate(out, Design(4), changed(SPACE, z=Range(0.0, 3.0)), model)
+        generate(out, Design(4), replace(SPACE, z=Range(0.0, 3.0)), model)
     assert not list(tmp_path.iterdir())

@@ -1,19 +1,26 @@
 """A warning where galaxies would live in haloes that the halo model leaves out."""
 
 import math
+import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from export.lowest_mass import BelowLowestMassWarning, LowestMass
 from export.runtime import load
+from export.to_onnx import rewrite
+
+POINT = {
+    "Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.82, "n_s": 0.96, "w0": -1.0, "wa": 0.0,
+    "z": 0.0, "alpha": 1.0, "sigma": 1.0, "Mth": 1e10, "Mprime": 1e14, "beta": 1.0,
+}  # fmt: skip
 
 
-def test_galaxies_below_the_lowest_halo_mass_are_warned_of():
+def test_galaxies_below_the_lowest_halo_mass_are_warned_of(small_file):
     """Against the integral itself; n_g of Mth = 1e10 Msun and sigma = 1 is 47 % low (halomod#7)."""
-    emulator = load("standard")
-    point = dict(zip(emulator.names, [0.25, 0.05, 0.7, 0.82, 0.96, 1.0, 1.0, 1e10, 1e14, 1.0]))
+    emulator, point = load(small_file), POINT
     with pytest.warns(BelowLowestMassWarning, match="row 0: 48 % of the central galaxies would"):
         emulator(point, "n_g")
     table = np.array([[*point.values()], [*(point | {"Mth": 1e13}).values()]])
@@ -23,6 +30,27 @@ def test_galaxies_below_the_lowest_halo_mass_are_warned_of():
         warnings.simplefilter("error")
         for change in ({"Mth": 1e13}, {"sigma": 0.01}, {"alpha": 0.0}, {"Mth": 3e10, "sigma": 0.3}):
             emulator(point | change, "n_g")
+
+
+@pytest.mark.parametrize(("log10_M", "named"), [(11.0, r"1e\+11"), (9, r"1e\+09"), (None, None)])
+def test_the_lowest_mass_is_that_of_the_file(small_file, tmp_path, log10_M, named):
+    path = Path(shutil.copy(small_file, tmp_path))
+    halo_model = load(path).metadata["halo_model"] | {"log10M_min": log10_M}
+    if log10_M is None:
+        del halo_model["log10M_min"]
+    rewrite(path, halo_model=halo_model)
+    emulator, M_min = load(path), 10.0 ** (log10_M or 10.0)
+    wide = POINT | {"Mth": 10 * M_min, "sigma": 2.5}  # the widest that this file has
+    narrow = wide | {"sigma": 0.3}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        emulator(narrow, "n_g")
+        if log10_M is None:
+            emulator(wide, "n_g")
+            return
+    for theta in (wide, [wide], np.array([[*narrow.values()], [*wide.values()]])):
+        with pytest.warns(BelowLowestMassWarning, match=f"80 % .* halo model, {named} Msun"):
+            emulator(theta, "n_g")
 
 
 def test_the_share_below_the_lowest_halo_mass_is_that_of_the_integral():

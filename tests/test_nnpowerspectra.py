@@ -10,9 +10,10 @@ import pytest
 from datagen import json_points
 from datagen.halomodel import DERIVED, HaloModelConfig, KGrid
 from datagen.nnpowerspectra import KEYS, export_labels, import_labels, main
-from datagen.space import PARAMETERS, Range, Space
+from datagen.space import NAMES, Range, Space
 from datagen.store import Spectra
 
+SURVEY = Space(w0=Range(-1.2, -0.8), wa=Range(-0.5, 0.5), z=Range(0.0, 1.0))
 REFERENCE = Path(__file__).parent / "reference" / "g3lhalo_linear_mass.npz"
 
 
@@ -40,8 +41,10 @@ def test_import_keeps_every_bit_and_every_point(tmp_path, published):
     spectra = Spectra.read(import_labels(*paths, out=tmp_path / "labels.h5"))
     for key, name in KEYS.items():
         np.testing.assert_array_equal(spectra[name], [point[key] for point in data], strict=True)
-    for i, name in enumerate(PARAMETERS):
-        np.testing.assert_array_equal(spectra.theta[:, i], [point[name] for point in parameters])
+    today = {"w0": -1.0, "wa": 0.0, "z": 0.0}  # their universe, which their files do not tell
+    for i, name in enumerate(NAMES):
+        expected = [(today | point)[name] for point in parameters]
+        np.testing.assert_array_equal(spectra.theta[:, i], expected, err_msg=name)
     np.testing.assert_array_equal(spectra.k, np.geomspace(1e-2, 1e2))
     # most points of a linear-mass box have negative 1-halo pairs; all of them are there
     assert (spectra["gg_1h"] < 0).any(axis=1).sum() == 45
@@ -68,9 +71,10 @@ def test_import_then_export_repeats_the_files(tmp_path, published):
     assert parameters.name == data.name.replace("GeneratedData", "Parameter")
 
 
-def test_export_then_import_repeats_the_labels(tmp_path):
+@pytest.mark.parametrize("space", [Space(), Space(z=Range(0.5, 0.5)), SURVEY])
+def test_export_then_import_repeats_the_labels(tmp_path, space):
     rng = np.random.default_rng(3)
-    theta = Space().from_unit(rng.random((5, 10)))
+    theta = space.from_unit(rng.random((5, len(NAMES))))
     # any float64, down to the smallest, up to where sums stay finite, and both zeros
     exponents = rng.uniform(-320, 300, (7, 5, 4))
     arrays = dict(
@@ -82,12 +86,12 @@ def test_export_then_import_repeats_the_labels(tmp_path):
     )
     arrays["gg_1h"][0, :2] = 5e-324, -0.0
     grid = KGrid(0.1, 1.0, 4)
-    metadata = {"model": asdict(HaloModelConfig(k=grid)), "space": Space().as_dict(),
+    metadata = {"model": asdict(HaloModelConfig(k=grid)), "space": space.as_dict(),
                 "design": {"points": 5}, "provenance": {"commit": "none"}}  # fmt: skip
     Spectra(theta, grid.values(), arrays, metadata).write(tmp_path / "a.h5")
     paths = export_labels(tmp_path / "a.h5", tmp_path)
     before = Spectra.read(tmp_path / "a.h5")
-    after = Spectra.read(import_labels(*paths, out=tmp_path / "b.h5", k=grid))
+    after = Spectra.read(import_labels(*paths, out=tmp_path / "b.h5", space=space, k=grid))
     assert after.hash() == before.hash()  # over all bytes, so that -0.0 is not 0.0
 
 
@@ -133,6 +137,12 @@ def with_point(data, **changes):
         (lambda d, p: (d, with_point(p, h=10**400)), "point 1: h is something other than numbers"),
         (lambda d, p: (with_point(d, Pk_ll=d[1]["Pk_ll_1h"]), p),
          r"point 1: Pk_ll is not Pk_ll_1h \+ Pk_ll_2h"),
+        (lambda d, p: (d, with_point(p, Om_k=0.0)),
+         r"point 1 must have the keys Om_c, .*beta, and may have w0, wa, z; it has .*Om_k"),
+        (lambda d, p: (d, [{n: v for n, v in p[0].items() if n != "h"}, *p[1:]]),
+         "Parameter.json, point 0 must have the keys Om_c, Om_b, h, "),
+        (lambda d, p: (d, with_point(p, z=0.5)),
+         r"point 1: z = 0.5 is outside the space, \[0, 0\].*--space.z"),
         (lambda d, p: (d, with_point(p, h=[0.7])), r"point 1: h has shape \(1,\), .* one number"),
         (lambda d, p: (d, with_point(p, Mth=12.5)), "Parameter.json: row 1: Mth = 12.5"),
         (lambda d, p: (d, with_point(p, Om_b=0.02)),
@@ -238,4 +248,4 @@ def test_the_recorded_model_is_a_whole_configuration(tmp_path, published):
     paths = write(tmp_path, *published)
     model = Spectra.read(import_labels(*paths, out=tmp_path / "labels.h5")).metadata["model"]
     config = HaloModelConfig(**model | {"k": KGrid(**model["k"])})
-    assert (config.model, config.linear_power, config.z) == ("g3lhalo", "camb", 0.0)
+    assert (config.model, config.linear_power, config.camb) == ("g3lhalo", "camb", "pyccl")

@@ -18,7 +18,7 @@ from datagen.design import Design
 from datagen.generate import generate
 from datagen.halomodel import KGrid
 from datagen.shards import Shards
-from datagen.space import PARAMETERS, Range, Space
+from datagen.space import Range
 from datagen.store import Spectra
 
 
@@ -136,7 +136,7 @@ def test_a_damaged_shard_is_computed_again(interrupted, four_shards, damage):
     assert interrupted.read_bytes() == four_shards.read_bytes()
 
 
-NARROW = Space(**{name: SPACE[name] for name in PARAMETERS[:9]}, beta=Range(0.5, 1.0))
+NARROW = replace(SPACE, beta=Range(0.5, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,8 @@ NARROW = Space(**{name: SPACE[name] for name in PARAMETERS[:9]}, beta=Range(0.5,
         ({"design": Design(1000, seed=2)}, "design.seed is 1, not 2"),
         ({"space": NARROW}, "space.beta.high is 2.0, not 1.0; space.beta.low is 0.1, not 0.5"),
         ({"model": replace(MODEL, k=KGrid(points=5))}, "model.k.points is 4, not 5"),
-        ({"model": replace(MODEL, z=1.0)}, "model.z is 0.0, not 1.0"),
+        ({"space": replace(SPACE, z=Range(0.0, 2.0))}, "space.z.high is 1.0, not 2.0"),
+        ({"model": replace(MODEL, log10M_min=9.0)}, "model.log10M_min is 10.0, not 9.0"),
     ],
 )
 def test_shards_of_another_request_are_not_mixed_in(interrupted, changes, message):

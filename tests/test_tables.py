@@ -12,12 +12,12 @@ import pytest
 
 from datagen import text_table
 from datagen.design import Design, Points
-from datagen.space import PARAMETERS, UNITS, Space
+from datagen.space import NAMES, UNITS, Space
 from datagen.tables import TableError, read_blocks, read_table
 
 POINTS = Points.of(Design(3), Space()).theta
-ORDER = [*PARAMETERS[5:], *PARAMETERS[:5]]
-FRAME = pd.DataFrame(POINTS, columns=PARAMETERS)[ORDER]
+ORDER = [*NAMES[NAMES.index("alpha") :], *NAMES[: NAMES.index("alpha")]]
+FRAME = pd.DataFrame(POINTS, columns=NAMES)[ORDER]
 RECORDS = FRAME.to_dict("records")
 LISTS = FRAME.to_dict("list")
 
@@ -77,11 +77,11 @@ DIALECTS = {
     "sep=": "sep=;\n" + text(";"),
     "header behind #": text(head="# "),
     "header behind # at once": text(head="#"),
-    "header behind # with other separators": savetxt(header=", ".join(PARAMETERS)),
+    "header behind # with other separators": savetxt(header=", ".join(NAMES)),
     "prose, then a header behind #": "# with h = 0.7, sigma_8\n" + text(head="# "),
     "header behind #, then prose": text(head="# ").replace("\n", '\n# h is "H0 / 100\n', 1),
-    "savetxt": savetxt(header=" ".join(PARAMETERS)),
-    "savetxt, commas": savetxt(header="my\n" + ",".join(PARAMETERS), delimiter=",", footer="end"),
+    "savetxt": savetxt(header=" ".join(NAMES)),
+    "savetxt, commas": savetxt(header="my\n" + ",".join(NAMES), delimiter=",", footer="end"),
     "comments": text(end="\n# note\n"),
     "comments that a spreadsheet quoted": '"# {""a"": 1}",,\n' + PLAIN + '"# end"\n',
     "comment in latin-1": "# Müller\n".encode("latin-1") + PLAIN.encode(),
@@ -174,7 +174,7 @@ CELLS = {
     '"1,000,000"': ": alpha = '1,000,000' has a comma",
     "0.5\0": r": alpha = '0.5\\x00' is not a number",
     "\udcfc": r": alpha = '\\udcfc' is not UTF-8 text",
-    "0.5,0.5": " has 11 values, the header 10 names",
+    "0.5,0.5": " has 14 values, the header 13 names",
     "#N/A": ": alpha = '#N/A' is not a number",
     "#DIV/0!": ": alpha = '#DIV/0!' is not a number",
     '"0.5': ": .* has no cells that can be told apart .unexpected end of data",
@@ -206,7 +206,7 @@ def test_blocks_have_few_rows(write):
 
 def test_nan_is_a_number_that_the_ranges_refuse(write):
     path = write(PLAIN.replace(CELL, "nan", 1))
-    assert np.isnan(read_table(path, UNITS)[0, ORDER.index("alpha") + 5])
+    assert np.isnan(read_table(path, UNITS)[0, NAMES.index("alpha")])
     with pytest.raises(ValueError, match="row 0: alpha = nan is outside"):
         Points.read(path)
 
@@ -218,24 +218,24 @@ TABLES = {
     HEADER: "holds no points",
     f"{HEADER}\n# note\n": "holds no points",
     PLAIN.replace(f"{HEADER}\n", ""): "its first line must name the parameters; it has numbers",
-    "a,b\n1,2\n": "missing parameters: Om_c, .*; unknown parameters: a, b; expected",
+    "x,y\n1,2\n": "missing parameters: Om_c, .*; unknown parameters: x, y; expected",
     PLAIN.replace("n_s", "beta"): "missing parameters: n_s; given twice: beta; expected",
     PLAIN.replace(HEADER, f"{HEADER},beta"): "given twice: beta; expected Om_c",
-    PLAIN.replace(HEADER, f"{HEADER},w0"): "unknown parameters: w0; expected Om_c",
+    PLAIN.replace(HEADER, f"{HEADER},Om_k"): "unknown parameters: Om_k.*; expected Om_c",
     PLAIN.replace(HEADER, HEADER.replace(",h", ",,h")): "unknown parameters: ; expected Om_c",
     PLAIN.replace("sigma_8", "sigma8"): r"unknown .*: sigma8 \(did you mean 'sigma_8'\?\)",
     PLAIN.replace("Mth", "Mth [Msun/h]"): "Mth has the unit Msun/h, expected Msun; convert it",
     PLAIN.replace("Mth", "Mth (kg)"): "Mth has the unit kg, expected Msun; convert it",
     PLAIN.replace("Mth", "log10(Mth)"): r"unknown parameters: log10\(Mth\)",
     f"# - {{name: Mth, unit: kg, datatype: float64}}\n{PLAIN}": "Mth has the unit kg, expected",
-    PLAIN.replace(".", ","): "line 2: row 0 has 20 values, .* are there decimal commas",
+    PLAIN.replace(".", ","): "line 2: row 0 has 26 values, .* are there decimal commas",
     text(";").replace(".", ","): "line 2: row 0: alpha = .* has a comma; write 0.25",
     indexed((0.5, 1.5, 2.5)): "its first column has no name and holds more than row numbers",
     indexed("abc"): "line 2: row 0: the first column = 'a' is not a number",
     indexed("012", "id"): "unknown parameters: id; expected",
     PLAIN.replace(FIRST, f'"{FIRST}'): "no cells that can be told apart",
     "x" * 200_000 + PLAIN: "no cells that can be told apart",
-    f"# {','.join(PARAMETERS)}\n# {PLAIN}": "two lines behind # name the parameters, in different",
+    f"# {','.join(NAMES)}\n# {PLAIN}": "two lines behind # name the parameters, in different",
 }
 
 
@@ -263,7 +263,7 @@ WRONG_JSON = {
     json.dumps(LISTS).replace('"n_s"', '"beta"'): "an object has beta twice",
     json.dumps(RECORDS).replace('"n_s"', '"beta"', 1): "an object has beta twice",
     json.dumps([RECORDS[0], without("h")]): "point 1: missing parameters: h; expected",
-    changed(2, z=1.0): "point 2: unknown parameters: z; expected",
+    changed(2, Om_k=0.0): "point 2: unknown parameters: Om_k.*; expected",
     changed(1, h="0.7"): "point 1: h = '0.7' is not a real number",
     changed(1, h=None): "point 1: h = None is not a real number",
     changed(1, h=True): "point 1: h = True is not a real number",
@@ -308,7 +308,7 @@ DAMAGED = {
     "npz, objects": (".npz", npz(theta=np.array([{}])), "Object arrays cannot be loaded"),
     "npz, other zip": (".npz", zipped(readme=b"x"), "unknown parameters: readme"),
     "npz, no header": (".npz", zipped(**{"theta.npy": b"\x93NUMPY"}), "EOF"),
-    "npz, columns missing": (".npz", npz(theta=POINTS[:, 1:]), r"theta has shape \(3, 9\), exp"),
+    "npz, columns missing": (".npz", npz(theta=POINTS[:, 1:]), r"theta has shape \(3, 12\), exp"),
     "npz, no points": (".npz", npz(theta=POINTS[:0]), "holds no points"),
     "npz, complex": (".npz", npz(theta=POINTS + 0j), "is not a real number"),
     "npz, more": (".npz", npz(theta=POINTS, w=POINTS), "unknown parameters: theta.*, w"),
@@ -349,11 +349,11 @@ def test_parameter_files_in_hdf5_are_tables_too(tmp_path, suffix):
     Points.of(Design(3), Space()).write(path)
     path = path.rename(tmp_path / f"points{suffix}")
     np.testing.assert_array_equal(read_table(path, UNITS), POINTS)
-    columns = [PARAMETERS.index(name) for name in ORDER]
+    columns = [NAMES.index(name) for name in ORDER]
     shuffled = read_table(path, {name: UNITS[name] for name in ORDER})
     np.testing.assert_array_equal(shuffled, POINTS[:, columns])
     with pytest.raises(ValueError, match=r"points\..5: unknown parameters: beta; expected Om_c"):
-        read_table(path, {name: UNITS[name] for name in PARAMETERS[:-1]})
+        read_table(path, {name: UNITS[name] for name in NAMES[:-1]})
     path.write_bytes(path.read_bytes()[:-1])
     refused(path, "was altered or damaged: its checksum does not match its content$")
 
