@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from datagen.domain import Domain
+from datagen.space import SumBelow
 from export.command import run
 from export.runtime import OnnxEmulator, OnnxEmulatorError, load
 from export.shipped import shipped
@@ -102,10 +103,12 @@ def _total_lines(learnt: Sequence[str]) -> Iterator[str]:
         yield f"{_INDENT}{total} is learnt by itself: it is not the sum of {xy}_1h and {xy}_2h"
 
 
-def _domain_lines(domains: Sequence[Domain], made: dict[str, Any]) -> Iterator[str]:
+def _domain_lines(domains: Sequence[Domain | SumBelow], made: dict[str, Any]) -> Iterator[str]:
     """Which part of the box is left, if not all of it."""
     for domain in domains:
         yield f"domain       part of this box: points where {domain.reason} are refused"
+        if not isinstance(domain, Domain):
+            continue
         dropped, points = made.get("dropped", 0), made.get("points", {})
         if seen := dropped + points.get("train", 0) + points.get("validation", 0):
             share = f"{dropped:,} of {seen:,} points, {100 * dropped / seen:.0f} %"

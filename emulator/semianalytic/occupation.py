@@ -78,7 +78,7 @@ class Threshold(nn.Module):
         self.start, self.spacing = grid.start, grid.spacing
         places = np.linspace(-_FARTHEST - 1, 1, _CURVES)
         weights, uncut = _cut_moments(places)
-        shifts = np.arange(ORDER) - 0.5 * (ORDER - 1)
+        shifts: Array = np.arange(ORDER) - 0.5 * (ORDER - 1)
         between = np.arange(-_AROUND - shifts[-1], _AROUND + shifts[-1] + 1)
         arrays = {
             "curves": np.full((1, _CURVES), 1 / _CURVE_WIDTH),
@@ -109,7 +109,7 @@ class Threshold(nn.Module):
         Args:
             x: The sum that gives the place 3 ln(R_L / Mpc) of the threshold on the grid.
         """
-        place = _times(x, 1 / self.spacing, -self.start / self.spacing)
+        place: Powers = _times(x, 1 / self.spacing, -self.start / self.spacing)
         unit = 1 / (math.sqrt(2) * self.resolved)
         nodes = self.start + self.spacing * np.arange(self.last + 1)
         width = {"sigma": 1.0, "": -math.log(self.resolved)}
@@ -269,7 +269,8 @@ def _weights_of_moments(shifts: Array) -> Array:
     p = np.arange(1, ORDER + 1)
     wanted = np.diag(-(VARIANCE ** (p / 2)) / p)  # moments in spacings
     block = combination(shifts, gaussian_moment, wanted).T / math.sqrt(2 * math.pi * VARIANCE)
-    return np.kron(np.eye(2), block)
+    both: Array = np.kron(np.eye(2), block)
+    return both
 
 
 def _shifted(places: int) -> Array:
