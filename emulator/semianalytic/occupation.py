@@ -78,7 +78,7 @@ class Threshold(nn.Module):
         self.start, self.spacing = grid.start, grid.spacing
         places = np.linspace(-_FARTHEST - 1, 1, _CURVES)
         weights, uncut = _cut_moments(places)
-        shifts: Array = np.arange(ORDER) - 0.5 * (ORDER - 1)
+        shifts = (np.arange(ORDER) - 0.5 * (ORDER - 1)).astype(np.float64)
         between = np.arange(-_AROUND - shifts[-1], _AROUND + shifts[-1] + 1)
         arrays = {
             "curves": np.full((1, _CURVES), 1 / _CURVE_WIDTH),
@@ -116,7 +116,7 @@ class Threshold(nn.Module):
         sums: dict[str, list[Powers]] = {
             "ln M / Mth, in widths": [_times(x, -unit, unit * float(node)) for node in nodes],
             "node of Mth": [place],
-            "powers of sigma": [_times(width, float(p)) for p in range(1, ORDER + 1)] * 2,
+            "powers of sigma": [_times(width, float(p)) for p in [*range(1, ORDER + 1)] * 2],
         }
         linear: dict[str, Powers] = {
             "width": {"sigma": 1 / self.resolved},
@@ -266,11 +266,10 @@ def _weights_of_moments(shifts: Array) -> Array:
     Block by block for e and e^2. By parts, ``int C x^p dx = - (moment p + 1) / (p + 1)`` of the
     shares C of haloes above their thresholds.
     """
-    p = np.arange(1, ORDER + 1)
+    p = np.arange(1.0, ORDER + 1)
     wanted = np.diag(-(VARIANCE ** (p / 2)) / p)  # moments in spacings
     block = combination(shifts, gaussian_moment, wanted).T / math.sqrt(2 * math.pi * VARIANCE)
-    both: Array = np.kron(np.eye(2), block)
-    return both
+    return np.kron(np.eye(2), block).astype(np.float64)
 
 
 def _shifted(places: int) -> Array:
