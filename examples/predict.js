@@ -4,13 +4,14 @@
 //   node examples/predict.js export/models/standard.onnx
 //
 // The graph takes raw physical parameters and returns spectra in Mpc^3; there is nothing else to
-// know. It does not check ranges: do that, with those that `python -m export.info standard` prints.
+// know. It does not check ranges: do that, with those that `hodspectra info standard` prints.
 
 const ort = require("onnxruntime-node");
 
-// in this order: cosmology, occupation; masses in Msun
+// in this order: cosmology, redshift, occupation; masses in Msun
 const point = {
-  Om_c: 0.25, Om_b: 0.05, h: 0.7, sigma_8: 0.82, n_s: 0.96,
+  Om_c: 0.25, Om_b: 0.05, h: 0.7, sigma_8: 0.82, n_s: 0.96, w0: -1.0, wa: 0.0,
+  z: 0.5,
   alpha: 0.9, sigma: 0.3, Mth: 1e12, Mprime: 2e13, beta: 1.0,
 };
 
