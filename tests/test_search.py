@@ -227,7 +227,7 @@ def test_a_trials_own_emulator_has_the_record_of_a_whole_training(spectra, tmp_p
     task = NetworkTask(spectra, BRIEF, SPACE)
     point = draws(SPACE, 1)[0]
     emulator, history = fit(spectra, SPACE.apply(point, BRIEF))
-    bare = Emulator(replace(emulator.spec, provenance={}, record={}))
+    bare = Emulator.of(replace(emulator.spec, provenance={}, record={}))
     bare.load_state_dict(emulator.state_dict())
     described = task.describe(bare.eval(), point)
     assert described.spec.record == emulator.spec.record
