@@ -10,7 +10,6 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from datagen.nodes import check_model
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -20,7 +19,6 @@ from benchmarks.learning import timed_schedule
 from benchmarks.timing import by_batch
 from datagen.cli import run
 from datagen.files import atomic, exclusive
-from datagen.halomodel import HaloModelConfig
 from datagen.parallel import RayConfig, ray_map, ray_session
 from datagen.record import provenance
 from datagen.splits import Split
@@ -34,7 +32,7 @@ from emulator.semianalytic.cosmology import CosmologyConfig
 from emulator.semianalytic.emulator import SemiAnalyticConfig
 from emulator.semianalytic.fit import FitConfig
 from emulator.train import TrainConfig, fit
-from emulator.train_semianalytic import of_labels
+from emulator.train_semianalytic import check_labels, of_labels
 from export.runtime import OnnxEmulator
 from export.to_onnx import to_onnx
 
@@ -60,8 +58,8 @@ class Plan:
         optimizer: How its weights move.
         minutes: Time of each network's training, on one core.
         decay: What is left of the averaged weights after a step; an exponential average.
-        semianalytic: Every semi-analytic emulator; one with as many times the hidden units as there are seeds
-            stands beside their ensemble.
+        semianalytic: Every semi-analytic emulator; one with as many times the hidden units as
+            there are seeds stands beside their ensemble.
     """
 
     seeds: tuple[int, ...] = (1, 2)
@@ -169,7 +167,7 @@ def averaging(
         BusyError: Another process writes in the folder.
     """
     there = Spectra.read(data, LABELS)
-    check_model(HaloModelConfig.from_dict(there.metadata["model"]))
+    check_labels(there, plan.semianalytic)
     _SPLIT.rows(len(there), "validation")  # refuses too few
     with exclusive(out, folder=True):
         return _averaging(data, out, plan, ray)

@@ -47,10 +47,11 @@ def compare(
 ) -> dict[str, Any]:
     """Compare emulators of one box and halo model at the same points: accuracy, time, size.
 
-    They may be of any kind (networks, combined or separate, and semi-analytic ones) and have different outputs: each
-    spectrum is judged that at least two of them have. Times are of one core, through onnxruntime
-    with all checks, of those outputs that all have, or of all of each if there are none. The
-    folder gets ``comparison.html``, ``comparison.md``, ``comparison.json`` and ``figures/``.
+    They may be of any kind (networks, combined or separate, and semi-analytic ones) and have
+    different outputs: each spectrum is judged that at least two of them have. Times are of one
+    core, through onnxruntime with all checks, of those outputs that all have, or of all of each if
+    there are none. The folder gets ``comparison.html``, ``comparison.md``, ``comparison.json`` and
+    ``figures/``.
 
     Args:
         models: ONNX files, or names of shipped emulators.

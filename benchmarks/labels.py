@@ -34,7 +34,7 @@ AGREEMENT = 3e-3  # of every spectrum: both quadratures to 1e-3, linear power fr
 
 
 def points(number: int, seed: int = 1) -> Array:
-    """The points to be computed, shape (number, 10)."""
+    """The points to be computed, shape (number, P)."""
     return draw(Design(points=number, seed=seed), SPACE)
 
 

@@ -1,7 +1,7 @@
 """Learning curves: ``python -m benchmarks.learning``.
 
 How the error falls with training points, with weights, and with the schedule, for networks that
-all get the same time on one core; and the closed form beside them.
+all get the same time on one core; and semi-analytic emulators, which need no labels, beside them.
 """
 
 import json
@@ -13,15 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from datagen.nodes import check_model
-from emulator.closed import ClosedConfig
 from matplotlib.figure import Figure
 
 from benchmarks.timing import by_batch
 from datagen.cli import run
 from datagen.figures import log_axis, new_figure, save_figure, style
 from datagen.files import atomic, exclusive
-from datagen.halomodel import HaloModelConfig
 from datagen.parallel import RayConfig, ray_map, ray_session
 from datagen.record import provenance
 from datagen.shards import differences
@@ -34,7 +31,12 @@ from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
+from emulator.semianalytic.cosmology import CosmologyConfig
+from emulator.semianalytic.emulator import SemiAnalyticConfig
+from emulator.semianalytic.fit import FitConfig
+from emulator.semianalytic.grid import MassGrid
 from emulator.train import TrainConfig, fit
+from emulator.train_semianalytic import check_labels, of_labels
 from export.runtime import OnnxEmulator
 from export.to_onnx import to_onnx
 
@@ -57,7 +59,8 @@ class Plan:
         lr: Learning rate at its highest.
         batch_size: Points in a step.
         minutes: Time of each training, on one core.
-        closed: Closed forms.
+        semianalytic: Semi-analytic emulators.
+        semianalytic_fit: How each of these is fitted.
     """
 
     points: tuple[int, ...] = (5_000, 20_000, 50_000, 200_000)
@@ -67,11 +70,12 @@ class Plan:
     lr: float = 2e-3
     batch_size: int = 256
     minutes: float = 6.0
-    closed: tuple[ClosedConfig, ...] = (
-        ClosedConfig(units=122, rank=27, nodes=70, spacing=0.2733, start=-4.9),
-        ClosedConfig(units=323, rank=45, nodes=78, spacing=0.238),
-        ClosedConfig(),
+    semianalytic: tuple[SemiAnalyticConfig, ...] = (
+        SemiAnalyticConfig(MassGrid(78, 0.25, -5.4), CosmologyConfig(units=64, rank=24)),
+        SemiAnalyticConfig(cosmology=CosmologyConfig(units=160)),
+        SemiAnalyticConfig(),
     )
+    semianalytic_fit: FitConfig = FitConfig()
 
     def __post_init__(self) -> None:
         for name in ("points", "units"):
@@ -79,8 +83,8 @@ class Plan:
                 raise ValueError(
                     f"plan.{name} = {list(getattr(self, name))} must be numbers of 2 or more"
                 )
-        if not self.schedules or not self.closed:
-            raise ValueError("plan: schedules and closed must each have one entry at least")
+        if not self.schedules or not self.semianalytic:
+            raise ValueError("plan: schedules and semianalytic must each have one entry at least")
         NetworkConfig(layers=self.layers)
         OptimizerConfig(lr=self.lr, batch_size=self.batch_size)
         for kind in self.schedules:
@@ -126,14 +130,17 @@ def _train(settings: dict[str, Any], *, plan: Plan, data: Path, out: Path) -> di
     return settings | {"epochs": epochs, "cpu_seconds": seconds, "path": path.name}
 
 
-def _closed(config: ClosedConfig, data: Path, out: Path) -> dict[str, Any]:
-    path = out / f"closed-{config.units}-{config.nodes}.safetensors"
-    start = time.process_time()
-    # not by train_closed, which has nothing to do, and takes no time, where it was before
-    emulator = make_closed(Spectra.read(data), config, FitConfig(), Split(VALIDATION, test=0.0))
-    seconds = time.process_time() - start
-    emulator.save(path)
-    return {"config": asdict(config), "cpu_seconds": seconds, "path": path.name}
+def _semianalytic(plan: Plan, data: Path, out: Path) -> list[dict[str, Any]]:
+    """Fit the semi-analytic emulators; the labels are for their records alone."""
+    spectra, found = Spectra.read(data), []
+    for number, config in enumerate(plan.semianalytic, start=1):
+        path = out / f"semianalytic-{number}.safetensors"
+        start = time.process_time()
+        emulator = of_labels(spectra, config, plan.semianalytic_fit, Split(VALIDATION, test=0.0))
+        seconds = time.process_time() - start
+        emulator.save(path)
+        found.append({"config": asdict(config), "cpu_seconds": seconds, "path": path.name})
+    return found
 
 
 def _judge(path: Path, test: Spectra) -> dict[str, Any]:
@@ -154,7 +161,7 @@ def _judge(path: Path, test: Spectra) -> dict[str, Any]:
 def learning(
     data: Path, test: Path, out: Path, plan: Plan = Plan(), ray: RayConfig = RayConfig()
 ) -> dict[str, Any]:
-    """Train networks of the galaxy power spectrum that differ in one thing, and the closed form.
+    """Train networks of P_gg that differ in one thing, and semi-analytic emulators.
 
     The errors are of P, on test labels that were drawn on their own and are opened here. Written
     as ``learning.json`` and a figure.
@@ -170,8 +177,8 @@ def learning(
         The content of ``learning.json``.
 
     Raises:
-        ValueError: Too few labels, labels without a closed form, or test labels that are among
-            them or of another box or halo model.
+        ValueError: Too few labels, labels without a semi-analytic emulator, or test labels that
+            are among them or of another box or halo model.
         BusyError: Another process writes in the folder.
     """
     labels, truth = Spectra.read(data, ()), Spectra.read(test, SHOWN)
@@ -184,7 +191,8 @@ def _check(labels: Spectra, truth: Spectra, plan: Plan, data: Path, test: Path) 
     """Refuse labels that the plan cannot be done with, before anything is trained."""
     if len(labels) < max(plan.points):
         raise ValueError(f"{data} has {len(labels)} points, the plan needs {max(plan.points)}")
-    check_model(HaloModelConfig.from_dict(labels.metadata["model"]))
+    for config in plan.semianalytic:
+        check_labels(labels, config)
     mine, theirs = ({n: one.metadata[n] for n in ("model", "space")} for one in (labels, truth))
     if differ := differences(theirs, mine):
         raise ValueError(f"{test} is not of the box and halo model of {data} ({'; '.join(differ)})")
@@ -198,13 +206,13 @@ def _learning(truth: Spectra, data: Path, out: Path, plan: Plan, ray: RayConfig)
     with ray_session(ray):
         done = dict(ray_map(work, runs, label="networks", unit="training"))
     networks = [done[i] for i in range(len(runs))]
-    closed = [_closed(config, data, out) for config in plan.closed]
-    for one in (*networks, *closed):
+    semianalytic = _semianalytic(plan, data, out)
+    for one in (*networks, *semianalytic):
         one |= _judge(out / one["path"], truth)
     result = {
         "plan": asdict(plan),
         "networks": networks,
-        "closed": closed,
+        "semianalytic": semianalytic,
         "environment": provenance(),
     }
     with atomic(out / "learning.json") as partial_file:
@@ -217,12 +225,13 @@ def _learning(truth: Spectra, data: Path, out: Path, plan: Plan, ray: RayConfig)
 
 def render(result: dict[str, Any]) -> str:
     """The table, as Markdown."""
-    points = result["closed"][0]["test"]["gg_total"]["points"]
+    points = result["semianalytic"][0]["test"]["gg_total"]["points"]
     plan = result["plan"]
     lines = [
         f"Error of the gg total on {points:,} test points, abs(P/P_true - 1) in percent, and time "
-        f"per point of all outputs through onnxruntime on one core (networks: gg alone; closed "
-        f"forms: gg, gm, mm and more). Each network had {plan['minutes']:g} minutes of wall time.",
+        f"per point of all outputs through onnxruntime on one core (networks: gg alone; "
+        f"semi-analytic emulators: gg, gm, mm and more). Each network had {plan['minutes']:g} "
+        f"minutes of wall time.",
         "",
         "| emulator | label points | schedule | CPU minutes | weights | MSE train / validation "
         "| 68 % | 95 % | 99 % | largest over k: median | "
@@ -234,8 +243,9 @@ def render(result: dict[str, Any]) -> str:
         mse = " / ".join(f"{one['standardised'][p]['mse']:.1e}" for p in ("train", "validation"))
         name = f"{plan['layers']} x {one['units']}"
         lines.append(f"| {name} | {one['points']:,} | {one['schedule']} | {_numbers(one, mse)} |")
-    for one in result["closed"]:
-        name = f"closed form, {one['config']['nodes']} nodes"
+    for one in result["semianalytic"]:
+        size = one["config"]
+        name = f"semi-analytic, {size['cosmology']['units']} units, {size['grid']['nodes']} nodes"
         lines.append(f"| {name} | none | least squares | {_numbers(one, '')} |")
     return "\n".join(lines)
 
@@ -268,8 +278,8 @@ def _figure(result: dict[str, Any]) -> Figure:
         for q, line in (("68", ":"), ("95", "-"), ("99", "--")):
             y = [100 * one["test"]["gg_total"]["all"][q] for one in chosen]
             axes.loglog(x, y, line, marker="o", ms=4, color="#0072B2", label=f"network, {q} %")
-            best = min(one["test"]["gg_total"]["all"][q] for one in result["closed"])
-            axes.axhline(100 * best, ls=line, color="#D55E00", label=f"closed form, {q} %")
+            best = min(one["test"]["gg_total"]["all"][q] for one in result["semianalytic"])
+            axes.axhline(100 * best, ls=line, color="#D55E00", label=f"semi-analytic, {q} %")
         log_axis(axes.xaxis, "{:,.0f}".format)
         axes.set_xlabel(label)
     figure.axes[0].set_ylabel(r"$|P_\mathrm{gg} / P_\mathrm{true} - 1|$ [%]")

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from benchmarks.timing import by_batch
 from datagen.halomodel import HaloModelConfig, KGrid
 from datagen.space import Space
-from emulator.emulator import Emulator, Spec
+from emulator.emulator import NetworkEmulator, Spec
 from emulator.network import NetworkConfig
 from export.runtime import load
 from export.to_onnx import to_onnx
@@ -41,7 +41,9 @@ def network_times(widths: Sequence[int], depths: Sequence[int], seed: int) -> li
         ``layers``, ``units``, number of ``weights`` and ``seconds`` by batch, of each.
     """
     sizes = dict.fromkeys([(DEPTH, units) for units in widths] + [(n, WIDTH) for n in depths])
-    theta = Space().from_unit(np.random.default_rng(seed).random((max(BATCHES), 10)))
+    space = Space()
+    unit = np.random.default_rng(seed).random((max(BATCHES), len(space.names)))
+    theta = space.from_unit(unit)
     rows = []
     with TemporaryDirectory() as folder:
         for layers, units in tqdm(sizes, desc="networks"):
@@ -55,17 +57,17 @@ def network_times(widths: Sequence[int], depths: Sequence[int], seed: int) -> li
     return rows
 
 
-def _untrained(network: NetworkConfig, theta: Any, seed: int) -> Emulator:
+def _untrained(network: NetworkConfig, theta: Any, seed: int) -> NetworkEmulator:
     torch.manual_seed(seed)
     spec = Spec(
+        kind="network",
         space=Space(),
         k=tuple(KGrid().values().tolist()),
-        z=0.0,
         outputs=("gg_1h", "gg_2h", "gg_total"),
         total="sum",
         network=network,
         halo_model=asdict(HaloModelConfig()),
     )
-    emulator = Emulator(spec)
+    emulator = NetworkEmulator(spec)
     emulator.features.fit(torch.tensor(theta))
     return emulator.eval()

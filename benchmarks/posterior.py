@@ -1,13 +1,13 @@
 """Does the emulator give the posterior of the true code? ``python -m benchmarks.posterior``.
 
 Mock measurements of galaxy clustering and galaxy-matter correlation are analysed twice, with an
-emulator and with the code that its labels come from: all ten parameters, flat priors over the
-box, the same sampler, seed and starting points.
+emulator and with the code that its labels come from: all parameters but dark energy and redshift,
+flat priors over the box, the same sampler, seed and starting points.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,17 +21,16 @@ from benchmarks.chains import Chain, Reweighted, sample
 from benchmarks.contenders import AGREEMENT, direct
 from benchmarks.posterior_figures import corner_figure
 from benchmarks.posterior_table import render
-from benchmarks.survey import FIDUCIAL, OUTPUTS, Likelihood, Mock, Spectra, Survey
+from benchmarks.survey import FIXED, OUTPUTS, FreeBox, Likelihood, Mock, Spectra, Survey
 from benchmarks.timing import agree, seconds_per_point
 from datagen.cli import run
 from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, HaloModelConfig
 from datagen.record import maker, provenance
-from datagen.space import NAMES, Space
+from datagen.space import Space
 from emulator.runs import check_run_config, run_lock
 from export.runtime import OnnxEmulator, load
-from export.shipped import shipped
 
 __all__ = ["Sampling", "compare", "posterior", "render"]
 
@@ -67,8 +66,6 @@ class Sampling:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.walkers < 2 * len(NAMES):
-            raise ValueError(f"walkers = {self.walkers} must be at least {2 * len(NAMES)}")
         if min(self.burn_in, self.steps, self.reweight) < 1 or self.discard < 0:
             raise ValueError(
                 f"burn_in = {self.burn_in}, steps = {self.steps} and reweight = {self.reweight} "
@@ -77,12 +74,22 @@ class Sampling:
         if self.chains < 2:
             raise ValueError(f"chains = {self.chains} must be at least 2, to have a scatter")
 
+    def check(self, box: FreeBox) -> None:
+        """Refuse too few walkers for the parameters that are sampled."""
+        least = 2 * len(box.names)
+        if self.walkers < least:
+            raise ValueError(
+                f"walkers = {self.walkers} must be at least {least}, twice as many as there are "
+                f"parameters to sample ({', '.join(box.names)})"
+            )
+
 
 def posterior(
     out: Path,
     emulator: str = "standard",
     survey: Survey = Survey(),
     sampling: Sampling = Sampling(),
+    fixed: dict[str, float] = FIXED,
 ) -> dict[str, Any]:
     """Sample the posterior of mock data with an emulator and with the true code, and compare.
 
@@ -94,6 +101,7 @@ def posterior(
         emulator: ONNX file, or the name of a shipped emulator.
         survey: What is measured.
         sampling: How the posteriors are sampled.
+        fixed: Parameters that are not sampled, and their values in the mock data, by name.
 
     Returns:
         The content of ``posterior.json``.
@@ -103,24 +111,28 @@ def posterior(
             holds another run.
         BusyError: Another process writes in the folder.
     """
-    settings = {"emulator": emulator, "survey": asdict(survey), "sampling": asdict(sampling)}
+    settings = {
+        "emulator": emulator, "survey": asdict(survey), "sampling": asdict(sampling),
+        "fixed": dict(fixed),
+    }  # fmt: skip
     model = load(emulator, threads=1)
     _check_measured(model, survey)
+    box = _box(model, fixed)
+    sampling.check(box)
     made_by = {"content": hashlib.sha256(model.content).hexdigest(), **maker(_LIBRARIES, _MODULES)}
     with run_lock(out, "benchmark"):
         file = out / "truth.npz"
         check_run_config(out, settings, made_by, paths=("emulator",), begun=file.exists())
-        result, chains, space = _posterior(model, survey, sampling, file)
+        result, chains = _posterior(model, box, survey, sampling, file)
         result = {**settings, **result, "environment": provenance()}
         with atomic(out / "posterior.json") as partial_file:
             partial_file.write_text(json.dumps(result, indent=1))
         samples = {
-            name: _coordinates(chain.samples.reshape(-1, 10), space)
+            name: box.coordinates(chain.samples.reshape(-1, len(box.names)))
             for name, chain in chains.items()
         }
         with style():
-            true = _coordinates(space.to_unit(_fiducial()), space)[0]
-            save_figure(corner_figure(samples, true, space), out / "posterior")
+            save_figure(corner_figure(samples, box), out / "posterior")
     print(render(result))  # noqa: T201
     return result
 
@@ -128,47 +140,46 @@ def posterior(
 def _check_measured(model: OnnxEmulator, survey: Survey) -> None:
     """Refuse an emulator that the mock measurements cannot be compared with."""
     if missing := [name for name in OUTPUTS if name not in model.outputs]:
-        able = [name for name, path in shipped().items() if _has_all(path)]
         raise ValueError(
-            f"{model.path} has no {', '.join(missing)}; the survey measures {', '.join(OUTPUTS)}, "
-            f"which these emulators have: {', '.join(able)}"
+            f"{model.path} has no {', '.join(missing)}, and the survey measures "
+            f"{', '.join(OUTPUTS)}; take a semi-analytic emulator, which has all of them"
         )
+    survey.rows(model.k)
+
+
+def _box(model: OnnxEmulator, fixed: Mapping[str, float]) -> FreeBox:
+    """What is sampled of an emulator's box."""
     try:
-        Space.from_dict(model.metadata["parameters"]).check(_fiducial())
+        return FreeBox(Space.from_dict(model.metadata["parameters"]), fixed)
     except ValueError as error:
         raise ValueError(
             f"{model.path} does not hold the universe of the mock data: {error}"
         ) from error
-    survey.rows(model.k)
-
-
-def _has_all(path: Path) -> bool:
-    return set(OUTPUTS) <= set(load(path, threads=1).outputs)
 
 
 def _posterior(
-    model: OnnxEmulator, survey: Survey, sampling: Sampling, file: Path
-) -> tuple[dict[str, Any], dict[str, Chain], Space]:
-    """What is found, the chain of each code, and the box."""
-    space = Space.from_dict(model.metadata["parameters"])
-    codes = direct(HaloModelConfig.from_dict(model.metadata["halo_model"]), space)
+    model: OnnxEmulator, box: FreeBox, survey: Survey, sampling: Sampling, file: Path
+) -> tuple[dict[str, Any], dict[str, Chain]]:
+    """What is found, and the chain of each code."""
+    codes = direct(HaloModelConfig.from_dict(model.metadata["halo_model"]), box.space)
     truth = partial(_with_totals, codes["labels"])
     more = {}
     if "pyccl" in codes:  # before the chains, which take hours
-        theta = _fiducial()
+        theta = box.fiducial
         agree("pyccl", codes["pyccl"], theta, truth(theta), AGREEMENT["pyccl"])
         more["pyccl"] = seconds_per_point(partial(codes["pyccl"], theta), 1, rounds=3)
     result, chains = compare(
-        partial(model, outputs=OUTPUTS), truth, model.k, space, survey, sampling, file
+        partial(model, outputs=OUTPUTS), truth, model.k, box, survey, sampling, file
     )
-    return {"fiducial": FIDUCIAL, **result, **more}, chains, space
+    fiducial = dict(zip(box.space.names, box.fiducial[0].tolist(), strict=True))
+    return {"fiducial": fiducial, **result, **more}, chains
 
 
 def compare(
     emulator: Call,
     truth: Call,
     k: Array,
-    space: Space,
+    box: FreeBox,
     survey: Survey,
     sampling: Sampling,
     file: Path | None = None,
@@ -179,7 +190,7 @@ def compare(
         emulator: Spectra of points by name, with the `benchmarks.survey.OUTPUTS`.
         truth: The same, with ``mm_total``.
         k: Their wavenumbers [1/Mpc].
-        space: The box.
+        box: What is sampled.
         survey: What is measured.
         sampling: How the posteriors are sampled.
         file: Where the true code's chain is kept.
@@ -188,39 +199,35 @@ def compare(
         What is found, as numbers, and the chain of each code, in the unit cube; those of the
         emulator are joined.
     """
-    at_fiducial = {name: values[0] for name, values in truth(_fiducial()).items()}
+    at_fiducial = {name: values[0] for name, values in truth(box.fiducial).items()}
     mock = Mock(survey, k, at_fiducial, sampling.seed)
-    burn_in, fast, slow = (Likelihood(code, mock, space) for code in (emulator, emulator, truth))
+    burn_in, fast, slow = (Likelihood(code, mock, box) for code in (emulator, emulator, truth))
     steps = sampling.discard + sampling.steps
     starts, repeats = [], []
     with tqdm(total=sampling.chains, desc="emulator", unit="chain") as bar:
         for seed in range(sampling.seed, sampling.seed + sampling.chains):
-            noise = np.random.default_rng(seed).standard_normal((sampling.walkers, 10))
-            ball = space.to_unit(_fiducial()) + _START * noise
+            noise = np.random.default_rng(seed).standard_normal((sampling.walkers, len(box.names)))
+            ball = box.unit(box.fiducial) + _START * noise
             starts.append(sample(burn_in, ball, sampling.burn_in, seed).samples[-1])
             repeats.append(sample(fast, starts[-1], steps, seed).after(sampling.discard))
             bar.update()
     one = sample(slow, starts[0], steps, sampling.seed, label="true code", file=file)
     chains = {"emulator": Chain.joined(repeats), "truth": one.after(sampling.discard)}
     result: dict[str, Any] = {
-        "log10": [name for name in NAMES if space[name].is_log],
+        "log10": [name for name in box.names if box.space[name].is_log],
         "measurements": len(mock.data),
         "best_chi2": float(-2 * chains["truth"].ln_L.max()),
-        "codes": {name: _summary(chain, space) for name, chain in chains.items()},
+        "codes": {name: _summary(chain, box) for name, chain in chains.items()},
     }
     points, ln_L = chains["emulator"].thinned(sampling.reweight)
-    result["reweighted"] = _reweighted(points, ln_L, slow)
+    result["reweighted"] = _reweighted(points, ln_L, slow, box.names)
     apart = chains["emulator"].mean() - chains["truth"].mean()
     scatter = np.std([chain.mean() for chain in repeats], axis=0, ddof=1)
     errors = scatter * np.sqrt(1 + 1 / len(repeats))
     width = chains["truth"].std()
-    result["shift"] = _by_name(apart / width)
-    result["shift_error"] = _by_name(errors / width)
+    result["shift"] = _by_name(box.names, apart / width)
+    result["shift_error"] = _by_name(box.names, errors / width)
     return result, chains
-
-
-def _fiducial() -> Array:
-    return np.array([[FIDUCIAL[name] for name in NAMES]])
 
 
 def _with_totals(halo_model: Call, theta: Array) -> Spectra:
@@ -230,30 +237,25 @@ def _with_totals(halo_model: Call, theta: Array) -> Spectra:
     return {**spectra, **totals}
 
 
-def _by_name(values: Array) -> dict[str, float]:
-    return {name: float(f"{value:.4g}") for name, value in zip(NAMES, values, strict=True)}
+def _by_name(names: Sequence[str], values: Array) -> dict[str, float]:
+    return {name: float(f"{value:.4g}") for name, value in zip(names, values, strict=True)}
 
 
-def _coordinates(unit: Array, space: Space) -> Array:
-    """Points (N, 10) of the unit cube as the parameters, masses as their log10."""
-    points, log = space.from_unit(unit), space.is_log
-    points[:, log] = np.log10(points[:, log])
-    return points
-
-
-def _summary(chain: Chain, space: Space) -> dict[str, Any]:
-    low, high = _coordinates(np.stack([np.zeros(10), np.ones(10)]), space)
+def _summary(chain: Chain, box: FreeBox) -> dict[str, Any]:
+    values = box.coordinates(chain.samples.reshape(-1, len(box.names)))
     return {
-        "mean": _by_name(low + chain.mean() * (high - low)),
-        "std": _by_name(chain.std() * (high - low)),
-        "autocorrelation": _by_name(chain.autocorrelation),
+        "mean": _by_name(box.names, values.mean(axis=0)),
+        "std": _by_name(box.names, values.std(axis=0)),
+        "autocorrelation": _by_name(box.names, chain.autocorrelation),
         "steps": len(chain.samples),
         "evaluations": chain.evaluations,
         "seconds": chain.seconds,
     }
 
 
-def _reweighted(points: Array, ln_L: Array, truth: Likelihood) -> dict[str, Any]:
+def _reweighted(
+    points: Array, ln_L: Array, truth: Likelihood, names: Sequence[str]
+) -> dict[str, Any]:
     """The true posterior through points of the emulator's, and how their chi^2 differ."""
     change = truth(points) - ln_L
     other = Reweighted(points, change)
@@ -263,9 +265,9 @@ def _reweighted(points: Array, ln_L: Array, truth: Likelihood) -> dict[str, Any]
     return {
         "points": len(points),
         "effective": other.effective(),
-        "shift": _by_name(shift),
-        "shift_error": _by_name(error),
-        "width": _by_name(other.width() - 1),
+        "shift": _by_name(names, shift),
+        "shift_error": _by_name(names, error),
+        "width": _by_name(names, other.width() - 1),
         "delta_chi2": {
             "median": float(np.median(differences)),
             "95": float(np.percentile(differences, 95)),

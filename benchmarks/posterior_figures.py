@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmarks.survey import FreeBox
 from datagen.figures import new_figure, parameter_label
-from datagen.space import NAMES, Space
 
 __all__ = ["corner_figure"]
 
@@ -19,23 +19,24 @@ LOOKS = {"emulator": ("emulator", "#D55E00"), "truth": ("true code", "#0072B2")}
 Array = NDArray[Any]
 
 
-def corner_figure(samples: Mapping[str, Array], truth: Array, space: Space) -> Figure:
+def corner_figure(samples: Mapping[str, Array], box: FreeBox) -> Figure:
     """Posteriors over each other, 68 % and 95 %, of some of the parameters.
 
     Args:
-        samples: Points of ``emulator`` and ``truth``, each (N, 10), masses as their log10.
-        truth: The point that the data were made with, shape (10,).
-        space: The box.
+        samples: Points of ``emulator`` and ``truth``, each (N, F), see `FreeBox.coordinates`.
+        box: What is sampled, and the point that the data were made with.
     """
-    columns = [NAMES.index(name) for name in SHOWN]
+    names = [name for name in SHOWN if name in box.names]
+    columns = [box.names.index(name) for name in names]
+    truth = box.coordinates(box.unit(box.fiducial))[0, columns]
     figure = new_figure(7, 7)
     figure.set_layout_engine(None)  # corner has a grid of its own
     ends = np.quantile(samples["emulator"][:, columns], [0.0005, 0.9995], axis=0)
     for name, points in samples.items():
         corner.corner(
             points[:, columns], fig=figure, range=list(ends.T), color=LOOKS[name][1],
-            labels=[parameter_label(shown, bool(space[shown].is_log)) for shown in SHOWN],
-            truths=truth[columns], truth_color="0.7", bins=30, smooth=1.0, levels=(0.68, 0.95),
+            labels=[parameter_label(shown, box.space[shown].is_log) for shown in names],
+            truths=truth, truth_color="0.7", bins=30, smooth=1.0, levels=(0.68, 0.95),
             max_n_ticks=3, labelpad=0.15, plot_datapoints=False, plot_density=False,
             no_fill_contours=True, hist_kwargs={"density": True},
         )  # fmt: skip

@@ -2,25 +2,25 @@
 
 from typing import Any
 
-from datagen.space import NAMES
-
 __all__ = ["render"]
 
 
 def render(result: dict[str, Any]) -> str:
     """The comparison, as Markdown."""
     codes, survey, re = result["codes"], result["survey"], result["reweighted"]
+    fixed = ", ".join(f"{name} = {value:g}" for name, value in result["fixed"].items())
     lines = [
-        f"Posteriors of all ten parameters from P_gg and P_gm ({survey['k_min']:g} to "
-        f"{survey['k_max']:g} 1/Mpc, {survey['volume'] / 1e9:g} Gpc^3, floor of "
-        f"{100 * survey['floor']:g} %) and n_g (to {100 * survey['density_error']:g} %): mean and "
-        f"standard deviation. Shifts are emulator less true code, in standard deviations",
+        f"Posteriors of {len(result['shift'])} parameters ({fixed or 'none'} fixed) from P_gg and "
+        f"P_gm ({survey['k_min']:g} to {survey['k_max']:g} 1/Mpc, {survey['volume'] / 1e9:g} "
+        f"Gpc^3, floor of {100 * survey['floor']:g} %) and n_g (to "
+        f"{100 * survey['density_error']:g} %): mean and standard deviation. Shifts are emulator "
+        f"less true code, in standard deviations",
         "",
         "| parameter | emulator | true code | shift, chains of their own "
         "| shift, same points reweighted | width, reweighted |",
         "|---|---|---|---|---|---|",
     ]
-    for name in NAMES:
+    for name in result["shift"]:
         label = f"log10 {name}" if name in result["log10"] else name
         both = [f"{one['mean'][name]:.4g} +- {one['std'][name]:.2g}" for one in codes.values()]
         shift = f"{result['shift'][name]:+.3f} +- {result['shift_error'][name]:.3f}"

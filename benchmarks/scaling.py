@@ -146,7 +146,8 @@ def _direct(emulator: str, seed: int) -> dict[str, list[dict[str, float]]]:
     model = load(emulator, threads=1)
     space = Space.from_dict(model.metadata["parameters"])
     config = HaloModelConfig.from_dict(model.metadata["halo_model"])
-    theta = space.from_unit(np.random.default_rng(seed).random((max(DIRECT["labels"]), 10)))
+    unit = np.random.default_rng(seed).random((max(DIRECT["labels"]), len(space.names)))
+    theta = space.from_unit(unit)
     found: dict[str, list[dict[str, float]]] = {}
     for name, call in direct(config, space).items():
         agree(name, call, theta[:2], model(theta[:2]), AGREEMENT[name])

@@ -2,15 +2,24 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.space import Space
+from datagen.space import Space, complete
 
-__all__ = ["FIDUCIAL", "OUTPUTS", "Likelihood", "Mock", "Spectra", "Survey"]
+__all__ = [
+    "FIDUCIAL",
+    "FIXED",
+    "OUTPUTS",
+    "FreeBox",
+    "Likelihood",
+    "Mock",
+    "Spectra",
+    "Survey",
+]
 
 Array = NDArray[np.float64]
 Spectra = Mapping[str, NDArray[Any]]
@@ -20,6 +29,7 @@ FIDUCIAL: dict[str, float] = {
     "Om_c": 0.26, "Om_b": 0.049, "h": 0.7, "sigma_8": 0.88, "n_s": 0.96,
     "alpha": 0.6, "sigma": 0.4, "Mth": 1e13, "Mprime": 2e14, "beta": 1.0,
 }  # fmt: skip
+FIXED: dict[str, float] = {"w0": -1.0, "wa": 0.0, "z": 0.0}  # what no posterior is sampled over
 OUTPUTS = ("gg_total", "gm_total", "n_g")  # what is measured
 
 
@@ -123,30 +133,72 @@ class Mock:
         return chi2
 
 
+class FreeBox:
+    """What is sampled of an emulator's box: the parameters that are not held fixed.
+
+    Args:
+        space: The box of the emulator.
+        fixed: Values of those that are held fixed, by name; those that have just one value in the
+            box are, too.
+
+    Attributes:
+        space: The box with these held fixed.
+        names: The others, F of them, in the order of the columns.
+        fiducial: The universe of the mock data, shape (1, P).
+
+    Raises:
+        ValueError: The universe of the mock data is not in the box.
+    """
+
+    def __init__(self, space: Space, fixed: Mapping[str, float]) -> None:
+        point = complete(FIDUCIAL | dict(fixed))
+        self.fiducial = space.check(np.array([[point[name] for name in space.names]]))
+        held = {name: replace(space[name], low=value, high=value) for name, value in fixed.items()}
+        self.space = replace(space, **held)
+        self.names = self.space.free
+        self._columns = [self.space.names.index(name) for name in self.names]
+
+    def points(self, unit: Array) -> Array:
+        """Points (N, P) of the box from those of the unit cube, (N, F)."""
+        whole = np.zeros((len(unit), len(self.space.names)))
+        whole[:, self._columns] = unit
+        return self.space.from_unit(whole)
+
+    def unit(self, theta: Array) -> Array:
+        """The inverse of `points`."""
+        return self.space.to_unit(theta)[:, self._columns]
+
+    def coordinates(self, unit: Array) -> Array:
+        """The parameters of points of the unit cube, masses as their log10, each (N, F)."""
+        points, log = self.points(unit), self.space.is_log
+        points[:, log] = np.log10(points[:, log])
+        return points[:, self._columns]
+
+
 class Likelihood:
     """ln L of points in the unit cube, on which the prior is flat; -inf outside of it.
 
     Args:
-        call: Spectra of points (N, 10), with the `OUTPUTS`.
+        call: Spectra of points (N, P), with the `OUTPUTS`.
         mock: The measurements.
-        space: The box that the unit cube stands for.
+        box: What the unit cube stands for.
 
     Attributes:
         evaluations: How many points were evaluated.
         seconds: Wall time that took.
     """
 
-    def __init__(self, call: Callable[[Array], Spectra], mock: Mock, space: Space) -> None:
-        self._call, self._mock, self._space = call, mock, space
+    def __init__(self, call: Callable[[Array], Spectra], mock: Mock, box: FreeBox) -> None:
+        self._call, self._mock, self._box = call, mock, box
         self.evaluations, self.seconds = 0, 0.0
 
     def __call__(self, unit: Array) -> Any:
-        """Ln L of points (N, 10), shape (N,)."""
+        """Ln L of points of the unit cube (N, F), shape (N,)."""
         result = np.full(len(unit), -np.inf)
         inside = ((unit >= 0) & (unit <= 1)).all(axis=1)
         if inside.any():
             start = time.perf_counter()
-            chi2 = self._mock.chi2(self._call(self._space.from_unit(unit[inside])))
+            chi2 = self._mock.chi2(self._call(self._box.points(unit[inside])))
             self.seconds += time.perf_counter() - start
             self.evaluations += int(inside.sum())
             result[inside] = np.where(np.isfinite(chi2), -0.5 * chi2, -np.inf)

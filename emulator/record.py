@@ -31,7 +31,7 @@ _BATCH = 4096
 
 
 def predict(emulator: Emulator, theta: NDArray[np.float64]) -> dict[str, NDArray[np.float32]]:
-    """Spectra [Mpc^3] of points (N, 10) as arrays (N, K), by name; no check of ranges."""
+    """Spectra [Mpc^3] of points (N, P) as arrays (N, K), by name; no check of ranges."""
     with torch.inference_mode():
         parts = [emulator(batch) for batch in torch.tensor(theta).float().split(_BATCH)]
     names = emulator.spec.outputs

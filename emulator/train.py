@@ -111,7 +111,7 @@ def fit(
     bar: str = "",
     resume: Path | None = None,
     hardware: Hardware = Hardware(),
-) -> tuple[Emulator, dict[str, Any]]:
+) -> tuple[NetworkEmulator, dict[str, Any]]:
     """Train an emulator on the training split, stopping on the validation split.
 
     Args:

@@ -20,10 +20,10 @@ from emulator.figures import accuracy_figure
 from emulator.record import accuracy_table, make_record
 from emulator.runs import check_run_config, run_lock
 from emulator.semianalytic.emulator import SemiAnalyticConfig, make_semianalytic
-from emulator.semianalytic.fit import FitConfig
+from emulator.semianalytic.fit import FitConfig, halo_model_units
 from emulator.train import EMULATOR_FILE
 
-__all__ = ["of_labels", "train_semianalytic"]
+__all__ = ["check_labels", "of_labels", "train_semianalytic"]
 
 
 def train_semianalytic(
@@ -83,9 +83,7 @@ def train_semianalytic(
             print(f"{file} is there already and answers this request")  # noqa: T201
             return file
         begun = time.monotonic()
-        emulator = make_semianalytic(
-            space, model, linear_power(model, space, ray), semianalytic, fit
-        )
+        emulator = _make(space, model, semianalytic, fit, ray)
         notes = {"seconds": time.monotonic() - begun}
         training = {name: settings[name] for name in ("semianalytic", "fit", "split")}
         _record(emulator, spectra, split, training, notes, out)
@@ -103,14 +101,42 @@ def of_labels(
     Raises:
         ValueError: As `train_semianalytic`.
     """
-    space = Space.from_dict(spectra.metadata["space"])
-    model = HaloModelConfig.from_dict(spectra.metadata["model"])
     begun = time.monotonic()
-    emulator = make_semianalytic(space, model, linear_power(model, space), config, fit)
+    emulator = _make(*_of(spectra), config, fit, RayConfig())
     training = {"semianalytic": asdict(config), "fit": asdict(fit), "split": asdict(split)}
-    notes = {"seconds": time.monotonic() - begun}
+    notes: dict[str, Any] = {"seconds": time.monotonic() - begun}
     make_record(emulator, spectra, _parts(spectra, split), training, **notes)
     return emulator
+
+
+def check_labels(spectra: Spectra, config: SemiAnalyticConfig) -> None:
+    """Refuse labels that have no semi-analytic emulator, before any work begins.
+
+    Raises:
+        ValueError: Their halo model has none, or the grid does not cover their box.
+    """
+    space, model = _of(spectra)
+    halo_model_units(model, space, config.grid)
+
+
+def _of(spectra: Spectra) -> tuple[Space, HaloModelConfig]:
+    """What labels are of."""
+    metadata = spectra.metadata
+    return Space.from_dict(metadata["space"]), HaloModelConfig.from_dict(metadata["model"])
+
+
+def _make(
+    space: Space,
+    model: HaloModelConfig,
+    config: SemiAnalyticConfig,
+    fit: FitConfig,
+    ray: RayConfig,
+) -> SemiAnalyticEmulator:
+    """The emulator; what there is none of is refused before CAMB runs."""
+    halo_model_units(model, space, config.grid)
+    table = linear_power(model, space, ray)
+    assert table is not None  # but for halo models that are refused
+    return make_semianalytic(space, model, table, config, fit)
 
 
 def _parts(spectra: Spectra, split: Split) -> dict[str, Spectra]:

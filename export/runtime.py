@@ -23,7 +23,7 @@ from export.shipped import find
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
 
 _NO_ROWS = np.empty(0, np.intp)
-CHUNK = 256  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
+CHUNK = 512  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
 
 
 class OnnxEmulator:

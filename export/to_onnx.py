@@ -180,8 +180,8 @@ def _verify(model: Assembly, path: Path) -> float:
         spectra = OnnxEmulator(path, out_of_range="warn")(theta)
     worst = 0.0
     # few galaxies live where e is small: the last digits of float32 are more of it
-    n_g = np.asarray(spectra.get("n_g", np.ones(len(theta))))
-    b_eff = np.asarray(spectra.get("b_eff", np.ones(len(theta))))
+    ones = np.ones(len(theta))
+    n_g, b_eff = (np.asarray(spectra.get(n, ones), np.float64) for n in ("n_g", "b_eff"))
     tolerance = TOLERANCE * np.sqrt(np.maximum(_DENSE / np.maximum(n_g, _NONE), 1))
     tolerance[:-RANDOM_POINTS] *= _AT_CORNERS
     for (name, Pk), Pk_torch in zip(spectra.items(), reference, strict=True):

@@ -16,12 +16,13 @@ from export.shipped import shipped
 
 SEED, ROUNDS, FIRST = 1, 5, 4  # points that all must agree on before any is timed
 DTYPES = {"labels": "float64", "pyccl": "float64"}
+Timed = tuple[str, dict[str, Contender], Space]
 CASES = [(name, batch) for name, batches in BATCHES.items() for batch in batches]
 
 
 @pytest.fixture(scope="module", params=sorted(shipped()))
-def emulator(request: pytest.FixtureRequest) -> tuple[str, dict[str, Contender]]:
-    """Name of an emulator, and all that computes the same, once that is certain."""
+def emulator(request: pytest.FixtureRequest) -> Timed:
+    """Name of an emulator, all that computes the same, once that is certain, and its box."""
     model = load(request.param, threads=1)
     space = Space.from_dict(model.metadata["parameters"])
     theta = points(FIRST, space)
@@ -31,21 +32,19 @@ def emulator(request: pytest.FixtureRequest) -> tuple[str, dict[str, Contender]]
     truth = model(theta)
     for name, call in contenders.items():
         agree(name, call, theta, truth, AGREEMENT[name])
-    return request.param, contenders
+    return request.param, contenders, space
 
 
-def points(number: int, space: Space = Space()) -> np.ndarray:
-    return space.from_unit(np.random.default_rng(SEED).random((number, 10)))
+def points(number: int, space: Space) -> np.ndarray:
+    return space.from_unit(np.random.default_rng(SEED).random((number, len(space.names))))
 
 
 @pytest.mark.parametrize(("name", "batch"), CASES)
-def test_inference(
-    name: str, batch: int, emulator: tuple[str, dict[str, Contender]], benchmark: Any
-) -> None:
-    shipped_as, contenders = emulator
+def test_inference(name: str, batch: int, emulator: Timed, benchmark: Any) -> None:
+    shipped_as, contenders, space = emulator
     if name not in contenders:  # networks have no torch form without their weights' file
         pytest.skip(f"{shipped_as} has no form in {name}")
-    call = partial(contenders[name], points(batch))
+    call = partial(contenders[name], points(batch, space))
     benchmark.group = f"{shipped_as}, {batch:,} at once"
     benchmark.extra_info.update(
         emulator=shipped_as, batch=batch, dtype=DTYPES.get(name, "float32"), device="CPU",

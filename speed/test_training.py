@@ -1,6 +1,7 @@
 """Steps per second of the training: Lightning, as used here, beside a bare torch loop."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import lightning
@@ -15,7 +16,7 @@ from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.data import SpectraData
-from emulator.emulator import Emulator
+from emulator.emulator import NetworkEmulator
 from emulator.loop import run_loop
 from emulator.module import EmulatorModule, OptimizerConfig
 from emulator.network import NetworkConfig
@@ -31,16 +32,16 @@ SIZES = {"4x64, batch 256": (64, 256), "4x256, batch 1024": (256, 1024)}
 @pytest.fixture(scope="module")
 def labels() -> Spectra:
     """Smooth functions in the place of spectra; the loops do not know the difference."""
-    theta = Space().from_unit(np.random.default_rng(1).random((POINTS, 10)))
-    k = KGrid().values()
-    x = Space().to_unit(theta)
+    space, k = Space(), KGrid().values()
+    theta = space.from_unit(np.random.default_rng(1).random((POINTS, len(space.names))))
+    x = space.to_unit(theta)[:, [space.names.index(name) for name in space.free]]
     arrays = {f"gg_{term}": np.exp(x[:, i : i + 5] @ np.log(np.tile(k + 1, (5, 1))))
               for i, term in enumerate(("1h", "2h"))}  # fmt: skip
-    metadata = {"space": Space().as_dict(), "model": {"z": HaloModelConfig().z}, "design": {}}
+    metadata = {"space": space.as_dict(), "model": asdict(HaloModelConfig()), "design": {}}
     return Spectra(theta, k, arrays, metadata)
 
 
-def bare(emulator: Emulator, data: SpectraData, config: TrainConfig) -> float:
+def bare(emulator: NetworkEmulator, data: SpectraData, config: TrainConfig) -> float:
     """The shortest loop that does the same: shuffle, step, validate."""
     (x, y), (vx, vy) = data.train.tensors, data.validation.tensors
     optimizer = torch.optim.Adam(emulator.network.parameters(), lr=config.optimizer.lr)
@@ -57,14 +58,14 @@ def bare(emulator: Emulator, data: SpectraData, config: TrainConfig) -> float:
     return best
 
 
-def with_lightning(emulator: Emulator, data: SpectraData, config: TrainConfig) -> float:
+def with_lightning(emulator: NetworkEmulator, data: SpectraData, config: TrainConfig) -> float:
     """What `emulator.train` does."""
     training = config.schedule.build()
     run_loop(EmulatorModule(emulator, config.optimizer), data, training, key="")
     return training.best
 
 
-CONTENDERS: dict[str, Callable[[Emulator, SpectraData, TrainConfig], float]] = {
+CONTENDERS: dict[str, Callable[[NetworkEmulator, SpectraData, TrainConfig], float]] = {
     "bare loop": bare,
     "lightning": with_lightning,
 }
@@ -83,7 +84,7 @@ def test_training(contender: str, size: str, labels: Spectra, benchmark: Any) ->
     )
     data = SpectraData(labels, config.outputs, config.split, batch)
 
-    def fresh() -> tuple[tuple[Emulator, SpectraData, TrainConfig], dict]:
+    def fresh() -> tuple[tuple[NetworkEmulator, SpectraData, TrainConfig], dict]:
         lightning.seed_everything(1, verbose=False)
         emulator = make_emulator(labels, config)
         data.fit_scalings(emulator)

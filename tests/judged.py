@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from datagen.space import NAMES
 from emulator.record import predict
 
 
 def labels_off_by(emulator, spectra, path, factor, **metadata):
     """A label file whose gg spectra are those of an emulator divided by a factor."""
     labels = spectra.select(np.arange(60))
-    theta = emulator.spec.space.from_unit(np.random.default_rng(9).random((60, len(NAMES))))
+    space = emulator.spec.space
+    theta = space.from_unit(np.random.default_rng(9).random((60, len(space.names))))
     predicted = predict(emulator, theta)
     arrays = labels.arrays | {
         name: predicted[name].astype(np.float64) / factor for name in ("gg_1h", "gg_2h")

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from emulator.closed import ClosedConfig
 
 from benchmarks.averaging import Plan, WeightAverage, averaging, render
 from datagen.splits import Split
@@ -17,6 +16,8 @@ from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
+from emulator.semianalytic.cosmology import CosmologyConfig
+from emulator.semianalytic.emulator import SemiAnalyticConfig
 from emulator.train import TrainConfig, fit
 
 SMALL = Plan(
@@ -24,7 +25,7 @@ SMALL = Plan(
     network=NetworkConfig(layers=1, units=8),
     optimizer=OptimizerConfig(batch_size=32),
     minutes=0.02,
-    closed=ClosedConfig(units=20, rank=8),
+    semianalytic=SemiAnalyticConfig(cosmology=CosmologyConfig(units=20, rank=8)),
 )
 
 
@@ -37,9 +38,9 @@ def test_a_small_plan(ray, label_file, tmp_path, monkeypatch, capsys):
         ("1 x 8, cosine", "one network"),
         ("1 x 8, cosine", "one network, weights averaged over steps"),
         ("1 x 8, cosine", "mean of 2 networks"),
-        ("closed form, 20 units", "one"),
-        ("closed form, 20 units", "mean of 2"),
-        ("closed form, 40 units", "one"),
+        ("semi-analytic, 20 units", "one"),
+        ("semi-analytic, 20 units", "mean of 2"),
+        ("semi-analytic, 40 units", "one"),
     ]
     assert json.loads((tmp_path / "averaging.json").read_text())["points"] == 20
     assert render(result) in capsys.readouterr().out

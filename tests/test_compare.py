@@ -74,22 +74,24 @@ def test_those_that_cannot_be_compared_are_refused(files, data, tmp_path):
     with pytest.raises(ValueError, match="models: none is given"):
         compare([], tmp_path, data)
     other = shutil.copy(files["good"], tmp_path / "other.onnx")
-    rewrite(other, halo_model=load(other).metadata["halo_model"] | {"z": 0.5})
+    rewrite(other, halo_model=load(other).metadata["halo_model"] | {"log10M_min": 9.0})
     with pytest.raises(
-        ValueError, match="other.onnx has another halo model than .*z is 0.5, not 0.0"
+        ValueError, match="other.onnx has another halo model than .*log10M_min is 9.0, not 10.0"
     ):
         compare([str(files["good"]), str(other)], tmp_path, data)
 
 
-def test_what_has_no_spectrum_is_refused_before_the_truth_is_computed(tmp_path, monkeypatch):
-    numbers = load("standard")
+def test_what_has_no_spectrum_is_refused_before_the_truth_is_computed(
+    small_file, tmp_path, monkeypatch
+):
+    numbers = load(small_file)
     object.__setattr__(numbers, "outputs", ("P_lin", "n_g"))
     for name in ("compare", "analyse"):
         monkeypatch.setattr(f"benchmarks.{name}.true_spectra", None)
         monkeypatch.setattr(f"benchmarks.{name}.OnnxEmulator", lambda *_, **__: numbers)
-    with pytest.raises(ValueError, match="none of standard has one .* mm, gm, gg, only P_lin, n_g"):
+    with pytest.raises(ValueError, match="none of small has one .* mm, gm, gg, only P_lin, n_g"):
         compare(["numbers"], tmp_path / "out")
-    with pytest.raises(ValueError, match=r"standard.onnx has none of .*: there is nothing to draw"):
+    with pytest.raises(ValueError, match=r"small.onnx has none of .*: there is nothing to draw"):
         analyse("numbers", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -1,5 +1,7 @@
 """What is timed side by side computes the same, or is refused."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -19,22 +21,33 @@ def quickly(monkeypatch):
     monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
 
 
-def points(number):
-    return Space().from_unit(np.random.default_rng(3).random((number, 10)))
+def points(model, number):
+    space = Space.from_dict(model.metadata["parameters"])
+    return space.from_unit(np.random.default_rng(3).random((number, len(space.names))))
 
 
-@pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("standard")])
-def test_all_forms_of_a_shipped_emulator_agree(name):
-    model, theta = load(name), points(600)
-    contenders = forms(model)
-    assert set(contenders) == {"onnxruntime", "torch", "numpy"}
+def check_forms(model, names):
+    contenders, theta = forms(model), points(model, 600)
+    assert set(contenders) == names
     for form, call in contenders.items():
         agree(form, call, theta, model(theta), AGREEMENT[form])
 
 
-def test_other_weights_are_refused():
-    model, theta = load("standard"), points(3)
-    other = forms(load("standard-z0.25"))["torch"]
+@pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("standard")])
+def test_all_forms_of_a_shipped_emulator_agree(name):
+    check_forms(load(name), {"onnxruntime", "numpy"})
+
+
+def test_all_forms_of_a_semi_analytic_emulator_agree(small_file):
+    check_forms(load(small_file), {"onnxruntime", "torch", "numpy"})
+
+
+def test_other_weights_are_refused(small_file, tmp_path):
+    weights = shutil.copy(small_file.with_suffix(".safetensors"), tmp_path / "changed.safetensors")
+    model = load(
+        to_onnx(weights, tmp_path / "changed.onnx", mass_function="Tinker08", halo_bias="Tinker10")
+    )
+    theta, other = points(model, 3), forms(model)["torch"]
     with pytest.raises(ValueError, match=r"torch differs by .* in mm_1h .*, so it is not timed"):
         agree("torch", other, theta, model(theta), AGREEMENT["torch"])
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SMALL_TRAINING
-from emulator.closed import ClosedConfig
+from support.small_emulator import small_semianalytic
 
 from emulator.checkpoint import LAST_CHECKPOINT, Keeper
 from emulator.emulator import Emulator
@@ -176,11 +176,9 @@ def test_a_file_of_another_kind_is_named(label_file, tmp_path):
 
 
 def test_what_was_not_trained_on_labels_is_refused(emulator, label_file, tmp_path):
-    closed = ClosedConfig(units=20, rank=8)
-    spec = replace(emulator.spec, network=closed, outputs=("gg_1h", "gg_2h", "gg_total"))
     for name, one, message in (
-        ("closed", Emulator(spec), "is a closed form, which is not trained on spectra"),
-        ("bare", emulator.with_record(provenance={}), "does not say what it was trained on"),
+        ("fitted", small_semianalytic(), "is a semianalytic emulator, which is not trained on"),
+        ("bare", emulator.update_spec(provenance={}), "does not say what it was trained on"),
     ):
         one.save(tmp_path / name)
         with pytest.raises(ValueError, match=f"{name} {message}"):

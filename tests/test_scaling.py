@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from datagen.space import PARAMETERS, Space
+from datagen.space import NAMES, Range, Space
 from emulator.scaling import Features, Standardize
 
 EPS = 1e-12  # float64 rounding
@@ -25,25 +25,29 @@ def test_constant_column_maps_to_zero():
     assert scaling(torch.tensor([[0.1]], dtype=torch.float64)).abs() < 1e-7
 
 
-LOGS = [name in ("Mth", "Mprime") for name in PARAMETERS]
+SPACE = Space(z=Range(0.0, 2.0))  # masses in their log10; dark energy held fixed
 
 
 def _points(n: int) -> torch.Tensor:
-    unit = np.random.default_rng(1).random((n, len(PARAMETERS)))
-    return torch.tensor(Space().from_unit(unit))
+    unit = np.random.default_rng(1).random((n, len(NAMES)))
+    return torch.tensor(SPACE.from_unit(unit))
 
 
 def test_features_are_standardised_with_log10_where_told_and_of_the_satellites():
     theta = _points(1000)
-    features = Features(LOGS).double()
+    features = Features(SPACE).double()
     features.fit(theta)
     x = features(theta)
-    alpha, _, M_th, M_prime, beta = theta[:, 5:].T
+    point = dict(zip(NAMES, theta.T, strict=True))
+    free = len(NAMES) - 2  # without w0 and wa
+    assert SPACE.free == tuple(name for name in NAMES if name not in ("w0", "wa"))
+    assert x.shape == (1000, features.inputs) == (1000, free + 2)
     expected = {
-        PARAMETERS.index("h"): theta[:, 2],
-        PARAMETERS.index("Mth"): torch.log10(M_th),
-        10: torch.log(alpha + 1e-4),
-        11: beta * (torch.log(M_th) - torch.log(M_prime)),
+        SPACE.free.index("h"): point["h"],
+        SPACE.free.index("z"): point["z"],
+        SPACE.free.index("Mth"): torch.log10(point["Mth"]),
+        free: torch.log(point["alpha"] + 1e-4),
+        free + 1: point["beta"] * (torch.log(point["Mth"]) - torch.log(point["Mprime"])),
     }
     for column, value in expected.items():
         scaled = (value - value.mean()) / value.std(correction=0)
@@ -52,19 +56,19 @@ def test_features_are_standardised_with_log10_where_told_and_of_the_satellites()
 
 def test_float32_features_are_those_of_float64():
     theta = _points(1000)
-    features = Features(LOGS)
+    features = Features(SPACE)
     features.fit(theta)
-    exact = Features(LOGS).double()
+    exact = Features(SPACE).double()
     exact.load_state_dict(features.state_dict())
     ours, expected = features(theta.float()).double(), exact(theta)
     torch.testing.assert_close(ours, expected, rtol=0, atol=5e-6)
-    masses = [i for i, is_log in enumerate(LOGS) if is_log]
+    masses = [SPACE.free.index(name) for name in ("Mth", "Mprime")]
     torch.testing.assert_close(ours[:, masses], expected[:, masses], rtol=0, atol=2e-6)
 
 
 def test_features_and_their_gradients_are_finite_without_centrals():
     theta = _points(10).float()
-    theta[:, 5] = 0
+    theta[:, NAMES.index("alpha")] = 0
     theta.requires_grad_()
-    Features([False] * 10)(theta).sum().backward()
+    Features(SPACE)(theta).sum().backward()
     assert torch.isfinite(theta.grad).all()

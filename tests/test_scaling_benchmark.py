@@ -35,16 +35,16 @@ def test_published_cost_is_the_one_that_was_published():
     assert cost == pytest.approx(14.531, rel=1e-2)  # their own fit, which weighs large sets more
 
 
-def test_memory_does_not_grow_with_the_points():
-    few, many = (module._streamed("standard", points, 1) for points in (16_384, 81_920))
+def test_memory_does_not_grow_with_the_points(small_file):
+    few, many = (module._streamed(str(small_file), points, 1) for points in (16_384, 81_920))
     assert many["memory"] < 1.1 * few["memory"]  # 120 MB more if results were kept
     assert many["cpu"] > 2 * few["cpu"]
 
 
-def test_a_small_run(tmp_path, monkeypatch, capsys):
-    model = load("standard")
+def test_a_small_run(small_file, tmp_path, monkeypatch, capsys):
+    model = load(small_file)
     monkeypatch.setattr(module, "direct", lambda *_: {"labels": model, "pyccl": model})
-    result = scaling(tmp_path, **SMALL)
+    result = scaling(tmp_path, str(small_file), **SMALL)
     assert json.loads((tmp_path / "scaling.json").read_text())["fits"] == result["fits"]
     assert [one["weights"] for one in result["networks"]] == [1220, 29_028]
     assert (tmp_path / "scaling.pdf").exists()
@@ -52,12 +52,16 @@ def test_a_small_run(tmp_path, monkeypatch, capsys):
     assert render(json.loads((tmp_path / "scaling.json").read_text())) == render(result)
 
 
-def test_codes_that_disagree_are_refused(tmp_path, monkeypatch):
-    other = load("standard-z1.0")
+def test_codes_that_disagree_are_refused(small_file, tmp_path, monkeypatch):
+    model = load(small_file)
+
+    def other(theta):
+        return {name: 1.5 * values for name, values in model(theta).items()}
+
     monkeypatch.setattr(module, "direct", lambda *_: {"labels": other})
     monkeypatch.setattr(module, "_streamed", None)  # before the sizes are timed
     with pytest.raises(ValueError, match="labels differs by .* in mm_1h .*not timed"):
-        scaling(tmp_path, **SMALL)
+        scaling(tmp_path, str(small_file), **SMALL)
 
 
 def test_mistakes(tmp_path):

@@ -8,7 +8,7 @@ import yaml
 from benchmarks.searches import render, searches
 from tuning.journal import Journal
 
-CLOSED = {"units": 40, "rank": 9, "nodes": 48, "end": 13.0}
+SEMIANALYTIC = {"units": 40, "rank": 9, "nodes": 48, "end": 13.0}
 
 
 def ended(journal, point, state="finished", **report):
@@ -24,10 +24,10 @@ def search(folder, objectives):
 
 @pytest.fixture
 def timed(tmp_path):
-    journal = search(tmp_path / "closed", ["p99", "latency_us"])
+    journal = search(tmp_path / "semianalytic", ["p99", "latency_us"])
     for units, p99, latency in ((40, 0.02, 5.0), (80, 0.01, 9.0), (60, 0.03, 6.0)):
-        ended(journal, CLOSED | {"units": units}, p95=p99 / 2, p99=p99, latency_us=latency)
-    ended(journal, CLOSED, "failed")
+        ended(journal, SEMIANALYTIC | {"units": units}, p95=p99 / 2, p99=p99, latency_us=latency)
+    ended(journal, SEMIANALYTIC, "failed")
     return journal.out
 
 
@@ -62,6 +62,6 @@ def test_folders_without_a_search_or_a_result_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no search in"):
         searches([tmp_path], tmp_path / "out")
     journal = search(tmp_path / "empty", ["p95"])
-    journal.propose(CLOSED)
+    journal.propose(SEMIANALYTIC)
     with pytest.raises(ValueError, match="no trial of .* has ended with a result"):
         searches([journal.out], tmp_path / "out")

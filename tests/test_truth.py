@@ -1,6 +1,8 @@
 """The truth that emulators are judged by fits them, and is of points that they have not seen."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,10 +63,10 @@ def test_foreign_labels_are_refused(model, labels, tmp_path):
     metadata = good.metadata
     h = metadata["space"]["h"] | {"high": 0.71}
     for foreign, message in (
-        (replace(good, metadata=metadata | {"model": metadata["model"] | {"z": 0.5}}),
-         r"another halo model than .* \(z is 0.5, not 0.0\); choose labels like"),
+        (replace(good, metadata=metadata | {"model": metadata["model"] | {"log10M_min": 9.0}}),
+         r"another halo model than .* \(log10M_min is 9.0, not 10.0\); choose labels like"),
         (replace(good, metadata=metadata | {"space": metadata["space"] | {"h": h}}),
-         r"other ranges than .* \(h.high is 0.71, not 0.7\)"),
+         r"wider ranges than .* \(h \[0.67, 0.71\]\)"),
         (replace(good, k=good.k * 1.1),
          r"other wavenumbers than .* \(50 from 0.011 to 110 1/Mpc, not 50 from 0.01 to 100"),
     ):  # fmt: skip
@@ -97,21 +99,21 @@ def test_points_that_an_emulator_was_made_of_are_not_drawn(model, spectra, monke
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("choice", "message"),
     [
-        (
-            "published-gm",
-            r"another halo model than .*standard.onnx \(model is g3lhalo, not standard\)",
-        ),
-        ("standard-z0.5", r"another halo model than .*standard.onnx \(z is 0.5, not 0.0\)"),
+        ({"model": "g3lhalo"}, "model is g3lhalo, not standard"),
+        ({"log10M_min": 9.0}, "log10M_min is 9.0, not 10.0"),
     ],
 )
 def test_emulators_of_different_truths_are_refused_before_one_is_computed(
-    monkeypatch, name, message
+    monkeypatch, model, tmp_path, choice, message
 ):
     monkeypatch.setattr("benchmarks.truth.generate", None)
-    with pytest.raises(ValueError, match=f"{name}.onnx has {message}; only emulators of one halo"):
-        true_spectra([load("standard"), load(name)])
+    other = Path(shutil.copy(model.path, tmp_path / "other.onnx"))
+    rewrite(other, halo_model=model.metadata["halo_model"] | choice)
+    message = rf"other.onnx has another halo model than .*emulator.onnx \({message}\); only emul"
+    with pytest.raises(ValueError, match=message):
+        true_spectra([model, load(other)])
 
 
 def test_points_are_drawn_in_the_emulators_own_box_and_halo_model(model, ray):

@@ -210,7 +210,8 @@ class SemiAnalyticSpace(Ranges):
         super().__post_init__()
         for rank in self.rank:  # the ends themselves must be valid settings
             CosmologyConfig(self.units[0], rank)
-        MassGrid(self.nodes[0])
+        for nodes in self.nodes:
+            MassGrid(nodes)
 
 
 def space_of(ranges: dict[str, Any]) -> Ranges:

@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -16,7 +16,7 @@ from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.data import SpectraData
-from emulator.emulator import Emulator
+from emulator.emulator import Emulator, NetworkEmulator, SemiAnalyticEmulator
 from emulator.finetune import FinetuneConfig, continue_training
 from emulator.record import largest_quantile, make_record
 from emulator.semianalytic.cosmology import CosmologyConfig
@@ -33,9 +33,10 @@ OBJECTIVES = ("val_loss", "p95", "p99")
 _BATCH = 4096
 
 History = dict[str, Any]
+E = TypeVar("E", bound=Emulator)
 
 
-def quality(emulator: Emulator, data: SpectraData) -> dict[str, float]:
+def quality(emulator: NetworkEmulator, data: SpectraData) -> dict[str, float]:
     """The `OBJECTIVES` of a network on the validation split.
 
     ``val_loss`` is the mean squared error of the standardised ln P, ``p95`` and ``p99`` are
@@ -55,7 +56,7 @@ def quality(emulator: Emulator, data: SpectraData) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Task(ABC):
+class Task(ABC, Generic[E]):
     """What is tuned; it travels to the workers as one object.
 
     Attributes:
@@ -80,26 +81,26 @@ class Task(ABC):
     @abstractmethod
     def fit(
         self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
-    ) -> tuple[Emulator, History]:
+    ) -> tuple[E, History]:
         """The emulator of a point, trained, with its record, and the training's history."""
 
     @abstractmethod
-    def quality(self, emulator: Emulator) -> dict[str, float]:
+    def quality(self, emulator: E) -> dict[str, float]:
         """The `OBJECTIVES` of an emulator on the validation split."""
 
     @abstractmethod
-    def describe(self, emulator: Emulator, point: dict[str, Any]) -> Emulator:
+    def describe(self, emulator: E, point: dict[str, Any]) -> E:
         """The emulator of a point with its record, where its training was stopped before that."""
 
 
-class TrainingTask(Task):
+class TrainingTask(Task[NetworkEmulator]):
     """What is trained on the labels, epoch by epoch."""
 
     @abstractmethod
     def settings(self, point: dict[str, Any] | None = None) -> dict[str, Any]:
         """The training of a point, or what is common to all, as an emulator's record states it."""
 
-    def data(self, emulator: Emulator) -> SpectraData:
+    def data(self, emulator: NetworkEmulator) -> SpectraData:
         """Training and validation split in the scalings of an emulator."""
         settings = self.settings()
         data = SpectraData(
@@ -112,11 +113,11 @@ class TrainingTask(Task):
         data.prepare(emulator)
         return data
 
-    def quality(self, emulator: Emulator) -> dict[str, float]:
+    def quality(self, emulator: NetworkEmulator) -> dict[str, float]:
         """See `Task`."""
         return quality(emulator, self.data(emulator))
 
-    def describe(self, emulator: Emulator, point: dict[str, Any]) -> Emulator:
+    def describe(self, emulator: NetworkEmulator, point: dict[str, Any]) -> NetworkEmulator:
         """See `Task`."""
         data = self.data(emulator)
         parts = {"train": data.train_spectra, "validation": data.validation_spectra}
@@ -163,7 +164,7 @@ class NetworkTask(TrainingTask):
 
     def fit(
         self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
-    ) -> tuple[Emulator, History]:
+    ) -> tuple[NetworkEmulator, History]:
         """See `Task`."""
         config = self.space.apply(point, self.base)
         return fit(self.spectra, config, callbacks=callbacks, resume=resume)
@@ -179,7 +180,7 @@ class FinetuneTask(TrainingTask):
         space: Ranges of the hyperparameters.
     """
 
-    emulator: Emulator
+    emulator: NetworkEmulator
     base: FinetuneConfig
     space: FinetuneSpace
 
@@ -202,7 +203,7 @@ class FinetuneTask(TrainingTask):
 
     def fit(
         self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
-    ) -> tuple[Emulator, History]:
+    ) -> tuple[NetworkEmulator, History]:
         """See `Task`."""
         model = deepcopy(self.emulator)
         config = self.space.apply(point, self.base)
@@ -211,7 +212,7 @@ class FinetuneTask(TrainingTask):
 
 
 @dataclass(frozen=True)
-class SemiAnalyticTask(Task):
+class SemiAnalyticTask(Task[SemiAnalyticEmulator]):
     """The search for the network and the grid of a semi-analytic emulator.
 
     Attributes:
@@ -252,17 +253,19 @@ class SemiAnalyticTask(Task):
 
     def fit(
         self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
-    ) -> tuple[Emulator, History]:
+    ) -> tuple[SemiAnalyticEmulator, History]:
         """See `Task`; a fit has no callbacks, and is too short for a checkpoint."""
         emulator = of_labels(self.spectra, self.config(point), self.fitting, self.split)
         return emulator, {"epochs": [], "seconds": emulator.spec.provenance["seconds"]}
 
-    def quality(self, emulator: Emulator) -> dict[str, float]:
+    def quality(self, emulator: SemiAnalyticEmulator) -> dict[str, float]:
         """See `Task`; of the spectra, from the emulator's record."""
         loss = emulator.spec.record["standardised"]["validation"]["mse"]
         p95, p99 = (largest_quantile(emulator.spec, q) for q in ("95", "99"))
         return {"val_loss": loss, "p95": p95, "p99": p99}
 
-    def describe(self, emulator: Emulator, point: dict[str, Any]) -> Emulator:
+    def describe(
+        self, emulator: SemiAnalyticEmulator, point: dict[str, Any]
+    ) -> SemiAnalyticEmulator:
         """See `Task`; it has its record, as no fit is stopped before its end."""
         return emulator

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from emulator.checkpoint import LAST_CHECKPOINT
-from emulator.emulator import Emulator
+from emulator.emulator import Emulator, NetworkEmulator
 from emulator.loop import TrainingFailed
 from emulator.progress import History
 from emulator.schedule import Training
@@ -82,7 +82,7 @@ class Reporter(Callback):
         self.seconds, start = training.seconds, time.monotonic()
         if start < self._due or not training.best_weights:
             return
-        emulator: Emulator = deepcopy(pl_module.emulator).cpu().eval()  # type: ignore[union-attr, assignment]
+        emulator: NetworkEmulator = deepcopy(pl_module.emulator).cpu().eval()  # type: ignore[union-attr, assignment]
         prefix = "emulator."
         emulator.load_state_dict(
             {name.removeprefix(prefix): w for name, w in training.best_weights.items()}

@@ -16,7 +16,7 @@ from emulator.semianalytic.fits import DELTA_C, Epoch, Fit
 __all__ = ["Concentration", "Haloes", "Universe"]
 
 _LN_DELTA_C = math.log(DELTA_C)
-_STEEPEST = -4.3
+_STEEPEST = -4.0  # beyond, c follows n so closely that it amplifies any error of it
 # Ishiyama21's concentrations are looked for between these, down from the upper one
 _LN_C_LOWEST, _LN_C_HIGHEST, _NEWTON_STEPS = math.log(0.05), math.log(1e3), 8
 
@@ -73,7 +73,7 @@ class Concentration(Fit, kind="concentration"):
     def power_law(self) -> tuple[dict[str, float], float] | None:
         """Powers of ``M`` [Msun], ``h``, ``1 + z`` in c, and ln of what they multiply.
 
-        None if c is no such product; emulators take twice as long where it is not.
+        None if c is no such product; emulators take up to three times as long then.
         """
         return None
 
@@ -116,6 +116,10 @@ class Klypin11(Concentration):
     """Klypin et al. 2011, eq. 12: ``c = 9.6 (M h / 1e12 Msun)^-0.075``, made for z = 0."""
 
     mass_defs = ("vir",)
+
+    def power_law(self) -> tuple[dict[str, float], float]:
+        """See `Concentration.power_law`."""
+        return {"M": -0.075, "h": -0.075}, math.log(9.6) + 0.075 * math.log(1e12)
 
     def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
         """See `Concentration.ln_c`."""
@@ -174,7 +178,7 @@ class Diemer15(Concentration):
 
     c_min = 6.58 + 1.27 n and nu_min = 7.28 + 1.56 n follow the slope n of the power. Both end at
     n < -4.6, which acoustic oscillations reach where baryons are a third of the matter; pyccl has
-    no number there, and n is taken as -4.3 at least here.
+    no number there, and n is taken as -4 at least here.
     """
 
     mass_defs = ("200c",)

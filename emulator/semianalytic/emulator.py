@@ -144,7 +144,7 @@ def with_fits(emulator: Emulator, **fits: str) -> Emulator:
             f"{', '.join(fits)}: a {spec.kind} emulator has learnt the spectra of its halo model; "
             f"other fits for haloes need a semi-analytic one (emulator.train_semianalytic)"
         )
-    model = replace(HaloModelConfig.from_dict(spec.halo_model), **fits)
+    model = HaloModelConfig.from_dict({**spec.halo_model, **fits})
     Ingredients(model.mass_function, model.halo_bias, model.concentration, model.mass_def)
     units, ln_c = halo_model_units(model, spec.space, spec.network.grid)
     provenance = {**spec.provenance, "made_with": spec.halo_model}

@@ -29,9 +29,9 @@ class MassGrid:
         start: First node.
     """
 
-    nodes: int = 94
-    spacing: float = 0.2
-    start: float = -5.2
+    nodes: int = 86
+    spacing: float = 0.22
+    start: float = -5.3
 
     def __post_init__(self) -> None:
         if self.nodes < 16 or not 0.05 <= self.spacing <= 0.5:

@@ -23,6 +23,7 @@ _AROUND = 8  # nodes on each side of the threshold that see its width
 _FARTHEST = 5.0  # widths between threshold and lowest mass beyond which nothing is cut
 _CURVES = 20  # error functions that the moments of a cut threshold are made of
 _CURVE_WIDTH, _RIDGE = 0.7, 1e-14
+_ROOT_2 = math.sqrt(2)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Threshold(nn.Module):
         self.start, self.spacing = grid.start, grid.spacing
         places = np.linspace(-_FARTHEST - 1, 1, _CURVES)
         weights, uncut = _cut_moments(places)
-        shifts = np.arange(ORDER) - 0.5 * (ORDER - 1)
+        shifts = (np.arange(ORDER) - 0.5 * (ORDER - 1)).astype(np.float64)
         between = np.arange(-_AROUND - shifts[-1], _AROUND + shifts[-1] + 1)
         arrays = {
             "curves": np.full((1, _CURVES), 1 / _CURVE_WIDTH),
@@ -98,10 +99,7 @@ class Threshold(nn.Module):
     @property
     def shifts(self) -> dict[str, float]:
         """What is added to `sums` where x of all nodes is shifted by 1."""
-        return {
-            "ln M / Mth, in widths": 1 / (math.sqrt(2) * self.resolved),
-            "node of Mth": -1 / self.spacing,
-        }
+        return {"ln M / Mth": 1.0, "node of Mth": -1 / self.spacing}
 
     def sums(self, x: Powers) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
         """Sums of logarithms, and of parameters, that `forward` takes by name.
@@ -109,17 +107,16 @@ class Threshold(nn.Module):
         Args:
             x: The sum that gives the place 3 ln(R_L / Mpc) of the threshold on the grid.
         """
-        place = _times(x, 1 / self.spacing, -self.start / self.spacing)
-        unit = 1 / (math.sqrt(2) * self.resolved)
+        place: Powers = _times(x, 1 / self.spacing, -self.start / self.spacing)
         nodes = self.start + self.spacing * np.arange(self.last + 1)
         width = {"sigma": 1.0, "": -math.log(self.resolved)}
         sums: dict[str, list[Powers]] = {
-            "ln M / Mth, in widths": [_times(x, -unit, unit * float(node)) for node in nodes],
+            "ln M / Mth": [_times(x, -1.0, float(node)) for node in nodes],
             "node of Mth": [place],
-            "powers of sigma": [_times(width, float(p)) for p in range(1, ORDER + 1)] * 2,
+            "powers of sigma": [_times(width, float(p)) for p in [*range(1, ORDER + 1)] * 2],
         }
         linear: dict[str, Powers] = {
-            "width": {"sigma": 1 / self.resolved},
+            "root 2 sigma": {"sigma": _ROOT_2},
             "narrow": {"sigma": -1 / self.resolved, "": 2.0},
         }
         return sums, linear
@@ -136,9 +133,8 @@ class Threshold(nn.Module):
             step: The unit step at M_min, shape (B, Q).
         """
         narrow = columns["narrow"].clamp(0.0, 1.0)  # 1 for narrow steps, 0 for wide ones
-        e = 0.5 + 0.5 * torch.erf(
-            columns["ln M / Mth, in widths"] / columns["width"].clamp(min=1.0)
-        )
+        width = columns["root 2 sigma"].clamp(min=_ROOT_2 * self.resolved)
+        e = 0.5 + 0.5 * torch.erf(columns["ln M / Mth"] / width)
         plain = e * (step + narrow * (1 - step))
         index, lacking = self._lacking(columns, gap / sigma, narrow)
         both = (plain, plain * e)
@@ -179,12 +175,12 @@ class Linke22(nn.Module):
     def __init__(self, grid: MassGrid, log10M_min: float) -> None:
         super().__init__()
         self.threshold = Threshold(grid)
-        self.nodes, self.ln_min = grid.x().tolist(), log10M_min * math.log(10)
+        self.ln_min = log10M_min * math.log(10)
 
     @property
     def shifts(self) -> dict[str, float]:
         """What is added to `sums` where x of all nodes is shifted by 1."""
-        return self.threshold.shifts | {"ln M / Mth": 1.0}
+        return self.threshold.shifts
 
     def sums(self, x: Powers) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
         """Sums of logarithms, and of parameters, that `forward` takes by name.
@@ -194,7 +190,6 @@ class Linke22(nn.Module):
         """
         of_threshold = {**x, "Mth": 1.0}
         sums, linear = self.threshold.sums(of_threshold)
-        sums["ln M / Mth"] = [_times(of_threshold, -1.0, node) for node in self.nodes]
         sums["ln Mth / Mprime"] = [{"Mth": 1.0, "Mprime": -1.0}]
         sums["ln M_min / Mth"] = [{"Mth": -1.0, "": self.ln_min}]
         return sums, linear | {name: {name: 1.0} for name in ("alpha", "beta", "sigma")}
@@ -233,7 +228,7 @@ def _moments(g: Array) -> Array:
     Returns:
         Those of e and then those of e^2, shape (N, 2 ORDER).
     """
-    Phi = 0.5 * (1 + erf(g / math.sqrt(2)))
+    Phi = 0.5 * (1 + erf(g / _ROOT_2))
     phi = np.exp(-0.5 * g * g) / math.sqrt(2 * math.pi)
     I, J, K = [1 - Phi], [(1 - erf(g)) / (4 * math.sqrt(math.pi))], [1 - Phi**2]
     for p in range(1, ORDER + 1):
@@ -266,10 +261,10 @@ def _weights_of_moments(shifts: Array) -> Array:
     Block by block for e and e^2. By parts, ``int C x^p dx = - (moment p + 1) / (p + 1)`` of the
     shares C of haloes above their thresholds.
     """
-    p = np.arange(1, ORDER + 1)
+    p = np.arange(1.0, ORDER + 1)
     wanted = np.diag(-(VARIANCE ** (p / 2)) / p)  # moments in spacings
     block = combination(shifts, gaussian_moment, wanted).T / math.sqrt(2 * math.pi * VARIANCE)
-    return np.kron(np.eye(2), block)
+    return np.kron(np.eye(2), block).astype(np.float64)
 
 
 def _shifted(places: int) -> Array:
