@@ -181,7 +181,7 @@ def test_python_m_finds_our_packages_beside_files_of_their_names(tmp_path):
     ("arguments", "line"),
     [
         (["serach"], "no command 'serach'; did you mean search?"),
-        (["train_semi"], "no command 'train_semi'; did you mean train-semianalytic?"),
+        (["train_semianalytc"], "no command 'train_semianalytc'; did you mean train-semianalytic"),
         (["datagen.generate"], "no command 'datagen.generate'; did you mean generate?"),
         (["--verion"], "no option '--verion'; hodspectra --help lists the commands"),
         (["help", "nonsense"], "no command 'nonsense'; hodspectra --help lists the commands"),

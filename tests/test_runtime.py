@@ -93,7 +93,7 @@ def test_outputs_are_chosen_by_name(model, theta):
 
 
 def test_chunks_are_not_seen(model, many):
-    theta = np.tile(many, (3, 1))
+    theta = np.tile(many, (5, 1))
     assert len(theta) > 3 * runtime.CHUNK
     whole = model(theta)
     for name, values in whole.items():
