@@ -38,12 +38,12 @@ BATCHES: dict[str, tuple[int, ...]] = {
     "labels": (1, 100),
     "pyccl": (1,),
 }
-# What they may differ by, |P/P' - 1|. Forms of one emulator: rounding in float32. The true codes:
-# pyccl's masses do not resolve every narrow threshold.
+# What they may differ by, |P/P' - 1|. Forms of one emulator: rounding in float32, of error functions
+# far below a threshold above all. The true codes: pyccl's masses do not resolve every narrow one.
 AGREEMENT = {
     "onnxruntime": 0.0,
-    "torch": TOLERANCE,
-    "numpy": TOLERANCE,
+    "torch": 5 * TOLERANCE,
+    "numpy": 5 * TOLERANCE,
     "labels": 1e-2,
     "pyccl": 1e-2,
 }
