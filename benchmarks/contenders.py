@@ -6,14 +6,12 @@ end at arrays by name.
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from scipy.special import erf
@@ -22,7 +20,7 @@ from benchmarks.pyccl_model import PycclHaloModel
 from datagen.halomodel import HaloModel, HaloModelConfig
 from datagen.power import linear_power
 from datagen.space import Space
-from emulator.emulator import Emulator, Spec
+from emulator.emulator import Emulator
 from emulator.record import predict
 from export.runtime import OnnxEmulator
 from export.to_onnx import TOLERANCE
@@ -40,16 +38,15 @@ BATCHES: dict[str, tuple[int, ...]] = {
     "labels": (1, 100),
     "pyccl": (1,),
 }
-# What they may differ by, |P/P' - 1|. Forms of one emulator: rounding in float32. The true codes:
-# pyccl's masses do not resolve every narrow threshold.
+# What they may differ by, |P/P' - 1|. Forms of one emulator: rounding in float32, of error functions
+# far below a threshold above all. The true codes: pyccl's masses do not resolve every narrow one.
 AGREEMENT = {
     "onnxruntime": 0.0,
-    "torch": TOLERANCE,
-    "numpy": TOLERANCE,
+    "torch": 5 * TOLERANCE,
+    "numpy": 5 * TOLERANCE,
     "labels": 1e-2,
     "pyccl": 1e-2,
 }
-_GROWTH = "model.growth."
 _ROWS = 512  # of torch and numpy at once, where their intermediates stay in cache: fastest for both
 
 
@@ -66,8 +63,8 @@ def forms(model: OnnxEmulator) -> dict[str, Contender]:
     """An emulator in every form that can be had of it, by name; ``onnxruntime`` is itself.
 
     ``numpy`` is onnx's reference evaluator, which computes node after node of the very same graph.
-    ``torch`` is the module that was exported, without gradients; it is left out where neither
-    its file lies beside the ONNX file nor its weights are in there.
+    ``torch`` is the module that was exported, without gradients; it is left out where its file,
+    of the same name but for ``.safetensors``, does not lie beside the ONNX file.
     """
     graph = ReferenceEvaluator(onnx.load(model.path), new_ops=[_Erf])
 
@@ -101,40 +98,9 @@ def _in_rows(call: Contender, theta: Array) -> dict[str, Array]:
 
 
 def torch_emulator(model: OnnxEmulator) -> Emulator | None:
-    """The emulator that an ONNX file was made from: its file if that lies beside, or rebuilt.
-
-    A semi-analytic one is rebuilt from the file alone, whose arrays bear the names of the weights.
-    """
+    """The emulator that an ONNX file was made from, if its file lies beside, with its outputs."""
     beside = model.path.with_suffix(".safetensors")
-    if beside.exists():
-        emulator = Emulator.load(beside)
-        return emulator if emulator.spec.outputs == model.outputs else None
-    metadata = model.metadata
-    if metadata["kind"] != "semianalytic":
+    if not beside.exists():
         return None
-    fields = {name: metadata[name] for name in ("kind", "k", "network", "halo_model")}
-    outputs = {"outputs": list(model.outputs), "total": "sum", "space": metadata["parameters"]}
-    empty: dict[str, Any] = {"bao": {}, "provenance": {}, "record": {}}
-    emulator = Emulator.of(Spec.from_dict(fields | outputs | empty))
-    made = emulator.state_dict()
-    # the growth comes with the package; graphs have its one number under no name
-    learnt = {name: weight for name, weight in made.items() if not name.startswith(_GROWTH)}
-    emulator.load_state_dict(made | _weights(model.path, learnt))
-    return emulator.eval()
-
-
-def _weights(path: Path, needed: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights by name from an ONNX file; one that was stored transposed is known by its shape."""
-    graph = onnx.load(path).graph
-    arrays = {
-        array.name.removeprefix("parts.0."): torch.tensor(numpy_helper.to_array(array))
-        for array in graph.initializer
-    }
-    weights = {name: arrays.pop(name) for name in needed if name in arrays}
-    for name, weight in needed.items():
-        if name not in weights:
-            found = [a.T for a in arrays.values() if a.ndim == 2 and a.T.shape == weight.shape]
-            if len(found) != 1:
-                raise ValueError(f"{path} does not hold {name}; put its .safetensors beside it")
-            weights[name] = found[0]
-    return weights
+    emulator = Emulator.load(beside)
+    return emulator if emulator.spec.outputs == model.outputs else None

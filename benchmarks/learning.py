@@ -71,7 +71,7 @@ class Plan:
     batch_size: int = 256
     minutes: float = 6.0
     semianalytic: tuple[SemiAnalyticConfig, ...] = (
-        SemiAnalyticConfig(MassGrid(78, 0.25, -5.3), CosmologyConfig(units=64, rank=24)),
+        SemiAnalyticConfig(MassGrid(78, 0.25, -5.45), CosmologyConfig(units=64, rank=24)),
         SemiAnalyticConfig(cosmology=CosmologyConfig(units=160)),
         SemiAnalyticConfig(),
     )

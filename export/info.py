@@ -33,10 +33,11 @@ def _summary(model: OnnxEmulator) -> str:
     part = next(iter(_judged(meta)), "")
     accuracy = meta["record"].get(part, {})
     worst = max((record["all"]["95"] for record in accuracy.values()), default=float("nan"))
+    is_part = any(isinstance(domain, Domain) for domain in model.domains)
     return (
         f"{', '.join(str(choices.get(n, '?')) for n in _HALO_MODEL)}, z = {_redshifts(model)}, "
         f"{len(model.outputs)} outputs, 95 % of errors below {100 * worst:.2g} %"
-        f"{', on a part of its box' if model.domains else ''}"
+        f"{', on a part of its box' if is_part else ''}"
     )
 
 
@@ -107,15 +108,19 @@ def _domain_lines(domains: Sequence[Domain | SumBelow], made: dict[str, Any]) ->
     """Which part of the box is left, if not all of it."""
     for domain in domains:
         yield f"domain       part of this box: points where {domain.reason} are refused"
-        if not isinstance(domain, Domain):
-            continue
-        dropped, points = made.get("dropped", 0), made.get("points", {})
-        if seen := dropped + points.get("train", 0) + points.get("validation", 0):
-            share = f"{dropped:,} of {seen:,} points, {100 * dropped / seen:.0f} %"
-            yield f"{_INDENT}the training left these points out: {share}"
-        yield f"{_INDENT}a fit tells where that is; of {domain.points:,} points that it never saw,"
-        accepted, refused = (f"{100 * share:.2g} %" for share in (domain.accepted, domain.refused))
-        yield f"{_INDENT}it lets {accepted} of the negative in, and refuses {refused} of the others"
+        if isinstance(domain, Domain):
+            yield from _learnt_lines(domain, made)
+
+
+def _learnt_lines(domain: Domain, made: dict[str, Any]) -> Iterator[str]:
+    """How a domain was told, and how well."""
+    dropped, points = made.get("dropped", 0), made.get("points", {})
+    if seen := dropped + points.get("train", 0) + points.get("validation", 0):
+        share = f"{dropped:,} of {seen:,} points, {100 * dropped / seen:.0f} %"
+        yield f"{_INDENT}the training left these points out: {share}"
+    yield f"{_INDENT}a fit tells where that is; of {domain.points:,} points that it never saw,"
+    accepted, refused = (f"{100 * share:.2g} %" for share in (domain.accepted, domain.refused))
+    yield f"{_INDENT}it lets {accepted} of the negative in, and refuses {refused} of the others"
 
 
 def _judged(meta: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from datagen.space import Space
-from emulator.emulator import Emulator, EmulatorFileError, Spec
+from emulator.emulator import Emulator, EmulatorFileError, NetworkEmulator, Spec
 from emulator.network import ACTIVATIONS, NetworkConfig
 from emulator.record import predict
 from emulator.train import TrainConfig, make_emulator
@@ -69,7 +69,7 @@ def test_total_as_sum_needs_its_terms(spectra):
         TrainConfig(terms=("1h", "total"))
     spec = replace(make_emulator(spectra, TrainConfig()).spec, outputs=("gg_total",))
     with pytest.raises(ValueError, match="gg_total as a sum needs gg_1h and gg_2h"):
-        Emulator(spec)
+        NetworkEmulator(spec)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,20 @@ def test_truncated_and_foreign_files_are_refused(emulator, tmp_path):
 
 
 TINY = Spec(
-    Space(), (0.1, 1.0), 0.0, ("gg_1h", "gg_2h", "gg_total"), "sum", NetworkConfig(1, 2), {}
+    kind="network",
+    space=Space(),
+    k=(0.1, 1.0),
+    outputs=("gg_1h", "gg_2h", "gg_total"),
+    total="sum",
+    network=NetworkConfig(1, 2),
+    halo_model={},
 )
 
 
 @pytest.fixture
 def tiny(tmp_path):
     """The file of an emulator of two kilobytes."""
-    Emulator(TINY).save(tmp_path / "tiny.safetensors")
+    NetworkEmulator(TINY).save(tmp_path / "tiny.safetensors")
     return tmp_path / "tiny.safetensors"
 
 
@@ -166,8 +172,12 @@ def test_a_folder_and_a_foreign_safetensors_are_named(tmp_path):
 
 
 def test_an_emulator_of_an_older_version_is_told_from_a_damaged_one(tiny):
-    save_file({}, tiny, metadata={"schema": "hodspectra-emulator-3", "spec": "{}"})
-    with pytest.raises(EmulatorFileError, match="has schema 'hodspectra-emulator-3', this version"):
+    save_file({}, tiny, metadata={"schema": "hodspectra-emulator-4", "spec": "{}"})
+    with pytest.raises(
+        EmulatorFileError,
+        match="has schema 'hodspectra-emulator-4', this version reads 'hodspectra-emulator-5'; "
+        "repeat the command that made it",
+    ):
         Emulator.load(tiny)
 
 
@@ -175,7 +185,7 @@ def test_an_emulator_of_an_older_version_is_told_from_a_damaged_one(tiny):
 def test_a_file_has_the_mode_that_umask_says(tmp_path, mask, mode):
     before = os.umask(mask)
     try:
-        Emulator(TINY).save(tmp_path / "e.safetensors")
+        NetworkEmulator(TINY).save(tmp_path / "e.safetensors")
     finally:
         os.umask(before)
     assert (tmp_path / "e.safetensors").stat().st_mode & 0o777 == mode
@@ -189,7 +199,7 @@ def test_the_hash_is_that_of_the_content(tiny, tmp_path):
     with torch.no_grad():
         other.network[0].weight[0, 0] += 1e-3
     assert other.hash() != one.hash()
-    assert Emulator.load(copy).with_record(z=0.5).hash() != one.hash()
+    assert Emulator.load(copy).update_spec(k=(0.1, 2.0)).hash() != one.hash()
 
 
 @pytest.mark.parametrize(
@@ -200,9 +210,15 @@ def test_the_hash_is_that_of_the_content(tiny, tmp_path):
         (lambda spec: spec.update(temperature=1), "spec has the unknown temperature"),
         (lambda spec: spec["network"].pop("units"), "spec.network lacks units"),
         (lambda spec: spec["network"].update(width=3), "spec.network has the unknown width"),
-        (lambda spec: spec["space"].pop("Mth"), "lacks Mth"),
+        (lambda spec: spec["space"].pop("Mth"), "space lacks Mth"),
+        (lambda spec: spec["space"].update(Om_k=spec["space"]["h"]), "space has the unknown Om_k"),
+        (lambda spec: spec["space"]["w0"].pop("default"), "space.w0 lacks default"),
+        (lambda spec: spec["space"]["z"].update(group="cosmology"), "space.z.group is 'cosmology'"),
+        (lambda spec: spec.pop("kind"), "spec lacks kind"),
+        (lambda spec: spec.update(kind="tree"), "spec.kind is 'tree', not one of "),
         (lambda spec: spec.update(k=["a"]), r"spec.k\[0\] is 'a', not a number"),
-        (lambda spec: spec.update(z="0"), "spec.z is '0', not a number"),
+        (lambda spec: spec.update(z=0.0), "spec has the unknown z"),
+        (lambda spec: spec.update(total="mean"), "spec.total is 'mean', not one of 'sum', 'net"),
         (lambda spec: spec.update(network=[]), "spec.network is"),
     ],
 )

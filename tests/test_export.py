@@ -14,7 +14,7 @@ from conftest import SMALL_TRAINING
 from onnx import TensorProto, helper
 
 import export.to_onnx
-from datagen.space import PARAMETERS
+from datagen.space import NAMES, PARAMETERS, Range
 from emulator.emulator import Emulator
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
@@ -50,9 +50,16 @@ def test_raw_onnxruntime_is_enough(onnx_file, model, spectra):
 
 
 def test_the_file_describes_itself(model, spectra):
-    assert model.names == PARAMETERS
-    Mth = model.parameters[7]
+    assert model.names == NAMES
+    Mth = model.parameters[NAMES.index("Mth")]
     assert (Mth.unit, Mth.low, Mth.high, Mth.sampling) == ("Msun", 1e12, 1e14, "log10")
+    for p in model.parameters:
+        known = PARAMETERS[p.name]
+        assert (p.unit, p.group, p.symbol) == (known.unit, known.group, known.symbol)
+    defaults = {p.name: p.default for p in model.parameters if p.default is not None}
+    assert defaults == {"w0": -1.0, "wa": 0.0, "z": 0.0}
+    assert model.metadata["kind"] == "network"
+    assert model.metadata["limits"] == []  # there is one w0 and one wa
     assert model.units == dict.fromkeys(("gg_1h", "gg_2h", "gg_total"), "Mpc^3")
     np.testing.assert_array_equal(model.k, spectra.k)
     assert model.metadata["halo_model"]["model"] == "standard"
@@ -147,7 +154,7 @@ def separate(spectra, folder, term, **changes) -> Path:
         schedule=ScheduleConfig(max_epochs=(2,), patience=(2,)),
     )
     emulator, _ = fit(spectra, config)
-    emulator.with_record(**changes).save(folder / f"{term}.safetensors")
+    emulator.update_spec(**changes).save(folder / f"{term}.safetensors")
     return folder / f"{term}.safetensors"
 
 
@@ -168,8 +175,10 @@ def test_what_does_not_belong_together_is_not_merged(spectra, emulator, tmp_path
     file = tmp_path / "emulator.safetensors"
     with pytest.raises(ValueError, match="two emulators have gg_1h, gg_2h, gg_total"):
         to_onnx(file, tmp_path / "x.onnx", merge=file)
-    other = separate(spectra, tmp_path, "2h", z=0.5)
-    with pytest.raises(ValueError, match="not belong together: z is 0.0 in one and 0.5 in the"):
+    later = replace(emulator.spec.space, z=Range(0.5, 0.5))
+    other = separate(spectra, tmp_path, "2h", space=later)
+    message = r"not belong together: .*space.z.high is 0.0, not 0.5; space.z.low is 0.0, not 0.5$"
+    with pytest.raises(ValueError, match=message):
         to_onnx(file, tmp_path / "x.onnx", merge=other)
     with pytest.raises(ValueError, match="no output mm_1h; there are gg_1h, gg_2h, gg_total"):
         to_onnx(file, tmp_path / "x.onnx", outputs=["mm_1h"])

@@ -17,6 +17,7 @@ from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.parallel import RayConfig, ray_session
 from datagen.power import linear_power
 from datagen.space import NAMES, Space, complete
+from export.runtime import load
 
 REFERENCE = Path(__file__).parent / "reference"
 THEIR_NAMES = {"mm": "ss", "gm": "sl", "gg": "ll"}  # source = matter, lens = galaxies
@@ -116,6 +117,12 @@ def test_labels_are_pyccl_s_at_any_redshift_amplitude_and_dark_energy():
     assert {name for point in points for name in point} == set(NAMES)
     theta = np.array([[point[name] for name in NAMES] for point in points])
     assert_survey(narrow.model()(theta), theirs, UNRESOLVED)
+
+
+def test_the_emulator_that_ships_is_pyccl_s_at_any_redshift_amplitude_and_dark_energy():
+    points, theirs = survey("sheth99_linke22")
+    rows = {name: np.array([point[name] for point in points]) for name in NAMES}
+    assert_survey(load("standard")(rows), theirs, UNRESOLVED)
 
 
 def test_camb_itself_is_with_the_labels_where_the_survey_s_misses_a_wiggle():

@@ -67,7 +67,8 @@ class TestAgreement:
         labels.agree({"one": model, "other": model}, self.theta)
 
     def test_different_ones_are_not(self):
-        models = {"one": narrow.model(), "other": narrow.model(z=0.1)}
+        models = {"one": narrow.model(), "other": narrow.model(mass_function="Tinker08",
+                                                               halo_bias="Tinker10")}  # fmt: skip
         with pytest.raises(ValueError, match="other differs by .* in mm_1h .*not timed"):
             labels.agree(models, self.theta)
 

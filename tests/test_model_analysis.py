@@ -35,8 +35,8 @@ def onnx_file(emulator, tmp_path, monkeypatch):
 
     def few(theta, is_log):  # many panels take time to draw
         x, names, logs = real(theta, is_log)
-        few = [names.index(name) for name in ("alpha", "sigma", "Mth")]
-        return x[:, few], [names[i] for i in few], [logs[i] for i in few]
+        kept = [names.index(name) for name in ("alpha", "sigma", "Mth")]
+        return x[:, kept], [names[i] for i in kept], [logs[i] for i in kept]
 
     monkeypatch.setattr("benchmarks.analysis.varied", few)
     return to_onnx(tmp_path / EMULATOR_FILE, tmp_path / "emulator.onnx")

@@ -10,7 +10,7 @@ import pytest
 
 from datagen import tables, text_table
 from datagen.design import Design, Points
-from datagen.space import PARAMETERS, Range, Space
+from datagen.space import NAMES, Range, Space
 from export import predict as module
 from export.predict import main, predict
 from export.ranges import OutOfRange, OutOfRangeWarning
@@ -21,7 +21,7 @@ N = 25
 BLOCK = 10  # rows at once in these tests, so that there are three blocks
 DIGITS = 1e-6  # a table has eight
 ROUNDING = 2e-5  # float32, in batches of other sizes
-H = PARAMETERS.index("h")
+H = NAMES.index("h")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def write(tmp_path):
         if suffix == ".npz":
             np.savez(path, theta=theta)
         else:
-            np.savetxt(path, theta, "%.17g", ",", header=",".join(PARAMETERS), comments="")
+            np.savetxt(path, theta, "%.17g", ",", header=",".join(NAMES), comments="")
         return path
 
     return write
@@ -117,11 +117,11 @@ def test_a_figure_takes_no_more_points_than_it_shows(write, tmp_path, theta, row
 
 
 def test_messages_count_rows_from_the_beginning_of_the_file(write, tmp_path, theta):
-    theta[23, H] = 0.9
+    theta[23, H] = 0.95
     points, out = write(theta), tmp_path / "out.csv"
-    with pytest.raises(OutOfRange, match="^row 23: h = 0.9 is outside the trained range"):
+    with pytest.raises(OutOfRange, match="^row 23: h = 0.95 is outside the trained range"):
         predict("standard", points, out)
-    with pytest.warns(OutOfRangeWarning, match="^row 23: h = 0.9 is outside") as caught:
+    with pytest.warns(OutOfRangeWarning, match="^row 23: h = 0.95 is outside") as caught:
         predict("standard", points, out, out_of_range="warn")
     assert len(caught) == 1
     with warnings.catch_warnings():

@@ -31,6 +31,12 @@ KINDS = sorted(
     {(one.concentration, one.mass_def) for one in exportable()}
     - {("Duffy08", "200m"), *(("Constant", mass_def) for mass_def in ("200m", "200c", "vir"))}
 )
+# One definition of the mass for each concentration, and all of them among the slow tests
+FIRST = {concentration: (concentration, mass_def) for concentration, mass_def in reversed(KINDS)}
+PARAMS = [
+    pytest.param(kind, id="-".join(kind), marks=() if kind in FIRST.values() else pytest.mark.slow)
+    for kind in KINDS
+]
 POINTS = 20
 # Of 20 points and 50 wavenumbers, with sigma(R) exact. The worst are narrow thresholds among haloes
 # whose profiles oscillate, whatever the masses; matter has no threshold. Constant has c = 1, whose
@@ -104,7 +110,7 @@ def exact(emulator: SemiAnalyticEmulator, theta: np.ndarray):
     return learnt
 
 
-@pytest.mark.parametrize("kind", KINDS, ids="-".join)
+@pytest.mark.parametrize("kind", PARAMS)
 def test_with_exact_cosmology_it_is_the_halo_model(kind) -> None:
     emulator = with_fits(base(), **of(*kind)).double()
     emulator.model.learnt = exact(emulator, points())

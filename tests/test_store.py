@@ -227,7 +227,10 @@ def test_what_has_no_end_is_not_read(path):
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ("hodspectra-labels-3", "is of kind hodspectra-labels-3; this version reads hodspectra-"),
+        (
+            "hodspectra-labels-3",
+            "is of kind hodspectra-labels-3; this version reads hodspectra-labels-4; make it aga",
+        ),
         ("hodspectra-parameters-3", "is of kind hodspectra-parameters-3, not a label file"),
     ],
 )

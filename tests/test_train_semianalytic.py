@@ -103,7 +103,7 @@ def test_command_line_needs_no_labels(tmp_path, capsys):
     main([f"--out={tmp_path}", "--semianalytic.cosmology.units=20", "--fit.iterations=0",
           "--semianalytic.cosmology.rank=8", "--fit.cosmologies=200",
           "--semianalytic.grid.nodes=60", "--semianalytic.grid.spacing=0.33",
-          "--semianalytic.grid.start=-5.5"])  # fmt: skip
+          "--semianalytic.grid.start=-5.6"])  # fmt: skip
     made = Emulator.load(tmp_path / "emulator.safetensors")
     assert made.spec.provenance["training"]["fit"]["cosmologies"] == 200
     assert not made.spec.record

@@ -8,6 +8,7 @@ from emulator.finetune import FinetuneConfig
 from emulator.module import Optimizer
 from emulator.network import Activation
 from emulator.semianalytic.cosmology import CosmologyConfig
+from emulator.semianalytic.grid import MassGrid
 from emulator.train import TrainConfig
 
 __all__ = ["FinetuneSpace", "Ranges", "SearchSpace", "SemiAnalyticSpace", "space_of"]
@@ -209,6 +210,8 @@ class SemiAnalyticSpace(Ranges):
         super().__post_init__()
         for rank in self.rank:  # the ends themselves must be valid settings
             CosmologyConfig(self.units[0], rank)
+        for nodes in self.nodes:
+            MassGrid(nodes)
 
 
 def space_of(ranges: dict[str, Any]) -> Ranges:

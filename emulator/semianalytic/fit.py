@@ -44,6 +44,7 @@ _KINDS = (
 _DELTA_C, _NUMBER_CUT = 1.686, 20.0  # haloes with 0.35 nu^2 beyond the cut hardly count
 _MOST = 12.0  # what an error of ln sigma costs in ln n, at most
 _MEMORY = 30  # steps that L-BFGS remembers
+_OUTER, _AT_END = 0.3, 0.3  # share of such points, and of their parameters that are at an end
 _CHUNK = 128  # cosmologies whose linear power is computed at once
 _ROUNDING = 1e-9
 _EDGE = 5.0  # spacings between the first node and the lowest mass, for the step there
@@ -54,7 +55,7 @@ class FitConfig:
     """How the network of the cosmology is fitted.
 
     Attributes:
-        cosmologies: Cosmologies, drawn uniformly in the box.
+        cosmologies: Cosmologies, drawn uniformly in the box, and a part at its faces and edges.
         iterations: Most steps that improve the hidden layer; 0 leaves it as it was drawn.
         seed: Seed of the cosmologies and of the hidden layer.
     """
@@ -117,7 +118,7 @@ def fit_cosmology(
         fit: How.
     """
     rng = np.random.default_rng(fit.seed)
-    theta = space.from_unit(rng.random((fit.cosmologies, len(space.names))))
+    theta = space.from_unit(_spread(rng, fit.cosmologies, len(space.names)))
     ends = _ends(space)
     points = dict(zip(space.names, np.log(theta.clip(1e-300)).T, strict=True))
     features = np.stack([_value(scaled(f, *span(f, ends)), points) for f in FEATURES], axis=1)
@@ -125,6 +126,18 @@ def fit_cosmology(
     importance = _importance(targets, len(x), space.sigma_8.high)
     _solve(network, features, targets, importance, rng, fit.iterations)
     _solve_slope(network, features, slopes)
+
+
+def _spread(rng: np.random.Generator, points: int, parameters: int) -> Array:
+    """Points of the unit cube (N, P), a part of them with some parameters at their ends.
+
+    Without these, errors at the corners of a box are ten times larger.
+    """
+    unit = rng.random((points, parameters))
+    outer = unit[: round(_OUTER * points)]
+    at_end = rng.random(outer.shape) < _AT_END
+    outer[at_end] = outer[at_end].round()
+    return unit
 
 
 def _value(powers: dict[str, float], logs: dict[str, Array]) -> Array:

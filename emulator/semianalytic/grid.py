@@ -29,7 +29,7 @@ class MassGrid:
         start: First node.
     """
 
-    nodes: int = 86
+    nodes: int = 92
     spacing: float = 0.22
     start: float = -5.3
 

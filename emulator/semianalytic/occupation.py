@@ -133,9 +133,8 @@ class Threshold(nn.Module):
             step: The unit step at M_min, shape (B, Q).
         """
         narrow = columns["narrow"].clamp(0.0, 1.0)  # 1 for narrow steps, 0 for wide ones
-        e = 0.5 + 0.5 * torch.erf(
-            columns["ln M / Mth, in widths"] / columns["width"].clamp(min=1.0)
-        )
+        width = columns["root 2 sigma"].clamp(min=_ROOT_2 * self.resolved)
+        e = 0.5 + 0.5 * torch.erf(columns["ln M / Mth"] / width)
         plain = e * (step + narrow * (1 - step))
         index, lacking = self._lacking(columns, gap / sigma, narrow)
         both = (plain, plain * e)
