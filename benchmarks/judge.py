@@ -31,7 +31,9 @@ N_G_MIN, B_EFF_MAX = 1e-7, 20.0  # [1/Mpc^3] and 1
 BUDGET = ErrorBudget(quadrature=64, linear_power=64)
 
 
-def judge(emulator: Path, data: Path, name: str = "") -> dict[str, Any]:
+def judge(
+    emulator: Path, data: Path, name: str = "", floor: ErrorBudget = BUDGET
+) -> dict[str, Any]:
     """Evaluate an emulator on fresh labels and write the result into its own metadata.
 
     It stands there as the record ``test``: what users are told of the file's accuracy, and what
@@ -49,6 +51,8 @@ def judge(emulator: Path, data: Path, name: str = "") -> dict[str, Any]:
             of ranges within them.
         name: What a record of ranges within them is called: ``published_box`` for the default
             ones, for example.
+        floor: On how many points the labels' own error is measured; of their linear power, each
+            takes CAMB some seconds.
 
     Returns:
         The record.
@@ -67,7 +71,7 @@ def judge(emulator: Path, data: Path, name: str = "") -> dict[str, Any]:
     made = {name: truth.source[name] for name in ("sha256", "design")}
     made |= {"points": len(counted), "without_galaxies": len(truth.labels) - len(counted)}
     name = _record_name(model, truth.space, name)
-    more = _measured(emulator, counted) if name == "test" else {}
+    more = _measured(emulator, counted, floor) if name == "test" else {}
     rewrite(
         emulator,
         record=model.metadata["record"] | {name: test},
@@ -104,10 +108,10 @@ def _record_name(model: OnnxEmulator, space: Space, name: str) -> str:
     return f"test_{name}"
 
 
-def _measured(emulator: Path, labels: Spectra) -> dict[str, Any]:
+def _measured(emulator: Path, labels: Spectra, floor: ErrorBudget) -> dict[str, Any]:
     """The error of the labels themselves, and the time of a point, on one core."""
     model = OnnxEmulator(emulator, threads=1)
-    budget = error_budget(labels, BUDGET, tuple(n for n in model.outputs if n in NAMES))
+    budget = error_budget(labels, floor, tuple(n for n in model.outputs if n in NAMES))
     for found in budget.values():
         if "spectra" in found:  # over all (point, k) is enough for a card
             found["spectra"] = {name: one["all"] for name, one in found["spectra"].items()}
