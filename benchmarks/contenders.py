@@ -38,8 +38,8 @@ BATCHES: dict[str, tuple[int, ...]] = {
     "labels": (1, 100),
     "pyccl": (1,),
 }
-# What they may differ by, |P/P' - 1|. Forms of one emulator: rounding in float32, above all of error
-# functions far below a threshold. The true codes: pyccl's masses do not resolve every narrow one.
+# What they may differ by, |P/P' - 1|. Forms of one emulator: rounding in float32, above all of the
+# error function far below a threshold. The codes: pyccl's masses miss some narrow thresholds.
 AGREEMENT = {
     "onnxruntime": 0.0,
     "torch": 5 * TOLERANCE,
