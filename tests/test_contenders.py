@@ -73,6 +73,7 @@ def test_a_network_is_taken_from_the_file_beside(emulator, spectra, tmp_path):
     assert torch_emulator(model) is None
 
 
+@pytest.mark.slow  # minutes of converged CAMB
 def test_speed_times_every_contender(emulator, spectra, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "PYCCL_POINTS", 2)
     path = to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
