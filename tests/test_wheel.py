@@ -144,7 +144,10 @@ def test_the_commands_of_the_base_work_and_the_others_name_their_extra(base, nei
     done = used(hodspectra, "predict", "standard", "points.csv", "out.csv", cwd=neighbours)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)  # there is no points.csv
     emulator = load("standard")
-    middle = {p.name: (p.low * p.high) ** 0.5 if p.low else 0.5 for p in emulator.parameters}
+    middle = {
+        p.name: (p.low * p.high) ** 0.5 if p.low > 0 else 0.5 * (p.low + p.high)
+        for p in emulator.parameters
+    }
     rows = (",".join(middle), ",".join(map(str, middle.values())))
     (neighbours / "points.csv").write_text("\n".join(rows) + "\n")
     done = used(hodspectra, "predict", "standard", "points.csv", "out.csv", cwd=neighbours)
