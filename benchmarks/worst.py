@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import differential_evolution, minimize
 from tqdm.auto import tqdm
 
-from benchmarks.judge import in_percent
+from benchmarks.judge import B_EFF_MAX, N_G_MIN, in_percent
 from benchmarks.results import check_json
 from datagen.cli import run
 from datagen.files import atomic
@@ -44,8 +44,8 @@ class Galaxies:
         k_max: Errors count up to here [1/Mpc].
     """
 
-    n_g: float = 1e-7
-    b_eff: float = 20.0
+    n_g: float = N_G_MIN
+    b_eff: float = B_EFF_MAX
     sigma: float = 0.0
     k_max: float = np.inf
 

@@ -111,7 +111,7 @@ class SemiAnalytic(nn.Module):
         names: Sequence[str],
     ) -> None:
         super().__init__()
-        self.names, self.radii = tuple(names), radii
+        self.radii = radii
         self.mass_function, self.bias, concentration = fits
         self.grid = nodes = radii.nodes(grid)
         self.cosmology = CosmologyNetwork(cosmology, grid.nodes, wavenumbers)
@@ -161,7 +161,7 @@ class SemiAnalytic(nn.Module):
         """Spectra [Mpc^3], ``P_lin``, ``n_g``, ``b_eff``, ``f_sat`` by name.
 
         Args:
-            theta: Points, columns `names`, physical units, shape (B, P).
+            theta: Points, in the order of the given names, physical units, shape (B, P).
         """
         columns, cosmos = self.cosmos(theta)
         t = columns["concentration"]
