@@ -1,19 +1,21 @@
 r"""The halo model: from the parameters of a point to the 1-halo and 2-halo power spectra.
 
-With the mass function n(M), bias b(M), the normalised Fourier profile u(k, M), the occupations
-N_c(M), N_s(M), and the mean matter density rho_m (m = matter, g = galaxies):
+With the mass function n(M), bias b(M), the normalised Fourier profile u(k, M), the mean numbers of
+central and satellite galaxies N_c(M), N_s(M) (`datagen.occupations`), and the mean matter density
+rho_m (m = matter, g = galaxies):
 
 - n_g = int n (N_c + N_s) dM
-- P_gg^1h = int n [2 N_c N_s u + N_s^2 u^2] dM / n_g^2
+- P_gg^1h = int n [2 <N_c N_s> u + <N_s (N_s - 1)> u^2] dM / n_g^2
 - P_gm^1h = int n (N_c + N_s u) M u dM / (n_g rho_m)
 - P_mm^1h = int n M^2 u^2 dM / rho_m^2
 - P_xy^2h = I_x I_y P_lin, with I_g = int n b (N_c + N_s u) dM / n_g and
   I_m = [int n b M u dM + (rho_m - A) u(k, M_min)] / rho_m, A = int n b M dM.
 
 The last term stands for the haloes below M_min (Mead et al. 2020, A&A 641, A130, appendix B).
-Occupations and the galaxy terms follow Linke et al. 2022 (A&A 665, A38).
+The galaxy terms follow Linke et al. 2022 (A&A 665, A38).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -21,14 +23,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import quad
-from scipy.special import erf, sici
+from scipy.special import sici
 
 from datagen.ccl import Fits
 from datagen.fields import from_record
 from datagen.haloes import Haloes, haloes_of
 from datagen.layouts import LAYOUTS, CambPreset
 from datagen.linear_power import LinearPower
-from datagen.space import COSMOLOGY, OCCUPATION, check_theta, columns_by_name
+from datagen.occupations import occupation
+from datagen.occupations.functions import NUMPY
+from datagen.space import BACKGROUND, check_theta, columns_by_name, parameters_of
 from datagen.wavenumbers import END
 
 __all__ = ["CORRELATIONS", "DERIVED", "TERMS", "HaloModel", "HaloModelConfig", "KGrid"]
@@ -43,7 +47,6 @@ _CAMB: dict[str, CambPreset] = {"standard": "converged", "g3lhalo": "pyccl"}
 _CHUNK = 64  # points whose linear power is computed at once; keeps the matrices in cache
 _G3LHALO_MASSES = 128
 _PUBLISHED_RTOL = 1e-4
-_STEP_CUTS = np.array([-6.0, 0.0, 6.0])  # around Mth, in units of sigma
 
 
 @dataclass(frozen=True)
@@ -163,16 +166,6 @@ class HaloModelConfig:
         )
 
 
-def occupation(M: Array, hod: dict[str, float]) -> tuple[Array, Array]:
-    """Mean numbers of centrals N_c and satellites N_s in haloes of mass M [Msun].
-
-    ``e = [1 + erf(ln(M / Mth) / (sqrt(2) sigma))] / 2``, ``N_c = alpha e``,
-    ``N_s = e (M / Mprime)^beta``; ln is the natural logarithm.
-    """
-    e = 0.5 * (1 + erf(np.log(M / hod["Mth"]) / (np.sqrt(2) * hod["sigma"])))
-    return hod["alpha"] * e, e * (M / hod["Mprime"]) ** hod["beta"]
-
-
 def nfw_fourier(k: Array, R: Array, c: Array) -> Array:
     """Fourier transform of the truncated NFW profile, 1 at k -> 0, shape (M, K).
 
@@ -209,23 +202,20 @@ def panel_edges(ln_min: float, ln_max: float, panels: int) -> Array:
 _leggauss = lru_cache(np.polynomial.legendre.leggauss)  # 0.1 ms, the same at every point
 
 
-def mass_nodes(edges: Array, ln_th: float, sigma: float, nodes: int) -> tuple[Array, Array]:
-    """Gauss-Legendre nodes in ln M and their weights, resolving a step of any width.
-
-    The panels are cut further at fixed multiples of sigma around the threshold, so that no
-    panel sees more of the step than its nodes resolve.
+def mass_nodes(edges: Array, cuts: Sequence[float], nodes: int) -> tuple[Array, Array]:
+    """Gauss-Legendre nodes in ln M and their weights, resolving what is sharp at any width.
 
     Args:
         edges: Panel edges [ln Msun], shape (P + 1,).
-        ln_th: ln of the threshold mass Mth.
-        sigma: Width of the threshold in ln M.
+        cuts: Where the panels are cut further [ln Msun]: C of them, so that no panel sees more of
+            a step or kink than its nodes resolve; see `Occupation.cuts`.
         nodes: Nodes per panel.
 
     Returns:
-        ln M and weights, each of shape ((P + 3) * nodes,).
+        ln M and weights, each of shape ((P + C) * nodes,).
     """
-    cuts = np.clip(ln_th + sigma * _STEP_CUTS, edges[0], edges[-1])
-    edges = np.sort(np.concatenate([edges, cuts]))
+    cut = np.clip(np.array(cuts), edges[0], edges[-1])
+    edges = np.sort(np.concatenate([edges, cut]))
     x, w = _leggauss(nodes)
     half = 0.5 * np.diff(edges)[:, None]
     middle = 0.5 * (edges[1:] + edges[:-1])[:, None]
@@ -255,16 +245,32 @@ class HaloModel:
     Args:
         config: The choices that define the spectra.
         linear_power: Linear power; needed for ``linear_power: table``.
+        galaxies: The occupation, by name.
+
+    Raises:
+        ValueError: A linear power too much or too little; an occupation that there is not, or
+            another than the published one of a ``g3lhalo`` model.
     """
 
-    def __init__(self, config: HaloModelConfig, linear_power: LinearPower | None = None) -> None:
+    def __init__(
+        self,
+        config: HaloModelConfig,
+        linear_power: LinearPower | None = None,
+        galaxies: str = "linke22",
+    ) -> None:
         if (config.linear_power == "table") != (linear_power is not None):
             raise ValueError(
                 f"linear_power: {config.linear_power} "
                 + ("needs a LinearPower" if linear_power is None else "takes no LinearPower")
             )
+        if config.model == "g3lhalo" and galaxies != "linke22":
+            raise ValueError(
+                f"occupation = {galaxies!r}: the g3lhalo model, which reproduces published code, has "
+                f"linke22 alone; take model: standard"
+            )
         self.config = config
         self.k = config.k.values()
+        self._galaxies, self._names = occupation(galaxies), tuple(parameters_of(galaxies))
         self._linear_power = linear_power
         self._standard = config.model == "standard"
         self._fits = config.fits()
@@ -275,7 +281,7 @@ class HaloModel:
         """Spectra and derived numbers of many points.
 
         Args:
-            theta: Columns `datagen.space.NAMES` (masses in Msun), shape (N, P).
+            theta: Columns `datagen.space.parameters_of` the occupation, shape (N, P).
 
         Returns:
             ``mm_1h``, ``mm_2h``, ``gm_1h``, ... and ``P_lin`` [Mpc^3], each (N, K); the keys of
@@ -286,28 +292,24 @@ class HaloModel:
             ValueError: Points of a wrong shape, outside of where the model is defined, or
                 without galaxies.
         """
-        theta = check_theta(theta)
+        theta = check_theta(theta, self._galaxies.name)
         rows = []
         for start in range(0, len(theta), _CHUNK):
-            points = columns_by_name(theta[start : start + _CHUNK])
-            cosmology = {name: points[name] for name in (*COSMOLOGY, "z")}
-            hods = [
-                dict(zip(OCCUPATION, map(float, values), strict=True))
-                for values in zip(*(points[name] for name in OCCUPATION), strict=True)
-            ]
+            chunk = theta[start : start + _CHUNK]
+            cosmology = columns_by_name(chunk[:, : len(BACKGROUND)], BACKGROUND)
+            points = [dict(zip(self._names, row, strict=True)) for row in chunk.tolist()]
             haloes = haloes_of(
                 cosmology, self._fits, self.k, self._linear_power, self.config.camb or "converged"
             )
-            rows += [self._point(hod, found) for hod, found in zip(hods, haloes, strict=True)]
+            rows += [self._point(*one) for one in zip(points, haloes, strict=True)]
         names = rows[0] if rows else ()
         return {name: np.array([row[name] for row in rows]) for name in names}
 
-    def _masses(self, hod: dict[str, float]) -> tuple[Array, Array]:
+    def _masses(self, point: dict[str, float]) -> tuple[Array, Array]:
         """Halo masses [Msun] and the weights of an integral over ln M."""
         if self._standard:
-            ln_M, weights = mass_nodes(
-                self._edges, np.log(hod["Mth"]), hod["sigma"], self.config.panel_nodes
-            )
+            cuts = self._galaxies.cuts(point)
+            ln_M, weights = mass_nodes(self._edges, cuts, self.config.panel_nodes)
             return np.exp(ln_M), weights
         M = np.geomspace(self._M_min, self._M_max, _G3LHALO_MASSES)
         weights = np.zeros_like(M)  # trapezoid in M, as published; dM = M dlnM
@@ -342,21 +344,21 @@ class HaloModel:
 
         return float(quad(value, *ends, epsrel=_PUBLISHED_RTOL)[0])
 
-    def _point(self, hod: dict[str, float], haloes: Haloes) -> dict[str, Any]:
+    def _point(self, point: dict[str, float], haloes: Haloes) -> dict[str, Any]:
         """All spectra and derived numbers of one point."""
-        M, weights = self._masses(hod)
+        M, weights = self._masses(point)
         dn_dlnM, b = haloes.dn_dlnM_and_bias(M)
         n = weights * dn_dlnM  # haloes per node [1/Mpc^3]
         nb = n * b
-        N_c, N_s = occupation(M, hod)
+        N_c, N_s, N_cs, N_ss = self._galaxies.moments(M, point, NUMPY)
         n_g, rho_m, P_lin = n @ (N_c + N_s), haloes.rho_m, haloes.P_lin
         if not n_g**2 > 0:  # the spectra divide by it
-            raise ValueError(f"no galaxies (n_g = {n_g:g} 1/Mpc^3) for {hod}")
+            raise ValueError(f"no galaxies (n_g = {n_g:g} 1/Mpc^3) for {point}")
 
         u = self._u(haloes, M)
-        pairs = N_s**2 if self._standard else (N_s - 1) * N_s
+        pairs = N_ss if self._standard else (N_s - 1) * N_s
         cs_u, cm_u, bs_u, bm_u, m_u = (
-            np.stack([n * 2 * N_c * N_s, n * N_c * M, nb * N_s, nb * M, n * M]) @ u
+            np.stack([n * 2 * N_cs, n * N_c * M, nb * N_s, nb * M, n * M]) @ u
         )
         ss_uu, sm_uu, mm_uu = np.stack([n * pairs, n * N_s * M, n * M**2]) @ u**2
 

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["GROUPS", "Group", "Parameter", "Sampling"]
+__all__ = ["Parameter", "Sampling"]
 
 Sampling = Literal["linear", "log10"]
-Group = Literal["cosmology", "redshift", "occupation"]
-
-GROUPS: tuple[Group, ...] = ("cosmology", "redshift", "occupation")
 
 
 @dataclass(frozen=True)
@@ -18,7 +15,7 @@ class Parameter:
     Attributes:
         name: Its name, the same everywhere.
         unit: ``1``, ``Msun`` or, of a logarithm of a mass, ``log10 Msun``.
-        group: ``cosmology``, ``redshift`` or ``occupation``.
+        group: ``cosmology``, ``redshift``, or the name of an occupation.
         symbol: For figures, in TeX.
         valid: Where the halo model itself makes sense.
         range: What is sampled unless a space says otherwise.
@@ -29,7 +26,7 @@ class Parameter:
 
     name: str
     unit: str
-    group: Group
+    group: str
     symbol: str
     valid: tuple[float, float]
     range: tuple[float, float]

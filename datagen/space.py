@@ -1,89 +1,87 @@
 """Parameters in named groups, and the box that points are drawn from.
 
-A point has parameters of three groups: ``cosmology``, ``redshift`` and ``occupation``. Columns of
-points are found by name, everywhere.
+A point has parameters of three groups: ``cosmology``, ``redshift``, and those of an occupation,
+whose group is its name. Columns of points are found by name, everywhere.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field, make_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datagen.fields import RecordError, exactly, from_record
+from datagen.occupations import OCCUPATIONS, occupation
+from datagen.parameters import Parameter, Sampling
 
 __all__ = [
+    "BACKGROUND",
     "COSMOLOGY",
-    "GROUPS",
-    "NAMES",
-    "OCCUPATION",
-    "PARAMETERS",
-    "UNITS",
     "W_TODAY_AND_EARLY",
-    "Parameter",
     "Range",
     "Space",
     "SumBelow",
     "check_theta",
     "columns_by_name",
     "complete",
+    "parameters_of",
 ]
 
 Array = NDArray[np.float64]
-Sampling = Literal["linear", "log10"]
-Group = Literal["cosmology", "redshift", "occupation"]
 
-GROUPS: tuple[Group, ...] = ("cosmology", "redshift", "occupation")
 W_TODAY_AND_EARLY = -0.1  # w0 + wa, dark energy's w at early times, stays below
 
 _EDGE = 1e-9  # points that are drawn keep away from that by so much
 _EARLY = W_TODAY_AND_EARLY - _EDGE
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a point, whatever an emulator was trained on.
-
-    Attributes:
-        name: Its name, the same everywhere.
-        unit: ``1`` or ``Msun``.
-        group: ``cosmology``, ``redshift`` or ``occupation``.
-        symbol: For figures, in TeX.
-        valid: Where the halo model itself makes sense.
-        default: What a point has that does not give it; None if it must be given.
-    """
-
-    name: str
-    unit: str
-    group: Group
-    symbol: str
-    valid: tuple[float, float]
-    default: float | None = None
+def _cosmology(
+    name: str,
+    symbol: str,
+    valid: tuple[float, float],
+    low: float,
+    high: float,
+    text: str,
+    default: float | None = None,
+) -> Parameter:
+    group = "redshift" if name == "z" else "cosmology"
+    return Parameter(name, "1", group, symbol, valid, (low, high), default, text=text)
 
 
-PARAMETERS: dict[str, Parameter] = {
+_BACKGROUND: dict[str, Parameter] = {
     p.name: p
     for p in (
-        Parameter("Om_c", "1", "cosmology", r"\Omega_\mathrm{c}", (0.01, 0.9)),
-        Parameter("Om_b", "1", "cosmology", r"\Omega_\mathrm{b}", (0.005, 0.2)),
-        Parameter("h", "1", "cosmology", "h", (0.3, 1.2)),
-        Parameter("sigma_8", "1", "cosmology", r"\sigma_8", (0.1, 2.0)),
-        Parameter("n_s", "1", "cosmology", r"n_\mathrm{s}", (0.5, 1.5)),
-        Parameter("w0", "1", "cosmology", "w_0", (-3.0, 0.0), default=-1.0),
-        Parameter("wa", "1", "cosmology", r"w_\mathrm{a}", (-5.0, 3.0), default=0.0),
-        Parameter("z", "1", "redshift", "z", (0.0, 10.0)),
-        Parameter("alpha", "1", "occupation", r"\alpha", (0.0, 1.0)),
-        Parameter("sigma", "1", "occupation", r"\sigma", (1e-3, 5.0)),
-        Parameter("Mth", "Msun", "occupation", r"M_\mathrm{th}", (1e8, 1e16)),
-        Parameter("Mprime", "Msun", "occupation", r"M\mathrm{′}", (1e8, 1e19)),
-        Parameter("beta", "1", "occupation", r"\beta", (0.0, 4.0)),
+        _cosmology("Om_c", r"\Omega_\mathrm{c}", (0.01, 0.9), 0.1, 0.6,
+                   "Density parameter of cold dark matter."),
+        _cosmology("Om_b", r"\Omega_\mathrm{b}", (0.005, 0.2), 0.04, 0.06,
+                   "Density parameter of baryons."),
+        _cosmology("h", "h", (0.3, 1.2), 0.64, 0.82, "Hubble constant in 100 km/s/Mpc."),
+        _cosmology("sigma_8", r"\sigma_8", (0.1, 2.0), 0.8, 1.0,
+                   "RMS of the linear matter density in spheres of 8 Mpc/h at z = 0."),
+        _cosmology("n_s", r"n_\mathrm{s}", (0.5, 1.5), 0.84, 1.1,
+                   "Spectral index of the primordial power."),
+        _cosmology("w0", "w_0", (-3.0, 0.0), -1.0, -1.0,
+                   "Dark energy's equation of state today, w(a) = w0 + wa (1 - a).", -1.0),
+        _cosmology("wa", r"w_\mathrm{a}", (-5.0, 3.0), 0.0, 0.0, "Its change.", 0.0),
+        _cosmology("z", "z", (0.0, 10.0), 0.0, 0.0, "Redshift."),
     )
-}
-NAMES: tuple[str, ...] = tuple(PARAMETERS)
-COSMOLOGY: tuple[str, ...] = tuple(n for n, p in PARAMETERS.items() if p.group == "cosmology")
-OCCUPATION: tuple[str, ...] = tuple(n for n, p in PARAMETERS.items() if p.group == "occupation")
-UNITS: dict[str, str] = {name: p.unit for name, p in PARAMETERS.items()}
+}  # fmt: skip
+BACKGROUND: tuple[str, ...] = tuple(_BACKGROUND)
+"""The first columns of all points: cosmology and redshift."""
+COSMOLOGY: tuple[str, ...] = tuple(n for n, p in _BACKGROUND.items() if p.group == "cosmology")
+
+
+def parameters_of(name: str = "linke22") -> dict[str, Parameter]:
+    """The parameters of points by name, in the order of columns.
+
+    Args:
+        name: Of the occupation.
+
+    Raises:
+        ValueError: There is no such occupation.
+    """
+    return _BACKGROUND | {p.name: p for p in occupation(name).parameters}
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class SumBelow:
     """The part of a box where the sum of some parameters stays below a limit.
 
     Attributes:
-        names: The parameters.
+        names: The parameters, of cosmology.
         below: The limit, which does not belong to it.
     """
 
@@ -99,8 +97,8 @@ class SumBelow:
     below: float
 
     def __post_init__(self) -> None:
-        if unknown := [name for name in self.names if name not in PARAMETERS]:
-            raise ValueError(f"a sum of {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        if unknown := [name for name in self.names if name not in BACKGROUND]:
+            raise ValueError(f"a sum of {', '.join(unknown)}; there are {', '.join(BACKGROUND)}")
         if not self.names or not np.isfinite(self.below):
             raise ValueError(f"a sum of {len(self.names)} parameters is below {self.below}")
 
@@ -108,9 +106,9 @@ class SumBelow:
         """Whether points lie in it, shape (N,).
 
         Args:
-            theta: Points, columns `datagen.space.NAMES`, shape (N, P).
+            theta: Points, whose first columns are `BACKGROUND`, shape (N, P).
         """
-        columns = [NAMES.index(name) for name in self.names]
+        columns = [BACKGROUND.index(name) for name in self.names]
         inside: NDArray[np.bool_] = theta[:, columns].astype(np.float64).sum(axis=1) < self.below
         return inside
 
@@ -128,12 +126,13 @@ class Range:
         low: Smallest value, in the parameter's unit (masses in Msun, not in log).
         high: Largest value, in the parameter's unit.
         sampling: ``linear`` draws uniformly in the value, ``log10`` uniformly in its decadic
-            logarithm. Networks take such parameters by their log10, and masses in any case.
+            logarithm; by default as the parameter is drawn usually: masses in Msun by their log10,
+            all else evenly. Networks take such parameters by their log10, and masses in any case.
     """
 
     low: float
     high: float
-    sampling: Sampling = "linear"
+    sampling: Sampling | None = None
 
     @property
     def is_log(self) -> bool:
@@ -146,48 +145,54 @@ class Range:
         return self.low == self.high
 
 
+def _default(p: Parameter) -> Range:
+    return Range(*p.range, p.sampling)
+
+
+def _fields() -> list[tuple[str, Any, Any]]:
+    """A range for every parameter that there is; None for those of other occupations."""
+    known = [(name, Range, field(default=_default(p))) for name, p in _BACKGROUND.items()]
+    names = dict.fromkeys(p.name for one in OCCUPATIONS.values() for p in one.parameters)
+    return [*known, *((name, Range | None, field(default=None)) for name in names)]
+
+
+if TYPE_CHECKING:
+
+    @dataclass(frozen=True)
+    class _Ranges:
+        def __init__(self, **ranges: Range) -> None: ...
+        def __getattr__(self, name: str) -> Range: ...
+
+else:
+    _Ranges = make_dataclass("_Ranges", _fields(), frozen=True)
+
+
 @dataclass(frozen=True)
-class Space:
+class Space(_Ranges):
     """The box of the parameters; the default is the box of the published emulators.
 
     Besides the box, ``w0 + wa`` stays below -0.1: dark energy is negligible at early times.
 
-    The halo occupation (Linke et al. 2022, A&A 665, A38) reads, with the natural logarithm,
-    ``e(M) = [1 + erf(ln(M / Mth) / (sqrt(2) sigma))] / 2``, ``N_c = alpha e`` and
-    ``N_s = e (M / Mprime)^beta``.
-
     Attributes:
-        Om_c: Density parameter of cold dark matter.
-        Om_b: Density parameter of baryons.
-        h: Hubble constant in 100 km/s/Mpc.
-        sigma_8: RMS of the linear matter density in spheres of 8 Mpc/h at z = 0.
-        n_s: Spectral index of the primordial power.
-        w0: Dark energy's equation of state today, w(a) = w0 + wa (1 - a).
-        wa: Its change.
-        z: Redshift.
-        alpha: Fraction of haloes above threshold that host a central galaxy.
-        sigma: Width of the threshold in ln M (natural logarithm).
-        Mth: Threshold halo mass of hosting galaxies [Msun].
-        Mprime: Halo mass with one satellite on average [Msun].
-        beta: Power-law slope of the satellite number.
+        occupation: Whose parameters it has besides those of cosmology and redshift; the ranges of
+            others are left out. A range that is not given is the one of `datagen.occupations`.
     """
 
-    Om_c: Range = Range(0.1, 0.6)
-    Om_b: Range = Range(0.04, 0.06)
-    h: Range = Range(0.64, 0.82)
-    sigma_8: Range = Range(0.8, 1.0)
-    n_s: Range = Range(0.84, 1.1)
-    w0: Range = Range(-1.0, -1.0)
-    wa: Range = Range(0.0, 0.0)
-    z: Range = Range(0.0, 0.0)
-    alpha: Range = Range(0.0, 1.0)
-    sigma: Range = Range(0.01, 1.0)
-    Mth: Range = Range(1e10, 1e15, "log10")
-    Mprime: Range = Range(1e10, 1e17, "log10")
-    beta: Range = Range(0.1, 2.0)
+    occupation: str = "linke22"
 
     def __post_init__(self) -> None:
-        for name in self.names:
+        parameters = parameters_of(self.occupation)
+        others = [n for n, r in vars(self).items() if isinstance(r, Range) and n not in parameters]
+        if others:
+            raise ValueError(
+                f"{', '.join(others)}: the occupation {self.occupation} has the parameters "
+                f"{', '.join(p.name for p in occupation(self.occupation).parameters)}"
+            )
+        for name, p in parameters.items():
+            given = self[name] or _default(p)
+            if given.sampling is None:
+                given = replace(given, sampling=p.sampling)
+            object.__setattr__(self, name, given)
             self._check_range(name)  # here and not in Range, which does not know its name
         if self.w0.low + self.wa.low >= W_TODAY_AND_EARLY:
             raise ValueError(
@@ -196,7 +201,7 @@ class Space:
             )
 
     def _check_range(self, name: str) -> None:
-        r, (low, high) = self[name], PARAMETERS[name].valid
+        r, (low, high) = self[name], self.parameters[name].valid
         interval = f"{name}: range [{r.low:g}, {r.high:g}]"
         if not (np.isfinite(r.low) and np.isfinite(r.high)):
             raise ValueError(f"{interval} must be finite")
@@ -218,7 +223,12 @@ class Space:
     @property
     def names(self) -> tuple[str, ...]:
         """The parameters, in the order of columns."""
-        return tuple(f.name for f in fields(self))
+        return tuple(self.parameters)
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters by name, in the order of columns."""
+        return parameters_of(self.occupation)
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -289,7 +299,8 @@ class Space:
         Raises:
             ValueError: Wrong shape, or a value that is not finite or outside of its range.
         """
-        theta = _inside(theta, self.low, self.high, "the range in the space; widen it")
+        ends = dict(zip(self.names, zip(self.low, self.high, strict=True), strict=True))
+        theta = _inside(theta, ends, "the range in the space; widen it")
         return _check_dark_energy(theta)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
@@ -299,12 +310,12 @@ class Space:
                 "low": self[name].low,
                 "high": self[name].high,
                 "sampling": self[name].sampling,
-                "unit": PARAMETERS[name].unit,
-                "group": PARAMETERS[name].group,
-                "symbol": PARAMETERS[name].symbol,
+                "unit": p.unit,
+                "group": p.group,
+                "symbol": p.symbol,
                 "default": self.default(name),
             }
-            for name in self.names
+            for name, p in self.parameters.items()
         }
 
     def limits(self) -> list[SumBelow]:
@@ -315,7 +326,7 @@ class Space:
 
     def default(self, name: str) -> float | None:
         """What a point has that leaves a parameter out: its only value, or a natural one."""
-        default = PARAMETERS[name].default
+        default = self.parameters[name].default
         if self[name].is_fixed:
             return self[name].low
         if default is None or not self[name].low <= default <= self[name].high:
@@ -336,16 +347,43 @@ class Space:
             ValueError: A parameter, or an entry of one, is missing, unknown, or of another type,
                 unit or group; the message names it.
         """
-        exactly(data, PARAMETERS, "space")
-        space = cls(**{name: _range(name, data[name]) for name in PARAMETERS})
-        for name in PARAMETERS:
+        of = _occupation_of(data)
+        parameters = parameters_of(of)
+        exactly(data, parameters, "space")
+        ranges = {name: _range(p, data[name]) for name, p in parameters.items()}
+        space = cls(**ranges, occupation=of)
+        for name in parameters:
             _check_entry(name, data[name], "default", space.default(name))
         return space
 
 
-def _range(name: str, data: Any) -> Range:
+def _documented() -> str:
+    """What a range is of, for `help` and the command line, a line for each parameter."""
+    lines = [f"        {p.name}: {p.text}" for p in _BACKGROUND.values()]
+    texts: dict[str, list[str]] = {}
+    for one in OCCUPATIONS.values():
+        for p in one.parameters:
+            texts.setdefault(p.name, []).append(f"{one.name}: {p.text}")
+    return "\n".join([*lines, *(f"        {n}: {' '.join(each)}" for n, each in texts.items()), ""])
+
+
+Space.__doc__ = f"{(Space.__doc__ or '').rstrip()}\n{_documented()}    "
+
+
+def _occupation_of(data: Any) -> str:
+    """The occupation of a record: the group of parameters that are of no other."""
+    groups = [
+        one.get("group") for n, one in data.items() if isinstance(one, dict) and n not in BACKGROUND
+    ] if isinstance(data, dict) else []
+    found = next((group for group in groups if group in OCCUPATIONS), None)
+    if groups and found is None:
+        raise RecordError(f"space has parameters of {groups[0]!r}, which is no occupation")
+    return found or "linke22"
+
+
+def _range(known: Parameter, data: Any) -> Range:
     """One entry of `Space.as_dict`."""
-    known = PARAMETERS[name]
+    name = known.name
     ours = {"unit": known.unit, "group": known.group, "symbol": known.symbol}
     exactly(data, ("low", "high", "sampling", "default", *ours), f"space.{name}")
     for entry, value in ours.items():
@@ -359,55 +397,66 @@ def _check_entry(name: str, data: dict[str, Any], entry: str, value: Any) -> Non
         raise RecordError(f"space.{name}.{entry} is {data[entry]!r}, not {value!r}")
 
 
-def columns_by_name(theta: Array, names: Sequence[str] = NAMES) -> dict[str, Array]:
+def columns_by_name(theta: Array, names: Sequence[str]) -> dict[str, Array]:
     """The columns of points (N, P), each (N,), by name."""
     return dict(zip(names, theta.T, strict=True))
 
 
-def complete(point: Mapping[str, float]) -> dict[str, float]:
-    """A point with the defaults of what it leaves out, in the order of `NAMES`.
+def complete(point: Mapping[str, float], occupation: str = "linke22") -> dict[str, float]:
+    """A point with the defaults of what it leaves out, in the order of columns.
+
+    Args:
+        point: Parameters by name.
+        occupation: Whose parameters it has.
 
     Raises:
         ValueError: A parameter that is missing and has no default, or one that there is not.
     """
-    if unknown := [name for name in point if name not in PARAMETERS]:
-        raise ValueError(f"unknown parameters: {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    values = {name: point.get(name, p.default) for name, p in PARAMETERS.items()}
+    known = parameters_of(occupation)
+    if unknown := [name for name in point if name not in known]:
+        raise ValueError(f"unknown parameters: {', '.join(unknown)}; there are {', '.join(known)}")
+    values = {name: point.get(name, p.default) for name, p in known.items()}
     if missing := [name for name, value in values.items() if value is None]:
         raise ValueError(f"missing parameters: {', '.join(missing)}")
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
-def check_theta(theta: Array) -> Array:
+def check_theta(theta: Array, occupation: str = "linke22") -> Array:
     """The points as float64 of shape (N, P), checked to lie where the halo model is defined.
+
+    Args:
+        theta: Columns of `parameters_of` the occupation, shape (N, P).
+        occupation: Whose parameters they are.
 
     Raises:
         ValueError: Wrong shape, a value that is not finite, or one outside of
             `Parameter.valid`; the message names row, parameter, value and limits.
     """
-    low, high = np.array([p.valid for p in PARAMETERS.values()]).T
-    return _check_dark_energy(_inside(theta, low, high, "where the halo model is defined"))
+    ends = {name: p.valid for name, p in parameters_of(occupation).items()}
+    return _check_dark_energy(_inside(theta, ends, "where the halo model is defined"))
 
 
-def _inside(theta: Array, low: Array, high: Array, what: str) -> Array:
+def _inside(theta: Array, ends: Mapping[str, tuple[float, float]], what: str) -> Array:
+    names = list(ends)
+    low, high = np.array(list(ends.values())).T
     theta = np.asarray(theta, dtype=np.float64)
-    if theta.ndim != 2 or theta.shape[1] != len(NAMES):
+    if theta.ndim != 2 or theta.shape[1] != len(names):
         raise ValueError(
-            f"theta has shape {theta.shape}, expected (N, {len(NAMES)}) "
-            f"with columns {', '.join(NAMES)}"
+            f"theta has shape {theta.shape}, expected (N, {len(names)}) "
+            f"with columns {', '.join(names)}"
         )
     bad = ~((theta >= low) & (theta <= high))  # NaN is bad too
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise ValueError(
-            f"row {row}: {NAMES[column]} = {theta[row, column]:g} is outside "
+            f"row {row}: {names[column]} = {theta[row, column]:g} is outside "
             f"[{low[column]:g}, {high[column]:g}], {what}"
         )
     return theta
 
 
 def _check_dark_energy(theta: Array) -> Array:
-    w0, wa = theta[:, NAMES.index("w0")], theta[:, NAMES.index("wa")]
+    w0, wa = (theta[:, BACKGROUND.index(name)] for name in ("w0", "wa"))
     bad = w0 + wa >= W_TODAY_AND_EARLY
     if bad.any():
         row = int(np.argmax(bad))

@@ -3,10 +3,11 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 from datagen.occupations.functions import Functions
-from datagen.parameters import Group, Parameter, Sampling
+from datagen.parameters import Parameter, Sampling
 
 __all__ = [
     "Moments",
@@ -18,7 +19,6 @@ __all__ = [
     "with_central",
 ]
 
-_GROUP: Group = "occupation"
 _STEP = (-6.0, 0.0, 6.0)  # widths around a threshold
 _KINK = (0.0, 0.001, 0.02, 0.25)  # in ln M from where satellites begin
 
@@ -78,6 +78,11 @@ class Occupation(ABC):
     parameters: ClassVar[tuple[Parameter, ...]]
     width: ClassVar[float] = 0.0
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "parameters" in vars(cls):
+            cls.parameters = tuple(replace(p, group=cls.name) for p in cls.parameters)
+
     @abstractmethod
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """Moments of the numbers of galaxies.
@@ -122,9 +127,7 @@ def parameter(
     sampling: Sampling = "linear",
 ) -> Parameter:
     """A parameter of an occupation; it is valid in its range if nothing else is said."""
-    return Parameter(
-        name, unit, _GROUP, symbol, valid or range, range, default, sampling, text
-    )
+    return Parameter(name, unit, "", symbol, valid or range, range, default, sampling, text)
 
 
 def around(M: float, width: float) -> tuple[float, ...]:
