@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from datagen.files import atomic
-from datagen.space import PARAMETERS, UNITS
+from datagen.parameters import Parameter
 
 __all__ = [
     "CORRELATION_COLOURS",
@@ -91,13 +91,12 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return written
 
 
-def parameter_label(name: str, is_log: bool) -> str:
+def parameter_label(p: Parameter, is_log: bool) -> str:
     """Symbol and unit of a parameter; of its log10 if it is sampled in that."""
-    symbol = PARAMETERS[name].symbol
     if is_log:
-        unit = r"\,/\,\mathrm{M}_\odot" if UNITS[name] == "Msun" else ""
-        return rf"$\log_{{10}}\,{symbol}{unit}$"
-    return rf"${symbol}$" + (r" [M$_\odot$]" if UNITS[name] == "Msun" else "")
+        unit = r"\,/\,\mathrm{M}_\odot" if p.unit == "Msun" else ""
+        return rf"$\log_{{10}}\,{p.symbol}{unit}$"
+    return rf"${p.symbol}$" + (r" [M$_\odot$]" if p.unit == "Msun" else "")
 
 
 def spectrum_label(name: str) -> str:

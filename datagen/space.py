@@ -231,6 +231,11 @@ class Space(_Ranges):
         return parameters_of(self.occupation)
 
     @property
+    def units(self) -> dict[str, str]:
+        """Units of the parameters by name, in the order of columns."""
+        return {name: p.unit for name, p in self.parameters.items()}
+
+    @property
     def free(self) -> tuple[str, ...]:
         """The parameters that are not held fixed."""
         return tuple(name for name in self.names if not self[name].is_fixed)
