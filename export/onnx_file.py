@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from datagen.domain import Domain
 from datagen.fields import RecordError, exactly, from_record
 from datagen.seal import is_whole
-from datagen.space import NAMES, SumBelow
+from datagen.space import BACKGROUND, SumBelow
 from export.graph import Graph, read_metadata
 from export.protobuf import WireError
 from export.ranges import Parameter, read_only
@@ -104,8 +104,9 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         if not isinstance(meta[name], dict):
             raise RecordError(f"{name} is no record")
     units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
-    if list(exactly(meta["parameters"], NAMES, "parameters")) != list(NAMES):
-        raise RecordError(f"parameters are not in the order {', '.join(NAMES)}")
+    parameters = tuple(map(_parameter, *zip(*_checked(meta["parameters"]).items(), strict=True)))
+    if len({p.group for p in parameters if p.is_occupation}) != 1:
+        raise RecordError("parameters are not those of one occupation")
     if not units or not all(type(u) is str for u in units.values()):
         raise RecordError("it has no outputs with units")
     if not (k > 0).all() or not (np.diff(k) > 0).all():
@@ -116,7 +117,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         if not isinstance(meta[name], list):
             raise RecordError(f"{name} is no list")
     return {
-        "parameters": tuple(map(_parameter, *zip(*meta["parameters"].items(), strict=True))),
+        "parameters": parameters,
         "units": units,
         "k": read_only(k),
         "learnt_totals": tuple(map(str, totals)),
@@ -126,6 +127,13 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         ),
         "bao": _bao(meta["bao"], len(k)),
     }
+
+
+def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Records of parameters: those of cosmology and redshift, and then those of an occupation."""
+    if list(parameters)[: len(BACKGROUND)] != list(BACKGROUND):
+        raise RecordError(f"parameters do not begin with {', '.join(BACKGROUND)}")
+    return parameters
 
 
 def _json(text: str, name: str) -> Any:
