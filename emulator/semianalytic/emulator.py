@@ -78,7 +78,7 @@ class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
             config.units,
             fits,
             Radii.of(model["mass_def"], spec.space),
-            spec.space.names,
+            spec.space,
         )
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
