@@ -167,9 +167,9 @@ class SemiAnalytic(nn.Module):
             theta: Points, in the order of the names of their space, physical units, shape (B, P).
         """
         background = theta[:, : len(BACKGROUND)]
-        return self.of_moments(background, lambda *grid: self.galaxies(theta, *grid))
+        return self.of_galaxies(background, lambda *grid: self.galaxies(theta, *grid))
 
-    def of_moments(
+    def of_galaxies(
         self, background: Tensor, galaxies: Callable[[Tensor, Tensor, Tensor], Weights]
     ) -> dict[str, Tensor]:
         """As `forward`, for whatever galaxies, and what their moments depend on.
@@ -207,7 +207,7 @@ class SemiAnalytic(nn.Module):
         """All sums of parameters by name, at the nodes as they are shifted; what follows of them.
 
         Args:
-            background: As for `of_moments`.
+            background: As for `of_galaxies`.
         """
         columns = self.sums(background)
         expansion = columns["growth"], columns["w0"], columns["wa"]
