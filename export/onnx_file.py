@@ -61,6 +61,11 @@ class OnnxFile:
     bao: dict[str, NDArray[np.float64]] | None
     nodes: Nodes | None
 
+    @property
+    def occupation(self) -> str:
+        """Whose galaxies it predicts: the group of the parameters that are not of cosmology."""
+        return next(p.group for p in self.parameters if p.is_occupation)
+
     @classmethod
     def read(cls, content: bytes, path: Path) -> "OnnxFile":
         """What a file holds; none of it has been run.
