@@ -159,6 +159,33 @@ def test_what_there_is_not():
         occupation("zeng07")
 
 
+class Torch:
+    """Functions of torch's arrays."""
+
+    def __init__(self, torch):
+        self.exp, self.log, self.erf = torch.exp, torch.log, torch.erf
+        self.clip, self.where = torch.clamp, torch.where
+
+    def power(self, x, a):
+        return self.where(x > 0, self.where(x > 0, x, 1.0) ** a, 0.0)
+
+    def step(self, t):
+        return (t >= 0).to(t.dtype)
+
+
+@every
+def test_torch_gives_the_same(name):
+    torch = pytest.importorskip("torch")
+    parameters = drawn(name, points=20)
+    arrays = {key: torch.tensor(value, requires_grad=True) for key, value in parameters.items()}
+    result = occupation(name).moments(torch.tensor(M), arrays, Torch(torch))
+    for a, b in zip(result, moments(name, M, parameters), strict=True):
+        np.testing.assert_allclose(a.detach(), b, rtol=1e-7, atol=1e-13)
+    (result.centrals + result.satellites).log1p().sum().backward()
+    for array in arrays.values():
+        assert array.grad is None or torch.isfinite(array.grad).all()  # a step has none
+
+
 # Formulas, each written from its paper for one mass and one point
 
 
