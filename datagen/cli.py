@@ -8,8 +8,9 @@ A command ends as `hodspectra.ending` says. SIGINT, SIGTERM and SIGHUP are raise
 
 import re
 import sys
-from argparse import Action
+from argparse import Action, ArgumentTypeError
 from collections.abc import Callable, Sequence
+from inspect import signature
 from itertools import takewhile
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli
 
 from datagen.configs import find_config
 from datagen.messages import did_you_mean
+from datagen.space import Space
 from hodspectra.ending import Interrupted, ending, name_of
 
 __all__ = ["Interrupted", "run"]
@@ -69,6 +71,7 @@ def run(
         "allow_abbrev": False,
         "parser_class": _Parser,
         "formatter_class": _Formatter,
+        "set_defaults": _unset(command),
     }
     with ending(prog, resumable=True):
         return auto_cli(command, args=_arguments(argv, words, _lists(command)), **options)
@@ -117,6 +120,15 @@ def _lists(command: Callable[..., Any] | dict[str, Any]) -> set[str]:
     }
 
 
+def _unset(command: Callable[..., Any] | dict[str, Any]) -> dict[str, None]:
+    """Options of a function that are null by default: what a space fills in by its occupation."""
+    if isinstance(command, dict):
+        return {}
+    defaults = {name: p.default for name, p in signature(command).parameters.items()}
+    spaces = {name: value for name, value in defaults.items() if isinstance(value, Space)}
+    return {f"{name}.{one}": None for name, space in spaces.items() for one in space.usual}
+
+
 def _plain(text: str) -> str:
     """A text of jsonargparse without names of Python's types and markup of docstrings."""
     text = " ".join(text.split())
@@ -134,6 +146,8 @@ class _Parser(ArgumentParser):
     """A parser whose errors are one line, with the option that was meant."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:  # of the options of one option, which are part of its message
+            raise ArgumentTypeError(message)
         parser = getattr(ex, "subcommand_parser", None) or self
         options = [name for action in parser._actions for name in action.option_strings]
         text = _plain(_with_suggestions(message, options))

@@ -77,7 +77,8 @@ class Spectra:
     unread: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shapes = _shapes(*self.theta.shape, len(self.k))
+        columns = len(self.metadata.get("space", self.theta.T))
+        shapes = _shapes(len(self.theta), columns, len(self.k))
         for name, array in {**self.arrays, "theta": self.theta}.items():
             if array.shape != shapes.get(name):
                 raise StoreError(f"{name} has shape {array.shape}, expected {shapes.get(name)}")

@@ -23,7 +23,7 @@ from datagen.files import BusyError, exclusive
 from datagen.halomodel import CORRELATIONS, HaloModelConfig, KGrid
 from datagen.label_figures import spectra_figure
 from datagen.report import markdown, page, paragraph, table
-from datagen.space import NAMES, Range, Space
+from datagen.space import Range, Space
 from datagen.splits import Split
 from datagen.store import Spectra
 
@@ -49,7 +49,7 @@ def labels(space=Space(), failed=(), n=150):
         "design": {"method": "lhs", "points": n, "seed": 1},
         "provenance": {"commit": "unknown"},
     }
-    return Spectra(space.from_unit(rng.random((n, len(NAMES)))), k, arrays, metadata, dict(failed))
+    return Spectra(space.from_unit(rng.random((n, len(Space().names)))), k, arrays, metadata, dict(failed))
 
 
 def run(tmp_path, spectra, **options):
@@ -223,7 +223,7 @@ def test_every_spectrum_has_its_panel():
 
 
 def test_every_label_can_be_set_and_equal_figures_give_equal_files(tmp_path):
-    texts = [parameter_label(name, is_log) for name in NAMES for is_log in (True, False)]
+    texts = [parameter_label(name, is_log) for name in Space().names for is_log in (True, False)]
     texts += [spectrum_label(name) for name in SPECTRA]
     assert len(set(texts)) == len(texts)
     written = []

@@ -16,7 +16,7 @@ from datagen.halomodel import DERIVED, HaloModel, HaloModelConfig, nfw_fourier, 
 from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.parallel import RayConfig, ray_session
 from datagen.power import linear_power
-from datagen.space import NAMES, Space, complete
+from datagen.space import Space, complete
 from export.runtime import load
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -114,14 +114,14 @@ def assert_survey(ours, theirs, unresolved=()):
 
 def test_labels_are_pyccl_s_at_any_redshift_amplitude_and_dark_energy():
     points, theirs = survey("sheth99_linke22")
-    assert {name for point in points for name in point} == set(NAMES)
-    theta = np.array([[point[name] for name in NAMES] for point in points])
+    assert {name for point in points for name in point} == set(Space().names)
+    theta = np.array([[point[name] for name in Space().names] for point in points])
     assert_survey(narrow.model()(theta), theirs, UNRESOLVED)
 
 
 def test_the_emulator_that_ships_is_pyccl_s_at_any_redshift_amplitude_and_dark_energy():
     points, theirs = survey("sheth99_linke22")
-    rows = {name: np.array([point[name] for point in points]) for name in NAMES}
+    rows = {name: np.array([point[name] for point in points]) for name in Space().names}
     assert_survey(load("standard")(rows), theirs, UNRESOLVED)
 
 
@@ -141,7 +141,7 @@ def test_camb_itself_is_with_the_labels_where_the_survey_s_misses_a_wiggle():
         nonlinear=False, hubble_units=False, k_hunit=False
     )
     expected = np.divide(*power.P(point["z"], k[near]))
-    ours = narrow.model()(np.array([[point[name] for name in NAMES]]))["P_lin"][0, near]
+    ours = narrow.model()(np.array([[point[name] for name in Space().names]]))["P_lin"][0, near]
     assert np.divide(*ours) == pytest.approx(expected, rel=1e-3)
     assert np.divide(*theirs["P_lin"][UNRESOLVED[0], near]) > 1.015 * expected
 
@@ -219,7 +219,7 @@ def test_derived_numbers_are_direct_integrals():
     ours = narrow.model()(theta)
     M = np.geomspace(1e10, 1e17, 4001)
     dn_dlnM, b = HaloModelConfig().fits().dn_dlnM_and_bias(narrow.camb(), M, 1.0)
-    p = dict(zip(NAMES, theta[0], strict=True))
+    p = dict(zip(Space().names, theta[0], strict=True))
     e = ndtr(np.log(M / p["Mth"]) / p["sigma"])
     N_s = e * (M / p["Mprime"]) ** p["beta"]
     N = p["alpha"] * e + N_s

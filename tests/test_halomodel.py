@@ -21,7 +21,7 @@ from datagen.halomodel import (
     occupation,
     panel_edges,
 )
-from datagen.space import NAMES, PARAMETERS
+from datagen.space import Space
 from datagen.store import Spectra
 
 GALAXY_TERMS = [name for name in TERMS if "g" in name]
@@ -33,7 +33,7 @@ LOW_K = KGrid(low=1e-4, high=1.0, points=40)
 
 
 def hod(theta):
-    return dict(zip(NAMES, map(float, theta), strict=True))
+    return dict(zip(Space().names, map(float, theta), strict=True))
 
 
 # --- closed forms --------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def test_two_halo_terms_factorise():
 def test_dark_energy_enters_by_growth_alone():
     """As much as another amplitude does, at the same redshift."""
     theta = narrow.points(6, seed=2)
-    columns, column = narrow.columns(theta), NAMES.index
+    columns, column = narrow.columns(theta), Space().names.index
     Om_m, h, z = columns["Om_c"] + columns["Om_b"], columns["h"], columns["z"]
     growth = growth_factor(Om_m, h, columns["w0"], columns["wa"], z)
     constant = theta.copy()
@@ -225,9 +225,9 @@ def test_dark_energy_enters_by_growth_alone():
 
 def test_power_grows_and_haloes_come_late():
     theta = narrow.fiducial(4, Mth=1e12, sigma=0.3, alpha=0.8, Mprime=1e13, beta=1.0)
-    theta[:, NAMES.index("z")] = [0.0, 0.5, 1.0, 2.0]
+    theta[:, Space().names.index("z")] = [0.0, 0.5, 1.0, 2.0]
     out = narrow.model()(theta)
-    growth = growth_factor(0.3375, 0.7, -1.0, 0.0, theta[:, NAMES.index("z")])
+    growth = growth_factor(0.3375, 0.7, -1.0, 0.0, theta[:, Space().names.index("z")])
     np.testing.assert_allclose(out["P_lin"], growth[:, None] ** 2 * out["P_lin"][0], rtol=ROUNDING)
     assert (np.diff(out["n_g"]) < 0).all()
     assert (np.diff(out["b_eff"]) > 0).all()
@@ -301,13 +301,13 @@ def test_wrong_shape():
         narrow.model()(np.ones((2, 10)))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", Space().names)
 @pytest.mark.parametrize("end", ["not a number", "below", "above"])
 def test_parameter_out_of_validity_is_named(name, end):
-    low, high = PARAMETERS[name].valid
+    low, high = Space().parameters[name].valid
     value = {"not a number": np.nan, "below": low - 0.1, "above": 2 * high + 1}[end]
     theta = narrow.points(3)
-    theta[1, NAMES.index(name)] = value
+    theta[1, Space().names.index(name)] = value
     with pytest.raises(ValueError, match=re.escape(f"row 1: {name} = {value:g} is outside")):
         narrow.model()(theta)
 

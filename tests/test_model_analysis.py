@@ -17,7 +17,7 @@ from benchmarks.truth import true_spectra
 from datagen.design import Design
 from datagen.generate import generate
 from datagen.halomodel import HaloModelConfig
-from datagen.space import NAMES, Space
+from datagen.space import Space
 from emulator.metrics import fractional_error
 from emulator.train import EMULATOR_FILE, train
 from export.runtime import load
@@ -75,7 +75,7 @@ def test_the_points_that_are_drawn_are_the_best_and_the_worst(onnx_file, label_f
     assert cases["worst"]["row"] == np.argmax(error)
     assert cases["median"]["error"] == pytest.approx(np.median(error), rel=0.1)
     assert (
-        cases["worst"]["theta"]["beta"] == truth.labels.theta[np.argmax(error), NAMES.index("beta")]
+        cases["worst"]["theta"]["beta"] == truth.labels.theta[np.argmax(error), Space().names.index("beta")]
     )
 
 
