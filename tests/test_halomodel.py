@@ -18,9 +18,10 @@ from datagen.halomodel import (
     KGrid,
     mass_nodes,
     nfw_fourier,
-    occupation,
     panel_edges,
 )
+from datagen.occupations import occupation
+from datagen.occupations.functions import NUMPY
 from datagen.space import Space
 from datagen.store import Spectra
 
@@ -66,33 +67,16 @@ def test_nodes_resolve_a_step_of_any_width(sigma, log10_Mth):
     config = HaloModelConfig()
     low, high, ln_th = np.log([1e10, 1e17, 10**log10_Mth])
     edges = panel_edges(low, high, config.panels)
-    ln_M, weights = mass_nodes(edges, ln_th, sigma, config.panel_nodes)
-    N_c, _ = occupation(
-        np.exp(ln_M), {"Mth": 10**log10_Mth, "sigma": sigma, "alpha": 1, "Mprime": 1, "beta": 0}
-    )
+    point = {"Mth": 10**log10_Mth, "sigma": sigma, "alpha": 1, "Mprime": 1, "beta": 0}
+    linke22 = occupation("linke22")
+    ln_M, weights = mass_nodes(edges, linke22.cuts(point), config.panel_nodes)
+    N_c = linke22.moments(np.exp(ln_M), point, NUMPY).centrals
     t = (np.array([low, high]) - ln_th) / sigma
     primitive = sigma * (t * ndtr(t) + np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))
     # 1e-7: of a panel of 3.5 sigma with 16 nodes
     assert weights @ N_c == pytest.approx(primitive[1] - primitive[0], rel=1e-7)
     assert weights.sum() == pytest.approx(high - low, rel=ROUNDING)
     assert ((ln_M >= low) & (ln_M <= high)).all()
-
-
-def test_occupation_at_the_threshold():
-    N_c, N_s = occupation(
-        np.array([3e12]), {"Mth": 3e12, "sigma": 0.2, "alpha": 0.6, "Mprime": 6e12, "beta": 2}
-    )
-    assert N_c[0] == pytest.approx(0.3)
-    assert N_s[0] == pytest.approx(0.125)
-
-
-def test_sigma_counts_natural_logarithms():
-    """At M = Mth exp(sigma), e is Phi(1)."""
-    N_c, _ = occupation(
-        np.array([1e13 * np.exp(0.5)]),
-        {"Mth": 1e13, "sigma": 0.5, "alpha": 1, "Mprime": 1e13, "beta": 1},
-    )
-    assert N_c[0] == pytest.approx(ndtr(1.0))
 
 
 # --- limits --------------------------------------------------------------------------------------
@@ -333,6 +317,17 @@ def test_table_and_choice_of_linear_power_belong_together():
         HaloModel(HaloModelConfig())
     with pytest.raises(ValueError, match="linear_power: camb takes no LinearPower"):
         HaloModel(HaloModelConfig(linear_power="camb"), narrow.table())
+
+
+def test_g3lhalo_has_the_published_occupation_alone():
+    config = HaloModelConfig(model="g3lhalo", linear_power="camb")
+    with pytest.raises(ValueError, match="occupation = 'zheng07': the g3lhalo model.* linke22"):
+        HaloModel(config, galaxies="zheng07")
+
+
+def test_an_occupation_that_there_is_not():
+    with pytest.raises(ValueError, match=r"no occupation 'zheng' \(did you mean 'zheng07'\?\)"):
+        HaloModel(HaloModelConfig(), narrow.table(), "zheng")
 
 
 @pytest.mark.parametrize(

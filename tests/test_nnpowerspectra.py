@@ -219,9 +219,9 @@ def test_command_line_names_space_and_wavenumbers(tmp_path, published, capsys):
     main([*command, *grid, "--space.Om_c.low=0.05", "--space.Mth.sampling=log10"])
     spectra = Spectra.read(tmp_path / "l.h5")
     space = Space.from_dict(spectra.metadata["space"])
-    assert space["Om_c"] == Range(0.05, 0.6)
+    assert space["Om_c"] == Range(0.05, 0.6, "linear")
     assert space["Mth"] == Range(1e10, 1e15, "log10")
-    assert space["Mprime"] == Range(1e10, 1e17)
+    assert space["Mprime"] == Range(1e10, 1e17, "linear")
     np.testing.assert_array_equal(spectra.k, np.geomspace(0.02, 3, 7))
     main(["export", f"--labels={tmp_path}/l.h5", f"--folder={tmp_path}/Data"])
     assert "80 points (7 wavenumbers, 0.02 to 3 1/Mpc)" in capsys.readouterr().out

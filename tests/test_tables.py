@@ -16,8 +16,9 @@ from datagen.space import Space
 from datagen.tables import TableError, read_blocks, read_table
 
 POINTS = Points.of(Design(3), Space()).theta
-ORDER = [*Space().names[Space().names.index("alpha") :], *Space().names[: Space().names.index("alpha")]]
-FRAME = pd.DataFrame(POINTS, columns=Space().names)[ORDER]
+NAMES, UNITS = Space().names, Space().units
+ORDER = [*NAMES[NAMES.index("alpha") :], *NAMES[: NAMES.index("alpha")]]
+FRAME = pd.DataFrame(POINTS, columns=NAMES)[ORDER]
 RECORDS = FRAME.to_dict("records")
 LISTS = FRAME.to_dict("list")
 
@@ -77,11 +78,11 @@ DIALECTS = {
     "sep=": "sep=;\n" + text(";"),
     "header behind #": text(head="# "),
     "header behind # at once": text(head="#"),
-    "header behind # with other separators": savetxt(header=", ".join(Space().names)),
+    "header behind # with other separators": savetxt(header=", ".join(NAMES)),
     "prose, then a header behind #": "# with h = 0.7, sigma_8\n" + text(head="# "),
     "header behind #, then prose": text(head="# ").replace("\n", '\n# h is "H0 / 100\n', 1),
-    "savetxt": savetxt(header=" ".join(Space().names)),
-    "savetxt, commas": savetxt(header="my\n" + ",".join(Space().names), delimiter=",", footer="end"),
+    "savetxt": savetxt(header=" ".join(NAMES)),
+    "savetxt, commas": savetxt(header="my\n" + ",".join(NAMES), delimiter=",", footer="end"),
     "comments": text(end="\n# note\n"),
     "comments that a spreadsheet quoted": '"# {""a"": 1}",,\n' + PLAIN + '"# end"\n',
     "comment in latin-1": "# Müller\n".encode("latin-1") + PLAIN.encode(),
@@ -146,13 +147,13 @@ def write(tmp_path):
                          ids=[file[0] for file in FILES])  # fmt: skip
 def test_every_dialect_is_read_alike_by_all(write, suffix, content):
     path = write(content, suffix)
-    np.testing.assert_allclose(read_table(path, Space().units), POINTS, rtol=1e-14)
-    np.testing.assert_array_equal(Points.read(path).theta, read_table(path, Space().units))
+    np.testing.assert_allclose(read_table(path, UNITS), POINTS, rtol=1e-14)
+    np.testing.assert_array_equal(Points.read(path).theta, read_table(path, UNITS))
 
 
 def refused(path, message):
     """By both readers, in one line that names the file."""
-    for read in (lambda: read_table(path, Space().units), lambda: Points.read(path)):
+    for read in (lambda: read_table(path, UNITS), lambda: Points.read(path)):
         with pytest.raises(ValueError, match=message) as error:
             read()
         assert str(error.value).startswith(str(path))
@@ -195,18 +196,18 @@ def test_what_is_wrong_far_down_is_named_by_its_line_and_row(write):
     rows = text_table._ROWS + 1500
     content = HEADER + "\n# note\n\n" + f"{FIRST}\n" * rows + FIRST.replace(CELL, "x")
     refused(write(content), f"line {rows + 4}: row {rows}: alpha = 'x' is not a number")
-    assert len(read_table(write(content.removesuffix(FIRST.replace(CELL, "x"))), Space().units)) == rows
+    assert len(read_table(write(content.removesuffix(FIRST.replace(CELL, "x"))), UNITS)) == rows
 
 
 def test_blocks_have_few_rows(write):
-    blocks = list(read_blocks(write(HEADER + "\n" + f"{FIRST}\n" * 10_000), Space().units))
+    blocks = list(read_blocks(write(HEADER + "\n" + f"{FIRST}\n" * 10_000), UNITS))
     assert sum(map(len, blocks)) == 10_000
     assert max(map(len, blocks)) <= text_table._ROWS
 
 
 def test_nan_is_a_number_that_the_ranges_refuse(write):
     path = write(PLAIN.replace(CELL, "nan", 1))
-    assert np.isnan(read_table(path, Space().units)[0, Space().names.index("alpha")])
+    assert np.isnan(read_table(path, UNITS)[0, NAMES.index("alpha")])
     with pytest.raises(ValueError, match="row 0: alpha = nan is outside"):
         Points.read(path)
 
@@ -235,7 +236,7 @@ TABLES = {
     indexed("012", "id"): "unknown parameters: id; expected",
     PLAIN.replace(FIRST, f'"{FIRST}'): "no cells that can be told apart",
     "x" * 200_000 + PLAIN: "no cells that can be told apart",
-    f"# {','.join(Space().names)}\n# {PLAIN}": "two lines behind # name the parameters, in different",
+    f"# {','.join(NAMES)}\n# {PLAIN}": "two lines behind # name the parameters, in different",
 }
 
 
@@ -332,13 +333,13 @@ def test_damaged_files_are_refused_in_one_line(write, suffix, content, message):
 
 def test_any_bit_of_an_archive_may_flip_and_no_point_changes_unseen(write):
     data, rng = NPZ["columns"], np.random.default_rng(1)
-    expected = read_table(write(data, ".npz"), Space().units)
+    expected = read_table(write(data, ".npz"), UNITS)
     for position in range(0, len(data), 7):
         damaged = bytearray(data)
         damaged[position] ^= 1 << rng.integers(8)
         path = write(bytes(damaged), ".npz")
         try:
-            np.testing.assert_array_equal(read_table(path, Space().units), expected)
+            np.testing.assert_array_equal(read_table(path, UNITS), expected)
         except TableError:
             refused(path, "points.npz")
 
@@ -348,12 +349,12 @@ def test_parameter_files_in_hdf5_are_tables_too(tmp_path, suffix):
     path = tmp_path / "points.h5"
     Points.of(Design(3), Space()).write(path)
     path = path.rename(tmp_path / f"points{suffix}")
-    np.testing.assert_array_equal(read_table(path, Space().units), POINTS)
-    columns = [Space().names.index(name) for name in ORDER]
-    shuffled = read_table(path, {name: Space().units[name] for name in ORDER})
+    np.testing.assert_array_equal(read_table(path, UNITS), POINTS)
+    columns = [NAMES.index(name) for name in ORDER]
+    shuffled = read_table(path, {name: UNITS[name] for name in ORDER})
     np.testing.assert_array_equal(shuffled, POINTS[:, columns])
     with pytest.raises(ValueError, match=r"points\..5: unknown parameters: beta; expected Om_c"):
-        read_table(path, {name: Space().units[name] for name in Space().names[:-1]})
+        read_table(path, {name: UNITS[name] for name in NAMES[:-1]})
     path.write_bytes(path.read_bytes()[:-1])
     refused(path, "was altered or damaged: its checksum does not match its content$")
 
@@ -361,12 +362,12 @@ def test_parameter_files_in_hdf5_are_tables_too(tmp_path, suffix):
 def test_other_files_are_refused(tmp_path):
     for name in ("points.xlsx", "points", "points.csv.bz2", "points.npz.gz", "points.h5.gz"):
         with pytest.raises(ValueError, match=f"{name}: points are read from .csv, .tsv, .txt"):
-            read_table(tmp_path / name, Space().units)
+            read_table(tmp_path / name, UNITS)
     with pytest.raises(FileNotFoundError, match="no points at"):
-        read_table(tmp_path / "none.csv", Space().units)
+        read_table(tmp_path / "none.csv", UNITS)
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ValueError, match=r"folder.csv is a folder, not a table"):
-        read_table(tmp_path / "folder.csv", Space().units)
+        read_table(tmp_path / "folder.csv", UNITS)
 
 
 @pytest.mark.parametrize(
