@@ -5,7 +5,7 @@ whose group is its name. Columns of points are found by name, everywhere.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, field, make_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np

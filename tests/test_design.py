@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -301,6 +302,72 @@ def test_missing_files_and_other_suffixes_are_refused(tmp_path):
         Points.read(tmp_path / "none.h5")
     with pytest.raises(ValueError, match=r"parameter files end in .h5 or .csv"):
         Points.of(Design(2), Space()).write(tmp_path / "points.txt")
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+def test_points_have_the_parameters_of_an_occupation_by_its_name(tmp_path, suffix):
+    out = tmp_path / f"points{suffix}"
+    ends = ["--space.log10Mmin.low=12", "--space.log10Mmin.high=13.5", "--space.z.high=1"]
+    main([f"--out={out}", "--design.points=7", "--space.occupation=zheng07", *ends])
+    points = Points.read(out)
+    own = {"log10Mmin": Range(12.0, 13.5), "z": Range(0.0, 1.0)}
+    assert points.space == Space(occupation="zheng07", **own)
+    np.testing.assert_array_equal(points.theta, draw(Design(7), points.space))
+    log10Mmin = points.theta[:, points.space.names.index("log10Mmin")]
+    np.testing.assert_array_equal(np.sort((log10Mmin - 12) / 1.5 * 7).astype(int), np.arange(7))
+
+
+@pytest.mark.parametrize(
+    ("options", "space"),
+    [
+        (["--space.Mth.low=1e11"], Space(Mth=Range(1e11, 1e15, "log10"))),
+        (["--space.Mth.sampling=linear"], Space(Mth=Range(1e10, 1e15, "linear"))),
+        (["--space.h.low=0.7"], Space(h=Range(0.7, 0.82))),
+        (["--space.Mth={high: 1.0e+13}"], Space(Mth=Range(1e10, 1e13))),
+        (["--config=box.yaml", "--space.Mth.sampling=log10"], Space(Mth=Range(1e11, 1e12))),
+        (["--config=zheng07.yaml", "--space.alpha.low=1"],
+         Space(occupation="zheng07", alpha=Range(1.0, 1.5))),
+    ],
+    ids=["low", "sampling", "cosmology", "high", "of a file", "occupation of a file"],
+)  # fmt: skip
+def test_options_change_a_part_of_a_range(tmp_path, monkeypatch, options, space):
+    monkeypatch.chdir(tmp_path)
+    Path("box.yaml").write_text("space: {Mth: {low: 1.0e+11, high: 1.0e+12, sampling: linear}}")
+    Path("zheng07.yaml").write_text("space: {occupation: zheng07, alpha: {high: 1.5}}")
+    main(["--out=points.csv", "--design.points=3", *options])
+    assert Points.read(Path("points.csv")).space == space
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--space.occupation=zheng7"], "no occupation 'zheng7' (did you mean 'zheng07'?)"),
+        (["--space.occupation=zheng07", "--space.Mth.low=1e12"],
+         "Mth: the occupation zheng07 has the parameters log10Mmin, "),
+        (["--space.Mth.low=1e16"], "Mth: range [1e+16, 1e+15] is reversed"),
+        (["--space.Mth.low=much"], "--space.Mth.low: expected float or null, got much"),
+        (["--space.Mth.sampling=ln"], "--space.Mth.sampling: expected linear | log10 or null, got"),
+        (["--space.Mth.lo=1e11"], "no option space.Mth.lo (did you mean 'space.Mth.low'?)"),
+        (["--space.Mht.low=1e11"], "(did you mean '--space.Mth.low'?)"),
+        (["--space.Mth=3"], "--space.Mth: expected options of its own (--space.Mth.NAME) or a"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_ranges_are_named(tmp_path, capsys, options, message):
+    with pytest.raises(SystemExit, match="2"):
+        main([f"--out={tmp_path}/points.csv", *options])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_help_tells_what_a_parameter_is_and_its_range(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "linke22: Threshold halo mass of hosting galaxies [Msun], usually 1e+10 to" in text
+    )
+    assert "zheng07: log10 of the halo mass [Msun] that hosts a central galaxy" in text
+    assert "(type: Range | null, default: null)" in text
 
 
 def test_command_does_not_overwrite_unasked(tmp_path, capsys):

@@ -22,7 +22,7 @@ from datagen.linear_power import TableBox
 from datagen.power import _node
 from datagen.record import maker
 from datagen.request import LIBRARIES, MODULES
-from datagen.space import Range, Space
+from datagen.space import BACKGROUND, Range, Space
 from datagen.store import Spectra, StoreError
 
 ROUNDING = 1e-11  # matrix products of other sizes; a point in a wrong place is off by 1
@@ -192,6 +192,24 @@ def test_a_machine_of_a_cluster_with_other_code_is_named(table):
     box = TableBox.of(SPACE)
     with pytest.raises(ValueError, match=message):
         _node(box.points()[0], box=box, made_by=other)
+
+
+def test_command_line_knows_any_occupation_by_its_name(ray, table, tmp_path):
+    out = tmp_path / "labels.h5"
+    ranges = {"log10Mmin": Range(12.0, 13.0), "alpha": Range(1.0, 1.0)}
+    options = [f"--space.{n}.{end}={getattr(r, end)}" for n, r in ranges.items()
+               for end in ("low", "high")]  # fmt: skip
+    main([*command_line(out, 6, "--space.occupation=zheng07", *options)[3:]])
+    background = {name: SPACE[name] for name in BACKGROUND}
+    space = Space(**background, **ranges, occupation="zheng07")
+    spectra = Spectra.read(out)
+    assert Space.from_dict(spectra.metadata["space"]) == space
+    np.testing.assert_array_equal(spectra.theta, draw(Design(6), space))
+    for name, expected in HaloModel(MODEL, table, "zheng07")(spectra.theta).items():
+        np.testing.assert_allclose(spectra[name], expected, rtol=ROUNDING)
+    with h5py.File(out) as file:
+        assert file["theta"].attrs["names"].astype(str).tolist() == list(space.names)
+        assert file["theta"].attrs["units"].astype(str).tolist() == list(space.units.values())
 
 
 def test_a_place_where_nothing_can_be_written_is_known_before_anything_is_computed(monkeypatch):

@@ -130,7 +130,7 @@ def test_arrays_of_a_wrong_shape_are_named(spectra):
     with pytest.raises(StoreError, match=r"n_g has shape \(3,\), expected \(600,\)"):
         Spectra(spectra.theta, spectra.k, spectra.arrays | {"n_g": np.ones(3)}, {})
     with pytest.raises(StoreError, match=r"theta has shape \(600, 10\), expected \(600, 13\)"):
-        Spectra(spectra.theta[:, :10], spectra.k, spectra.arrays, {})
+        Spectra(spectra.theta[:, :10], spectra.k, spectra.arrays, METADATA)
 
 
 def rewrite(path, change):
