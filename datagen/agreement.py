@@ -81,7 +81,7 @@ def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
             f"give the split larger parts or generate more points"
         )
     pairs = [(b, a) for a, b in combinations(names, 2)]
-    x, columns = features(spectra), list(spectra.metadata["space"])
+    x, columns = features(spectra), Space.from_dict(spectra.metadata["space"]).names
     varied = [i for i in range(len(columns)) if np.ptp(x[:, i]) > 0]
     if not varied:
         raise ValueError(f"all {len(x)} points are the same; there is nothing to compare")

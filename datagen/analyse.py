@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from datagen.agreement import agreement, features
 from datagen.cli import run
 from datagen.error_budget import ErrorBudget, error_budget
-from datagen.figures import save_figure, style
+from datagen.figures import parameter_labels, save_figure, style
 from datagen.files import atomic, exclusive
 from datagen.halomodel import CORRELATIONS, TERMS
 from datagen.label_figures import (
@@ -125,24 +125,22 @@ def _figures(
 ) -> dict[str, Path]:
     """Draw and write all figures; the paths of the PNGs, by name."""
     space = Space.from_dict(spectra.metadata["space"])
-    is_log = dict(zip(space.names, space.is_log.tolist(), strict=True))
+    labels = parameter_labels(space)
     parts: NDArray[np.str_] = np.empty(len(spectra), dtype="U10")
     for part in summary["agreement"]["parts"]:
         parts[split.rows(len(spectra), part)] = part
     x = features(spectra)
     chosen = np.random.default_rng(split.seed).permutation(len(x))[:corner_points]
     varied = [i for i in range(x.shape[1]) if np.ptp(x[:, i]) > 0]
-    names = [space.names[i] for i in varied]
+    shown = [labels[space.names[i]] for i in varied]
     computed = {
         source: entry for source, entry in summary["error_budget"].items() if "spectra" in entry
     }
     with style():
         drawn = {
-            "parameters": corner_figure(
-                x[chosen][:, varied], names, [is_log[n] for n in names], parts[chosen]
-            ),
+            "parameters": corner_figure(x[chosen][:, varied], shown, parts[chosen]),
             "spectra": spectra_figure(spectra.k, summary["bands"]),
-            "agreement": agreement_figure(spectra.k, summary["agreement"], is_log),
+            "agreement": agreement_figure(spectra.k, summary["agreement"], labels),
         }
         if computed:
             drawn["error_budget"] = budget_figure(spectra.k, computed)

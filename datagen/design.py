@@ -149,7 +149,7 @@ class Points:
             raise FileNotFoundError(f"no parameter file at {path}; write one with datagen.design")
         try:
             is_h5 = path.suffix.lower() == ".h5"
-            theta, content = _read_h5(path) if is_h5 else _read_table(path, space=space)
+            theta, own, content = _read_h5(path) if is_h5 else _read_table(path, space)
         except HeaderError:
             raise
         except TableError as error:
@@ -163,10 +163,10 @@ class Points:
                 f"{', '.join(space.names)}"
             ) from error
         if content is None:
-            points = cls(theta, space, {})
+            points = cls(theta, own, {})
             points.design = {"given": ContentHash.of(theta), "points": len(theta)}
         else:
-            points = cls(theta, _space(content, path), content["design"])
+            points = cls(theta, own, content["design"])
             if _hash(theta, content) != content["sha256"]:
                 raise ValueError(
                     f"{path} was altered: its checksum does not match its content; if that is "
@@ -206,22 +206,23 @@ def _space(content: Any, path: Path) -> Space:
             raise RecordError(f"its units are {content['units']}, not {space.units}")
         return space
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise HeaderError(f"{path}: {error}") from error
 
 
-def _read_h5(path: Path) -> tuple[Array, dict[str, Any]]:
+def _read_h5(path: Path) -> tuple[Array, Space, dict[str, Any]]:
     check_header(path, SCHEMA, "parameter file")
     with h5py.File(path) as file:
         names, theta = file["theta"].attrs["names"].astype(str).tolist(), file["theta"][()]
         content = json.loads(file["content"][()])
-        columns = [names.index(name) for name in content["space"]]
-        return np.ascontiguousarray(theta[:, columns]), content
+        space = _space(content, path)
+        columns = [names.index(name) for name in space.names]
+        return np.ascontiguousarray(theta[:, columns]), space, content
 
 
-def _read_table(path: Path, space: Space) -> tuple[Array, dict[str, Any] | None]:
+def _read_table(path: Path, space: Space) -> tuple[Array, Space, dict[str, Any] | None]:
     described = [line for line in comments(path) if _KIND in line]
     if not described:
-        return read_table(path, space.units, space.defaults), None
+        return read_table(path, space.units, space.defaults), space, None
     try:
         content = json.loads(described[0].lstrip("# "))
     except ValueError as error:
@@ -231,8 +232,8 @@ def _read_table(path: Path, space: Space) -> tuple[Array, dict[str, Any] | None]
         ) from error
     if content["schema"] != SCHEMA:
         raise ValueError(f"schema {content['schema']!r}, this version reads {SCHEMA!r}")
-    units = {name: one["unit"] for name, one in content["space"].items()}
-    return read_table(path, units), content
+    space = _space(content, path)
+    return read_table(path, space.units), space, content
 
 
 def write_design(

@@ -22,6 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from datagen.files import atomic
 from datagen.parameters import Parameter
+from datagen.space import Space
 
 __all__ = [
     "CORRELATION_COLOURS",
@@ -34,6 +35,7 @@ __all__ = [
     "log_axis",
     "new_figure",
     "parameter_label",
+    "parameter_labels",
     "save_figure",
     "spectrum_label",
     "spectrum_panels",
@@ -93,10 +95,17 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 def parameter_label(p: Parameter, is_log: bool) -> str:
     """Symbol and unit of a parameter; of its log10 if it is sampled in that."""
-    if is_log:
-        unit = r"\,/\,\mathrm{M}_\odot" if p.unit == "Msun" else ""
-        return rf"$\log_{{10}}\,{p.symbol}{unit}$"
-    return rf"${p.symbol}$" + (r" [M$_\odot$]" if p.unit == "Msun" else "")
+    symbol = rf"\log_{{10}}\,{p.symbol}" if is_log else p.symbol
+    if p.unit == "1":
+        return f"${symbol}$"
+    if p.unit == "Msun" and not is_log:
+        return rf"${symbol}$ [M$_\odot$]"
+    return rf"${symbol}\,/\,\mathrm{{M}}_\odot$"
+
+
+def parameter_labels(space: Space) -> dict[str, str]:
+    """The label of each parameter as it is sampled, by name."""
+    return {name: parameter_label(p, space[name].is_log) for name, p in space.parameters.items()}
 
 
 def spectrum_label(name: str) -> str:

@@ -77,7 +77,8 @@ class Spectra:
     unread: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shapes = _shapes(*self.theta.shape, len(self.k))
+        columns = len(self.metadata.get("space", self.theta.T))
+        shapes = _shapes(len(self.theta), columns, len(self.k))
         for name, array in {**self.arrays, "theta": self.theta}.items():
             if array.shape != shapes.get(name):
                 raise StoreError(f"{name} has shape {array.shape}, expected {shapes.get(name)}")
@@ -237,9 +238,9 @@ def _describe(
 ) -> None:
     """Add all that is not rows: wavenumbers, failed points, units, metadata and hashes."""
     file.create_dataset("k", data=k)
-    columns = metadata["space"]
+    columns = Space.from_dict(metadata["space"]).units
     file["theta"].attrs["names"] = np.array(list(columns), dtype=bytes)
-    file["theta"].attrs["units"] = np.array([one["unit"] for one in columns.values()], dtype=bytes)
+    file["theta"].attrs["units"] = np.array(list(columns.values()), dtype=bytes)
     units = {"k": "1/Mpc"} | dict.fromkeys(STORED, "Mpc^3") | DERIVED
     digests = digests | {"k": ContentHash.of(k)}
     for name in [name for name in units if name in digests]:  # in order: equal files stay equal
@@ -263,7 +264,7 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
         check_header(path, SCHEMA, "label file")
         with h5py.File(path) as file:
             columns = file["theta"].attrs["names"].astype(str).tolist()
-            expected = list(json.loads(file["metadata"][()])["space"])
+            expected = list(_metadata(file, path)["space"])
             if columns != expected:
                 raise StoreError(f"{path} has columns {columns}, expected {expected}")
             derived = [name for name in DERIVED if name in file]
@@ -284,7 +285,8 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
 def _metadata(file: Any, path: Path) -> dict[str, Any]:
     metadata: dict[str, Any] = json.loads(file["metadata"][()])
     _check_metadata(metadata, str(path))
-    return metadata
+    # the text has its names sorted
+    return metadata | {"space": Space.from_dict(metadata["space"]).as_dict()}
 
 
 def _check_metadata(metadata: dict[str, Any], where: str) -> None:
