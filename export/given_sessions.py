@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.occupations.grid import are_resolved
 from datagen.space import BACKGROUND
 from export.galaxies import PREFIX, WEIGHTS, Nodes, sampled, with_galaxies, without_galaxies
 from export.graph import Graph, described
@@ -67,6 +68,8 @@ def with_populations(
             f"{path.stem} has learnt its occupation, {file.occupation}; others need a semi-analytic "
             f"emulator (tinker10, standard, or one of emulator.train_semianalytic)"
         )
+    if [one.occupation.name for one in whose.each] == [file.occupation]:
+        return file, False
     background = tuple(p for p in file.parameters if not p.is_occupation)
     given = tuple(
         Parameter(name, p.unit, *p.range, p.sampling, p.group or "own", p.symbol, p.default)
@@ -91,7 +94,7 @@ def _in_graph(
 ) -> Graph | None:
     """The graph with an occupation as a part of it; None if it cannot be one."""
     (one, *others) = whose.each
-    if others or not one.occupation.width:
+    if others or not are_resolved(one.occupation.width, nodes.spacing):
         return None
     try:
         part = sampled(one.occupation, columns, nodes)

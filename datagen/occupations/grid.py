@@ -11,12 +11,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["REACH", "between", "cardinal", "cells_of", "kernel"]
+__all__ = ["REACH", "are_resolved", "between", "cardinal", "cells_of", "kernel"]
 
 Array = NDArray[np.float64]
 
 _RESOLVED = 0.84  # widths of a normal distribution, in spacings, that a sum resolves to 1e-6
-_CELLS = (4, 8)  # of each interval, at least and at most
+_CELLS = (4, 16)  # of each interval, at least and at most
 REACH = 4  # intervals to each side of a node that its polynomials reach
 
 
@@ -26,9 +26,17 @@ def cells_of(width: float, spacing: float) -> int:
     Args:
         width: Of the narrowest feature in ln M; 0 for a step.
         spacing: Of the nodes in ln M.
+
+    Returns:
+        As many as resolve it, or as there are at most.
     """
     least, most = _CELLS
-    return most if width <= 0 else min(max(math.ceil(_RESOLVED * spacing / width), least), most)
+    return min(max(math.ceil(_RESOLVED * spacing / width), least), most) if width > 0 else most
+
+
+def are_resolved(width: float, spacing: float) -> bool:
+    """Whether cells are narrow enough for features of a width in ln M."""
+    return width > 0 and _RESOLVED * spacing / width <= _CELLS[1]
 
 
 def cardinal(t: Array) -> Array:
