@@ -1,6 +1,8 @@
 """Occupations: what all of them promise, and each against its formula written anew."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ from scipy.stats import norm, skewnorm
 
 from datagen.occupations import OCCUPATIONS, Moments, occupation
 from datagen.occupations.functions import LN_10, NUMPY
+from datagen.occupations.tables import parameters as parameter_tables
 from datagen.space import BACKGROUND, Space
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "occupations.md"
 
 POINTS = 300
 M = np.geomspace(1e8, 1e17, 200)  # all haloes that there may be
@@ -157,6 +162,19 @@ def test_half_of_the_centrals_at_the_threshold(name):
 def test_what_there_is_not():
     with pytest.raises(ValueError, match="did you mean 'zheng07'"):
         occupation("zeng07")
+
+
+def test_page_has_the_parameters_there_are():
+    """If it has not: put there what ``python -m datagen.occupations.tables`` prints."""
+    block = re.search(r"<!-- occupations -->\n(.*?)<!-- end -->", PAGE.read_text(), re.DOTALL)
+    assert block[1] == parameter_tables()
+
+
+def test_page_has_every_occupation_and_its_pairs():
+    section = PAGE.read_text().split("## Which there are")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\w+) \|.*\| (independent|beside)[\w, ]* \|$", section, re.M)
+    assert [name for name, _ in rows] == [*OCCUPATIONS]
+    assert {name for name, pairs in rows if pairs == "independent"} == INDEPENDENT
 
 
 class Torch:
