@@ -20,7 +20,6 @@ from benchmarks.truth import Truth
 from datagen.figures import save_figure, style
 from datagen.halomodel import CORRELATIONS
 from datagen.report import figure, markdown, paragraph, table
-from datagen.space import NAMES
 from emulator.figures import accuracy_figure
 from emulator.metrics import REGIMES, fractional_error, spectra_accuracy
 from export.runtime import OnnxEmulator
@@ -92,7 +91,7 @@ class Analysis:
             By correlation and by case: ``row``, ``error`` (the largest over its spectra and k)
             and ``theta``, the parameters by name.
         """
-        theta = self.truth.labels.theta
+        theta, names = self.truth.labels.theta, self.truth.space.names
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for xy in dict.fromkeys(name[:2] for name in self.spectra):
             error = np.max([e for name, e in self.worst_k.items() if name[:2] == xy], axis=0)
@@ -104,7 +103,7 @@ class Analysis:
                 case: {
                     "row": int(row),
                     "error": float(f"{error[row]:.4g}"),
-                    "theta": dict(zip(NAMES, theta[row].tolist(), strict=True)),
+                    "theta": dict(zip(names, theta[row].tolist(), strict=True)),
                 }
                 for case, row in rows.items()
             }
@@ -172,10 +171,10 @@ class Analysis:
             }
 
     def _corner(self, out: Path, corner_points: int) -> str:
-        x, names, is_log = varied(self.truth.labels.theta, self.truth.space.is_log)
+        x, labels = varied(self.truth.labels.theta, self.truth.space)
         chosen = np.random.default_rng(_SEED).permutation(len(x))[:corner_points]
         error = np.max(list(self.worst_k.values()), axis=0)
-        drawn = corner_figure(x[chosen], names, is_log, error[chosen])
+        drawn = corner_figure(x[chosen], labels, error[chosen])
         return figure(
             save_figure(drawn, out / FIGURES / "corner"),
             f"{len(chosen):,} test points, coloured by the largest error over all spectra and "
@@ -251,7 +250,7 @@ class Analysis:
                  *(f"{value:.3g}".replace("e+", "e") for value in case["theta"].values()))
                 for name, case in cases.items()
             ]  # fmt: skip
-        return [*pieces, table(("point", "error", *NAMES), rows)]
+        return [*pieces, table(("point", "error", *self.truth.space.names), rows)]
 
 
 def check_spectra(model: OnnxEmulator) -> None:

@@ -23,7 +23,7 @@ from datagen.halomodel import CORRELATIONS
 from datagen.parallel import RayConfig
 from datagen.record import provenance
 from datagen.report import figure, markdown, page, paragraph, table
-from datagen.space import NAMES, Space
+from datagen.space import Space
 from emulator.metrics import spectra_accuracy
 from export.runtime import OnnxEmulator
 
@@ -125,7 +125,8 @@ def _check(emulators: dict[str, OnnxEmulator]) -> None:
         )
     for name, model in emulators.items():
         space = Space.from_dict(model.metadata["parameters"])
-        on_one_core(name, partial(model, space.from_unit(np.full((max(BATCHES), len(NAMES)), 0.5))))
+        middle = np.full((max(BATCHES), len(space.names)), 0.5)
+        on_one_core(name, partial(model, space.from_unit(middle)))
 
 
 def _judged(emulators: dict[str, OnnxEmulator], truth: Truth) -> list[str]:

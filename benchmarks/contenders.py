@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from scipy.special import erf
 
-from benchmarks.pyccl_model import PycclHaloModel
+from benchmarks.pyccl_model import OCCUPATION, PycclHaloModel
 from datagen.halomodel import HaloModel, HaloModelConfig
 from datagen.power import linear_power
 from datagen.space import Space
@@ -79,12 +79,13 @@ def forms(model: OnnxEmulator) -> dict[str, Contender]:
 
 
 def direct(config: HaloModelConfig, space: Space) -> dict[str, Contender]:
-    """The true codes of a halo model by name: ``labels``, and ``pyccl`` if it has that model.
+    """The true codes of a halo model by name: ``labels``, and ``pyccl`` if that has them.
 
     The table of linear power is made here, once for all points of a space, and not timed.
     """
-    found: dict[str, Contender] = {"labels": HaloModel(config, linear_power(config, space))}
-    if config.model == "standard":
+    labels = HaloModel(config, linear_power(config, space), space.occupation)
+    found: dict[str, Contender] = {"labels": labels}
+    if config.model == "standard" and space.occupation == OCCUPATION:
         found["pyccl"] = PycclHaloModel(config)
     return found
 

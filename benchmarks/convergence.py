@@ -22,7 +22,7 @@ from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
 from datagen.linear_power import LinearPower
 from datagen.power import linear_power as make_linear_power
 from datagen.record import provenance
-from datagen.space import NAMES, Space
+from datagen.space import Space, parameters_of
 from emulator.metrics import fractional_error
 
 __all__ = ["convergence", "render"]
@@ -40,6 +40,9 @@ TABLES = {
     "thresholds": "integrals over mass, by the width of the threshold",
     "linear_power": "table of linear power",
 }
+OCCUPATION = "linke22"  # whose threshold has the width that is varied
+_NAMES = tuple(parameters_of(OCCUPATION))
+_SIGMA = _NAMES.index("sigma")
 CAMB_K = 10.0  # up to where pyccl asks CAMB [1/Mpc]; then ln P goes on as a parabola
 
 
@@ -97,7 +100,7 @@ def thresholds(model: HaloModelConfig, table: LinearPower | None, theta: Array) 
     rows: Errors = {}
     for sigma in tqdm(SIGMAS, desc="thresholds"):
         theta = theta.copy()
-        theta[:, NAMES.index("sigma")] = sigma
+        theta[:, _SIGMA] = sigma
         truth = reference(theta)
         for name, halo_model in rules.items():
             rows[f"sigma = {sigma:g}, {name}"] = _errors(halo_model(theta), truth)
@@ -113,7 +116,7 @@ def linear_power(model: HaloModelConfig, table: LinearPower | None, theta: Array
     direct = HaloModel(replace(model, linear_power="camb"))
     rows = [direct(point[None]) for point in tqdm(theta, desc="CAMB", unit="pt")]
     camb = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    points = [dict(zip(NAMES, map(float, point), strict=True)) for point in theta]
+    points = [dict(zip(_NAMES, map(float, point), strict=True)) for point in theta]
     pyccl = [camb_power(p, ours.k, p["z"]) for p in tqdm(points, desc="pyccl", unit="pt")]
     return {
         "table / CAMB": _errors(ours(theta), camb, ours.k),
@@ -168,12 +171,12 @@ def convergence(
             drawn evenly in the logarithm from 0.01 to 1.
         linear_power_points: Random points for the table of linear power, 4 s each.
         seed: Seed of the points.
-        space: Where the points lie.
+        space: Where the points lie, with the occupation linke22.
         model: The halo model, of the ``standard`` kind and with a table.
         out: JSON file for the numbers.
 
     Raises:
-        ValueError: Another halo model, no points, or another kind of `out`.
+        ValueError: Another halo model or occupation, no points, or another kind of `out`.
 
     Returns:
         Tables ``quadrature``, ``thresholds`` and ``linear_power`` of percentiles, and the
@@ -190,16 +193,20 @@ def convergence(
             f"model = {model.model!r} with linear_power: {model.linear_power} has nothing to "
             f"converge; choose standard and table"
         )
+    if space.occupation != OCCUPATION:
+        raise ValueError(
+            f"space.occupation = {space.occupation!r}: thresholds are those of {OCCUPATION}"
+        )
     table = make_linear_power(model, space)
     rng = np.random.default_rng(seed)
-    unit = qmc.LatinHypercube(len(NAMES), rng=rng).random(quadrature_points)
+    unit = qmc.LatinHypercube(len(_NAMES), rng=rng).random(quadrature_points)
     theta = space.from_unit(unit)
-    theta[:, NAMES.index("sigma")] = 0.01 ** unit[:, NAMES.index("sigma")]
+    theta[:, _SIGMA] = 0.01 ** unit[:, _SIGMA]
     results = {
         "quadrature": quadrature(model, table, theta),
         "thresholds": thresholds(model, table, theta),
         "linear_power": linear_power(
-            model, table, space.from_unit(rng.random((linear_power_points, len(NAMES))))
+            model, table, space.from_unit(rng.random((linear_power_points, len(_NAMES))))
         ),
     }
     record = {"points": [quadrature_points, linear_power_points], "seed": seed, **results}

@@ -98,8 +98,10 @@ def _record_name(model: OnnxEmulator, space: Space, name: str) -> str:
     own = Space.from_dict(model.metadata["parameters"])
     if space == own:
         return "test"
-    if np.array_equal(space.low, own.low) and np.array_equal(space.high, own.high):
-        return f"test_{space.Mth.sampling}_masses"  # the same box, drawn otherwise
+    same = space.names == own.names and np.array_equal(space.low, own.low)
+    if same and np.array_equal(space.high, own.high):  # the same box, drawn otherwise
+        drawn = next(space[n].sampling for n in space.names if space[n] != own[n])
+        return f"test_{drawn}_masses"
     if not name:
         raise ValueError(
             "name: the labels are of a box within the emulator's; give their record a name, "

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ Array = NDArray[np.float64]
 Contenders = dict[str, Callable[[Array], dict[str, Array]]]
 
 # the default space, but for thresholds that pyccl's even masses do not resolve
-SPACE = replace(Space(), sigma=Range(0.1, 1.0))
+SPACE = Space(sigma=Range(0.1, 1.0))
 AGREEMENT = 3e-3  # of every spectrum: both quadratures to 1e-3, linear power from the table to 2e-3
 
 

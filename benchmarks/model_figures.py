@@ -1,6 +1,6 @@
 """Figures of one emulator's errors: single points, the parameter space, tails, regimes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,12 @@ from datagen.figures import (
     TERM_STYLES,
     k_axis,
     new_figure,
+    parameter_labels,
     spectrum_label,
     spectrum_panels,
 )
 from datagen.label_figures import corner_panels
-from datagen.space import NAMES
+from datagen.space import Space
 from emulator.figures import BANDS, ERROR_LABEL, error_axis, percent
 
 __all__ = ["cases_figure", "corner_figure", "regimes_figure", "tails_figure", "varied"]
@@ -80,7 +81,7 @@ def cases_figure(
     return figure
 
 
-def corner_figure(x: Array, names: list[str], is_log: list[bool], error: Array) -> Figure:
+def corner_figure(x: Array, labels: Sequence[str], error: Array) -> Figure:
     """Errors across the parameter space: every pair of parameters, and each by itself.
 
     A point's colour is its error, those with the largest on top. On the diagonal: median and
@@ -88,11 +89,10 @@ def corner_figure(x: Array, names: list[str], is_log: list[bool], error: Array) 
 
     Args:
         x: Points as they are sampled, shape (N, P).
-        names: Parameters of the columns.
-        is_log: Which columns are log10 of their parameter.
+        labels: Of the columns.
         error: Error of each point, shape (N,).
     """
-    figure, grid = corner_panels(names, is_log, right=0.5)
+    figure, grid = corner_panels(labels, right=0.5)
     order = np.argsort(error)
     x, error = x[order], error[order]
     low, high = np.percentile(error, _ENDS)
@@ -105,7 +105,7 @@ def corner_figure(x: Array, names: list[str], is_log: list[bool], error: Array) 
         else:
             axes.scatter(x[:, j], x[:, i], s=size, c=error, norm=norm, cmap=_SCALE, lw=0,
                          rasterized=True)  # fmt: skip
-    text = 8 + 0.5 * len(names)
+    text = 8 + 0.5 * len(labels)
     bar_axes = figure.add_axes((0.56, 0.9, 0.38, 0.018))
     bar = figure.colorbar(ScalarMappable(norm, _SCALE), cax=bar_axes, orientation="horizontal",
                           extend="both")  # fmt: skip
@@ -211,9 +211,10 @@ def regimes_figure(records: Mapping[str, dict[str, Any]]) -> Figure:
     return figure
 
 
-def varied(theta: Array, is_log: NDArray[np.bool_]) -> tuple[Array, list[str], list[bool]]:
-    """Points as they are sampled, without parameters that are held fixed; names; which are log."""
-    x = np.array(theta)
-    x[:, is_log] = np.log10(x[:, is_log])
+def varied(theta: Array, space: Space) -> tuple[Array, list[str]]:
+    """Points as they are sampled, without parameters that are held fixed, and their labels."""
+    x, log = np.array(theta), space.is_log
+    x[:, log] = np.log10(x[:, log])
     columns = np.flatnonzero(np.ptp(x, axis=0) > 0)
-    return x[:, columns], [NAMES[i] for i in columns], is_log[columns].tolist()
+    labels = list(parameter_labels(space).values())
+    return x[:, columns], [labels[i] for i in columns]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.survey import FreeBox
-from datagen.figures import new_figure, parameter_label
+from datagen.figures import new_figure, parameter_labels
 
 __all__ = ["corner_figure"]
 
@@ -27,6 +27,7 @@ def corner_figure(samples: Mapping[str, Array], box: FreeBox) -> Figure:
         box: What is sampled, and the point that the data were made with.
     """
     names = [name for name in SHOWN if name in box.names]
+    labels = parameter_labels(box.space)
     columns = [box.names.index(name) for name in names]
     truth = box.coordinates(box.unit(box.fiducial))[0, columns]
     figure = new_figure(7, 7)
@@ -35,7 +36,7 @@ def corner_figure(samples: Mapping[str, Array], box: FreeBox) -> Figure:
     for name, points in samples.items():
         corner.corner(
             points[:, columns], fig=figure, range=list(ends.T), color=LOOKS[name][1],
-            labels=[parameter_label(shown, box.space[shown].is_log) for shown in names],
+            labels=[labels[name] for name in names],
             truths=truth, truth_color="0.7", bins=30, smooth=1.0, levels=(0.68, 0.95),
             max_n_ticks=3, labelpad=0.15, plot_datapoints=False, plot_density=False,
             no_fill_contours=True, hist_kwargs={"density": True},

@@ -12,12 +12,13 @@ from pyccl import halos
 
 from datagen.ccl import camb_cosmology
 from datagen.halomodel import HaloModelConfig
-from datagen.space import NAMES, check_theta
+from datagen.space import check_theta, parameters_of
 
-__all__ = ["MASSES_CONVERGED", "MASSES_REFERENCE", "PycclHaloModel"]
+__all__ = ["MASSES_CONVERGED", "MASSES_REFERENCE", "OCCUPATION", "PycclHaloModel"]
 
 Array = NDArray[np.float64]
 
+OCCUPATION = "linke22"  # the one that is written down here
 MASSES_CONVERGED = 768  # 1e-3 in every term for a threshold of sigma >= 0.1
 MASSES_REFERENCE = 4096  # 1e-4 down to sigma = 0.03
 
@@ -88,9 +89,10 @@ class PycclHaloModel:
         """Spectra [Mpc^3] ``mm_1h``, ``mm_2h``, ``gm_1h``, ..., each (N, K), and ``P_lin``.
 
         Args:
-            theta: Columns `datagen.space.NAMES` (masses in Msun), shape (N, P).
+            theta: Columns `datagen.space.parameters_of` the `OCCUPATION`, shape (N, P).
         """
-        rows = [self._point(dict(zip(NAMES, row, strict=True))) for row in check_theta(theta)]
+        names, theta = parameters_of(OCCUPATION), check_theta(theta, OCCUPATION)
+        rows = [self._point(dict(zip(names, row, strict=True))) for row in theta.tolist()]
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
     def _galaxies(self, p: dict[str, float]) -> halos.HaloProfileHOD:

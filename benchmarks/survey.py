@@ -151,10 +151,11 @@ class FreeBox:
     """
 
     def __init__(self, space: Space, fixed: Mapping[str, float]) -> None:
-        point = complete(FIDUCIAL | dict(fixed))
+        point = complete(FIDUCIAL | dict(fixed), space.occupation)
         self.fiducial = space.check(np.array([[point[name] for name in space.names]]))
         held = {name: replace(space[name], low=value, high=value) for name, value in fixed.items()}
-        self.space = replace(space, **held)
+        ranges = {name: space[name] for name in space.names} | held
+        self.space = Space(**ranges, occupation=space.occupation)
         self.names = self.space.free
         self._columns = [self.space.names.index(name) for name in self.names]
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from benchmarks.results import check_json
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, TERMS, HaloModel, HaloModelConfig
+from datagen.occupations import occupation
 from datagen.parallel import RayConfig
 from datagen.power import linear_power
 from datagen.record import provenance
-from datagen.space import Space
+from datagen.space import Space, columns_by_name
 from emulator.metrics import fractional_error
 from export.runtime import OnnxEmulator
 
@@ -40,7 +40,7 @@ class Galaxies:
     Attributes:
         n_g: They have more galaxies than this [1/Mpc^3].
         b_eff: Their bias is at most this.
-        sigma: Their threshold is at least this wide.
+        sigma: Their threshold is at least this wide in ln M, if it has a width.
         k_max: Errors count up to here [1/Mpc].
     """
 
@@ -91,7 +91,7 @@ def worst(
     model = OnnxEmulator(emulator)
     space = Space.from_dict(model.metadata["parameters"])
     config = HaloModelConfig.from_dict(model.metadata["halo_model"])
-    code = HaloModel(config, linear_power(config, space, ray))
+    code = HaloModel(config, linear_power(config, space, ray), space.occupation)
     found = [_search(model, code, space, one, search) for one in galaxies]
     results = {"emulator": model.path.stem, "found": found, "provenance": provenance()}
     if out:
@@ -162,15 +162,12 @@ def _errors(
     def errors(unit: Array) -> Array:
         theta = space.from_unit(unit)
         true = code(theta)
+        threshold = occupation(space.occupation).threshold(columns_by_name(theta, space.names))
         predicted = model(theta, SPECTRA, out_of_range="nan")
-        counts = reduce(
-            np.logical_and,
-            [
-                true["n_g"] > galaxies.n_g,
-                true["b_eff"] < galaxies.b_eff,
-                theta[:, space.names.index("sigma")] >= galaxies.sigma,
-            ],
-        )
+        counts: NDArray[np.bool_] = true["n_g"] > galaxies.n_g
+        counts &= true["b_eff"] < galaxies.b_eff
+        if threshold is not None:
+            counts &= threshold[1] >= galaxies.sigma
         each = np.stack([fractional_error(predicted[n], true[n]) for n in SPECTRA], axis=1)
         kept: Array = np.where(counts[:, None, None] & within, np.nan_to_num(each), 0.0)
         return kept

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from datagen.halomodel import CORRELATIONS, TERMS
-from datagen.space import NAMES, Space
+from datagen.space import Space
 from datagen.splits import Part, Split
 from datagen.store import Spectra
 
@@ -81,14 +81,14 @@ def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
             f"give the split larger parts or generate more points"
         )
     pairs = [(b, a) for a, b in combinations(names, 2)]
-    x = features(spectra)
-    varied = [i for i in range(len(NAMES)) if np.ptp(x[:, i]) > 0]
+    x, columns = features(spectra), Space.from_dict(spectra.metadata["space"]).names
+    varied = [i for i in range(len(columns)) if np.ptp(x[:, i]) > 0]
     if not varied:
         raise ValueError(f"all {len(x)} points are the same; there is nothing to compare")
     result: dict[str, Any] = {
         "parts": {part: len(row) for part, row in rows.items()},
         "features": {
-            f"{a} - {b}": {NAMES[i]: _feature(x[rows[a], i], x[rows[b], i]) for i in varied}
+            f"{a} - {b}": {columns[i]: _feature(x[rows[a], i], x[rows[b], i]) for i in varied}
             for a, b in pairs
         },
         "targets": {f"{a} - {b}": {} for a, b in pairs},

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from datagen.agreement import agreement, features
 from datagen.cli import run
 from datagen.error_budget import ErrorBudget, error_budget
-from datagen.figures import save_figure, style
+from datagen.figures import parameter_labels, save_figure, style
 from datagen.files import atomic, exclusive
 from datagen.halomodel import CORRELATIONS, TERMS
 from datagen.label_figures import (
@@ -21,7 +21,7 @@ from datagen.label_figures import (
     spectra_figure,
 )
 from datagen.report import figure, page, paragraph, table
-from datagen.space import NAMES, UNITS, Space
+from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
 
@@ -125,24 +125,22 @@ def _figures(
 ) -> dict[str, Path]:
     """Draw and write all figures; the paths of the PNGs, by name."""
     space = Space.from_dict(spectra.metadata["space"])
-    is_log = dict(zip(NAMES, space.is_log.tolist(), strict=True))
+    labels = parameter_labels(space)
     parts: NDArray[np.str_] = np.empty(len(spectra), dtype="U10")
     for part in summary["agreement"]["parts"]:
         parts[split.rows(len(spectra), part)] = part
     x = features(spectra)
     chosen = np.random.default_rng(split.seed).permutation(len(x))[:corner_points]
-    varied = [i for i in range(len(NAMES)) if np.ptp(x[:, i]) > 0]
-    names = [NAMES[i] for i in varied]
+    varied = [i for i in range(x.shape[1]) if np.ptp(x[:, i]) > 0]
+    shown = [labels[space.names[i]] for i in varied]
     computed = {
         source: entry for source, entry in summary["error_budget"].items() if "spectra" in entry
     }
     with style():
         drawn = {
-            "parameters": corner_figure(
-                x[chosen][:, varied], names, [is_log[n] for n in names], parts[chosen]
-            ),
+            "parameters": corner_figure(x[chosen][:, varied], shown, parts[chosen]),
             "spectra": spectra_figure(spectra.k, summary["bands"]),
-            "agreement": agreement_figure(spectra.k, summary["agreement"], is_log),
+            "agreement": agreement_figure(spectra.k, summary["agreement"], labels),
         }
         if computed:
             drawn["error_budget"] = budget_figure(spectra.k, computed)
@@ -211,8 +209,8 @@ def ranges(space: dict[str, dict[str, Any]]) -> str:
     return table(
         ("parameter", "from", "to", "unit", "sampled in"),
         [
-            (name, f"{r['low']:g}", f"{r['high']:g}", UNITS[name], r["sampling"])
-            for name, r in ((name, space[name]) for name in NAMES)
+            (name, f"{r['low']:g}", f"{r['high']:g}", r["unit"], r["sampling"])
+            for name, r in space.items()
         ],
     )
 

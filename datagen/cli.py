@@ -8,8 +8,10 @@ A command ends as `hodspectra.ending` says. SIGINT, SIGTERM and SIGHUP are raise
 
 import re
 import sys
-from argparse import Action
+from argparse import Action, ArgumentTypeError
 from collections.abc import Callable, Sequence
+from dataclasses import fields
+from inspect import signature
 from itertools import takewhile
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
@@ -17,10 +19,12 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli
 
 from datagen.configs import find_config
 from datagen.messages import did_you_mean
+from datagen.space import Range, Space
 from hodspectra.ending import Interrupted, ending, name_of
 
 __all__ = ["Interrupted", "run"]
 
+_OF_ITS_OWN = r"--\1: expected options of its own (--\1.NAME) or a YAML file of them, got \2"
 # jsonargparse's words for what a value should be, and ours
 _PLAIN = (
     (r"``(.+?)``", r"\1"),
@@ -30,13 +34,14 @@ _PLAIN = (
     (r"Literal\[(.*?)\]", lambda match: match[1].replace("'", "").replace(", ", " | ")),
     (r"\(required, (type: .*?), default: ", r"(\1, default: "),
     (r'^(?:Validation failed: )?Parser key "([\w.]+)":', r"--\1:"),
+    (r"--(\S+): - Expected a path but .*Subtypes: .*Given value: (.*)", _OF_ITS_OWN),
     (r"(.*) Does not validate .*Subtypes: \[(.*)\] Errors: .*Given value: (.*)",
      r"\1 Expected a \2. Got value: \3"),
     (r'--(\S+): Unable to load config .*Unable to load config "(.*)"$',
-     r"--\1: expected options of its own (--\1.NAME) or a YAML file of them, got \2"),
+     _OF_ITS_OWN),
     (r"Expected an? (.*)\. Got value: (.*)", r"expected \1, got \2"),
     (r"(?<=expected )(?:list|tuple|Sequence)\b(?:\[[^]]*\])?", "a list ([first, second])"),
-    (r"(?<=\)), NoneType(?=,)", " or null"),
+    (r"(?<=[\w)]), NoneType(?=,)", " or null"),
 )  # fmt: skip
 
 
@@ -69,6 +74,7 @@ def run(
         "allow_abbrev": False,
         "parser_class": _Parser,
         "formatter_class": _Formatter,
+        "set_defaults": _unset(command),
     }
     with ending(prog, resumable=True):
         return auto_cli(command, args=_arguments(argv, words, _lists(command)), **options)
@@ -117,6 +123,15 @@ def _lists(command: Callable[..., Any] | dict[str, Any]) -> set[str]:
     }
 
 
+def _unset(command: Callable[..., Any] | dict[str, Any]) -> dict[str, None]:
+    """Options of a function that are null by default: what a space fills in by its occupation."""
+    if isinstance(command, dict):
+        return {}
+    defaults = {name: p.default for name, p in signature(command).parameters.items()}
+    spaces = {name: value for name, value in defaults.items() if isinstance(value, Space)}
+    return {f"{name}.{one}": None for name, space in spaces.items() for one in space.usual}
+
+
 def _plain(text: str) -> str:
     """A text of jsonargparse without names of Python's types and markup of docstrings."""
     text = " ".join(text.split())
@@ -136,9 +151,25 @@ class _Parser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         parser = getattr(ex, "subcommand_parser", None) or self
         options = [name for action in parser._actions for name in action.option_strings]
-        text = _plain(_with_suggestions(message, options))
+        ranges = [o.removesuffix("help") for o in options if o.endswith(".help")]  # of a space
+        options += [option + one.name for option in ranges for one in fields(Range)]
+        message = _with_suggestions(_innermost(message), options)
+        if not self.exit_on_error:  # one of several parsers of an option, whose message quotes it
+            raise ArgumentTypeError(message)
+        text = _plain(message)
         sys.stderr.write(f"{parser.prog}: error: {text}; {parser.prog} --help lists the options\n")
         self.exit(2)
+
+
+def _innermost(message: str) -> str:
+    """What is wrong with an option of an option that may be null, if that is what a message is."""
+    of = r'(?s)Parser key "([\w.]+)":.*Subtypes.*?'
+    message = re.sub(of + r'- Parser key "(\w+)":(.*?Given value: [^\n]*).*',
+                     r'Parser key "\1.\2":\3', message)  # fmt: skip
+    return re.sub(of + r"- no option (\w+)(?: \(did you mean '(\w+)'\?\))?.*",
+                  lambda found: f"no option {found[1]}.{found[2]}"
+                  + (f" (did you mean '{found[1]}.{found[3]}'?)" if found[3] else ""),
+                  message)  # fmt: skip
 
 
 def _with_suggestions(message: str, options: list[str]) -> str:

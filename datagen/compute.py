@@ -22,14 +22,16 @@ def compute(
     *,
     model: HaloModelConfig,
     table: LinearPower | None,
+    occupation: str = "linke22",
     made_by: dict[str, str] | None = None,
 ) -> tuple[Shard, dict[int, str]]:
     """Spectra of some points, and the reason for every row that could not be computed.
 
     Args:
-        theta: The points, columns `datagen.space.NAMES`, shape (N, P).
+        theta: The points, columns `datagen.space.parameters_of` the occupation, shape (N, P).
         model: The halo model.
         table: Its linear power; None if it runs CAMB.
+        occupation: Numbers of galaxies in haloes, by name.
         made_by: What the labels are to be made by; this machine may have something else.
 
     Raises:
@@ -37,7 +39,7 @@ def compute(
     """
     if made_by:
         check_machine(made_by)
-    halo_model = HaloModel(model, table)
+    halo_model = HaloModel(model, table, occupation)
     failed: dict[int, str] = {}
     try:
         rows = halo_model(theta)

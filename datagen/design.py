@@ -15,7 +15,7 @@ from datagen.fields import RecordError, exactly, from_record
 from datagen.files import HeldBack, atomic, exclusive
 from datagen.header import SIZE, HeaderError, check_header, check_replaceable, write_header
 from datagen.record import ContentHash, combined_hash
-from datagen.space import NAMES, UNITS, Space, check_theta
+from datagen.space import Space, check_theta
 from datagen.tables import TableError, comments, read_table
 
 __all__ = ["SCHEMA", "Design", "Points", "draw", "write_design"]
@@ -53,7 +53,7 @@ class Design:
 
 
 def draw(design: Design, space: Space) -> Array:
-    """Points of the box, shape (points, P), columns in the order of `NAMES`.
+    """Points of the box, shape (points, P), columns in the order of ``space.names``.
 
     Raises:
         ValueError: More points than memory, or the method, can hold.
@@ -86,7 +86,7 @@ class Points:
     """Points of a space, to be labelled or to be fed to an emulator.
 
     Attributes:
-        theta: Columns `datagen.space.NAMES`, shape (N, P).
+        theta: Columns ``space.names``, shape (N, P).
         space: The box that they lie in.
         design: How they were drawn, or that they were given.
     """
@@ -108,7 +108,7 @@ class Points:
         Raises:
             ValueError: Another suffix.
         """
-        content = {"schema": SCHEMA, "units": UNITS, "space": self.space.as_dict()}
+        content = {"schema": SCHEMA, "units": self.space.units, "space": self.space.as_dict()}
         content |= {"design": self.design}
         content |= {"sha256": _hash(self.theta, content)}
         if _suffix(path) == ".h5":
@@ -116,15 +116,15 @@ class Points:
                 with HeldBack(partial, "w+") as disk:
                     with h5py.File(disk, "w", userblock_size=SIZE) as file:
                         theta = file.create_dataset("theta", data=self.theta)
-                        theta.attrs["names"] = np.array(NAMES, dtype=bytes)
-                        units = np.array([UNITS[name] for name in NAMES], dtype=bytes)
+                        theta.attrs["names"] = np.array(self.space.names, dtype=bytes)
+                        units = np.array(list(self.space.units.values()), dtype=bytes)
                         theta.attrs["units"] = units
                         file.create_dataset("content", data=np.bytes_(json.dumps(content)))
                     disk.check()
                 write_header(partial, SCHEMA)
         else:
             with atomic(path) as partial, partial.open("w") as file:
-                file.write(f"# {json.dumps(content)}\n{','.join(NAMES)}\n")
+                file.write(f"# {json.dumps(content)}\n{','.join(self.space.names)}\n")
                 for start in range(0, len(self.theta), _ROWS):
                     rows = self.theta[start : start + _ROWS].tolist()
                     file.writelines(",".join(map(repr, row)) + "\n" for row in rows)
@@ -149,7 +149,7 @@ class Points:
             raise FileNotFoundError(f"no parameter file at {path}; write one with datagen.design")
         try:
             is_h5 = path.suffix.lower() == ".h5"
-            theta, content = _read_h5(path) if is_h5 else _read_table(path, space=space)
+            theta, own, content = _read_h5(path) if is_h5 else _read_table(path, space)
         except HeaderError:
             raise
         except TableError as error:
@@ -159,20 +159,21 @@ class Points:
             raise ValueError(f"{path} does not fit into memory ({error})") from error
         except Exception as error:
             raise ValueError(
-                f"{path} is not a parameter file ({error}); it needs the columns {', '.join(NAMES)}"
+                f"{path} is not a parameter file ({error}); it needs the columns "
+                f"{', '.join(space.names)}"
             ) from error
         if content is None:
-            points = cls(theta, space, {})
+            points = cls(theta, own, {})
             points.design = {"given": ContentHash.of(theta), "points": len(theta)}
         else:
-            points = cls(theta, _space(content, path), content["design"])
+            points = cls(theta, own, content["design"])
             if _hash(theta, content) != content["sha256"]:
                 raise ValueError(
                     f"{path} was altered: its checksum does not match its content; if that is "
                     f"meant, save the points as a table without the comment line"
                 )
         try:
-            check_theta(theta)
+            check_theta(theta, points.space.occupation)
             points.space.check(theta)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
@@ -196,29 +197,32 @@ def _space(content: Any, path: Path) -> Space:
     """The box that a parameter file tells, if that lacks nothing and holds no more."""
     try:
         exactly(content, ("schema", "units", "space", "design", "sha256"), "its description")
-        if content["units"] != UNITS:
-            raise RecordError(f"its units are {content['units']}, not {UNITS}")
         if "given" in (design := content["design"]):
             exactly(design, ("given", "points"), "design")
         else:
             from_record(Design, design, "design")
-        return Space.from_dict(content["space"])
+        space = Space.from_dict(content["space"])
+        if content["units"] != space.units:
+            raise RecordError(f"its units are {content['units']}, not {space.units}")
+        return space
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise HeaderError(f"{path}: {error}") from error
 
 
-def _read_h5(path: Path) -> tuple[Array, dict[str, Any]]:
+def _read_h5(path: Path) -> tuple[Array, Space, dict[str, Any]]:
     check_header(path, SCHEMA, "parameter file")
     with h5py.File(path) as file:
         names, theta = file["theta"].attrs["names"].astype(str).tolist(), file["theta"][()]
-        columns = [names.index(name) for name in NAMES]
-        return np.ascontiguousarray(theta[:, columns]), json.loads(file["content"][()])
+        content = json.loads(file["content"][()])
+        space = _space(content, path)
+        columns = [names.index(name) for name in space.names]
+        return np.ascontiguousarray(theta[:, columns]), space, content
 
 
-def _read_table(path: Path, space: Space) -> tuple[Array, dict[str, Any] | None]:
+def _read_table(path: Path, space: Space) -> tuple[Array, Space, dict[str, Any] | None]:
     described = [line for line in comments(path) if _KIND in line]
     if not described:
-        return read_table(path, UNITS, space.defaults), None
+        return read_table(path, space.units, space.defaults), space, None
     try:
         content = json.loads(described[0].lstrip("# "))
     except ValueError as error:
@@ -228,7 +232,8 @@ def _read_table(path: Path, space: Space) -> tuple[Array, dict[str, Any] | None]
         ) from error
     if content["schema"] != SCHEMA:
         raise ValueError(f"schema {content['schema']!r}, this version reads {SCHEMA!r}")
-    return read_table(path, UNITS), content
+    space = _space(content, path)
+    return read_table(path, space.units), space, content
 
 
 def write_design(

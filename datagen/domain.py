@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.space import NAMES
+from datagen.space import parameters_of
 
 __all__ = ["FEATURES", "Domain", "Layer", "features"]
 
 Array = NDArray[np.float64]
 
 _ROWS = 4096  # at once, which bounds the memory
-_MTH, _MPRIME, _BETA = (NAMES.index(name) for name in ("Mth", "Mprime", "beta"))
+_NAMES = list(parameters_of("linke22"))  # of the one occupation that is negative somewhere
+_MTH, _MPRIME, _BETA = (_NAMES.index(name) for name in ("Mth", "Mprime", "beta"))
 # Mprime matters to the satellites only through their number at the threshold, (Mth / Mprime)^beta
 FEATURES = tuple(
-    {_MTH: "ln Mth", _MPRIME: "beta ln(Mth / Mprime)"}.get(i, name) for i, name in enumerate(NAMES)
+    {_MTH: "ln Mth", _MPRIME: "beta ln(Mth / Mprime)"}.get(i, name) for i, name in enumerate(_NAMES)
 )
 
 
@@ -95,7 +96,7 @@ class Domain:
         """Whether points of the box lie in the domain, shape (N,).
 
         Args:
-            theta: Points, columns `datagen.space.NAMES`, physical units, shape (N, P).
+            theta: Points, columns ``parameters_of("linke22")``, physical units, shape (N, P).
         """
         inside: NDArray[np.bool_] = self.score(theta) > 0
         return inside
@@ -132,7 +133,7 @@ def features(theta: NDArray[Any]) -> Array:
     """What tells whether satellites are enough, float64, shape (N, P).
 
     Args:
-        theta: Points, columns `datagen.space.NAMES`, physical units, shape (N, P).
+        theta: Points, columns ``parameters_of("linke22")``, physical units, shape (N, P).
     """
     x = theta.astype(np.float64)
     x[:, _MTH] = np.log(x[:, _MTH])

@@ -84,7 +84,7 @@ def _compare(
     points = min(points, len(spectra))
     rows = np.sort(np.random.default_rng(seed).choice(len(spectra), points, replace=False))
     space = Space.from_dict(spectra.metadata["space"])
-    reference = HaloModel(model, linear_power(model, space))
+    reference = HaloModel(model, linear_power(model, space), space.occupation)
     label = "against CAMB" if model.linear_power == "camb" else "finer integrals"
     parts = [reference(spectra.theta[row : row + 1]) for row in tqdm(rows, desc=label, unit="pt")]
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from datagen.files import atomic
-from datagen.space import PARAMETERS, UNITS
+from datagen.parameters import Parameter
+from datagen.space import Space
 
 __all__ = [
     "CORRELATION_COLOURS",
@@ -34,6 +35,7 @@ __all__ = [
     "log_axis",
     "new_figure",
     "parameter_label",
+    "parameter_labels",
     "save_figure",
     "spectrum_label",
     "spectrum_panels",
@@ -91,13 +93,19 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return written
 
 
-def parameter_label(name: str, is_log: bool) -> str:
+def parameter_label(p: Parameter, is_log: bool) -> str:
     """Symbol and unit of a parameter; of its log10 if it is sampled in that."""
-    symbol = PARAMETERS[name].symbol
-    if is_log:
-        unit = r"\,/\,\mathrm{M}_\odot" if UNITS[name] == "Msun" else ""
-        return rf"$\log_{{10}}\,{symbol}{unit}$"
-    return rf"${symbol}$" + (r" [M$_\odot$]" if UNITS[name] == "Msun" else "")
+    symbol = rf"\log_{{10}}\,{p.symbol}" if is_log else p.symbol
+    if p.unit == "1":
+        return f"${symbol}$"
+    if p.unit == "Msun" and not is_log:
+        return rf"${symbol}$ [M$_\odot$]"
+    return rf"${symbol}\,/\,\mathrm{{M}}_\odot$"
+
+
+def parameter_labels(space: Space) -> dict[str, str]:
+    """The label of each parameter as it is sampled, by name."""
+    return {name: parameter_label(p, space[name].is_log) for name, p in space.parameters.items()}
 
 
 def spectrum_label(name: str) -> str:

@@ -127,7 +127,8 @@ def _generate(
     known = known_points(out, base, theta)
     size = SHARD[model.linear_power]
     pieces = {start: theta[start : start + size] for start in range(known, len(theta), size)}
-    work = partial(compute, model=model, made_by=request["made_by"])
+    options = {"occupation": points.space.occupation, "made_by": request["made_by"]}
+    work = partial(compute, model=model, **options)
     failed = _compute_missing(shards, pieces, known, work, model, points.space, ray)
     failed = (base.failed if base else {}) | failed
     if len(failed) == len(theta):

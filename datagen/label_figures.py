@@ -1,5 +1,6 @@
 """Figures of a label file: parameter space, spectra, agreement of its parts, error budget."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from datagen.figures import (
     TERM_STYLES,
     k_axis,
     new_figure,
-    parameter_label,
     spectrum_label,
 )
 from datagen.halomodel import CORRELATIONS, TERMS
@@ -38,18 +38,15 @@ _PAIR_COLOURS = {
 }
 
 
-def corner_figure(
-    x: Array, names: list[str], is_log: list[bool], parts: NDArray[np.str_]
-) -> Figure:
+def corner_figure(x: Array, labels: Sequence[str], parts: NDArray[np.str_]) -> Figure:
     """Every parameter against every other, coloured by the part of the split.
 
     Args:
         x: Points as they are sampled, shape (N, P).
-        names: Parameters of the columns.
-        is_log: Which columns are log10 of their parameter.
+        labels: Of the columns.
         parts: Part of the split of each point, shape (N,).
     """
-    figure, grid = corner_panels(names, is_log)
+    figure, grid = corner_panels(labels)
     colours = [PART_COLOURS[part] for part in parts]
     for (i, j), axes in grid.items():
         if i == j:
@@ -61,24 +58,23 @@ def corner_figure(
         for part in PART_COLOURS
         if part in parts
     ]
-    figure.legend(handles=handles, loc="upper right", fontsize=8 + 0.4 * len(names))
+    figure.legend(handles=handles, loc="upper right", fontsize=8 + 0.4 * len(labels))
     return figure
 
 
 def corner_panels(
-    names: list[str], is_log: list[bool], right: float = 0.1
+    labels: Sequence[str], right: float = 0.1
 ) -> tuple[Figure, dict[tuple[int, int], Axes]]:
     """A figure with a panel for each pair of parameters, and one for each on the diagonal.
 
     Args:
-        names: Parameters.
-        is_log: Which of them are shown as their log10.
+        labels: Of the parameters, as they are shown.
         right: Margin at the right [inches].
 
     Returns:
         The figure and its panels by row and column.
     """
-    P = len(names)
+    P = len(labels)
     size = 1.05 * P + 0.8
     figure = new_figure(size, size)
     figure.set_layout_engine("none")  # the layout is known, and that of so many panels slow
@@ -97,9 +93,9 @@ def corner_panels(
             axes.tick_params(labelsize=8, labelleft=j == 0 < i, labelbottom=i == P - 1)
             axes.tick_params(axis="x", labelrotation=90)
             if i == P - 1:
-                axes.set_xlabel(parameter_label(names[j], is_log[j]), fontsize=10)
+                axes.set_xlabel(labels[j], fontsize=10)
             if j == 0 < i:
-                axes.set_ylabel(parameter_label(names[i], is_log[i]), fontsize=10)
+                axes.set_ylabel(labels[i], fontsize=10)
     figure.align_labels()
     return figure, {(i, j): grid[i, j] for i in range(P) for j in range(i + 1)}
 
@@ -161,19 +157,19 @@ def _band(axes: Axes, k: Array, band: dict[str, Any], colour: str) -> None:
     axes.plot(k, band["50"], color=colour)
 
 
-def agreement_figure(k: Array, agreement: dict[str, Any], is_log: dict[str, bool]) -> Figure:
+def agreement_figure(k: Array, agreement: dict[str, Any], labels: Mapping[str, str]) -> Figure:
     """Differences between the parts of a split, in standard errors.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K,).
         agreement: See `datagen.agreement.agreement`.
-        is_log: Which parameters are sampled in log10, by name.
+        labels: Of the parameters, by name.
     """
     figure = new_figure(10, 6.5)
     left, right = figure.subfigures(1, 2, width_ratios=(1, 2.2), squeeze=False)[0]
     allowed = agreement["verdict"]["largest_difference"]["allowed"]
     limit = 1.1 * max(allowed, agreement["verdict"]["largest_difference"]["value"])
-    _feature_panel(left.subplots(), agreement["features"], is_log, allowed, limit)
+    _feature_panel(left.subplots(), agreement["features"], labels, allowed, limit)
     grid = right.subplots(len(CORRELATIONS), 2, sharex=True, sharey=True)
     for i, xy in enumerate(CORRELATIONS):
         for j, what in enumerate(("mean", "spread")):
@@ -203,7 +199,7 @@ def agreement_figure(k: Array, agreement: dict[str, Any], is_log: dict[str, bool
 
 
 def _feature_panel(
-    axes: Axes, differences: dict[str, Any], is_log: dict[str, bool], allowed: float, limit: float
+    axes: Axes, differences: dict[str, Any], labels: Mapping[str, str], allowed: float, limit: float
 ) -> None:
     names = list(next(iter(differences.values())))
     _chance(axes.axvspan, axes.axvline, allowed)
@@ -212,7 +208,7 @@ def _feature_panel(
         for what, face in (("mean", _PAIR_COLOURS[pair]), ("spread", "white")):
             axes.plot([by_name[name][what] for name in names], y, "o", ms=4.5,
                       color=_PAIR_COLOURS[pair], mfc=face)  # fmt: skip
-    axes.set_yticks(range(len(names)), [parameter_label(n, is_log[n]) for n in names])
+    axes.set_yticks(range(len(names)), [labels[name] for name in names])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(-limit, limit)

@@ -26,7 +26,7 @@ from datagen.halomodel import HaloModelConfig, KGrid
 from datagen.header import check_replaceable
 from datagen.json_points import read_points
 from datagen.record import provenance
-from datagen.space import NAMES, Range, Space, check_theta, columns_by_name
+from datagen.space import Range, Space, check_theta, columns_by_name
 from datagen.store import SCHEMA, Spectra
 
 __all__ = ["KEYS", "PUBLISHED_SPACE", "export_labels", "import_labels"]
@@ -48,7 +48,7 @@ KEYS: dict[str, str] = {
 }
 
 # masses were drawn uniformly in M, not in log10 M
-PUBLISHED_SPACE = Space(Mth=Range(1e10, 1e15), Mprime=Range(1e10, 1e17))
+PUBLISHED_SPACE = Space(Mth=Range(1e10, 1e15, "linear"), Mprime=Range(1e10, 1e17, "linear"))
 
 _TOTAL_RTOL = 1e-12  # of |1h| + |2h|; a total is one addition, which rounds at 1e-16
 
@@ -85,7 +85,7 @@ def export_labels(labels: Path, folder: Path) -> tuple[Path, Path]:
 def _their_parameters(theta: Array) -> dict[str, Array]:
     """Columns of points by name, without those that are everywhere as in `PUBLISHED_SPACE`."""
     defaults = PUBLISHED_SPACE.defaults
-    columns = columns_by_name(theta).items()
+    columns = columns_by_name(theta, PUBLISHED_SPACE.names).items()
     return {n: column for n, column in columns if (column != defaults.get(n, np.nan)).any()}
 
 
@@ -171,18 +171,18 @@ def _write(path: Path, points: Iterable[dict[str, Any]]) -> None:
 
 def _theta(path: Path, space: Space) -> Array:
     """The points of a parameter file, shape (N, P), checked to lie in the space."""
-    rows = list(read_points(path, NAMES, (), space.defaults))
+    rows = list(read_points(path, space.names, (), space.defaults))
     if not rows:
         raise ValueError(f"{path} holds no points")
     theta = np.array(rows)
     try:
-        check_theta(theta)
+        check_theta(theta, space.occupation)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     outside = (theta < space.low) | (theta > space.high)
     if outside.any():
         row, column = np.argwhere(outside)[0]
-        name = NAMES[column]
+        name = space.names[column]
         raise ValueError(
             f"{path}, point {row}: {name} = {theta[row, column]:g} is outside the space, "
             f"[{space[name].low:g}, {space[name].high:g}]; give the box that the points were "

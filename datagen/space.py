@@ -5,7 +5,7 @@ whose group is its name. Columns of points are found by name, everywhere.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, field, make_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,20 +118,29 @@ class SumBelow:
         return f"{' + '.join(self.names)} is not below {self.below:g}"
 
 
+if TYPE_CHECKING:
+    End = float
+else:
+    End = float | None  # until a space fills it in
+
+
 @dataclass(frozen=True)
 class Range:
     """Closed interval of one parameter; equal ends hold the parameter fixed.
 
+    What is left out is filled in by the space that a range is of.
+
     Attributes:
-        low: Smallest value, in the parameter's unit (masses in Msun, not in log).
-        high: Largest value, in the parameter's unit.
+        low: Smallest value, in the parameter's unit (masses in Msun, not in log); by default that
+            of the parameter.
+        high: Largest value, in the parameter's unit; by default that of the parameter.
         sampling: ``linear`` draws uniformly in the value, ``log10`` uniformly in its decadic
             logarithm; by default as the parameter is drawn usually: masses in Msun by their log10,
             all else evenly. Networks take such parameters by their log10, and masses in any case.
     """
 
-    low: float
-    high: float
+    low: End = None  # type: ignore[assignment]
+    high: End = None  # type: ignore[assignment]
     sampling: Sampling | None = None
 
     @property
@@ -145,13 +154,18 @@ class Range:
         return self.low == self.high
 
 
-def _default(p: Parameter) -> Range:
-    return Range(*p.range, p.sampling)
+def _filled(p: Parameter, given: Range | None = None) -> Range:
+    """A range with what it leaves out; the parameter's own, if there is none."""
+    if given is None:
+        return Range(*p.range, p.sampling)
+    low = p.range[0] if given.low is None else given.low
+    high = p.range[1] if given.high is None else given.high
+    return Range(low, high, p.sampling if given.sampling is None else given.sampling)
 
 
 def _fields() -> list[tuple[str, Any, Any]]:
     """A range for every parameter that there is; None for those of other occupations."""
-    known = [(name, Range, field(default=_default(p))) for name, p in _BACKGROUND.items()]
+    known = [(name, Range, field(default=_filled(p))) for name, p in _BACKGROUND.items()]
     names = dict.fromkeys(p.name for one in OCCUPATIONS.values() for p in one.parameters)
     return [*known, *((name, Range | None, field(default=None)) for name in names)]
 
@@ -160,7 +174,6 @@ if TYPE_CHECKING:
 
     @dataclass(frozen=True)
     class _Ranges:
-        def __init__(self, **ranges: Range) -> None: ...
         def __getattr__(self, name: str) -> Range: ...
 
 else:
@@ -180,6 +193,10 @@ class Space(_Ranges):
 
     occupation: str = "linke22"
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, occupation: str = "linke22", **ranges: Range | None) -> None: ...
+
     def __post_init__(self) -> None:
         parameters = parameters_of(self.occupation)
         others = [n for n, r in vars(self).items() if isinstance(r, Range) and n not in parameters]
@@ -189,10 +206,7 @@ class Space(_Ranges):
                 f"{', '.join(p.name for p in occupation(self.occupation).parameters)}"
             )
         for name, p in parameters.items():
-            given = self[name] or _default(p)
-            if given.sampling is None:
-                given = replace(given, sampling=p.sampling)
-            object.__setattr__(self, name, given)
+            object.__setattr__(self, name, _filled(p, self[name]))
             self._check_range(name)  # here and not in Range, which does not know its name
         if self.w0.low + self.wa.low >= W_TODAY_AND_EARLY:
             raise ValueError(
@@ -229,6 +243,17 @@ class Space(_Ranges):
     def parameters(self) -> dict[str, Parameter]:
         """The parameters by name, in the order of columns."""
         return parameters_of(self.occupation)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of the parameters by name, in the order of columns."""
+        return {name: p.unit for name, p in self.parameters.items()}
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """Parameters of the occupation whose range is the one of `datagen.occupations`."""
+        known = self.parameters.items()
+        return tuple(n for n, p in known if n not in BACKGROUND and self[n] == _filled(p))
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -363,7 +388,8 @@ def _documented() -> str:
     texts: dict[str, list[str]] = {}
     for one in OCCUPATIONS.values():
         for p in one.parameters:
-            texts.setdefault(p.name, []).append(f"{one.name}: {p.text}")
+            usual = f"usually {p.range[0]:g} to {p.range[1]:g}"
+            texts.setdefault(p.name, []).append(f"{one.name}: {p.text.rstrip('.')}, {usual}.")
     return "\n".join([*lines, *(f"        {n}: {' '.join(each)}" for n, each in texts.items()), ""])
 
 
@@ -372,9 +398,15 @@ Space.__doc__ = f"{(Space.__doc__ or '').rstrip()}\n{_documented()}    "
 
 def _occupation_of(data: Any) -> str:
     """The occupation of a record: the group of parameters that are of no other."""
-    groups = [
-        one.get("group") for n, one in data.items() if isinstance(one, dict) and n not in BACKGROUND
-    ] if isinstance(data, dict) else []
+    groups = (
+        [
+            one.get("group")
+            for n, one in data.items()
+            if isinstance(one, dict) and n not in BACKGROUND
+        ]
+        if isinstance(data, dict)
+        else []
+    )
     found = next((group for group in groups if group in OCCUPATIONS), None)
     if groups and found is None:
         raise RecordError(f"space has parameters of {groups[0]!r}, which is no occupation")
@@ -388,8 +420,10 @@ def _range(known: Parameter, data: Any) -> Range:
     exactly(data, ("low", "high", "sampling", "default", *ours), f"space.{name}")
     for entry, value in ours.items():
         _check_entry(name, data, entry, value)
-    numbers = {entry: data[entry] for entry in ("low", "high", "sampling")}
-    return from_record(Range, numbers, f"space.{name}")
+    entries = {entry: data[entry] for entry in ("low", "high", "sampling")}
+    if left_out := [entry for entry, value in entries.items() if value is None]:
+        raise RecordError(f"space.{name}.{left_out[0]} is null")
+    return from_record(Range, entries, f"space.{name}")
 
 
 def _check_entry(name: str, data: dict[str, Any], entry: str, value: Any) -> None:

@@ -32,7 +32,7 @@ from datagen.files import HeldBack, atomic
 from datagen.halomodel import CORRELATIONS, DERIVED, HaloModelConfig
 from datagen.header import SIZE, DamagedError, HeaderError, check_header, write_header
 from datagen.record import ContentHash, combined_hash
-from datagen.space import NAMES, UNITS, Space
+from datagen.space import Space
 
 __all__ = ["SCHEMA", "Block", "Spectra", "StoreError", "read_blocks", "write_blocks"]
 
@@ -57,7 +57,7 @@ class Spectra:
     """Points and their spectra, in memory.
 
     Attributes:
-        theta: Points, columns `datagen.space.NAMES`, shape (N, P).
+        theta: Points, columns ``metadata["space"]`` by name, shape (N, P).
         k: Wavenumbers [1/Mpc], shape (K,).
         arrays: ``P_lin``, ``mm_1h``, ... [Mpc^3], each (N, K), and the keys of
             `datagen.halomodel.DERIVED`, each (N,); all of them, or those that were read. Labels
@@ -77,7 +77,8 @@ class Spectra:
     unread: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shapes = _shapes(len(self.theta), len(self.k))
+        columns = len(self.metadata.get("space", self.theta.T))
+        shapes = _shapes(len(self.theta), columns, len(self.k))
         for name, array in {**self.arrays, "theta": self.theta}.items():
             if array.shape != shapes.get(name):
                 raise StoreError(f"{name} has shape {array.shape}, expected {shapes.get(name)}")
@@ -195,9 +196,9 @@ def write_blocks(
             metadata lack something, or hold more.
         OSError: The file could not be written.
     """
-    shapes = _shapes(rows, len(k))
-    shapes = {name: shapes[name] for name in ("theta", *STORED, *derived)}
     _check_metadata(metadata, str(path))
+    shapes = _shapes(rows, len(metadata["space"]), len(k))
+    shapes = {name: shapes[name] for name in ("theta", *STORED, *derived)}
     with atomic(path) as partial:
         with HeldBack(partial, "w+") as disk:
             with h5py.File(disk, "w", userblock_size=SIZE) as file:
@@ -237,8 +238,9 @@ def _describe(
 ) -> None:
     """Add all that is not rows: wavenumbers, failed points, units, metadata and hashes."""
     file.create_dataset("k", data=k)
-    file["theta"].attrs["names"] = np.array(NAMES, dtype=bytes)
-    file["theta"].attrs["units"] = np.array([UNITS[name] for name in NAMES], dtype=bytes)
+    columns = Space.from_dict(metadata["space"]).units
+    file["theta"].attrs["names"] = np.array(list(columns), dtype=bytes)
+    file["theta"].attrs["units"] = np.array(list(columns.values()), dtype=bytes)
     units = {"k": "1/Mpc"} | dict.fromkeys(STORED, "Mpc^3") | DERIVED
     digests = digests | {"k": ContentHash.of(k)}
     for name in [name for name in units if name in digests]:  # in order: equal files stay equal
@@ -262,8 +264,9 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
         check_header(path, SCHEMA, "label file")
         with h5py.File(path) as file:
             columns = file["theta"].attrs["names"].astype(str).tolist()
-            if columns != list(NAMES):
-                raise StoreError(f"{path} has columns {columns}, expected {list(NAMES)}")
+            expected = list(_metadata(file, path)["space"])
+            if columns != expected:
+                raise StoreError(f"{path} has columns {columns}, expected {expected}")
             derived = [name for name in DERIVED if name in file]
             names = ("theta", "k", *STORED, *derived)
             yield file, {name: file[name].attrs["sha256"].decode() for name in names}
@@ -282,7 +285,8 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
 def _metadata(file: Any, path: Path) -> dict[str, Any]:
     metadata: dict[str, Any] = json.loads(file["metadata"][()])
     _check_metadata(metadata, str(path))
-    return metadata
+    # the text has its names sorted
+    return metadata | {"space": Space.from_dict(metadata["space"]).as_dict()}
 
 
 def _check_metadata(metadata: dict[str, Any], where: str) -> None:
@@ -295,9 +299,9 @@ def _check_metadata(metadata: dict[str, Any], where: str) -> None:
         raise StoreError(f"{where}: {error}") from error
 
 
-def _shapes(N: int, K: int) -> dict[str, tuple[int, ...]]:
+def _shapes(N: int, P: int, K: int) -> dict[str, tuple[int, ...]]:
     """Shape of points and arrays by name."""
-    shapes: dict[str, tuple[int, ...]] = {"theta": (N, len(NAMES))}
+    shapes: dict[str, tuple[int, ...]] = {"theta": (N, P)}
     return shapes | dict.fromkeys(STORED, (N, K)) | dict.fromkeys(DERIVED, (N,))
 
 

@@ -193,10 +193,11 @@ def _h5_blocks(
     path: Path, units: Mapping[str, str], defaults: Mapping[str, float]
 ) -> Iterator[Array]:
     from datagen.design import Points  # h5py, which no other table needs
-    from datagen.space import NAMES
 
-    check_names(NAMES, tuple(units), defaults)
-    yield from _sliced(Points.read(path).theta[:, [NAMES.index(name) for name in units]])
+    points = Points.read(path)
+    names = points.space.names
+    check_names(names, tuple(units), defaults)
+    yield from _sliced(points.theta[:, [names.index(name) for name in units]])
 
 
 def _sliced(points: NDArray[Any]) -> Iterator[Array]:

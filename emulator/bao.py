@@ -14,7 +14,7 @@ from scipy.interpolate import CubicSpline
 
 from datagen.design import Design, draw
 from datagen.linear_power import LinearPower
-from datagen.space import Space, columns_by_name
+from datagen.space import BACKGROUND, Space, columns_by_name
 
 __all__ = ["fit_bao"]
 
@@ -67,7 +67,9 @@ def _ln_P(linear_power: LinearPower, theta: Array, *ln_k: Array) -> list[Array]:
     """Ln P_lin at z = 0 of each point at several sets of wavenumbers, each (N, K)."""
     rows: list[list[Array]] = []
     for start in range(0, len(theta), _CHUNK):
-        ln_P, _ = linear_power(columns_by_name(theta[start : start + _CHUNK]))
+        ln_P, _ = linear_power(
+            columns_by_name(theta[start : start + _CHUNK, : len(BACKGROUND)], BACKGROUND)
+        )
         rows.append([ln_P(x).T for x in ln_k])
     return [np.concatenate(part) for part in zip(*rows, strict=True)]
 

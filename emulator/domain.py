@@ -34,7 +34,7 @@ def fit_domain(
     until hardly a point outside is taken for inside, and judged on yet others.
 
     Args:
-        theta: Points, columns `datagen.space.NAMES`, physical units, shape (N, P).
+        theta: Points, columns ``parameters_of("linke22")``, physical units, shape (N, P).
         kept: Which of them are inside, shape (N,).
         outputs: The spectra that are not positive outside.
     """

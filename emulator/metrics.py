@@ -20,11 +20,18 @@ _DIGITS = 4  # of every number in a record
 
 
 def _below(name: str, limit: float) -> Regime:
-    return lambda theta, space: theta[:, space.names.index(name)] < limit
+    return lambda theta, space: _column(name, theta, space) < limit
 
 
 def _above(name: str, limit: float) -> Regime:
-    return lambda theta, space: theta[:, space.names.index(name)] > limit
+    return lambda theta, space: _column(name, theta, space) > limit
+
+
+def _column(name: str, theta: Array, space: Space) -> Array:
+    """A parameter, NaN of a space that has it not: no point is in the regime."""
+    if name not in space.names:
+        return np.full(len(theta), np.nan)
+    return theta[:, space.names.index(name)]
 
 
 def _at_an_edge(theta: Array, space: Space) -> NDArray[np.bool_]:

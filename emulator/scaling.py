@@ -1,13 +1,16 @@
 """Invertible scalings of inputs and outputs, fitted once, on the training split."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datagen.space import UNITS, Space
+from datagen.occupations import occupation
+from datagen.space import Space
+from emulator.functions import torch_functions
 
 __all__ = ["Features", "Standardize"]
-
-_FEW_CENTRALS = 1e-4  # keeps the logarithm finite without any; fewer hardly matter
 
 
 class Standardize(nn.Module):
@@ -48,10 +51,8 @@ class Standardize(nn.Module):
 class Features(nn.Module):
     """Physical parameters to standardised network inputs.
 
-    Those that are not held fixed, masses and what is drawn so by their log10; and of the occupation
-    of Linke et al. 2022 what the satellites depend on: the natural logarithms of their number in a
-    halo of the threshold mass, (Mth / Mprime)^beta, and of alpha, the number of centrals that they
-    are to be compared with.
+    Those that are not held fixed, masses and what is drawn so by their log10; and what the
+    occupation says that networks are to be told besides (`Occupation.features`).
 
     Masses enter by their log10 however they are drawn: drawn uniformly in M, the few small ones,
     where spectra change fastest, would be as good as equal.
@@ -66,21 +67,25 @@ class Features(nn.Module):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.names = space.names
+        self.occupation = occupation(space.occupation)
         free = [space.names.index(name) for name in space.free]
-        logs = [space[name].is_log or UNITS[name] == "Msun" for name in space.free]
+        logs = [space[name].is_log or space.units[name] == "Msun" for name in space.free]
         self.register_buffer("columns", torch.tensor(free, dtype=torch.long), persistent=False)
         self.register_buffer("is_log", torch.tensor(logs), persistent=False)
-        self.inputs = len(free) + 2
+        middle = torch.tensor(space.from_unit(np.full((1, len(space.names)), 0.5)))
+        self.inputs = len(free) + len(self._features(middle))
         self.standardize = Standardize(self.inputs)
 
-    def _logs(self, theta: Tensor) -> Tensor:
+    def _features(self, theta: Tensor) -> Sequence[Tensor]:
         point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
+        return self.occupation.features(point, torch_functions())
+
+    def _logs(self, theta: Tensor) -> Tensor:
+        features = self._features(theta)
         theta = theta[:, self.columns]
         # the logarithm sees 1 where it is not wanted: no NaN, also not in gradients
         logs = torch.log10(torch.where(self.is_log, theta, torch.ones_like(theta)))
-        centrals = torch.log(point["alpha"] + _FEW_CENTRALS)
-        satellites = point["beta"] * torch.log(point["Mth"] / point["Mprime"])
-        return torch.cat([torch.where(self.is_log, logs, theta), centrals, satellites], dim=1)
+        return torch.cat([torch.where(self.is_log, logs, theta), *features], dim=1)
 
     def fit(self, theta: Tensor) -> None:
         """Standardise over theta, shape (N, P), physical units."""

@@ -61,7 +61,7 @@ class Assembly(nn.Module):
         """The outputs in their order, spectra (B, K) and numbers (B,).
 
         Args:
-            theta: Points, columns `datagen.space.NAMES`, physical units, shape (B, P).
+            theta: Points, columns ``spec.space.names``, physical units, shape (B, P).
         """
         values: dict[str, Tensor] = {}
         for emulator in self.emulators:

@@ -69,7 +69,7 @@ class Parameter:
         low: Smallest trained value.
         high: Largest trained value.
         sampling: ``linear`` or ``log10``: how training points were spread.
-        group: ``cosmology``, ``redshift`` or ``occupation``.
+        group: ``cosmology``, ``redshift``, or the name of an occupation.
         symbol: For figures, in TeX.
         default: What a point has that leaves it out; None if it must be given.
     """
@@ -79,13 +79,18 @@ class Parameter:
     low: float
     high: float
     sampling: Literal["linear", "log10"]
-    group: Literal["cosmology", "redshift", "occupation"]
+    group: str
     symbol: str
     default: float | None
 
     def __post_init__(self) -> None:
         if not -math.inf < self.low <= self.high < math.inf:
             raise ValueError(f"{self.name} has the range [{self.low}, {self.high}]")
+
+    @property
+    def is_occupation(self) -> bool:
+        """Whether it is one of the occupation."""
+        return self.group not in ("cosmology", "redshift")
 
     @property
     def limits(self) -> str:

@@ -11,7 +11,7 @@ from datagen import generate as generate_module
 from datagen.design import Design
 from datagen.generate import generate
 from datagen.halomodel import HaloModelConfig, KGrid
-from datagen.space import Range, Space
+from datagen.space import BACKGROUND, Range, Space
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARD = generate_module.SHARD["table"]
@@ -38,7 +38,8 @@ def make(out, points, space=SPACE, method="lhs", **options):
 def command_line(out, points, *more):
     """The command of `make`, for a process of its own."""
     config = out.with_suffix(".yaml")
-    config.write_text(json.dumps({"space": asdict(SPACE), "model": asdict(MODEL)}))
+    space = {name: asdict(SPACE[name]) for name in BACKGROUND}  # and any galaxies
+    config.write_text(json.dumps({"space": space, "model": asdict(MODEL)}))
     command = [sys.executable, "-m", "datagen.generate", "--config", str(config)]
     return [*command, "--out", str(out), "--design.points", str(points), *more]
 

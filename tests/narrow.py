@@ -7,7 +7,7 @@ import numpy as np
 from datagen.ccl import camb_cosmology
 from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
 from datagen.power import linear_power
-from datagen.space import COSMOLOGY, NAMES, Range, Space, columns_by_name
+from datagen.space import COSMOLOGY, Range, Space, columns_by_name
 
 TERMS = [f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")]
 FIDUCIAL = {
@@ -43,9 +43,9 @@ def model(**options):
 
 def points(n, seed=0, **fixed):
     """Random points in `SPACE`, but for `fixed`."""
-    theta = SPACE.from_unit(np.random.default_rng(seed).random((n, len(NAMES))))
+    theta = SPACE.from_unit(np.random.default_rng(seed).random((n, len(SPACE.names))))
     for name, value in fixed.items():
-        theta[:, NAMES.index(name)] = value
+        theta[:, SPACE.names.index(name)] = value
     return theta
 
 
@@ -56,7 +56,7 @@ def fiducial(n, seed=0, **fixed):
 
 def columns(theta):
     """Cosmology and redshift of points, as linear power and haloes take them."""
-    found = columns_by_name(theta)
+    found = columns_by_name(theta, SPACE.names)
     return {name: found[name] for name in (*COSMOLOGY, "z")}
 
 

@@ -55,11 +55,11 @@ def today(small_file, tmp_path_factory):
 def true_spectra():
     """Spectra of the label code, on finer redshifts than the adapter's, by output."""
     from datagen.halomodel import HaloModel, HaloModelConfig, KGrid
-    from datagen.space import NAMES
+    from datagen.space import Space
 
     z, grid = np.linspace(2, 0, 60), KGrid(low=1e-4, high=1e2, points=200)
     point = POINT | DARK_ENERGY
-    theta = np.array([[point.get(name, each) for name in NAMES] for each in z])
+    theta = np.array([[point.get(name, each) for name in Space().names] for each in z])
     at = HaloModel(HaloModelConfig(k=grid), analytic_power())(theta)
     return {
         f"{xy}_total": pyccl.Pk2D(

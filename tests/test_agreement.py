@@ -6,7 +6,7 @@ from scipy import stats
 
 from datagen.agreement import MIN_ROWS, agreement, difference_in_errors, features
 from datagen.halomodel import CORRELATIONS
-from datagen.space import NAMES, Range, Space
+from datagen.space import Range, Space
 from datagen.splits import Split
 from datagen.store import Spectra
 
@@ -23,7 +23,7 @@ def labels(n=400, space=Space(), seed=5):
         name: np.exp(rng.normal(3.0, 1.0, (n, 1)) - np.log(k))
         for name in ("P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")))
     }
-    theta = space.from_unit(rng.random((n, len(NAMES))))
+    theta = space.from_unit(rng.random((n, len(Space().names))))
     return Spectra(theta, k, arrays, {"space": space.as_dict()})
 
 
@@ -53,7 +53,7 @@ def test_difference_has_the_sign_of_the_first_minus_the_second():
 def test_features_are_as_sampled():
     spectra = labels(20)
     x = features(spectra)
-    for i, name in enumerate(NAMES):
+    for i, name in enumerate(Space().names):
         sampled = spectra.theta[:, i]
         sampled = np.log10(sampled) if name in ("Mth", "Mprime") else sampled
         np.testing.assert_array_equal(x[:, i], sampled, err_msg=name)
@@ -68,7 +68,7 @@ def test_random_splits_agree():
 def test_a_biased_parameter_is_found_and_named():
     spectra = labels()
     rows = Split().rows(len(spectra), "validation")
-    h = NAMES.index("h")
+    h = Space().names.index("h")
     spectra.theta[rows, h] = 0.64 + 0.5 * (spectra.theta[rows, h] - 0.64)
     verdict = agreement(spectra, Split())["verdict"]
     assert not verdict["agree"]

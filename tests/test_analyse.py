@@ -22,8 +22,9 @@ from datagen.figures import (
 from datagen.files import BusyError, exclusive
 from datagen.halomodel import CORRELATIONS, HaloModelConfig, KGrid
 from datagen.label_figures import spectra_figure
+from datagen.occupations import OCCUPATIONS
 from datagen.report import markdown, page, paragraph, table
-from datagen.space import NAMES, Range, Space
+from datagen.space import Range, Space, parameters_of
 from datagen.splits import Split
 from datagen.store import Spectra
 
@@ -49,7 +50,8 @@ def labels(space=Space(), failed=(), n=150):
         "design": {"method": "lhs", "points": n, "seed": 1},
         "provenance": {"commit": "unknown"},
     }
-    return Spectra(space.from_unit(rng.random((n, len(NAMES)))), k, arrays, metadata, dict(failed))
+    theta = space.from_unit(rng.random((n, len(space.names))))
+    return Spectra(theta, k, arrays, metadata, dict(failed))
 
 
 def run(tmp_path, spectra, **options):
@@ -131,7 +133,7 @@ def test_failed_points_are_listed_with_their_reasons(tmp_path, undrawn):
 
 def test_fixed_parameters_and_a_split_without_test(tmp_path):
     fixed = {name: Range(value, value) for name, value in FIDUCIAL.items()}
-    space = Space(**fixed, Mth=Range(1e12, 1e13))
+    space = Space(**fixed, Mth=Range(1e12, 1e13, "linear"))
     summary = run(tmp_path, labels(space), split=Split(test=0.0))
     differences = summary["agreement"]["features"]
     assert {pair: list(names) for pair, names in differences.items()} == {
@@ -223,7 +225,8 @@ def test_every_spectrum_has_its_panel():
 
 
 def test_every_label_can_be_set_and_equal_figures_give_equal_files(tmp_path):
-    texts = [parameter_label(name, is_log) for name in NAMES for is_log in (True, False)]
+    parameters = {p.name: p for name in OCCUPATIONS for p in parameters_of(name).values()}
+    texts = [parameter_label(p, is_log) for p in parameters.values() for is_log in (True, False)]
     texts += [spectrum_label(name) for name in SPECTRA]
     assert len(set(texts)) == len(texts)
     written = []

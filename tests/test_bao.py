@@ -6,7 +6,7 @@ from scipy.interpolate import CubicSpline
 
 from datagen.halomodel import KGrid
 from datagen.power import shipped_table
-from datagen.space import NAMES, Space, columns_by_name
+from datagen.space import Space, columns_by_name
 from emulator.bao import fit_bao
 from export.interpolate import spline_matrix
 
@@ -22,8 +22,8 @@ def bao():
 @pytest.fixture(scope="module")
 def spectra():
     """Ln P_lin of other cosmologies at the grid, and between its wavenumbers."""
-    theta = SPACE.from_unit(np.random.default_rng(5).random((200, len(NAMES))))
-    ln_P, _ = shipped_table()(columns_by_name(theta))
+    theta = SPACE.from_unit(np.random.default_rng(5).random((200, len(SPACE.names))))
+    ln_P, _ = shipped_table()(columns_by_name(theta, SPACE.names))
     between = np.sqrt(GRID[:26] * GRID[1:27])
     return ln_P(np.log(GRID)).T, ln_P(np.log(between)).T, between
 

@@ -13,7 +13,7 @@ from benchmarks.judge import judge, render
 from datagen.design import Design, write_design
 from datagen.error_budget import ErrorBudget
 from datagen.generate import generate
-from datagen.space import NAMES, Range, Space
+from datagen.space import Range, Space
 from datagen.store import Spectra
 from emulator.metrics import fractional_error
 from export import info, predict, shipped, verify
@@ -26,7 +26,7 @@ POINT = {
     "alpha": 0.9, "sigma": 0.3, "Mth": 1e12, "Mprime": 2e13, "beta": 1.0,
 }  # fmt: skip
 DIGITS = 1e-6  # a table has eight
-HEADER = ",".join(NAMES) + "\n"
+HEADER = ",".join(Space().names) + "\n"
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def points(tmp_path) -> dict[str, Path]:
     theta = np.array([list(map(float, row.split(","))) for row in rows])
     columns = dict(zip(header.split(","), theta.T.tolist(), strict=True))
     (tmp_path / "columns.json").write_text(json.dumps(columns))
-    rows = [dict(zip(NAMES, row, strict=True)) for row in theta.tolist()]
+    rows = [dict(zip(Space().names, row, strict=True)) for row in theta.tolist()]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     np.savez(tmp_path / "columns.npz", **{n: np.array(c) for n, c in columns.items()})
     np.savez(tmp_path / "theta.npz", theta=theta)
@@ -155,7 +155,7 @@ def test_info_lists_and_explains(capsys):
 def test_shipped_models_are_whole_and_say_how_accurate_they_are():
     survey = yaml.safe_load((ROOT / "configs/survey/box.yaml").read_text())["space"]
     wide = {name: (float(one["low"]), float(one["high"])) for name, one in survey.items()}
-    published = {name: (Space()[name].low, Space()[name].high) for name in NAMES}
+    published = {name: (Space()[name].low, Space()[name].high) for name in Space().names}
     assert "standard" in shipped.shipped()
     for name in shipped.shipped():
         model = load(name)

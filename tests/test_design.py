@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from datagen import design as design_module
 from datagen.design import Design, Points, draw, main
 from datagen.files import exclusive
-from datagen.space import NAMES, UNITS, Range, Space
+from datagen.space import Range, Space
 
 SUB_BOX = Space(
     Om_c=Range(0.2, 0.3),
@@ -29,7 +30,7 @@ def unit_cube(theta, space):
     low[log], high[log] = np.log10(low[log]), np.log10(high[log])
     theta[:, log] = np.log10(theta[:, log])
     free = high > low
-    free[NAMES.index("wa")] = False  # has as much room as w0 leaves it
+    free[Space().names.index("wa")] = False  # has as much room as w0 leaves it
     return ((theta - low)[:, free]) / (high - low)[free]
 
 
@@ -47,28 +48,28 @@ def test_every_stratum_of_every_free_parameter_holds_one_point(space, method, po
 def test_points_lie_in_the_box_and_fixed_parameters_do_not_move(method):
     theta = draw(Design(500, method), SUB_BOX)
     SUB_BOX.check(theta)
-    assert set(theta[:, NAMES.index("h")]) == {0.7}
+    assert set(theta[:, Space().names.index("h")]) == {0.7}
 
 
 @pytest.mark.parametrize("method", ["lhs", "sobol"])
 def test_the_seed_decides_the_points(method):
     one, again, other = (draw(Design(33, method, seed), Space()) for seed in (4, 4, 5))
     np.testing.assert_array_equal(one, again)
-    free = [NAMES.index(name) for name in Space().free]
+    free = [Space().names.index(name) for name in Space().free]
     assert (one != other)[:, free].all()
 
 
 @pytest.mark.parametrize("method", ["lhs", "sobol"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", Space().names)
 def test_a_parameter_that_is_held_fixed_changes_no_other(method, name):
     drawn = draw(Design(33, method), SURVEY)
-    value = drawn[7, NAMES.index(name)]
+    value = drawn[7, Space().names.index(name)]
     space = replace(SURVEY, **{name: Range(value, value)})
     theta = draw(Design(33, method), space)
-    assert set(theta[:, NAMES.index(name)]) == {value}
-    others = np.delete(np.arange(len(NAMES)), NAMES.index(name))
+    assert set(theta[:, Space().names.index(name)]) == {value}
+    others = np.delete(np.arange(len(Space().names)), Space().names.index(name))
     if name in ("w0", "wa"):  # the one leaves the other more room, or less
-        others = np.setdiff1d(others, [NAMES.index("w0"), NAMES.index("wa")])
+        others = np.setdiff1d(others, [Space().names.index("w0"), Space().names.index("wa")])
     np.testing.assert_array_equal(theta[:, others], drawn[:, others])
 
 
@@ -115,15 +116,15 @@ def test_files_tell_names_units_and_seed_to_other_programs(tmp_path):
     points.write(tmp_path / "points.h5")
     points.write(tmp_path / "points.csv")
     with h5py.File(tmp_path / "points.h5") as file:
-        assert file["theta"].attrs["names"].astype(str).tolist() == list(NAMES)
-        assert file["theta"].attrs["units"].astype(str).tolist() == list(UNITS.values())
+        assert file["theta"].attrs["names"].astype(str).tolist() == list(Space().names)
+        assert file["theta"].attrs["units"].astype(str).tolist() == list(Space().units.values())
         content = json.loads(file["content"][()])
     assert b"GCOL" not in (tmp_path / "points.h5").read_bytes()  # no heap, whose damage loops
     comment, header, *rows = (tmp_path / "points.csv").read_text().splitlines()
     assert json.loads(comment.removeprefix("# ")) == content
     assert content["design"]["seed"] == 8
-    assert content["units"] == UNITS
-    assert header.split(",") == list(NAMES)
+    assert content["units"] == Space().units
+    assert header.split(",") == list(Space().names)
     assert len(rows) == 3
 
 
@@ -133,13 +134,13 @@ def test_equal_requests_write_equal_files(tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
-def write_table(path, theta, names=NAMES):
+def write_table(path, theta, names=Space().names):
     np.savetxt(path, theta, delimiter=",", header=",".join(names), comments="", fmt="%.17g")
 
 
 def test_any_table_with_the_names_is_read_whatever_the_order(tmp_path):
-    theta, order = draw(Design(5), SURVEY), np.random.default_rng(2).permutation(len(NAMES))
-    write_table(tmp_path / "own.csv", theta[:, order], [NAMES[i] for i in order])
+    theta, order = draw(Design(5), SURVEY), np.random.default_rng(2).permutation(len(Space().names))
+    write_table(tmp_path / "own.csv", theta[:, order], [Space().names[i] for i in order])
     points = Points.read(tmp_path / "own.csv", SURVEY)
     np.testing.assert_array_equal(points.theta, theta)
     assert set(points.design) == {"given", "points"}
@@ -147,16 +148,16 @@ def test_any_table_with_the_names_is_read_whatever_the_order(tmp_path):
 
 def leave_out(path, theta, *names):
     """A table that lacks some parameters, of the kind that the suffix says."""
-    kept = [name for name in NAMES if name not in names]
-    rows = [{name: row[NAMES.index(name)] for name in kept} for row in theta.tolist()]
+    kept = [name for name in Space().names if name not in names]
+    rows = [{name: row[Space().names.index(name)] for name in kept} for row in theta.tolist()]
     if path.suffix == ".npz":
-        np.savez(path, **{name: theta[:, NAMES.index(name)] for name in kept})
+        np.savez(path, **{name: theta[:, Space().names.index(name)] for name in kept})
     elif path.name == "columns.json":
         path.write_text(json.dumps({name: [row[name] for row in rows] for name in kept}))
     elif path.suffix == ".json":
         path.write_text(json.dumps(rows))
     else:
-        write_table(path, theta[:, [NAMES.index(name) for name in kept]], kept)
+        write_table(path, theta[:, [Space().names.index(name) for name in kept]], kept)
 
 
 TABLES = ["own.csv", "own.npz", "columns.json", "records.json"]
@@ -165,7 +166,7 @@ TABLES = ["own.csv", "own.npz", "columns.json", "records.json"]
 @pytest.mark.parametrize("table", TABLES)
 def test_a_table_may_leave_out_what_has_a_natural_value(tmp_path, table):
     theta = draw(Design(5), SURVEY)
-    theta[:, [NAMES.index("w0"), NAMES.index("wa")]] = -1.0, 0.0
+    theta[:, [Space().names.index("w0"), Space().names.index("wa")]] = -1.0, 0.0
     leave_out(tmp_path / table, theta, "w0", "wa")
     np.testing.assert_array_equal(Points.read(tmp_path / table, SURVEY).theta, theta)
     theta = draw(Design(5), Space())
@@ -190,7 +191,7 @@ def test_a_file_of_ours_lacks_nothing(tmp_path):
     path = tmp_path / "points.csv"
     Points.of(Design(5), Space()).write(path)
     comment, *rest = path.read_text().splitlines()
-    z = NAMES.index("z")
+    z = Space().names.index("z")
     rows = [",".join(np.delete(row.split(","), z)) for row in rest]
     path.write_text("\n".join([comment, *rows]) + "\n")
     with pytest.raises(ValueError, match="missing parameters: z"):
@@ -208,7 +209,7 @@ def test_points_outside_of_the_space_are_named_with_the_file(tmp_path):
 )
 def test_points_where_no_halo_model_is_are_refused(tmp_path, name, value):
     theta = draw(Design(5), Space())
-    theta[2, NAMES.index(name)] = value
+    theta[2, Space().names.index(name)] = value
     write_table(tmp_path / "own.csv", theta)
     with pytest.raises(ValueError, match=rf"own.csv: row 2: {name} = .* where the halo model"):
         Points.read(tmp_path / "own.csv")
@@ -268,7 +269,7 @@ def test_a_parameter_file_of_another_schema_is_refused_by_its_schema(tmp_path, s
     ("change", "message"),
     [
         ({"space": {"h": 1}}, "space lacks Om_c, Om_b, "),
-        ({"units": UNITS | {"Mth": "Msun/h"}}, "its units are"),
+        ({"units": Space().units | {"Mth": "Msun/h"}}, "its units are"),
         ({"note": "x"}, "its description has the unknown note"),
         ({"design": {"points": 3, "method": "lhs"}}, "design lacks seed"),
         ({"design": [1]}, r"design is \[1\], not a record of points, method, seed"),
@@ -301,6 +302,72 @@ def test_missing_files_and_other_suffixes_are_refused(tmp_path):
         Points.read(tmp_path / "none.h5")
     with pytest.raises(ValueError, match=r"parameter files end in .h5 or .csv"):
         Points.of(Design(2), Space()).write(tmp_path / "points.txt")
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+def test_points_have_the_parameters_of_an_occupation_by_its_name(tmp_path, suffix):
+    out = tmp_path / f"points{suffix}"
+    ends = ["--space.log10Mmin.low=12", "--space.log10Mmin.high=13.5", "--space.z.high=1"]
+    main([f"--out={out}", "--design.points=7", "--space.occupation=zheng07", *ends])
+    points = Points.read(out)
+    own = {"log10Mmin": Range(12.0, 13.5), "z": Range(0.0, 1.0)}
+    assert points.space == Space(occupation="zheng07", **own)
+    np.testing.assert_array_equal(points.theta, draw(Design(7), points.space))
+    log10Mmin = points.theta[:, points.space.names.index("log10Mmin")]
+    np.testing.assert_array_equal(np.sort((log10Mmin - 12) / 1.5 * 7).astype(int), np.arange(7))
+
+
+@pytest.mark.parametrize(
+    ("options", "space"),
+    [
+        (["--space.Mth.low=1e11"], Space(Mth=Range(1e11, 1e15, "log10"))),
+        (["--space.Mth.sampling=linear"], Space(Mth=Range(1e10, 1e15, "linear"))),
+        (["--space.h.low=0.7"], Space(h=Range(0.7, 0.82))),
+        (["--space.Mth={high: 1.0e+13}"], Space(Mth=Range(1e10, 1e13))),
+        (["--config=box.yaml", "--space.Mth.sampling=log10"], Space(Mth=Range(1e11, 1e12))),
+        (["--config=zheng07.yaml", "--space.alpha.low=1"],
+         Space(occupation="zheng07", alpha=Range(1.0, 1.5))),
+    ],
+    ids=["low", "sampling", "cosmology", "high", "of a file", "occupation of a file"],
+)  # fmt: skip
+def test_options_change_a_part_of_a_range(tmp_path, monkeypatch, options, space):
+    monkeypatch.chdir(tmp_path)
+    Path("box.yaml").write_text("space: {Mth: {low: 1.0e+11, high: 1.0e+12, sampling: linear}}")
+    Path("zheng07.yaml").write_text("space: {occupation: zheng07, alpha: {high: 1.5}}")
+    main(["--out=points.csv", "--design.points=3", *options])
+    assert Points.read(Path("points.csv")).space == space
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--space.occupation=zheng7"], "no occupation 'zheng7' (did you mean 'zheng07'?)"),
+        (["--space.occupation=zheng07", "--space.Mth.low=1e12"],
+         "Mth: the occupation zheng07 has the parameters log10Mmin, "),
+        (["--space.Mth.low=1e16"], "Mth: range [1e+16, 1e+15] is reversed"),
+        (["--space.Mth.low=much"], "--space.Mth.low: expected float or null, got much"),
+        (["--space.Mth.sampling=ln"], "--space.Mth.sampling: expected linear | log10 or null, got"),
+        (["--space.Mth.lo=1e11"], "no option space.Mth.lo (did you mean 'space.Mth.low'?)"),
+        (["--space.Mht.low=1e11"], "(did you mean '--space.Mth.low'?)"),
+        (["--space.Mth=3"], "--space.Mth: expected options of its own (--space.Mth.NAME) or a"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_ranges_are_named(tmp_path, capsys, options, message):
+    with pytest.raises(SystemExit, match="2"):
+        main([f"--out={tmp_path}/points.csv", *options])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_help_tells_what_a_parameter_is_and_its_range(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "linke22: Threshold halo mass of hosting galaxies [Msun], usually 1e+10 to" in text
+    )
+    assert "zheng07: log10 of the halo mass [Msun] that hosts a central galaxy" in text
+    assert "(type: Range | null, default: null)" in text
 
 
 def test_command_does_not_overwrite_unasked(tmp_path, capsys):

@@ -10,7 +10,7 @@ from conftest import SMALL_SPACE, SMALL_TRAINING
 
 from datagen.domain import FEATURES, Domain
 from datagen.fields import from_record
-from datagen.space import NAMES, Range, Space, columns_by_name
+from datagen.space import Range, Space, columns_by_name
 from emulator.domain import fit_domain, terms_of
 from emulator.schedule import ScheduleConfig
 from emulator.train import fit
@@ -26,7 +26,7 @@ POINT = {
 }  # fmt: skip
 TODAY = POINT | {"z": 0.0}
 FEW = {"alpha": 0.2}  # with so few centrals, gg_1h of g3lhalo is -12 % of gg_2h at k = 0.1
-ALPHA = NAMES.index("alpha")
+ALPHA = Space().names.index("alpha")
 QUICK = replace(SMALL_TRAINING, schedule=ScheduleConfig(max_epochs=(2,), patience=(2,)))
 REASON = "lies where gg_1h of this halo model is negative; the emulator was not trained there"
 
@@ -104,11 +104,11 @@ def test_one_asks_beforehand(model, rows, small_file):
     assert not model.is_inside(POINT | {"h": 0.9})
     assert not model.is_inside(POINT | {"h": np.nan})
     assert load(small_file).is_inside(TODAY | FEW)  # its satellites are Poisson: none is negative
-    assert model.is_inside(np.empty((0, len(NAMES)))).shape == (0,)
+    assert model.is_inside(np.empty((0, len(Space().names)))).shape == (0,)
 
 
 def test_many_points_are_as_few(model):
-    theta = Space().from_unit(np.random.default_rng(0).random((10_000, len(NAMES))))
+    theta = Space().from_unit(np.random.default_rng(0).random((10_000, len(Space().names))))
     inside = model.is_inside(theta)
     assert 0.5 < inside.mean() < 0.9  # masses drawn evenly in their logarithm
     np.testing.assert_array_equal(inside[4090:4110], model.is_inside(theta[4090:4110]))
@@ -131,8 +131,8 @@ def test_the_card_tells_of_it(model, small_file):
 
 def synthetic(points: int) -> tuple[np.ndarray, np.ndarray]:
     """Points, and which of them have satellites enough, by a rule that is known."""
-    theta = Space().from_unit(np.random.default_rng(1).random((points, len(NAMES))))
-    x = columns_by_name(theta)
+    theta = Space().from_unit(np.random.default_rng(1).random((points, len(Space().names))))
+    x = columns_by_name(theta, Space().names)
     return theta, 2 * x["alpha"] + np.minimum((x["Mth"] / x["Mprime"]) ** x["beta"], 10.0) > 1
 
 
@@ -194,7 +194,7 @@ def test_what_a_training_left_out_an_export_refuses(scarce, tmp_path):
     emulator, _ = fit(scarce, replace(QUICK, negative="drop"))
     emulator.save(tmp_path / "emulator.safetensors")
     model = load(to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx"))
-    theta = SMALL_SPACE.from_unit(np.random.default_rng(2).random((200, len(NAMES))))
+    theta = SMALL_SPACE.from_unit(np.random.default_rng(2).random((200, len(Space().names))))
     inside, alpha = model.is_inside(theta), theta[:, ALPHA]
     assert not inside[alpha < 0.2].any()
     assert inside[alpha > 0.6].mean() > 0.9

@@ -9,7 +9,7 @@ from datagen.ccl import camb_power
 from datagen.error_budget import ErrorBudget, error_budget
 from datagen.halomodel import HaloModel, HaloModelConfig, KGrid
 from datagen.power import linear_power
-from datagen.space import NAMES, Range, Space
+from datagen.space import Range, Space
 from datagen.store import Spectra
 
 SPACE = Space(Om_c=Range(0.25, 0.27), Om_b=Range(0.049, 0.05), h=Range(0.68, 0.7))
@@ -22,7 +22,7 @@ ROUNDING = 1e-10  # P_lin of the same table, summed in another order
 @pytest.fixture(scope="module")
 def labels(ray):
     """Six points with coarse integrals and a table of six CAMB runs."""
-    theta = SPACE.from_unit(np.random.default_rng(4).random((6, len(NAMES))))
+    theta = SPACE.from_unit(np.random.default_rng(4).random((6, len(SPACE.names))))
     table = linear_power(COARSE, SPACE)
     metadata = {"space": SPACE.as_dict(), "model": asdict(COARSE)}
     return Spectra(theta, COARSE.k.values(), HaloModel(COARSE, table)(theta), metadata)
@@ -50,7 +50,7 @@ def test_labels_that_are_one_percent_off_are_reported_so(labels):
 def test_linear_power_is_judged_by_camb(labels):
     labels = labels.select(np.arange(3))
     entry = error_budget(labels, ErrorBudget(quadrature=0, linear_power=3))["linear_power"]
-    camb = [camb_power(dict(zip(NAMES, row, strict=True)), labels.k) for row in labels.theta]
+    camb = [camb_power(dict(zip(SPACE.names, row, strict=True)), labels.k) for row in labels.theta]
     error = np.abs(labels["P_lin"] / np.array(camb) - 1)
     for q in (50, 95, 100):
         np.testing.assert_allclose(

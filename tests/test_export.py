@@ -14,7 +14,7 @@ from conftest import SMALL_TRAINING
 from onnx import TensorProto, helper
 
 import export.to_onnx
-from datagen.space import NAMES, PARAMETERS, Range
+from datagen.space import Range, Space
 from emulator.emulator import Emulator
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
@@ -50,11 +50,11 @@ def test_raw_onnxruntime_is_enough(onnx_file, model, spectra):
 
 
 def test_the_file_describes_itself(model, spectra):
-    assert model.names == NAMES
-    Mth = model.parameters[NAMES.index("Mth")]
+    assert model.names == Space().names
+    Mth = model.parameters[Space().names.index("Mth")]
     assert (Mth.unit, Mth.low, Mth.high, Mth.sampling) == ("Msun", 1e12, 1e14, "log10")
     for p in model.parameters:
-        known = PARAMETERS[p.name]
+        known = Space().parameters[p.name]
         assert (p.unit, p.group, p.symbol) == (known.unit, known.group, known.symbol)
     defaults = {p.name: p.default for p in model.parameters if p.default is not None}
     assert defaults == {"w0": -1.0, "wa": 0.0, "z": 0.0}

@@ -16,7 +16,7 @@ from datagen.halomodel import DERIVED, HaloModel, HaloModelConfig, nfw_fourier, 
 from datagen.linear_power import LinearPowerTable, TableBox
 from datagen.parallel import RayConfig, ray_session
 from datagen.power import linear_power
-from datagen.space import NAMES, Space, complete
+from datagen.space import Space, complete
 from export.runtime import load
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -92,14 +92,16 @@ def test_the_peer_reproduces_the_reference():
 # --- surveys: any redshift, amplitude and dark energy --------------------------------------------
 
 
-def survey(name):
-    """Points by their own names, masses as they are, and spectra of a survey's file."""
-    with np.load(REFERENCE / f"pyccl_survey_{name}.npz") as file:
-        names = [str(name).replace("log10", "") for name in file["names"]]
-        is_log = [str(name).startswith("log10") for name in file["names"]]
-        params = np.where(is_log, 10 ** np.where(is_log, file["params"], 0.0), file["params"])
+def survey(fits, occupation):
+    """Points with the parameters of an occupation by name, and spectra of a survey's file."""
+    units = Space(occupation=occupation).units
+    with np.load(REFERENCE / f"pyccl_survey_{fits}_{occupation}.npz") as file:
+        columns = dict(zip(map(str, file["names"]), file["params"].T, strict=True))
         arrays = {term: file[term] for term in (*TERMS, "P_lin", "n_g")}
-        return [dict(zip(names, map(float, row), strict=True)) for row in params], arrays
+    for name in [name for name in columns if name not in units]:  # Mth, Mprime
+        columns[name.removeprefix("log10")] = 10 ** columns.pop(name)
+    points = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return points, arrays
 
 
 def assert_survey(ours, theirs, unresolved=()):
@@ -113,21 +115,21 @@ def assert_survey(ours, theirs, unresolved=()):
 
 
 def test_labels_are_pyccl_s_at_any_redshift_amplitude_and_dark_energy():
-    points, theirs = survey("sheth99_linke22")
-    assert {name for point in points for name in point} == set(NAMES)
-    theta = np.array([[point[name] for name in NAMES] for point in points])
+    points, theirs = survey("sheth99", "linke22")
+    assert {name for point in points for name in point} == set(Space().names)
+    theta = np.array([[point[name] for name in Space().names] for point in points])
     assert_survey(narrow.model()(theta), theirs, UNRESOLVED)
 
 
 def test_the_emulator_that_ships_is_pyccl_s_at_any_redshift_amplitude_and_dark_energy():
-    points, theirs = survey("sheth99_linke22")
-    rows = {name: np.array([point[name] for point in points]) for name in NAMES}
+    points, theirs = survey("sheth99", "linke22")
+    rows = {name: np.array([point[name] for point in points]) for name in Space().names}
     assert_survey(load("standard")(rows), theirs, UNRESOLVED)
 
 
 def test_camb_itself_is_with_the_labels_where_the_survey_s_misses_a_wiggle():
     """At a third of baryons, where CAMB's own wavenumbers are too few by default; 2 % there."""
-    points, theirs = survey("sheth99_linke22")
+    points, theirs = survey("sheth99", "linke22")
     point, k = points[UNRESOLVED[0]], narrow.model().k
     near = UNRESOLVED[1] + np.array([-3, 0])  # the one that is missed, and another for comparison
     assert point["Om_b"] > 0.35 * (point["Om_c"] + point["Om_b"])
@@ -141,22 +143,33 @@ def test_camb_itself_is_with_the_labels_where_the_survey_s_misses_a_wiggle():
         nonlinear=False, hubble_units=False, k_hunit=False
     )
     expected = np.divide(*power.P(point["z"], k[near]))
-    ours = narrow.model()(np.array([[point[name] for name in NAMES]]))["P_lin"][0, near]
+    ours = narrow.model()(np.array([[point[name] for name in Space().names]]))["P_lin"][0, near]
     assert np.divide(*ours) == pytest.approx(expected, rel=1e-3)
     assert np.divide(*theirs["P_lin"][UNRESOLVED[0], near]) > 1.015 * expected
 
 
+TINKER10 = {"mass_function": "Tinker10", "halo_bias": "Tinker10", "log10M_min": 8.0}
+
+
+def test_labels_of_another_occupation_are_pyccl_s():
+    points, theirs = survey("tinker10", "zheng07")
+    theta = np.array([list(complete(point, "zheng07").values()) for point in points])
+    model = HaloModel(HaloModelConfig(**TINKER10), narrow.table(), "zheng07")
+    assert_survey(model(theta), theirs)
+
+
 def zheng07(M, point):
     """Centrals, and satellites of a central, in haloes of mass M [Msun]; Zheng et al. 2007."""
-    N_c = ndtr(np.sqrt(2) * np.log10(M / point["Mmin"]) / point["sigma_logM"])
-    return N_c, (np.maximum(M - point["M0"], 0.0) / point["M1"]) ** point["alpha"]
+    N_c = ndtr(np.sqrt(2) * (np.log10(M) - point["log10Mmin"]) / point["sigma_logM"])
+    satellites = np.maximum(M - 10 ** point["log10M0"], 0.0) / 10 ** point["log10M1"]
+    return N_c, satellites ** point["alpha"]
 
 
 def integrals(point, haloes, k):
-    """The halo model of an occupation that is none of ours: satellites only beside a central."""
+    """The halo model of galaxies whose satellites live only beside a central, by itself."""
     ln_min, ln_max = np.log(1e8), np.log(1e17)
-    threshold = np.log(point["Mmin"]) + np.log(10) * point["sigma_logM"] * np.arange(-3, 4)
-    cuts = np.clip([*threshold, np.log(point["M0"])], ln_min, ln_max)
+    threshold = point["log10Mmin"] + point["sigma_logM"] * np.arange(-3, 4)
+    cuts = np.clip(np.log(10) * np.array([*threshold, point["log10M0"]]), ln_min, ln_max)
     edges = np.sort([*panel_edges(ln_min, ln_max, 40), *cuts])
     x, w = np.polynomial.legendre.leggauss(16)
     half, middle = np.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2
@@ -186,9 +199,9 @@ def integrals(point, haloes, k):
 
 
 def test_haloes_of_tinker_are_pyccl_s_at_any_redshift_amplitude_and_dark_energy():
-    """From 1e8 Msun, with galaxies of another kind, so by integrals of this file's own."""
-    points, theirs = survey("tinker10_zheng07")
-    config = HaloModelConfig(mass_function="Tinker10", halo_bias="Tinker10", log10M_min=8.0)
+    """From 1e8 Msun, by integrals of this file's own."""
+    points, theirs = survey("tinker10", "zheng07")
+    config = HaloModelConfig(**TINKER10)
     k, names = config.k.values(), narrow.columns(narrow.points(1))
     columns = {name: np.array([point[name] for point in points]) for name in names}
     haloes = haloes_of(columns, config.fits(), k, narrow.table())
@@ -219,7 +232,7 @@ def test_derived_numbers_are_direct_integrals():
     ours = narrow.model()(theta)
     M = np.geomspace(1e10, 1e17, 4001)
     dn_dlnM, b = HaloModelConfig().fits().dn_dlnM_and_bias(narrow.camb(), M, 1.0)
-    p = dict(zip(NAMES, theta[0], strict=True))
+    p = dict(zip(Space().names, theta[0], strict=True))
     e = ndtr(np.log(M / p["Mth"]) / p["sigma"])
     N_s = e * (M / p["Mprime"]) ** p["beta"]
     N = p["alpha"] * e + N_s

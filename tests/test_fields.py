@@ -10,7 +10,7 @@ import pytest
 from datagen.design import Design
 from datagen.fields import RecordError, exactly, from_record
 from datagen.halomodel import HaloModelConfig, KGrid
-from datagen.space import NAMES, Range, Space
+from datagen.space import Range, Space
 from datagen.splits import Split
 
 
@@ -89,7 +89,7 @@ def test_what_is_no_record_at_all_is_refused(record):
         exactly(record, ("low", "high"), "it")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", Space().names)
 def test_a_space_that_lacks_a_parameter_does_not_get_its_default(name):
     record = Space().as_dict()
     del record[name]

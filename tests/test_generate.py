@@ -22,7 +22,7 @@ from datagen.linear_power import TableBox
 from datagen.power import _node
 from datagen.record import maker
 from datagen.request import LIBRARIES, MODULES
-from datagen.space import NAMES, Range, Space
+from datagen.space import BACKGROUND, Range, Space
 from datagen.store import Spectra, StoreError
 
 ROUNDING = 1e-11  # matrix products of other sizes; a point in a wrong place is off by 1
@@ -194,6 +194,24 @@ def test_a_machine_of_a_cluster_with_other_code_is_named(table):
         _node(box.points()[0], box=box, made_by=other)
 
 
+def test_command_line_knows_any_occupation_by_its_name(ray, table, tmp_path):
+    out = tmp_path / "labels.h5"
+    ranges = {"log10Mmin": Range(12.0, 13.0), "alpha": Range(1.0, 1.0)}
+    options = [f"--space.{n}.{end}={getattr(r, end)}" for n, r in ranges.items()
+               for end in ("low", "high")]  # fmt: skip
+    main([*command_line(out, 6, "--space.occupation=zheng07", *options)[3:]])
+    background = {name: SPACE[name] for name in BACKGROUND}
+    space = Space(**background, **ranges, occupation="zheng07")
+    spectra = Spectra.read(out)
+    assert Space.from_dict(spectra.metadata["space"]) == space
+    np.testing.assert_array_equal(spectra.theta, draw(Design(6), space))
+    for name, expected in HaloModel(MODEL, table, "zheng07")(spectra.theta).items():
+        np.testing.assert_allclose(spectra[name], expected, rtol=ROUNDING)
+    with h5py.File(out) as file:
+        assert file["theta"].attrs["names"].astype(str).tolist() == list(space.names)
+        assert file["theta"].attrs["units"].astype(str).tolist() == list(space.units.values())
+
+
 def test_a_place_where_nothing_can_be_written_is_known_before_anything_is_computed(monkeypatch):
     monkeypatch.setattr(generate_module, "ray_session", None)
     with pytest.raises(OSError, match="/proc"):
@@ -222,7 +240,7 @@ def test_failed_points_are_recorded_by_index_and_have_no_row(table, tmp_path, ca
     for array in spectra.arrays.values():
         assert len(array) == len(kept)
         assert np.isfinite(array).all()
-    sigma_8 = theta[:, NAMES.index("sigma_8")]
+    sigma_8 = theta[:, SPACE.names.index("sigma_8")]
     assert sigma_8[list(spectra.failed)].max() < sigma_8[kept].min()  # the right ones failed
     # n_g is 0, or so small that its square is
     reasons = ("ValueError: no galaxies", "gg_1h is not finite")
@@ -248,7 +266,7 @@ def test_not_finite_is_a_failure_named_by_the_spectrum(monkeypatch):
             return {"gg_1h": np.where(values == 3, np.nan, values), "n_g": 1 / (theta[:, 0] - 5)}
 
     monkeypatch.setattr("datagen.compute.HaloModel", Broken)
-    theta = np.tile(np.arange(8.0)[:, None], len(NAMES))
+    theta = np.tile(np.arange(8.0)[:, None], len(SPACE.names))
     with np.errstate(divide="ignore"):
         rows, failed = compute(theta, model=MODEL, table=None)
     assert failed == {3: "gg_1h is not finite", 5: "n_g is not finite"}
@@ -266,7 +284,7 @@ def test_points_of_a_parameter_file_get_the_labels_of_the_design(tmp_path, four_
 def test_own_points_are_labelled_in_a_space_that_holds_them(table, tmp_path):
     theta = draw(Design(5, seed=7), SPACE)
     own, out = tmp_path / "own.csv", tmp_path / "labels.h5"
-    np.savetxt(own, theta, delimiter=",", header=",".join(NAMES), comments="", fmt="%.17g")
+    np.savetxt(own, theta, delimiter=",", header=",".join(SPACE.names), comments="", fmt="%.17g")
     generate(out, space=SPACE, model=MODEL, parameters=own)
     np.testing.assert_array_equal(Spectra.read(out).theta, theta)
     with pytest.raises(ValueError, match="design: the points come from .*own.csv"):

@@ -18,10 +18,11 @@ from datagen.halomodel import (
     KGrid,
     mass_nodes,
     nfw_fourier,
-    occupation,
     panel_edges,
 )
-from datagen.space import NAMES, PARAMETERS
+from datagen.occupations import occupation
+from datagen.occupations.functions import NUMPY
+from datagen.space import Space
 from datagen.store import Spectra
 
 GALAXY_TERMS = [name for name in TERMS if "g" in name]
@@ -33,7 +34,7 @@ LOW_K = KGrid(low=1e-4, high=1.0, points=40)
 
 
 def hod(theta):
-    return dict(zip(NAMES, map(float, theta), strict=True))
+    return dict(zip(Space().names, map(float, theta), strict=True))
 
 
 # --- closed forms --------------------------------------------------------------------------------
@@ -66,33 +67,16 @@ def test_nodes_resolve_a_step_of_any_width(sigma, log10_Mth):
     config = HaloModelConfig()
     low, high, ln_th = np.log([1e10, 1e17, 10**log10_Mth])
     edges = panel_edges(low, high, config.panels)
-    ln_M, weights = mass_nodes(edges, ln_th, sigma, config.panel_nodes)
-    N_c, _ = occupation(
-        np.exp(ln_M), {"Mth": 10**log10_Mth, "sigma": sigma, "alpha": 1, "Mprime": 1, "beta": 0}
-    )
+    point = {"Mth": 10**log10_Mth, "sigma": sigma, "alpha": 1, "Mprime": 1, "beta": 0}
+    linke22 = occupation("linke22")
+    ln_M, weights = mass_nodes(edges, linke22.cuts(point), config.panel_nodes)
+    N_c = linke22.moments(np.exp(ln_M), point, NUMPY).centrals
     t = (np.array([low, high]) - ln_th) / sigma
     primitive = sigma * (t * ndtr(t) + np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))
     # 1e-7: of a panel of 3.5 sigma with 16 nodes
     assert weights @ N_c == pytest.approx(primitive[1] - primitive[0], rel=1e-7)
     assert weights.sum() == pytest.approx(high - low, rel=ROUNDING)
     assert ((ln_M >= low) & (ln_M <= high)).all()
-
-
-def test_occupation_at_the_threshold():
-    N_c, N_s = occupation(
-        np.array([3e12]), {"Mth": 3e12, "sigma": 0.2, "alpha": 0.6, "Mprime": 6e12, "beta": 2}
-    )
-    assert N_c[0] == pytest.approx(0.3)
-    assert N_s[0] == pytest.approx(0.125)
-
-
-def test_sigma_counts_natural_logarithms():
-    """At M = Mth exp(sigma), e is Phi(1)."""
-    N_c, _ = occupation(
-        np.array([1e13 * np.exp(0.5)]),
-        {"Mth": 1e13, "sigma": 0.5, "alpha": 1, "Mprime": 1e13, "beta": 1},
-    )
-    assert N_c[0] == pytest.approx(ndtr(1.0))
 
 
 # --- limits --------------------------------------------------------------------------------------
@@ -214,7 +198,7 @@ def test_two_halo_terms_factorise():
 def test_dark_energy_enters_by_growth_alone():
     """As much as another amplitude does, at the same redshift."""
     theta = narrow.points(6, seed=2)
-    columns, column = narrow.columns(theta), NAMES.index
+    columns, column = narrow.columns(theta), Space().names.index
     Om_m, h, z = columns["Om_c"] + columns["Om_b"], columns["h"], columns["z"]
     growth = growth_factor(Om_m, h, columns["w0"], columns["wa"], z)
     constant = theta.copy()
@@ -225,9 +209,9 @@ def test_dark_energy_enters_by_growth_alone():
 
 def test_power_grows_and_haloes_come_late():
     theta = narrow.fiducial(4, Mth=1e12, sigma=0.3, alpha=0.8, Mprime=1e13, beta=1.0)
-    theta[:, NAMES.index("z")] = [0.0, 0.5, 1.0, 2.0]
+    theta[:, Space().names.index("z")] = [0.0, 0.5, 1.0, 2.0]
     out = narrow.model()(theta)
-    growth = growth_factor(0.3375, 0.7, -1.0, 0.0, theta[:, NAMES.index("z")])
+    growth = growth_factor(0.3375, 0.7, -1.0, 0.0, theta[:, Space().names.index("z")])
     np.testing.assert_allclose(out["P_lin"], growth[:, None] ** 2 * out["P_lin"][0], rtol=ROUNDING)
     assert (np.diff(out["n_g"]) < 0).all()
     assert (np.diff(out["b_eff"]) > 0).all()
@@ -301,13 +285,13 @@ def test_wrong_shape():
         narrow.model()(np.ones((2, 10)))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", Space().names)
 @pytest.mark.parametrize("end", ["not a number", "below", "above"])
 def test_parameter_out_of_validity_is_named(name, end):
-    low, high = PARAMETERS[name].valid
+    low, high = Space().parameters[name].valid
     value = {"not a number": np.nan, "below": low - 0.1, "above": 2 * high + 1}[end]
     theta = narrow.points(3)
-    theta[1, NAMES.index(name)] = value
+    theta[1, Space().names.index(name)] = value
     with pytest.raises(ValueError, match=re.escape(f"row 1: {name} = {value:g} is outside")):
         narrow.model()(theta)
 
@@ -333,6 +317,17 @@ def test_table_and_choice_of_linear_power_belong_together():
         HaloModel(HaloModelConfig())
     with pytest.raises(ValueError, match="linear_power: camb takes no LinearPower"):
         HaloModel(HaloModelConfig(linear_power="camb"), narrow.table())
+
+
+def test_g3lhalo_has_the_published_occupation_alone():
+    config = HaloModelConfig(model="g3lhalo", linear_power="camb")
+    with pytest.raises(ValueError, match="occupation = 'zheng07': the g3lhalo model.* linke22"):
+        HaloModel(config, galaxies="zheng07")
+
+
+def test_an_occupation_that_there_is_not():
+    with pytest.raises(ValueError, match=r"no occupation 'zheng' \(did you mean 'zheng07'\?\)"):
+        HaloModel(HaloModelConfig(), narrow.table(), "zheng")
 
 
 @pytest.mark.parametrize(

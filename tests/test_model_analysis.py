@@ -15,9 +15,10 @@ from benchmarks.analysis import Analysis
 from benchmarks.anatomy import anatomy, training_history
 from benchmarks.truth import true_spectra
 from datagen.design import Design
+from datagen.figures import parameter_labels
 from datagen.generate import generate
 from datagen.halomodel import HaloModelConfig
-from datagen.space import NAMES, Space
+from datagen.space import Space
 from emulator.metrics import fractional_error
 from emulator.train import EMULATOR_FILE, train
 from export.runtime import load
@@ -33,10 +34,10 @@ SHIPPED = 5e-3
 def onnx_file(emulator, tmp_path, monkeypatch):
     real = benchmarks.analysis.varied
 
-    def few(theta, is_log):  # many panels take time to draw
-        x, names, logs = real(theta, is_log)
-        kept = [names.index(name) for name in ("alpha", "sigma", "Mth")]
-        return x[:, kept], [names[i] for i in kept], [logs[i] for i in kept]
+    def few(theta, space):  # many panels take time to draw
+        x, labels = real(theta, space)
+        kept = [labels.index(parameter_labels(space)[name]) for name in ("alpha", "sigma", "Mth")]
+        return x[:, kept], [labels[i] for i in kept]
 
     monkeypatch.setattr("benchmarks.analysis.varied", few)
     return to_onnx(tmp_path / EMULATOR_FILE, tmp_path / "emulator.onnx")
@@ -74,9 +75,8 @@ def test_the_points_that_are_drawn_are_the_best_and_the_worst(onnx_file, label_f
     assert cases["best"]["row"] == np.argmin(error)
     assert cases["worst"]["row"] == np.argmax(error)
     assert cases["median"]["error"] == pytest.approx(np.median(error), rel=0.1)
-    assert (
-        cases["worst"]["theta"]["beta"] == truth.labels.theta[np.argmax(error), NAMES.index("beta")]
-    )
+    worst = truth.labels.theta[np.argmax(error), truth.space.names.index("beta")]
+    assert cases["worst"]["theta"]["beta"] == worst
 
 
 def test_calibration_is_what_is_found_over_what_is_recorded(onnx_file, emulator, spectra, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from datagen import tables, text_table
 from datagen.design import Design, Points
-from datagen.space import NAMES, Range, Space
+from datagen.space import Range, Space
 from export import predict as module
 from export.predict import main, predict
 from export.ranges import OutOfRange, OutOfRangeWarning
@@ -21,7 +21,7 @@ N = 25
 BLOCK = 10  # rows at once in these tests, so that there are three blocks
 DIGITS = 1e-6  # a table has eight
 ROUNDING = 2e-5  # float32, in batches of other sizes
-H = NAMES.index("h")
+H = Space().names.index("h")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def write(tmp_path):
         if suffix == ".npz":
             np.savez(path, theta=theta)
         else:
-            np.savetxt(path, theta, "%.17g", ",", header=",".join(NAMES), comments="")
+            np.savetxt(path, theta, "%.17g", ",", header=",".join(Space().names), comments="")
         return path
 
     return write

@@ -32,9 +32,9 @@ def onnx_file(emulator, tmp_path, monkeypatch):
     return to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
 
 
-def _few(theta, is_log):
-    x, names, logs = varied(theta, is_log)
-    return x[:, 5:8], names[5:8], logs[5:8]
+def _few(theta, space):
+    x, labels = varied(theta, space)
+    return x[:, 5:8], labels[5:8]
 
 
 def test_report_is_of_the_test_split(emulator, onnx_file, spectra, label_file, tmp_path):

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from support.small_emulator import SPACE, analytic_power
 
 from datagen.halomodel import HaloModel, HaloModelConfig, KGrid
-from datagen.space import NAMES, Range, columns_by_name
+from datagen.space import Range, columns_by_name
 from emulator.semianalytic.emulator import OUTPUTS
 from export import runtime, sessions
 from export.ranges import OutOfRange, OutOfRangeWarning
@@ -44,7 +44,7 @@ def many() -> np.ndarray:
         sigma=Range(0.01, 0.5),
         Mth=Range(1e12, 3e13, "log10"),
     )
-    return space.from_unit(np.random.default_rng(4).random((400, len(NAMES))))
+    return space.from_unit(np.random.default_rng(4).random((400, len(SPACE.names))))
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,13 @@ def theta(many):
 
 @pytest.fixture
 def point(theta) -> dict[str, float]:
-    return dict(zip(NAMES, map(float, theta[0]), strict=True))
+    return dict(zip(SPACE.names, map(float, theta[0]), strict=True))
 
 
 def test_all_forms_of_input_agree(model, theta):
     expected = model(theta)["gg_total"]
-    mapping = columns_by_name(theta)
-    order = NAMES[::-1]
+    mapping = columns_by_name(theta, SPACE.names)
+    order = SPACE.names[::-1]
     structured = np.empty(len(theta), [(name, float) for name in order])
     for name in order:
         structured[name] = mapping[name]
@@ -116,11 +116,11 @@ def test_memory_is_bounded_by_chunks(small_file, many, monkeypatch):
 
 
 def test_no_points_give_no_spectra(model):
-    for nothing in (np.empty((0, len(NAMES))), {name: [] for name in NAMES}):
+    for nothing in (np.empty((0, len(SPACE.names))), {name: [] for name in SPACE.names}):
         empty = model(nothing)
         assert empty["gg_1h"].shape == (0, 50)
         assert empty["n_g"].shape == (0,)
-    assert model(np.empty((0, len(NAMES))), k=[0.1])["gg_1h"].shape == (0, 1)
+    assert model(np.empty((0, len(SPACE.names))), k=[0.1])["gg_1h"].shape == (0, 1)
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
@@ -142,8 +142,8 @@ def test_ends_are_inside_and_the_next_float32_is_not(model, theta, end):
 
 def test_the_message_names_row_parameter_value_and_limits(model, theta):
     theta = theta.copy()
-    theta[1, NAMES.index("h")] = 0.95
-    theta[3, NAMES.index("Mth")] = 13
+    theta[1, SPACE.names.index("h")] = 0.95
+    theta[3, SPACE.names.index("Mth")] = 13
     with pytest.raises(OutOfRange) as error:
         model(theta)
     assert str(error.value) == (
@@ -151,7 +151,7 @@ def test_the_message_names_row_parameter_value_and_limits(model, theta):
         "row 3: Mth = 13 is outside the trained range [1e+10, 3e+13] Msun"
     )
     with pytest.raises(OutOfRange, match="; and 8 more values"):
-        model(np.full((1, len(NAMES)), -9.0))
+        model(np.full((1, len(SPACE.names)), -9.0))
 
 
 def test_policy_warn_evaluates_as_it_is(model, point):
@@ -165,7 +165,7 @@ def test_policy_warn_evaluates_as_it_is(model, point):
 
 def test_policy_nan_spoils_only_the_rows_outside(model, theta):
     theta = theta.copy()
-    theta[1, NAMES.index("h")], theta[3, NAMES.index("Om_c")] = 0.95, np.nan
+    theta[1, SPACE.names.index("h")], theta[3, SPACE.names.index("Om_c")] = 0.95, np.nan
     for k in (None, [0.1, 1.0]):
         for values in model(theta, k=k, out_of_range="nan").values():
             bad = np.isnan(values)
@@ -286,7 +286,7 @@ def test_nothing_internal_can_be_written_to(small_file, point):
 
 def test_what_is_handed_out_is_nobody_elses(model, theta, point):
     for k in (None, model.k, [0.1, 1.0]):
-        for points in (theta, point, [point[name] for name in NAMES]):
+        for points in (theta, point, [point[name] for name in SPACE.names]):
             first = model(points, k=k)
             kept = {name: np.array(values) for name, values in first.items()}
             second = model(points, k=k)
@@ -479,7 +479,7 @@ def refused_or_right(call, model):
 
 
 @FUZZ
-@given(change=st.dictionaries(st.sampled_from((*NAMES, "Om_k", "")), VALUES, max_size=3))
+@given(change=st.dictionaries(st.sampled_from((*SPACE.names, "Om_k", "")), VALUES, max_size=3))
 def test_any_mapping_is_refused_or_right(model, point, change):
     refused_or_right(lambda: model(point | change), model)
     refused_or_right(lambda: model(change), model)
@@ -556,7 +556,7 @@ def test_what_has_a_natural_value_may_be_left_out_by_name(model, point):
 
 
 @FUZZ
-@given(change=st.dictionaries(st.sampled_from(NAMES), st.floats(width=64), max_size=4))
+@given(change=st.dictionaries(st.sampled_from(SPACE.names), st.floats(width=64), max_size=4))
 def test_nan_policy_never_raises_for_numbers(model, point, change):
     try:
         expected = model(point | change)["gg_total"]

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from datagen.space import NAMES, Range, Space
+from datagen.space import Range, Space
 from emulator.scaling import Features, Standardize
 
 EPS = 1e-12  # float64 rounding
@@ -29,7 +29,7 @@ SPACE = Space(z=Range(0.0, 2.0))  # masses in their log10; dark energy held fixe
 
 
 def _points(n: int) -> torch.Tensor:
-    unit = np.random.default_rng(1).random((n, len(NAMES)))
+    unit = np.random.default_rng(1).random((n, len(SPACE.names)))
     return torch.tensor(SPACE.from_unit(unit))
 
 
@@ -38,9 +38,9 @@ def test_features_are_standardised_with_log10_where_told_and_of_the_satellites()
     features = Features(SPACE).double()
     features.fit(theta)
     x = features(theta)
-    point = dict(zip(NAMES, theta.T, strict=True))
-    free = len(NAMES) - 2  # without w0 and wa
-    assert SPACE.free == tuple(name for name in NAMES if name not in ("w0", "wa"))
+    point = dict(zip(SPACE.names, theta.T, strict=True))
+    free = len(SPACE.names) - 2  # without w0 and wa
+    assert SPACE.free == tuple(name for name in SPACE.names if name not in ("w0", "wa"))
     assert x.shape == (1000, features.inputs) == (1000, free + 2)
     expected = {
         SPACE.free.index("h"): point["h"],
@@ -68,7 +68,7 @@ def test_float32_features_are_those_of_float64():
 
 def test_features_and_their_gradients_are_finite_without_centrals():
     theta = _points(10).float()
-    theta[:, NAMES.index("alpha")] = 0
+    theta[:, SPACE.names.index("alpha")] = 0
     theta.requires_grad_()
     Features(SPACE)(theta).sum().backward()
     assert torch.isfinite(theta.grad).all()

@@ -10,7 +10,7 @@ from support.small_emulator import SPACE, analytic_power, small_semianalytic
 from torch import Tensor
 
 from datagen.halomodel import CORRELATIONS, TERMS, HaloModel, HaloModelConfig
-from datagen.space import NAMES, OCCUPATION, Range
+from datagen.space import BACKGROUND, Range
 from emulator.emulator import Emulator, SemiAnalyticEmulator
 from emulator.semianalytic.cosmology import CosmologyConfig
 from emulator.semianalytic.emulator import (
@@ -36,7 +36,7 @@ FLOAT32 = 1e-4  # sums of 120 terms, exponentials of numbers near 20
 
 
 def theta_of(points: int, seed: int) -> np.ndarray:
-    return SPACE.from_unit(np.random.default_rng(seed).random((points, len(NAMES))))
+    return SPACE.from_unit(np.random.default_rng(seed).random((points, len(SPACE.names))))
 
 
 def float32(theta: np.ndarray) -> Tensor:
@@ -132,8 +132,8 @@ def test_totals_are_sums(small, theta) -> None:
 def test_matter_does_not_see_the_occupation(small, theta) -> None:
     x = float32(theta).requires_grad_()
     spectra = dict(zip(OUTPUTS, small(x), strict=True))
-    galaxies = [NAMES.index(name) for name in OCCUPATION]
-    others = [i for i in range(len(NAMES)) if i not in galaxies]
+    galaxies = [i for i, name in enumerate(SPACE.names) if name not in BACKGROUND]
+    others = [i for i in range(len(SPACE.names)) if i not in galaxies]
     for term in TERMS:
         (mm,) = torch.autograd.grad(spectra[f"mm_{term}"].log().sum(), x, retain_graph=True)
         (gg,) = torch.autograd.grad(spectra[f"gg_{term}"].log().sum(), x, retain_graph=True)
@@ -146,7 +146,7 @@ def test_matter_does_not_see_the_occupation(small, theta) -> None:
 def test_dark_energy_and_redshift_enter_by_growth_alone(small) -> None:
     """sigma_8 D(z) is all that the linear power sees of them."""
     theta = np.repeat(theta_of(4, 7), 2, axis=0)
-    w0, wa, z, sigma_8 = (NAMES.index(name) for name in ("w0", "wa", "z", "sigma_8"))
+    w0, wa, z, sigma_8 = (SPACE.names.index(name) for name in ("w0", "wa", "z", "sigma_8"))
     theta[:, [w0, wa, z]] = np.tile([[-1.0, 0.0, 0.0], [-0.9, 0.2, 1.0]], (4, 1))
     power = named(small, float32(theta))["P_lin"].unflatten(0, (4, 2))
     ratio = power[:, 1] / power[:, 0]
@@ -160,7 +160,7 @@ def test_dark_energy_and_redshift_enter_by_growth_alone(small) -> None:
 def test_dependence_on_alpha_is_exact(small) -> None:
     # n_g and n_g b_g(k) are linear in alpha, and satellites alone are a case like any other
     theta = np.repeat(theta_of(8, 6), 3, axis=0)
-    theta[:, NAMES.index("alpha")] = np.tile([0.0, 0.5, 1.0], 8)
+    theta[:, SPACE.names.index("alpha")] = np.tile([0.0, 0.5, 1.0], 8)
     spectra = {name: P.double() for name, P in named(small, float32(theta)).items()}
     bias = (spectra["gg_2h"] / spectra["P_lin"]).sqrt()
     for values in (spectra["n_g"][:, None], spectra["n_g"][:, None] * bias):
@@ -174,8 +174,8 @@ def test_dependence_on_alpha_is_exact(small) -> None:
 def test_nothing_jumps_where_a_threshold_becomes_narrower_than_the_grid(small, Mth: float) -> None:
     sigma = np.linspace(0.05, 0.8, 601)
     theta = np.repeat(theta_of(1, 8), len(sigma), axis=0)
-    theta[:, NAMES.index("sigma")] = sigma
-    theta[:, NAMES.index("Mth")] = Mth
+    theta[:, SPACE.names.index("sigma")] = sigma
+    theta[:, SPACE.names.index("Mth")] = Mth
     for name in ("n_g", "gg_1h", "gm_2h"):
         ln = named(small.double(), torch.tensor(theta))[name].log().reshape(len(sigma), -1)
         steps = ln.diff(dim=0)
@@ -205,7 +205,7 @@ def test_saved_and_loaded(small, theta, tmp_path: Path) -> None:
 def test_cosmology_can_be_held_fixed(fixed: tuple[str, ...]) -> None:
     narrow = {name: Range(SPACE[name].low, SPACE[name].low) for name in fixed}
     space = replace(SPACE, **narrow)
-    points = space.from_unit(np.random.default_rng(3).random((16, len(NAMES))))
+    points = space.from_unit(np.random.default_rng(3).random((16, len(SPACE.names))))
     emulator = make_semianalytic(space, MODEL, analytic_power(), SMALL, FitConfig(300, 3))
     true = HaloModel(MODEL, analytic_power())(points)
     spectra = {n: P for n, P in named(emulator, float32(points)).items() if n in true}

@@ -11,7 +11,7 @@ from scipy.interpolate import CubicSpline, make_interp_spline
 from support.small_emulator import SPACE, analytic_power, small_onnx, small_semianalytic
 
 from datagen.halomodel import HaloModel, HaloModelConfig
-from datagen.space import COSMOLOGY, NAMES, Range
+from datagen.space import COSMOLOGY, Range
 from emulator.emulator import Emulator
 from emulator.semianalytic.cosmology import CosmologyConfig
 from emulator.semianalytic.emulator import (
@@ -68,7 +68,7 @@ def small() -> SemiAnalyticEmulator:
 @cache
 def points() -> np.ndarray:
     """Points with galaxies that are neither too rare to count nor in haloes that are."""
-    theta = SPACE.from_unit(np.random.default_rng(5).random((2 * POINTS, len(NAMES))))
+    theta = SPACE.from_unit(np.random.default_rng(5).random((2 * POINTS, len(SPACE.names))))
     true = HaloModel(MODEL, analytic_power())(theta)
     return theta[(true["n_g"] > 1e-7) & (true["b_eff"] < 20)][:POINTS]
 
@@ -84,7 +84,7 @@ def errors(emulator: Emulator, theta: np.ndarray, dtype: torch.dtype) -> dict[st
 
 def exact(emulator: SemiAnalyticEmulator, theta: np.ndarray):
     """What stands for `SemiAnalytic.learnt` with the true sigma(R) and power of some points."""
-    columns = dict(zip(NAMES, theta.T, strict=True))
+    columns = dict(zip(SPACE.names, theta.T, strict=True))
     cosmology = {name: columns[name] for name in COSMOLOGY} | {"sigma_8": np.ones(len(theta))}
     ln_P, ln_sigma = analytic_power()(cosmology)
     model, ln_k = emulator.model, np.log(emulator.spec.k)
@@ -194,6 +194,6 @@ def test_cosmology_held_fixed_fixes_the_radius() -> None:
     model = replace(MODEL, **of("Diemer15", "200c"))
     config = SemiAnalyticConfig(covering(model, space, 100, 14.3), CosmologyConfig(40, 12))
     emulator = make_semianalytic(space, model, analytic_power(), config, FitConfig(300, 3))
-    theta = space.from_unit(np.random.default_rng(3).random((8, len(NAMES))))
+    theta = space.from_unit(np.random.default_rng(3).random((8, len(SPACE.names))))
     for name, error in errors(emulator, theta, torch.float32).items():
         assert np.percentile(error, 95) < NETWORK_BULK, name

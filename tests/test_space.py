@@ -4,21 +4,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from datagen.occupations import OCCUPATIONS
 from datagen.space import (
+    BACKGROUND,
     COSMOLOGY,
-    GROUPS,
-    NAMES,
-    OCCUPATION,
-    PARAMETERS,
-    UNITS,
     W_TODAY_AND_EARLY,
     Range,
     Space,
     check_theta,
     columns_by_name,
     complete,
+    parameters_of,
 )
 
+NAMES, PARAMETERS = Space().names, Space().parameters
+ZHENG07 = Space(occupation="zheng07")
 DARK_ENERGY = Space(w0=Range(-2.0, -0.3), wa=Range(-3.0, 1.0))
 W0, WA = NAMES.index("w0"), NAMES.index("wa")
 
@@ -42,12 +42,22 @@ def point(**values):
 # --- parameters ----------------------------------------------------------------------------------
 
 
-def test_every_parameter_has_its_group_and_groups_stand_in_order():
-    groups = [PARAMETERS[name].group for name in NAMES]
-    assert list(dict.fromkeys(groups)) == list(GROUPS)
-    assert groups == sorted(groups, key=GROUPS.index)
+def test_points_begin_with_cosmology_and_redshift():
     assert COSMOLOGY == ("Om_c", "Om_b", "h", "sigma_8", "n_s", "w0", "wa")
-    assert (*COSMOLOGY, "z", *OCCUPATION) == NAMES == tuple(Space().names)
+    assert (*COSMOLOGY, "z") == BACKGROUND
+    assert (*BACKGROUND, "alpha", "sigma", "Mth", "Mprime", "beta") == NAMES
+
+
+@pytest.mark.parametrize("name", OCCUPATIONS)
+def test_parameters_of_an_occupation_stand_behind_and_are_of_its_group(name):
+    space, own = Space(occupation=name), OCCUPATIONS[name].parameters
+    assert space.names == (*BACKGROUND, *(p.name for p in own)) == tuple(parameters_of(name))
+    groups = [p.group for p in space.parameters.values()]
+    assert groups == ["cosmology"] * 7 + ["redshift"] + [name] * len(own)
+    assert space.units == {n: p.unit for n, p in parameters_of(name).items()}
+    assert space == Space.from_dict(space.as_dict())
+    for p in own:
+        assert space[p.name] == Range(*p.range, p.sampling)
 
 
 def test_the_default_space_is_a_constant_dark_energy_today():
@@ -64,6 +74,8 @@ def test_what_a_point_leaves_out_has_its_natural_value_and_redshift_has_none():
         complete(given)
     with pytest.raises(ValueError, match=r"^unknown parameters: w; there are Om_c, "):
         complete(given | {"w": -1.0})
+    with pytest.raises(ValueError, match=r"^unknown parameters: sigma, Mth, .*, log10M1, alpha$"):
+        complete(given | {"z": 0.0}, "zheng07")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +94,7 @@ def test_a_space_says_what_need_not_be_given(ranges, expected):
 
 def test_columns_are_found_by_name_whatever_their_order():
     theta = unit_points(3)
-    assert columns_by_name(theta)["z"].tolist() == theta[:, NAMES.index("z")].tolist()
+    assert columns_by_name(theta, NAMES)["z"].tolist() == theta[:, NAMES.index("z")].tolist()
     assert columns_by_name(theta[:, :2], ("z", "h"))["h"].tolist() == theta[:, 1].tolist()
     with pytest.raises(ValueError, match="zip"):
         columns_by_name(theta[:, :3], ("z", "h"))
@@ -98,7 +110,7 @@ def test_corners_of_the_unit_cube_are_the_ends_of_the_ranges_exactly():
 
 
 def test_middle_is_the_mean_of_a_linear_and_the_geometric_mean_of_a_log_range():
-    space = Space(Mth=Range(1e12, 1e14), Mprime=Range(1e12, 1e14, "log10"))
+    space = Space(Mth=Range(1e12, 1e14, "linear"), Mprime=Range(1e12, 1e14, "log10"))
     (values,) = space.from_unit(np.full((1, len(NAMES)), 0.5))
     middle = dict(zip(NAMES, values, strict=True))
     assert middle["Mth"] == pytest.approx(5.05e13, rel=1e-12)
@@ -169,11 +181,71 @@ def test_dict_round_trip_keeps_the_space_and_tells_what_a_parameter_is():
     space = Space(Mth=Range(2e11, 3e12), h=Range(0.7, 0.7), z=Range(0.0, 3.0), w0=Range(-1.5, -0.5))
     record = space.as_dict()
     assert Space.from_dict(record) == space
-    assert {name: entry["unit"] for name, entry in record.items()} == UNITS
+    assert {name: entry["unit"] for name, entry in record.items()} == space.units
     assert record["z"]["group"] == "redshift"
     assert record["w0"]["default"] == -1.0
     assert record["z"]["default"] is None
     assert record["Om_c"]["symbol"] == r"\Omega_\mathrm{c}"
+    space = Space(log10Mmin=Range(12.0, 13.0), alpha=Range(1.0, 1.0), occupation="zheng07")
+    record = space.as_dict()
+    assert Space.from_dict(record) == space
+    assert list(record) == list(space.names)
+    assert record["log10M1"] == {
+        "low": 11.0, "high": 15.5, "sampling": "linear", "unit": "log10 Msun", "default": None,
+        "group": "zheng07", "symbol": r"\log_{10} M_1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda record: record["alpha"].update(group="linke22"), "space has the unknown log10Mmin"),
+        (lambda record: record["log10M0"].update(group="linke22"), "is 'linke22', not 'zheng07'"),
+        (lambda record: record.pop("log10M0"), "space lacks log10M0"),
+        (lambda record: record["log10M0"].update(low=None), "space.log10M0.low is null"),
+        (lambda record: record.update(Mth=Space().as_dict()["Mth"]), "space has the unknown Mth"),
+    ],
+)  # fmt: skip
+def test_a_record_of_another_occupation_is_refused(change, message):
+    record = ZHENG07.as_dict()
+    change(record)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Space.from_dict(record)
+
+
+def test_a_record_of_no_occupation_is_refused():
+    record = Space().as_dict()
+    for name in NAMES:
+        record[name]["group"] = record[name]["group"].replace("linke22", "mine")
+    with pytest.raises(ValueError, match="space has parameters of 'mine', which is no occupation"):
+        Space.from_dict(record)
+
+
+def test_what_a_range_leaves_out_is_the_parameter_s_own():
+    space = Space(Mth=Range(1e11), Mprime=Range(high=1e14, sampling="linear"), h=Range(0.7))
+    assert space["Mth"] == Range(1e11, 1e15, "log10")
+    assert space["Mprime"] == Range(1e10, 1e14, "linear")
+    assert space["h"] == Range(0.7, 0.82, "linear")
+    assert Space(Mth=Range(1e10, 1e15)) == Space(Mth=None) == Space(Mth=Range()) == Space()
+    assert {name for name in NAMES if Space()[name].is_log} == {"Mth", "Mprime"}
+    assert not ZHENG07.is_log.any()  # of masses it has the logarithm
+    assert space.usual == ("alpha", "sigma", "beta")
+
+
+def test_ranges_of_another_occupation_are_refused_by_name():
+    with pytest.raises(ValueError, match="Mth: the occupation zheng07 has .* log10Mmin, sigma_log"):
+        Space(Mth=Range(1e11, 1e12), alpha=Range(1.0, 1.0), occupation="zheng07")
+    with pytest.raises(ValueError, match="sigma_logM, log10M1: the occupation linke22 has the par"):
+        Space(sigma_logM=Range(0.1, 0.2), log10M1=Range(12.0, 13.0))
+    with pytest.raises(TypeError, match="Mht"):
+        Space(Mht=Range(1e11, 1e12))
+
+
+def test_an_occupation_that_there_is_not_is_refused_with_what_may_be_meant():
+    with pytest.raises(
+        ValueError, match=r"no occupation 'zheng7' \(did you mean 'zheng07'\?\); th"
+    ):
+        Space(occupation="zheng7")
 
 
 @pytest.mark.parametrize(
@@ -232,6 +304,16 @@ def test_dark_energy_that_matters_early_is_refused_by_name(w0, wa):
 def test_dark_energy_that_is_negligible_early_is_taken_whatever_it_is_today():
     theta = point(w0=-0.4, wa=-1.8)  # where DESI has it
     np.testing.assert_array_equal(check_theta(theta), theta)
+
+
+def test_points_of_another_occupation_are_checked_by_its_limits():
+    theta = ZHENG07.from_unit(np.full((2, len(ZHENG07.names)), 0.5))
+    np.testing.assert_array_equal(check_theta(theta, "zheng07"), theta)
+    theta[1, ZHENG07.names.index("sigma_logM")] = 3.1
+    with pytest.raises(ValueError, match=r"row 1: sigma_logM = 3.1 is outside \[0.01, 3\], where"):
+        check_theta(theta, "zheng07")
+    with pytest.raises(ValueError, match=r"sigma = .* is outside|Mth = .* is outside"):
+        check_theta(theta)  # as many columns, of others
 
 
 def test_points_of_a_wrong_shape_are_refused():

@@ -10,7 +10,7 @@ import pytest
 from datagen import store
 from datagen.halomodel import DERIVED, HaloModelConfig
 from datagen.header import SIZE, write_header
-from datagen.space import NAMES, UNITS, Space
+from datagen.space import Space
 from datagen.store import Spectra, StoreError, read_blocks, write_blocks
 
 N, K = 600, 5  # more rows than an HDF5 chunk
@@ -30,7 +30,7 @@ def spectra():
     arrays |= {name: rng.random(N) for name in DERIVED}
     k = np.geomspace(0.01, 1, K)
     failed = {3: "why not \N{SNOWMAN}\n", 9: "n_g is not finite"}
-    return Spectra(rng.random((N, len(NAMES))), k, arrays, METADATA, failed)
+    return Spectra(rng.random((N, len(Space().names))), k, arrays, METADATA, failed)
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def test_what_is_written_is_read(spectra, path):
 
 def test_units_and_names_stand_in_the_file(path):
     with h5py.File(path) as file:
-        assert file["theta"].attrs["names"].astype(str).tolist() == list(NAMES)
-        assert file["theta"].attrs["units"].astype(str).tolist() == list(UNITS.values())
+        assert file["theta"].attrs["names"].astype(str).tolist() == list(Space().names)
+        assert file["theta"].attrs["units"].astype(str).tolist() == list(Space().units.values())
         assert file["k"].attrs["units"] == b"1/Mpc"
         assert {file[name].attrs["units"] for name in store.STORED} == {b"Mpc^3"}
         assert {name: file[name].attrs["units"].decode() for name in DERIVED} == DERIVED
@@ -130,7 +130,7 @@ def test_arrays_of_a_wrong_shape_are_named(spectra):
     with pytest.raises(StoreError, match=r"n_g has shape \(3,\), expected \(600,\)"):
         Spectra(spectra.theta, spectra.k, spectra.arrays | {"n_g": np.ones(3)}, {})
     with pytest.raises(StoreError, match=r"theta has shape \(600, 10\), expected \(600, 13\)"):
-        Spectra(spectra.theta[:, :10], spectra.k, spectra.arrays, {})
+        Spectra(spectra.theta[:, :10], spectra.k, spectra.arrays, METADATA)
 
 
 def rewrite(path, change):
@@ -244,11 +244,11 @@ def test_file_without_an_array_or_with_other_columns_is_refused(path):
     rewrite(path, lambda file: file.pop("gm_1h"))
     with pytest.raises(StoreError, match=r"is not a whole label file .*gm_1h"):
         Spectra.read(path)
-    names = np.array(NAMES[::-1], dtype=bytes)
+    names = np.array(Space().names[::-1], dtype=bytes)
     rewrite(path, lambda file: file["theta"].attrs.modify("names", names))
     with pytest.raises(StoreError, match=r"has columns \['beta', "):
         Spectra.read(path)
-    ten = np.array([name for name in NAMES if name not in ("w0", "wa", "z")], dtype=bytes)
+    ten = np.array([name for name in Space().names if name not in ("w0", "wa", "z")], dtype=bytes)
     rewrite(path, lambda file: file["theta"].attrs.create("names", ten))
     with pytest.raises(
         StoreError, match=r"has columns .*'n_s', 'alpha',.* expected .*'z', 'alpha'"

@@ -12,10 +12,11 @@ import pytest
 
 from datagen import text_table
 from datagen.design import Design, Points
-from datagen.space import NAMES, UNITS, Space
+from datagen.space import Space
 from datagen.tables import TableError, read_blocks, read_table
 
 POINTS = Points.of(Design(3), Space()).theta
+NAMES, UNITS = Space().names, Space().units
 ORDER = [*NAMES[NAMES.index("alpha") :], *NAMES[: NAMES.index("alpha")]]
 FRAME = pd.DataFrame(POINTS, columns=NAMES)[ORDER]
 RECORDS = FRAME.to_dict("records")

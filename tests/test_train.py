@@ -17,7 +17,7 @@ from conftest import SMALL_TRAINING
 from lightning.pytorch.callbacks import Callback
 from searches import PATIENCE, finish, refusal, start, until, workers
 
-from datagen.space import columns_by_name
+from datagen.space import Space, columns_by_name
 from emulator.checkpoint import LAST_CHECKPOINT, CheckpointError, Keeper
 from emulator.data import SpectraData
 from emulator.emulator import Emulator
@@ -60,7 +60,7 @@ def test_scalings_see_the_training_split_only(spectra):
     train = spectra.select(QUICK.split.rows(len(spectra), "train"))
     mean = emulator.features.standardize.mean.numpy()
     found = dict(zip(emulator.spec.space.free, mean[:-2], strict=True))
-    theta = columns_by_name(train.theta)
+    theta = columns_by_name(train.theta, Space().names)
     assert {"h", "Mth"} <= found.keys()
     assert not {"w0", "wa", "z"} & found.keys()  # which are held fixed
     np.testing.assert_allclose(found["h"], theta["h"].mean(), rtol=1e-6)
@@ -246,7 +246,7 @@ def test_accuracy_by_wavenumber_and_regime(spectra):
     space = make_emulator(spectra, QUICK).spec.space
     P = spectra["gg_1h"].copy()
     P[:, 3] *= 1.01
-    sharp = columns_by_name(spectra.theta)["sigma"] < 0.1
+    sharp = columns_by_name(spectra.theta, Space().names)["sigma"] < 0.1
     P[sharp] *= 2
     record = spectra_accuracy({"gg_1h": P}, spectra, space)["gg_1h"]
     assert record["per_k"]["50"][3] == pytest.approx(0.01, rel=1e-3)

@@ -10,7 +10,7 @@ from cobaya.theories.cosmo import BoltzmannBase
 from cobaya.theory import Theory
 from numpy.typing import NDArray
 
-from datagen.space import PARAMETERS
+from datagen.space import parameters_of
 from export.adapters.cobaya_inputs import Inputs
 from export.adapters.cobaya_names import NAMES, SOURCES
 from export.adapters.common import centre, words
@@ -90,7 +90,8 @@ def _told(model: Model, draws: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _with_dark_energy(told: dict[str, Any]) -> dict[str, Any]:
     """What a code is told, and the cosmological constant that it has unless told otherwise."""
-    unsaid = {n: PARAMETERS[n].default for n in ("w0", "wa") if not told.keys() & {n, *SOURCES[n]}}
+    natural = {name: parameters_of()[name].default for name in ("w0", "wa")}
+    unsaid = {n: w for n, w in natural.items() if not told.keys() & {n, *SOURCES[n]}}
     return told | unsaid
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from datagen.columns import numbers
-from datagen.space import PARAMETERS, SumBelow
+from datagen.space import BACKGROUND, SumBelow, parameters_of
 from export.ranges import OutOfRange, Parameter, is_inside
 from export.runtime import OnnxEmulator
 
@@ -38,8 +38,7 @@ def left_out(parameters: Sequence[Parameter]) -> dict[str, float]:
     """
     unsaid = {}
     for p in parameters:
-        natural = PARAMETERS[p.name].default if p.name in PARAMETERS else None
-        default = p.default if p.group == "occupation" else natural
+        default = parameters_of()[p.name].default if p.name in BACKGROUND else p.default
         if default is not None:
             unsaid[p.name] = default
     return unsaid

@@ -108,7 +108,7 @@ class HaloModelPk(pyccl.EmulatorPk):
 
 
 def _check_occupation(emulator: OnnxEmulator, given: dict[str, float]) -> None:
-    names = [p.name for p in emulator.parameters if p.group == "occupation"]
+    names = [p.name for p in emulator.parameters if p.is_occupation]
     missing = {*names} - given.keys() - left_out(emulator.parameters).keys()
     if missing or not given.keys() <= {*names}:
         raise ValueError(
