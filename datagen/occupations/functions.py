@@ -1,6 +1,8 @@
 """The functions that occupations are written with, for arrays of any kind."""
 
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,16 +42,9 @@ class _Numpy:
 
     exp, log, clip = staticmethod(np.exp), staticmethod(np.log), staticmethod(np.clip)
 
-    def __init__(self) -> None:
-        try:
-            from scipy.special import erf
-        except ImportError:  # an installation that only evaluates
-            slow = np.frompyfunc(math.erf, 1, 1)
-
-            def erf(x: Any) -> Any:
-                return np.asarray(slow(x), np.float64)
-
-        self.erf = erf
+    def erf(self, x: Any) -> Any:
+        """The error function."""
+        return _erf()(x)
 
     def power(self, x: Any, a: Any) -> Any:
         """x^a where x > 0, else 0."""
@@ -59,6 +54,17 @@ class _Numpy:
     def step(self, t: Any) -> Any:
         """1 for t >= 0, else 0."""
         return np.where(np.asarray(t) >= 0, 1.0, 0.0)
+
+
+@cache
+def _erf() -> Callable[[Any], Any]:
+    """The error function; scipy is imported where it is first asked for."""
+    try:
+        from scipy.special import erf
+    except ImportError:  # an installation that only evaluates
+        slow = np.frompyfunc(math.erf, 1, 1)
+        return lambda x: np.asarray(slow(x), np.float64)
+    return erf
 
 
 NUMPY: Functions = _Numpy()
