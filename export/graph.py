@@ -6,8 +6,8 @@ library brings. What is not needed is refused, by a list of what is: so nothing 
 adds comes through unseen.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from export.protobuf import Field, encode, fields
 
-__all__ = ["Graph", "GraphError", "Node", "Tensor", "read_metadata"]
+__all__ = ["Graph", "GraphError", "Node", "Tensor", "described", "read_metadata"]
 
 _DOMAIN = {"node": 7, "operator set": 1}  # the field that says whose operators are meant
 _STANDARD = ("", "ai.onnx")  # the domain of the standard operators, by both of its names
 _FLOAT, _INT64 = 1, 7  # data types of tensors
+_INT, _INTS = 2, 7  # types of attributes
 _DTYPES: dict[Any, str] = {_FLOAT: "<f4", _INT64: "<i8"}
 
 # Fields of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto in onnx.proto that an
@@ -63,6 +64,32 @@ class Node:
     numbers: Mapping[str, int]
     rest: bytes
 
+    @classmethod
+    def of(
+        cls, kind: str, inputs: Iterable[str], outputs: Iterable[str], numbers: Mapping[str, Any]
+    ) -> "Node":
+        """A standard operator.
+
+        Args:
+            kind: Which one.
+            inputs: Names of what goes in.
+            outputs: Names of what comes out.
+            numbers: Its attributes, whole numbers or lists of them, by name.
+        """
+        rest = encode(4, kind.encode())
+        rest += b"".join(encode(5, _attribute(*one)) for one in numbers.items())
+        known = {name: value for name, value in numbers.items() if isinstance(value, int)}
+        return cls(kind, tuple(inputs), tuple(outputs), known, rest)
+
+    def renamed(self, name: Callable[[str], str]) -> "Node":
+        """The node with other names of what goes in and comes out, and none of its own."""
+        return replace(
+            self,
+            rest=b"".join(f.raw for f in fields(self.rest) if f.number != 3),
+            inputs=tuple(name(one) if one else one for one in self.inputs),
+            outputs=tuple(map(name, self.outputs)),
+        )
+
     def encode(self) -> bytes:
         """The node as a field of a graph."""
         names = [encode(1, name.encode()) for name in self.inputs]
@@ -91,11 +118,17 @@ class Tensor:
         return np.frombuffer(raw, dtype).reshape(tuple(map(int, shape)))
 
     @classmethod
-    def of(cls, name: str, array: NDArray[np.float32]) -> "Tensor":
-        """Numbers as a tensor."""
+    def of(cls, name: str, array: NDArray[Any]) -> "Tensor":
+        """Numbers as a tensor: whole ones as int64, all others as float32."""
         shape = b"".join(encode(1, length) for length in array.shape)
-        raw = np.ascontiguousarray(array, "<f4").tobytes()
-        return cls(shape + encode(2, _FLOAT) + encode(8, name.encode()) + encode(9, raw))
+        kind = _INT64 if array.dtype.kind == "i" else _FLOAT
+        raw = np.ascontiguousarray(array, _DTYPES[kind]).tobytes()
+        return cls(shape + encode(2, kind) + encode(8, name.encode()) + encode(9, raw))
+
+    def renamed(self, name: str) -> "Tensor":
+        """The same numbers by another name."""
+        rest = b"".join(f.raw for f in fields(self.content) if f.number != 8)
+        return Tensor(rest + encode(8, name.encode()))
 
 
 @dataclass(frozen=True)
@@ -145,6 +178,26 @@ class Graph:
         parts.append(encode(2, b"emulator"))
         parts += [encode(5, tensor.content) for tensor in self.tensors.values()]
         return self.head + encode(7, b"".join([*parts, self.inputs, *self.outputs.values()]))
+
+
+def described(name: str, *shape: int) -> bytes:
+    """What goes in or out as ONNX describes it: float32, any number of rows.
+
+    Args:
+        name: What it is called.
+        shape: Of a row.
+    """
+    rows = encode(1, encode(2, b"batch"))
+    sizes = rows + b"".join(encode(1, encode(1, length)) for length in shape)
+    kind = encode(1, encode(1, _FLOAT) + encode(2, sizes))
+    return encode(1, name.encode()) + encode(2, kind)
+
+
+def _attribute(name: str, value: Any) -> bytes:
+    head = encode(1, name.encode())
+    if isinstance(value, int):
+        return head + encode(3, value) + encode(20, _INT)
+    return head + b"".join(encode(8, one) for one in value) + encode(20, _INTS)
 
 
 def read_metadata(content: bytes) -> dict[str, str]:

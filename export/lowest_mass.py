@@ -3,15 +3,20 @@
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from export.populations import Population, Populations
 
 __all__ = ["BelowLowestMassWarning", "LowestMass"]
 
 _SLOPE = 0.9  # of small haloes: dn/dlnM ~ M^-0.9
 _SHARE = 0.1  # of the central galaxies that may be missing without a word
 _FAR = 2.4  # e^2 widths: so many, and the slope's shift, and less than a hundredth is missing
+
+_TRIED = 4096  # points of the ranges
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 
@@ -26,21 +31,49 @@ class LowestMass:
     Args:
         names: The emulator's parameters, in the order of columns.
         M_min: The lowest halo mass [Msun]; 0 if there is nothing to warn of.
-        widest: Largest width of the threshold in ln M.
+        populations: Whose galaxies it predicts.
+        low: Smallest values of the parameters, shape (P,).
+        high: Largest values.
     """
 
-    def __init__(self, names: Sequence[str], M_min: float, widest: float) -> None:
-        self.M_min = M_min
-        self._columns = [names.index(name) for name in ("Mth", "sigma", "alpha")]
-        # no threshold above this one reaches down to it
-        self._reach = M_min * math.exp(widest * (_FAR + _SLOPE * widest))
+    def __init__(
+        self,
+        names: Sequence[str],
+        M_min: float,
+        populations: Populations,
+        low: NDArray[Any],
+        high: NDArray[Any],
+    ) -> None:
+        self.M_min, self._names = M_min, tuple(names)
+        rng = np.random.default_rng(0)
+        inside = low + (high - low) * rng.random((_TRIED, len(low)))
+        tried = np.where(rng.random(inside.shape) < 0.5, inside, low)
+        tried = np.concatenate([tried, [low], np.where(rng.random(inside.shape) < 0.5, low, high)])
+        self._near = [one for one in populations.each if self._tells(one, tried)]
+
+    def _tells(self, one: Population, tried: NDArray[np.float64]) -> bool:
+        """Whether there is something to tell of a population anywhere."""
+        threshold = self._threshold(one, tried.T)
+        return threshold is not None and bool(np.any(self._reaches(*threshold)))
+
+    def _threshold(self, one: Population, columns: Sequence[Any]) -> tuple[Any, Any] | None:
+        """Threshold mass [Msun] and width in ln M of a population."""
+        point = dict(zip(self._names, columns, strict=True))
+        return one.occupation.threshold({p.name: point[n] for n, p in one.parameters.items()})
+
+    def _reaches(self, M_th: Any, sigma: Any) -> Any:
+        """Whether a threshold reaches down to the lowest mass."""
+        return M_th < self.M_min * np.exp(sigma * (_FAR + _SLOPE * sigma))
 
     def is_near(self, point: Sequence[float]) -> bool:
         """Whether a point could be one to warn of; told in no time."""
-        M_th, sigma = point[self._columns[0]], point[self._columns[1]]
-        return M_th < self._reach and M_th < self.M_min * math.exp(sigma * (_FAR + _SLOPE * sigma))
+        for one in self._near:
+            M_th, sigma = self._threshold(one, point) or (math.inf, 0.0)
+            if M_th < self.M_min * math.exp(sigma * (_FAR + _SLOPE * sigma)):
+                return True
+        return False
 
-    def share(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    def share(self, one: Population, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Share of the central galaxies that live in smaller haloes, shape (N,).
 
         Of a threshold ``e(M) = [1 + erf(ln(M / Mth) / (sqrt(2) sigma))] / 2`` and small haloes,
@@ -48,12 +81,15 @@ class LowestMass:
         / 2)`` with ``g = ln(M_min / Mth)``; none where there are no centrals.
 
         Args:
+            one: Whose.
             x: Points, physical units, shape (N, P).
         """
-        M_th, sigma, alpha = (x[:, i].astype(np.float64) for i in self._columns)
+        columns = x.astype(np.float64).T
+        M_th, sigma = self._threshold(one, columns) or (np.full(len(x), np.inf), np.ones(len(x)))
         g = np.log(self.M_min / M_th)
         below = _normal(g / sigma) * np.exp(-_SLOPE * g - 0.5 * (_SLOPE * sigma) ** 2)
-        return np.where(alpha > 0, _normal(g / sigma + _SLOPE * sigma) - below, 0.0)
+        centrals = one.moments(M_th, dict(zip(self._names, columns, strict=True))).centrals
+        return np.where(centrals > 0, _normal(g / sigma + _SLOPE * sigma) - below, 0.0)
 
     def warn(self, x: NDArray[np.float32]) -> None:
         """Warn of points where more than a tenth of the central galaxies are missing.
@@ -61,23 +97,23 @@ class LowestMass:
         Args:
             x: Points, physical units, shape (N, P).
         """
-        near = np.flatnonzero(x[:, self._columns[0]] < self._reach)
-        if len(near):
-            M_th, sigma = x[near, self._columns[0]], x[near, self._columns[1]]
-            near = near[M_th < self.M_min * np.exp(sigma * (_FAR + _SLOPE * sigma))]
-        if not len(near):
-            return
-        share = self.share(x[near])
-        bad = np.flatnonzero(share > _SHARE)
-        if len(bad):
-            more = f", and in {len(bad) - 1} more rows" if len(bad) > 1 else ""
-            warnings.warn(
-                f"row {near[bad[0]]}: {100 * share[bad[0]]:.0f} % of the central galaxies would "
-                f"live below the lowest halo mass of this halo model, {self.M_min:g} Msun, and "
-                f"are missing in n_g and in the spectra{more}; raise Mth or narrow sigma",
-                BelowLowestMassWarning,
-                stacklevel=3,  # through `OnnxEmulator.__call__`, to who called it
-            )
+        for one in self._near:
+            threshold = self._threshold(one, x.astype(np.float64).T)
+            near = np.flatnonzero(self._reaches(*threshold)) if threshold else ()
+            if not len(near):
+                continue
+            share = self.share(one, x[near])
+            bad = np.flatnonzero(share > _SHARE)
+            if len(bad):
+                more = f", and in {len(bad) - 1} more rows" if len(bad) > 1 else ""
+                warnings.warn(
+                    f"row {near[bad[0]]}: {100 * share[bad[0]]:.0f} % of the central galaxies "
+                    f"would live below the lowest halo mass of this halo model, {self.M_min:g} "
+                    f"Msun, and are missing in n_g and in the spectra{more}; raise the threshold "
+                    f"or narrow it",
+                    BelowLowestMassWarning,
+                    stacklevel=3,  # through `OnnxEmulator.__call__`, to who called it
+                )
 
 
 def _normal(t: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,19 +12,20 @@ from datagen.domain import Domain
 from datagen.fields import RecordError, exactly, from_record
 from datagen.seal import is_whole
 from datagen.space import BACKGROUND, SumBelow
+from export.galaxies import Nodes
 from export.graph import Graph, read_metadata
 from export.protobuf import WireError
 from export.ranges import Parameter, read_only
 
 __all__ = ["SCHEMA", "OnnxEmulatorError", "OnnxFile"]
 
-SCHEMA = "hodspectra-onnx-4"
+SCHEMA = "hodspectra-onnx-5"
 _METADATA = (
     "kind", "parameters", "outputs", "k", "learnt_totals", "limits", "domains", "bao", "network",
-    "halo_model", "provenance", "record", "export", "citation",
+    "halo_model", "nodes", "provenance", "record", "export", "citation",
 )  # fmt: skip
 _RECORDS = (
-    "parameters", "outputs", "network", "halo_model", "provenance", "record", "export",
+    "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "record", "export",
 )  # fmt: skip
 _ADDED = ("floor", "speed")  # by `benchmarks.judge`
 _AGAIN = "get it again, or export it again with hodspectra export"
@@ -47,6 +48,7 @@ class OnnxFile:
         learnt_totals: Totals that are not the sum of their terms.
         domains: Where in the box it holds, if not everywhere.
         bao: What `emulator.bao` found; arrays.
+        nodes: The grid of halo masses, of an emulator whose galaxies can be changed.
     """
 
     graph: Graph
@@ -57,6 +59,12 @@ class OnnxFile:
     learnt_totals: tuple[str, ...]
     domains: tuple[Domain | SumBelow, ...]
     bao: dict[str, NDArray[np.float64]] | None
+    nodes: Nodes | None
+
+    @property
+    def occupation(self) -> str:
+        """Whose galaxies it predicts: the group of the parameters that are not of cosmology."""
+        return next(p.group for p in self.parameters if p.is_occupation)
 
     @classmethod
     def read(cls, content: bytes, path: Path) -> "OnnxFile":
@@ -126,6 +134,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
             *(from_record(Domain, one, "domains") for one in meta["domains"]),
         ),
         "bao": _bao(meta["bao"], len(k)),
+        "nodes": from_record(Nodes, meta["nodes"], "nodes") if meta["nodes"] else None,
     }
 
 

@@ -14,8 +14,10 @@ from datagen.messages import did_you_mean
 from datagen.space import SumBelow
 from export.interpolate import AtK
 from export.lowest_mass import LowestMass
+from export.given_sessions import GivenSessions, with_populations
 from export.onnx_file import SCHEMA, OnnxEmulatorError, OnnxFile
 from export.points import as_points
+from export.populations import Populations, populations
 from export.ranges import Parameter, Policy, Ranges
 from export.sessions import Sessions
 from export.shipped import find
@@ -43,15 +45,21 @@ class OnnxEmulator:
         k: Wavenumbers [1/Mpc], shape (K,).
         learnt_totals: Totals that are predicted by themselves, and are not the sum of their terms.
         domains: Where in the trained ranges it holds, if not everywhere in them.
+        occupation: As given.
 
     Args:
         path_or_name: A file of ``export.to_onnx``, or the name of a shipped emulator.
         threads: Threads of one evaluation.
         out_of_range: What happens to points outside the trained ranges, if a call does not say
             otherwise; see `Ranges.apply`.
+        occupation: Of a semi-analytic emulator, whose galaxies to predict in place of those that
+            its file has: an occupation by name (`datagen.occupations`), an object of one's own with
+            ``parameters`` and ``moments``, or two populations, ``{"red": ..., "blue": ...}``, with
+            their cross power. The points have the parameters of these.
 
     Raises:
         FileNotFoundError: No such file or name.
+        OccupationError: An occupation that there is not, or that cannot be one.
         OnnxEmulatorError: Damaged, altered, of another schema, or not an emulator.
     """
 
@@ -65,12 +73,13 @@ class OnnxEmulator:
     k: NDArray[np.float64]
     learnt_totals: tuple[str, ...]
     domains: tuple[Domain | SumBelow, ...]
+    occupation: Any
     _file: OnnxFile
     _inputs: dict[str, str]
     _defaults: dict[str, float]
     _ranges: Ranges
     _lowest_mass: LowestMass
-    _sessions: Sessions
+    _sessions: Sessions | GivenSessions
     _is_number: dict[str, bool]
     _last_k: AtK | None
 
@@ -79,6 +88,7 @@ class OnnxEmulator:
         path_or_name: str | Path,
         threads: int = 1,
         out_of_range: Policy = "raise",
+        occupation: Any = None,
     ) -> None:
         path = find(path_or_name)
         self.__setstate__(
@@ -87,22 +97,29 @@ class OnnxEmulator:
                 "content": path.read_bytes(),
                 "threads": threads,
                 "out_of_range": out_of_range,
+                "occupation": occupation,
             }
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("path", "content", "threads", "out_of_range")
+        names = ("path", "content", "threads", "out_of_range", "occupation")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         path, threads = state["path"], state["threads"]
         if type(threads) is not int or threads < 1:
             raise ValueError(f"threads = {threads!r} must be at least 1, a whole number")
-        file = OnnxFile.read(state["content"], path)
+        file, galaxies = OnnxFile.read(state["content"], path), state["occupation"]
+        integrated = False
+        whose = populations(galaxies or file.occupation)
+        if galaxies:
+            file, integrated = with_populations(file, whose, path)
         names = tuple(p.name for p in file.parameters)
         ranges = Ranges(file.parameters, file.domains)
         ranges.apply(np.empty((0, len(names))), state["out_of_range"])  # is there such a policy?
-        sessions = Sessions(file.graph, path, threads)
+        sessions: Sessions | GivenSessions = Sessions(file.graph, path, threads)
+        if integrated and file.nodes:
+            sessions = GivenSessions(file.graph, whose, file.nodes, names, path, threads)
         vars(self).update(
             state,
             parameters=file.parameters,
@@ -115,7 +132,7 @@ class OnnxEmulator:
             _inputs={p.name: p.unit for p in file.parameters},
             _defaults={p.name: p.default for p in file.parameters if p.default is not None},
             _ranges=ranges,
-            _lowest_mass=_lowest_mass(file),
+            _lowest_mass=_lowest_mass(file, whose),
             _sessions=sessions,
             _is_number=sessions.check(names, tuple(file.units), len(file.k)),
             _last_k=None,
@@ -279,17 +296,21 @@ class OnnxEmulator:
         return results
 
 
-def _lowest_mass(file: OnnxFile) -> LowestMass:
+def _lowest_mass(file: OnnxFile, whose: Populations) -> LowestMass:
     log10_M = json.loads(file.texts["halo_model"]).get("log10M_min")
-    ends = {p.name: p.high for p in file.parameters}
     M_min = 10.0**log10_M if type(log10_M) in (int, float) else 0.0  # it may not say
-    return LowestMass(tuple(ends), M_min, ends["sigma"])
+    low, high = np.array([[p.low, p.high] for p in file.parameters]).T
+    return LowestMass([p.name for p in file.parameters], M_min, whose, low, high)
 
 
 def load(
     path_or_name: str | Path,
     threads: int = 1,
     out_of_range: Policy = "raise",
+    occupation: Any = None,
 ) -> OnnxEmulator:
-    """Open an ONNX emulator, a file or a shipped one by name; see `OnnxEmulator`."""
-    return OnnxEmulator(path_or_name, threads, out_of_range)
+    """Open an ONNX emulator, a file or a shipped one by name; see `OnnxEmulator`.
+
+    ``load("tinker10", occupation="zheng07")`` has the galaxies of another occupation than the file.
+    """
+    return OnnxEmulator(path_or_name, threads, out_of_range, occupation)

@@ -48,9 +48,13 @@ class Sessions:
 
     def run(self, names: tuple[str, ...], x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The named outputs of points (N, P)."""
-        values: list[NDArray[np.float32]] = self._session(names).run(
-            names, {"theta": x}, self._options
-        )
+        return self.feed(names, {"theta": x})
+
+    def feed(
+        self, names: tuple[str, ...], given: Mapping[str, NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """The named outputs of all that the graph takes, by name."""
+        values: list[NDArray[np.float32]] = self._session(names).run(names, given, self._options)
         return values
 
     def point(self, names: tuple[str, ...], values: Sequence[float]) -> dict[str, Any]:
@@ -77,15 +81,22 @@ class Sessions:
         """
         session = self._session(tuple(outputs))
         given = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
+        if given != [("theta", "tensor(float)", [len(inputs)])]:
+            raise OnnxEmulatorError(f"{self._path} is damaged or forged: its graph takes {given}")
+        self._inputs = len(inputs)
+        return self.kinds(outputs, K)
+
+    def kinds(self, outputs: Sequence[str], K: int) -> dict[str, bool]:
+        """Whether each output is a number, and not a spectrum.
+
+        Raises:
+            OnnxEmulatorError: The graph cannot be run, or gives other outputs.
+        """
+        session = self._session(tuple(outputs))
         made = {one.name: (one.type, one.shape[1:]) for one in session.get_outputs()}
         kinds: list[tuple[str, list[Any]]] = [("tensor(float)", []), ("tensor(float)", [K])]
-        if given != [("theta", "tensor(float)", [len(inputs)])] or not all(
-            made.get(name) in kinds for name in outputs
-        ):
-            raise OnnxEmulatorError(
-                f"{self._path} is damaged or forged: its graph takes {given} and gives {made}"
-            )
-        self._inputs = len(inputs)
+        if not all(made.get(name) in kinds for name in outputs):
+            raise OnnxEmulatorError(f"{self._path} is damaged or forged: its graph gives {made}")
         self._shapes = {name: made[name][1] for name in outputs}
         return {name: not shape for name, shape in self._shapes.items()}
 

@@ -3,7 +3,8 @@
 import json
 import logging
 import warnings
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,21 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
-from datagen.space import Space
+from datagen.occupations import occupation
+from datagen.space import BACKGROUND, Space
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
-from emulator.semianalytic.emulator import with_fits
+from emulator.semianalytic.emulator import HALOES, OfGalaxies, SemiAnalyticEmulator, with_fits
+from emulator.semianalytic.occupation import Sampled
 from export.assemble import Assembly, units
+from export.galaxies import PREFIX, WEIGHTS, Nodes, named_part, sampled, with_galaxies
+from export.graph import Graph
 from export.lowest_mass import BelowLowestMassWarning
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
@@ -131,20 +137,67 @@ def _write(proto: onnx.ModelProto, texts: dict[str, str], path: Path) -> None:
 
 def _graph(model: Assembly) -> onnx.ModelProto:
     """The emulators as an ONNX model with named inputs and outputs and a free batch axis."""
-    example = torch.tensor(
-        model.spec.space.from_unit(np.full((2, len(model.spec.space.names)), 0.5))
-    )
+    (emulator, *others), outputs = model.emulators, model.spec.outputs
+    space = model.spec.space
+    if others or not isinstance(emulator, SemiAnalyticEmulator):
+        proto = _exported(model, {"theta": len(space.names)}, outputs)
+    else:
+        proto = _in_parts(emulator, outputs)
+    onnx.checker.check_model(proto, full_check=True)  # infers all shapes, too
+    return proto
+
+
+def nodes_of(emulator: SemiAnalyticEmulator) -> Nodes:
+    """The grid that its galaxies live on."""
+    grid, units = emulator.model.grid, emulator.spec.network.units
+    return Nodes(grid.nodes, grid.spacing, grid.start, units.log10M_min)
+
+
+def _in_parts(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> onnx.ModelProto:
+    """A semi-analytic emulator, whose galaxies are a part that can be changed for another."""
+    space, grid = emulator.spec.space, emulator.model.grid
+    weights = {f"{PREFIX}{name}": grid.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
+    inputs = {"background": len(BACKGROUND)} | weights
+    haloes = _exported(OfGalaxies(emulator, outputs), inputs, (*outputs, *HALOES))
+    graph = Graph.read(haloes.SerializeToString())
+    if isinstance(emulator.model.galaxies, Sampled):
+        part = sampled(occupation(space.occupation), space.names, nodes_of(emulator))
+        nodes, tensors = part.nodes, part.tensors
+    else:
+        given = {"theta": len(space.names), "ln_M": 1, "ln_n": grid.nodes, "step": grid.nodes}
+        exact = _exported(emulator.model.galaxies, given, list(weights))
+        nodes, tensors = named_part(Graph.read(exact.SerializeToString()), given)
+    kept = {name: graph.outputs[name] for name in outputs}
+    whole = with_galaxies(replace(graph, outputs=kept), nodes, tensors, len(space.names))
+    return onnx.load_from_string(whole.encode())
+
+
+def _exported(
+    module: nn.Module, inputs: Mapping[str, int], outputs: Sequence[str]
+) -> onnx.ModelProto:
+    """A module as ONNX, without the exporter's notes.
+
+    Args:
+        module: What to export.
+        inputs: Columns of each of its inputs, by name.
+        outputs: Names of its outputs.
+    """
+    examples = tuple(torch.full((2, columns), 0.5) for columns in inputs.values())
+    rows = torch.export.Dim("batch")
+    shapes: Any = tuple({0: rows} for _ in inputs)
+    if len(inputs) > 1 and isinstance(module, OfGalaxies):
+        shapes = ({0: rows}, tuple({0: rows} for _ in list(inputs)[1:]))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, aloud
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside the exporter
         program = torch.onnx.export(
-            model,
-            (example.float(),),
+            module,
+            examples,
             dynamo=True,
             opset_version=OPSET,
-            input_names=["theta"],
-            output_names=list(model.spec.outputs),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=shapes,
             verbose=False,
         )
     assert program is not None  # dynamo returns one
@@ -153,7 +206,6 @@ def _graph(model: Assembly) -> onnx.ModelProto:
                  *proto.graph.input, *proto.graph.output):  # fmt: skip
         part.ClearField("metadata_props")  # the exporter's notes: source files, lines, traces
         part.ClearField("doc_string")
-    onnx.checker.check_model(proto, full_check=True)  # infers all shapes, too
     return proto
 
 
@@ -168,6 +220,9 @@ def _metadata(model: Assembly) -> dict[str, str]:
     fields["domains"] = model.domains
     fields["export"] = provenance()
     fields["citation"] = CITATION
+    (first, *others) = model.emulators
+    whole = others or not isinstance(first, SemiAnalyticEmulator)
+    fields["nodes"] = {} if whole else asdict(nodes_of(first))
     fields["limits"] = [asdict(limit) for limit in spec.space.limits()]
     return {"schema": SCHEMA} | {name: json.dumps(value) for name, value in fields.items()}
 

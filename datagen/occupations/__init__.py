@@ -6,7 +6,16 @@ and an entry here.
 
 from datagen.messages import did_you_mean
 from datagen.occupations.base import Moments, Occupation, independent, parameter, with_central
+from datagen.occupations.ccl import CCL
+from datagen.occupations.csmf import Cacciato13, VanUitert16
+from datagen.occupations.hmq import HMQ, Gaussian
+from datagen.occupations.kravtsov04 import Kravtsov04
+from datagen.occupations.kwan15 import Abacus, Kwan15
+from datagen.occupations.leauthaud11 import Leauthaud11
 from datagen.occupations.linke22 import Linke22
+from datagen.occupations.more15 import More15
+from datagen.occupations.zehavi05 import Zehavi05
+from datagen.occupations.zheng05 import Zheng05
 from datagen.occupations.zheng07 import Zheng07
 
 __all__ = [
@@ -19,7 +28,25 @@ __all__ = [
     "with_central",
 ]
 
-OCCUPATIONS: dict[str, Occupation] = {one.name: one for one in (Linke22(), Zheng07())}
+OCCUPATIONS: dict[str, Occupation] = {
+    one.name: one
+    for one in (
+        Linke22(),
+        Zheng07(),
+        Zheng05(),
+        Zehavi05(),
+        Kravtsov04(),
+        CCL(),
+        Kwan15(),
+        Abacus(),
+        More15(),
+        Leauthaud11(),
+        Cacciato13(),
+        VanUitert16(),
+        HMQ(),
+        Gaussian(),
+    )
+}
 
 
 def occupation(name: str) -> Occupation:

@@ -118,7 +118,7 @@ class Occupation(ABC):
 
 def parameter(
     name: str,
-    range: tuple[float, float],
+    range: tuple[float, float],  # noqa: A002
     symbol: str,
     text: str,
     unit: str = "1",

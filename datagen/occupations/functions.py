@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["NUMPY", "Functions", "LN_10"]
+__all__ = ["LN_10", "NUMPY", "Functions"]
 
 LN_10 = math.log(10)
 

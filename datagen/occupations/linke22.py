@@ -46,7 +46,7 @@ class Linke22(Occupation):
         return around(p["Mth"], p["sigma"])
 
     def features(self, p: Mapping[str, Any], f: Functions) -> Sequence[Any]:
-        """ln alpha and ln (Mth / Mprime)^beta, the satellites of a halo of the threshold mass.
+        """Logarithms of alpha and of (Mth / Mprime)^beta, the satellites at the threshold mass.
 
         The two are what the numbers of centrals and of satellites are to be compared by.
         """

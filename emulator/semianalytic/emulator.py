@@ -1,11 +1,12 @@
 """The semi-analytic emulator as an emulator: settings, weights and spec."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from datagen.halomodel import CORRELATIONS, TERMS, HaloModelConfig
 from datagen.linear_power import LinearPower
@@ -17,14 +18,17 @@ from emulator.semianalytic.fit import FitConfig, fit_cosmology, halo_model_units
 from emulator.semianalytic.grid import MassGrid
 from emulator.semianalytic.ingredients import Ingredients
 from emulator.semianalytic.model import SemiAnalytic, Units
+from emulator.semianalytic.occupation import Weights
 from emulator.semianalytic.profiles import Line, Profiles, tabulate
 from emulator.semianalytic.radii import Radii
 from emulator.semianalytic.scaled_concentration import concentration_range
 
 __all__ = [
+    "HALOES",
     "OUTPUTS",
     "SemiAnalyticConfig",
     "SemiAnalyticEmulator",
+    "OfGalaxies",
     "make_semianalytic",
     "with_fits",
 ]
@@ -33,6 +37,8 @@ Array = NDArray[np.float64]
 
 _POINTS, _SEED = 2048, 1  # within a box, and at its corners, to see how concentrations vary
 
+HALOES = ("ln_M", "ln_n", "step")
+"""What galaxies at the nodes depend on: see `SemiAnalytic.of_galaxies`."""
 OUTPUTS: tuple[str, ...] = (
     *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS),
     "P_lin", "n_g", "b_eff", "f_sat",
@@ -78,13 +84,36 @@ class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
             config.units,
             fits,
             Radii.of(model["mass_def"], spec.space),
-            spec.space.names,
+            spec.space,
         )
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
         """See `Emulator.forward`."""
         spectra = self.model(theta)
         return tuple(spectra[name] for name in self.spec.outputs)
+
+
+class OfGalaxies(nn.Module):
+    """An emulator's spectra of galaxies that are given, whatever their occupation.
+
+    Args:
+        emulator: The emulator.
+        outputs: Which of its outputs.
+    """
+
+    def __init__(self, emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.outputs = emulator.model, (*outputs, *HALOES)
+
+    def forward(self, background: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+        """The outputs, and ``ln_M``, ``ln_n`` and ``step``.
+
+        Args:
+            background: Cosmology and redshift, columns `datagen.space.BACKGROUND`, shape (B, 8).
+            weights: The galaxies at the nodes, as `Weights` has them.
+        """
+        spectra = self.model.of_galaxies(background, lambda *_: Weights(*weights))
+        return tuple(spectra[name] for name in self.outputs)
 
 
 def make_semianalytic(

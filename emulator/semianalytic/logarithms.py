@@ -28,6 +28,8 @@ class LogSums(nn.Module):
         names: Columns of the points.
         sums: Blocks of sums of logarithms, by name, each a list with an entry for each column.
         linear: Sums of parameters by name: the factor of each, and under ``""`` what is added.
+        logarithms: Names of what comes as a logarithm already, besides the points; as any other
+            parameter, in sums of logarithms.
     """
 
     first: Tensor
@@ -40,11 +42,13 @@ class LogSums(nn.Module):
         names: Sequence[str],
         sums: Mapping[str, Sequence[Powers]],
         linear: Mapping[str, Powers] | None = None,
+        logarithms: Sequence[str] = (),
     ) -> None:
         super().__init__()
         linear = linear or {}
         columns = [powers for block in sums.values() for powers in block]
         terms = list(dict.fromkeys(name for powers in columns for name in powers if name))
+        terms = [term for term in terms if term not in logarithms]
         parts = [_PARTS.get(term, ({term: 1.0}, 0.0)) for term in terms]
         parts += [
             ({n: factor for n, factor in one.items() if n}, one.get("", 0.0))
@@ -56,16 +60,22 @@ class LogSums(nn.Module):
         arrays = {
             "first": [[factors.get(name, 0.0) for factors, _ in parts] for name in names],
             "added": [constant for _, constant in parts],
-            "powers": [[powers.get(term, 0.0) for powers in columns] for term in terms],
+            "powers": [[powers.get(term, 0.0) for powers in columns] for term in (*terms, *logarithms)],
             "constants": [powers.get("", 0.0) for powers in columns],
         }
         for name, array in arrays.items():
             self.register_buffer(name, torch.tensor(array, dtype=torch.float32), persistent=False)
 
-    def forward(self, theta: Tensor) -> dict[str, Tensor]:
-        """The blocks, each (B, its length), and the linear sums, each (B, 1), of points (B, P)."""
+    def forward(self, theta: Tensor, *logarithms: Tensor) -> dict[str, Tensor]:
+        """The blocks, each (B, its length), and the linear sums, each (B, 1).
+
+        Args:
+            theta: Points, shape (B, P).
+            logarithms: What was named so, each (B, 1).
+        """
         terms, *linear = torch.addmm(self.added, theta, self.first).split(self.widths, dim=1)
-        sums = torch.addmm(self.constants, torch.log(terms), self.powers)
+        logs = torch.cat([torch.log(terms), *logarithms], dim=1) if logarithms else torch.log(terms)
+        sums = torch.addmm(self.constants, logs, self.powers)
         blocks = sums.split(list(self.blocks.values()), dim=1)
         return dict(zip((*self.blocks, *self.linear), (*blocks, *linear), strict=True))
 

@@ -5,26 +5,26 @@ theta -> sigma(M), P_lin (network and growth) -> n(M), b(M) (formulas) -> N(M) (
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from datagen.occupations import occupation
+from datagen.space import BACKGROUND, Space
 from emulator.semianalytic.cosmology import FEATURES, CosmologyConfig, CosmologyNetwork
 from emulator.semianalytic.grid import SCALE, LowerLimit, MassGrid
 from emulator.semianalytic.growth import LOGARITHMS, Growth
 from emulator.semianalytic.ingredients import Bias, Concentration, Epoch, MassFunction
 from emulator.semianalytic.logarithms import LogSums, Powers, scaled, span
-from emulator.semianalytic.occupation import Linke22
+from emulator.semianalytic.occupation import NO_HALOES, Weights, galaxies_of
 from emulator.semianalytic.radii import Radii, ShiftedFunctions
 from emulator.semianalytic.scaled_concentration import ScaledConcentration
 from emulator.semianalytic.spectra import Haloes, Spectra
 
 __all__ = ["SemiAnalytic", "Units"]
-
-_NO_HALOES = -85.0  # ln n of which no integral sees anything; float32 ends soon after
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class SemiAnalytic(nn.Module):
         units: Of the halo model.
         fits: The fits for haloes.
         radii: How the nodes follow the halo radius.
-        names: Columns of the points.
+        space: The box of the points, with their occupation.
     """
 
     x: Tensor
@@ -108,7 +108,7 @@ class SemiAnalytic(nn.Module):
         units: Units,
         fits: tuple[MassFunction, Bias, Concentration],
         radii: Radii,
-        names: Sequence[str],
+        space: Space,
     ) -> None:
         super().__init__()
         self.radii = radii
@@ -118,14 +118,17 @@ class SemiAnalytic(nn.Module):
         self.growth = Growth()
         self.functions = _functions(grid, radii, concentration)
         self.lower_limit = LowerLimit(nodes.nodes, _highest_edge(nodes, units, radii.half))
-        self.occupation = Linke22(nodes, units.log10M_min)
+        self.galaxies = galaxies_of(
+            occupation(space.occupation), space.names, nodes, units.log10M_min
+        )
         self.concentration = None
         if not concentration.power_law():
             self.concentration = ScaledConcentration(concentration, nodes.nodes)
         self.spectra = Spectra(nodes.nodes)
-        self.sums = LogSums(names, *self._sums(units))
+        self.sums = LogSums(BACKGROUND, *self._sums(units))
         ends = units.amplitudes(radii.half)
-        self.shifts = self.occupation.shifts | {
+        self.shifts = {
+            "ln M": 1.0,
             "M / M_min": SCALE / nodes.spacing,
             "concentration": 1.0 if self.concentration else scaled({"x": units.slope}, *ends)["x"],
         }
@@ -139,7 +142,6 @@ class SemiAnalytic(nn.Module):
     def _sums(self, units: Units) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
         """All that is linear in parameters or in their logarithms, for `LogSums`."""
         place = {name: -power for name, power in _ln_M(units).items()}  # x of a halo of 1 Msun
-        occupation, linear = self.occupation.sums(place)
         start, unit = self.grid.start, SCALE / self.grid.spacing
         edge = {name: -unit * power for name, power in place.items()}
         edge[""] += unit * (start - units.log10M_min * math.log(10))
@@ -149,28 +151,47 @@ class SemiAnalytic(nn.Module):
             "growth": [{name: 1.0} for name in LOGARITHMS],
             "ln a": [{"1 + z": -1.0}],
             "ln sigma_8": [{"sigma_8": 1.0}],
-            "concentration": [_ln_M(units) if self.concentration else amplitude],
+            "ln M": [_ln_M(units)],
+            "concentration": [amplitude],
             "M / M_min": [
                 edge | {"": edge[""] + SCALE * float(position)}
                 for position in self.lower_limit.positions
             ],
         }
-        return sums | occupation, linear | {name: {name: 1.0} for name in ("w0", "wa")}
+        return sums, {name: {name: 1.0} for name in ("w0", "wa")}
 
     def forward(self, theta: Tensor) -> dict[str, Tensor]:
         """Spectra [Mpc^3], ``P_lin``, ``n_g``, ``b_eff``, ``f_sat`` by name.
 
         Args:
-            theta: Points, in the order of the given names, physical units, shape (B, P).
+            theta: Points, in the order of the names of their space, physical units, shape (B, P).
         """
-        columns, cosmos = self.cosmos(theta)
+        background = theta[:, : len(BACKGROUND)]
+        return self.of_galaxies(background, lambda *grid: self.galaxies(theta, *grid))
+
+    def of_galaxies(
+        self, background: Tensor, galaxies: Callable[[Tensor, Tensor, Tensor], Weights]
+    ) -> dict[str, Tensor]:
+        """As `forward`, for whatever galaxies, and what their moments depend on.
+
+        Args:
+            background: Cosmology and redshift of points, columns `BACKGROUND`, shape (B, 8).
+            galaxies: What gives them at the nodes, of ln M [ln Msun] at x = 0, (B, 1), ln of the
+                haloes per node, and the unit step at the lowest mass, each (B, Q).
+
+        Returns:
+            Spectra and numbers, and these three as ``ln_M``, ``ln_n`` and ``step``.
+        """
+        columns, cosmos = self.cosmos(background)
         t = columns["concentration"]
         if self.concentration is not None and cosmos.ln_c is not None:
             t = self.concentration(cosmos.ln_c)
         step, delta = self.lower_limit(columns["M / M_min"])
         haloes = self.haloes(cosmos, step, delta)
-        galaxies = self.occupation(columns, step)
-        return self.spectra(haloes, galaxies, t, torch.exp(cosmos.ln_P))
+        ln_M = columns["ln M"]
+        given = {"ln_M": ln_M, "ln_n": haloes.ln_n, "step": step}
+        weights = galaxies(*given.values())
+        return self.spectra(haloes, weights, t, torch.exp(cosmos.ln_P)) | given
 
     def concentrations(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Ln c, of a concentration that is no power law, and ln sigma at the nodes, each (B, Q).
@@ -178,19 +199,19 @@ class SemiAnalytic(nn.Module):
         Args:
             theta: Points as in `forward`.
         """
-        _, cosmos = self.cosmos(theta)
+        _, cosmos = self.cosmos(theta[:, : len(BACKGROUND)])
         assert cosmos.ln_c is not None
         return cosmos.ln_c, cosmos.ln_sigma
 
-    def cosmos(self, theta: Tensor) -> tuple[dict[str, Tensor], _Cosmos]:
+    def cosmos(self, background: Tensor) -> tuple[dict[str, Tensor], _Cosmos]:
         """All sums of parameters by name, at the nodes as they are shifted; what follows of them.
 
         Args:
-            theta: Points as in `forward`.
+            background: As for `of_galaxies`.
         """
-        columns = self.sums(theta)
-        background = columns["growth"], columns["w0"], columns["wa"]
-        ln_D, Om_m = self.growth.of_logarithms(*background)
+        columns = self.sums(background)
+        expansion = columns["growth"], columns["w0"], columns["wa"]
+        ln_D, Om_m = self.growth.of_logarithms(*expansion)
         amplitude, epoch = columns["ln sigma_8"] + ln_D, Epoch(columns["ln a"], Om_m)
         shift = self.radii.shift(epoch)
         if shift is not None:
@@ -199,8 +220,8 @@ class SemiAnalytic(nn.Module):
         ln_sigma, ln_slope, n_eff, ln_P = self.learnt(columns["features"], amplitude, shift)
         ln_c = None
         if self.concentration is not None:
-            universe = self.growth.universe(ln_D, *background)
-            ln_M = self.x + columns["concentration"]
+            universe = self.growth.universe(ln_D, *expansion)
+            ln_M = self.x + columns["ln M"]
             ln_c = self.concentration.ln_c(ln_M, ln_sigma, n_eff, universe, epoch)
         return columns, _Cosmos(epoch, shift, ln_sigma, ln_slope, ln_P, ln_c)
 
@@ -229,8 +250,8 @@ class SemiAnalytic(nn.Module):
         ln_n, volume = ln_n - self.ln_volume, self.volume
         if cosmos.shift is not None:
             ln_n, volume = ln_n - cosmos.shift, volume * torch.exp(cosmos.shift)
-        n = torch.exp(ln_n.clamp(min=_NO_HALOES))
-        return Haloes(n, self.bias.b(cosmos.ln_sigma, cosmos.epoch), step, delta, volume)
+        n = torch.exp(ln_n.clamp(min=NO_HALOES))
+        return Haloes(n, ln_n, self.bias.b(cosmos.ln_sigma, cosmos.epoch), step, delta, volume)
 
 
 def _functions(

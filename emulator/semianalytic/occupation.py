@@ -1,20 +1,32 @@
-"""The halo occupation on the grid: what the integrals over halo mass need to know of galaxies."""
+"""Galaxies on the grid of halo masses: haloes times the moments of an occupation."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import erf
 from torch import Tensor, nn
+from torch.nn.functional import conv1d
 
+from datagen.occupations import Occupation
+from datagen.occupations.grid import REACH, between, cells_of, kernel
+from emulator.functions import torch_functions
 from emulator.semianalytic.grid import MassGrid
-from emulator.semianalytic.logarithms import Powers
+from emulator.semianalytic.logarithms import LogSums, Powers
 from emulator.semianalytic.shifts import VARIANCE, combination, gaussian_moment
 
-__all__ = ["Linke22", "Moments", "Threshold"]
+__all__ = [
+    "NO_HALOES",
+    "ExactLinke22",
+    "Galaxies",
+    "Sampled",
+    "Threshold",
+    "Weights",
+    "galaxies_of",
+]
 
 Array = NDArray[np.float64]
 
@@ -24,20 +36,21 @@ _FARTHEST = 5.0  # widths between threshold and lowest mass beyond which nothing
 _CURVES = 20  # error functions that the moments of a cut threshold are made of
 _CURVE_WIDTH, _RIDGE = 0.7, 1e-14
 _ROOT_2 = math.sqrt(2)
+NO_HALOES = -85.0  # ln n of which no integral sees anything; float32 ends soon after
+_LN_M = "ln M"  # of a halo at x = 0
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Factorial moments of the occupation at the nodes, divided by a number of each point.
+class Weights(NamedTuple):
+    """Galaxies per node [1/Mpc^3]: haloes times factorial moments of the occupation, scaled.
 
     The lower limit of halo masses is in them. Division by ``scale`` (its square, for pairs) keeps
     numbers within float32, whatever the amplitudes of centrals and satellites.
 
     Attributes:
-        centrals: <N_c> / scale, shape (B, Q).
-        satellites: <N_s> / scale.
-        central_satellite: <N_c N_s> / scale^2.
-        satellite_pairs: <N_s (N_s - 1)> / scale^2.
+        centrals: n <N_c> / scale, shape (B, Q).
+        satellites: n <N_s> / scale.
+        central_satellite: n <N_c N_s> / scale^2.
+        satellite_pairs: n <N_s (N_s - 1)> / scale^2.
         scale: Shape (B, 1).
     """
 
@@ -46,6 +59,78 @@ class Moments:
     central_satellite: Tensor
     satellite_pairs: Tensor
     scale: Tensor
+
+
+class Galaxies(Protocol):
+    """What gives the galaxies on the grid, of an occupation."""
+
+    def __call__(self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, step: Tensor) -> Weights:
+        """Galaxies at the nodes.
+
+        Args:
+            theta: Points, physical units, shape (B, P).
+            ln_M: ln M [ln Msun] at x = 0, shape (B, 1).
+            ln_n: ln of the haloes per node [1/Mpc^3], shape (B, Q).
+            step: The unit step at the lowest mass, shape (B, Q).
+        """
+
+
+class Sampled(nn.Module):
+    """Any occupation: haloes and galaxies on a finer grid, taken to the nodes.
+
+    Between the nodes, ln n is interpolated, and so is what the galaxies are summed with, so that
+    all that their moments have there counts as it should (`datagen.occupations.grid`).
+
+    Args:
+        occupation: The occupation.
+        names: Columns of the points.
+        grid: The grid of masses.
+    """
+
+    x: Tensor
+    between: Tensor
+    kernel: Tensor
+
+    def __init__(self, occupation: Occupation, names: Sequence[str], grid: MassGrid) -> None:
+        super().__init__()
+        self.occupation, self.names = occupation, tuple(names)
+        self.cells = cells = cells_of(occupation.width, grid.spacing)
+        self.functions = torch_functions(grid.spacing / cells)
+        places = grid.start + grid.spacing / cells * np.arange((grid.nodes - 1) * cells + 1)
+        arrays = {"x": places, "between": between(grid.nodes, cells), "kernel": kernel(cells)}
+        for name, array in arrays.items():
+            tensor = torch.tensor(array, dtype=torch.float32)
+            self.register_buffer(name, tensor, persistent=False)
+
+    def forward(self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, step: Tensor) -> Weights:
+        """Galaxies at the nodes; see `Galaxies`."""
+        n = torch.exp((ln_n @ self.between).clamp(min=NO_HALOES))
+        point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
+        moments = self.occupation.moments(torch.exp(ln_M + self.x), point, self.functions)
+        distinct = {id(one): one for one in moments}
+        fine = torch.cat([n * one for one in distinct.values()], dim=0).unsqueeze(1)  # (D B, 1, F)
+        summed = conv1d(
+            fine, self.kernel[None, None], stride=self.cells, padding=REACH * self.cells
+        )
+        nodes = summed.squeeze(1).chunk(len(distinct), dim=0)
+        at = {name: one * step for name, one in zip(distinct, nodes, strict=True)}
+        return Weights(*(at[id(one)] for one in moments), torch.ones_like(ln_M))
+
+
+def galaxies_of(
+    occupation: Occupation, names: Sequence[str], grid: MassGrid, log10M_min: float
+) -> nn.Module:
+    """What gives the moments of an occupation on a grid.
+
+    Args:
+        occupation: The occupation.
+        names: Columns of the points.
+        grid: The grid of masses.
+        log10M_min: log10 of the lowest halo mass [Msun].
+    """
+    if occupation.name == "linke22":
+        return ExactLinke22(names, grid, log10M_min)
+    return Sampled(occupation, names, grid)
 
 
 class Threshold(nn.Module):
@@ -96,16 +181,11 @@ class Threshold(nn.Module):
             tensor = torch.tensor(array, dtype=torch.float32)
             self.register_buffer(name, tensor, persistent=False)
 
-    @property
-    def shifts(self) -> dict[str, float]:
-        """What is added to `sums` where x of all nodes is shifted by 1."""
-        return {"ln M / Mth": 1.0, "node of Mth": -1 / self.spacing}
-
     def sums(self, x: Powers) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
         """Sums of logarithms, and of parameters, that `forward` takes by name.
 
         Args:
-            x: The sum that gives the place 3 ln(R_L / Mpc) of the threshold on the grid.
+            x: The sum that gives the place x of the threshold on the grid.
         """
         place: Powers = _times(x, 1 / self.spacing, -self.start / self.spacing)
         nodes = self.start + self.spacing * np.arange(self.last + 1)
@@ -161,53 +241,39 @@ class Threshold(nn.Module):
         return (nearest + self.around).long(), local.flatten(1).chunk(2, dim=1)
 
 
-class Linke22(nn.Module):
-    """The occupation of Linke et al. 2022 (A&A 665, A38), satellites independent of centrals.
+class ExactLinke22(nn.Module):
+    """The occupation `linke22`, whose threshold may be of any width.
 
-    ``N_c = alpha e`` and ``N_s = e (M / Mprime)^beta``, with Poisson satellites. The scale of its
+    It gives what `Sampled` gives of it, with less work for narrow thresholds. The scale of its
     moments is alpha + S, S = (Mth / Mprime)^beta.
 
     Args:
+        names: Columns of the points.
         grid: The grid of masses.
         log10M_min: log10 of the lowest halo mass [Msun].
     """
 
-    def __init__(self, grid: MassGrid, log10M_min: float) -> None:
+    def __init__(self, names: Sequence[str], grid: MassGrid, log10M_min: float) -> None:
         super().__init__()
         self.threshold = Threshold(grid)
-        self.ln_min = log10M_min * math.log(10)
-
-    @property
-    def shifts(self) -> dict[str, float]:
-        """What is added to `sums` where x of all nodes is shifted by 1."""
-        return self.threshold.shifts
-
-    def sums(self, x: Powers) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
-        """Sums of logarithms, and of parameters, that `forward` takes by name.
-
-        Args:
-            x: The sum that gives the place 3 ln(R_L / Mpc) of a halo of 1 Msun on the grid.
-        """
-        of_threshold = {**x, "Mth": 1.0}
-        sums, linear = self.threshold.sums(of_threshold)
+        sums, linear = self.threshold.sums({"Mth": 1.0, _LN_M: -1.0})
         sums["ln Mth / Mprime"] = [{"Mth": 1.0, "Mprime": -1.0}]
-        sums["ln M_min / Mth"] = [{"Mth": -1.0, "": self.ln_min}]
-        return sums, linear | {name: {name: 1.0} for name in ("alpha", "beta", "sigma")}
+        sums["ln M_min / Mth"] = [{"Mth": -1.0, "": log10M_min * math.log(10)}]
+        linear |= {name: {name: 1.0} for name in ("alpha", "beta", "sigma")}
+        self.sums = LogSums(names, sums, linear, logarithms=(_LN_M,))
 
-    def forward(self, columns: Mapping[str, Tensor], step: Tensor) -> Moments:
-        """Moments at the nodes.
-
-        Args:
-            columns: What `sums` asks for.
-            step: The unit step at M_min, shape (B, Q).
-        """
+    def forward(self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, step: Tensor) -> Weights:
+        """Galaxies at the nodes; see `Galaxies`."""
+        columns = self.sums(theta, ln_M)
         alpha, beta = columns["alpha"], columns["beta"]
         e, e2 = self.threshold(columns, columns["sigma"], columns["ln M_min / Mth"], step)
         S = torch.exp(beta * columns["ln Mth / Mprime"])
         scale = alpha + S
         central, slope = alpha / scale, torch.exp(beta * columns["ln M / Mth"]) * (S / scale)
-        satellites = e2 * slope
-        return Moments(e * central, e * slope, satellites * central, satellites * slope, scale)
+        n = torch.exp(ln_n.clamp(min=NO_HALOES))
+        n_e, n_e2 = n * e, n * e2
+        satellites = n_e2 * slope
+        return Weights(n_e * central, n_e * slope, satellites * central, satellites * slope, scale)
 
 
 def _times(powers: Powers, factor: float, added: float = 0.0) -> dict[str, float]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from emulator.semianalytic.occupation import Moments
+from emulator.semianalytic.occupation import Weights
 from emulator.semianalytic.profiles import Profiles
 
 __all__ = ["Haloes", "Spectra"]
@@ -17,6 +17,7 @@ class Haloes:
 
     Attributes:
         n: Haloes per node [1/Mpc^3]: dn/dlnM times the spacing.
+        ln_n: Their logarithm, also where there are none.
         b: Their bias.
         step: The unit step at the lowest mass.
         delta: The delta function there, times the spacing.
@@ -24,6 +25,7 @@ class Haloes:
     """
 
     n: Tensor
+    ln_n: Tensor
     b: Tensor
     step: Tensor
     delta: Tensor
@@ -51,7 +53,7 @@ class Spectra(nn.Module):
         self.register_buffer("one", torch.tensor([0.0, 0, 0, 1]), persistent=False)
 
     def forward(
-        self, haloes: Haloes, galaxies: Moments, t: Tensor, P_lin: Tensor
+        self, haloes: Haloes, galaxies: Weights, t: Tensor, P_lin: Tensor
     ) -> dict[str, Tensor]:
         """Spectra [Mpc^3], ``P_lin``, and ``n_g`` [1/Mpc^3], ``b_eff``, ``f_sat`` by name.
 
@@ -62,22 +64,21 @@ class Spectra(nn.Module):
             P_lin: Linear power [Mpc^3], shape (B, K).
         """
         b, V = haloes.b, haloes.volume
-        N = (haloes.n * (galaxies.centrals + galaxies.satellites)).sum(dim=1, keepdim=True)
-        each = 1 / N
-        n = haloes.n * each  # per galaxy
-        centrals, satellites = n * galaxies.centrals, n * galaxies.satellites
+        N = (galaxies.centrals + galaxies.satellites).sum(dim=1, keepdim=True)
+        each = 1 / N  # all below is per galaxy
+        centrals, satellites = galaxies.centrals * each, galaxies.satellites * each
         matter = haloes.n * (V * haloes.step)
         b_c, b_s, b_m = centrals * b, satellites * b, matter * b
         # below: of the bias-weighted mass, in smaller haloes
         sums = torch.addmm(self.one, torch.cat([satellites, b_c, b_s, b_m], dim=1), self.totals)
         f_sat, b_eff, bias_of_centrals, below = sums.split(1, dim=1)
         of_u = (
-            n * galaxies.central_satellite,  # gg, 1-halo
+            galaxies.central_satellite * each,  # gg, 1-halo
             centrals * V,  # gm, 1-halo
             b_s,  # I_g
             b_m + below * haloes.delta,  # I_m
         )
-        of_u2 = (n * galaxies.satellite_pairs, satellites * V, matter * V)  # gg, gm, mm, 1-halo
+        of_u2 = (galaxies.satellite_pairs * each, satellites * V, matter * V)  # gg, gm, mm, 1-halo
         (gg, gm, I_s, I_m), (gg2, gm2, mm) = self.profiles(t, of_u, of_u2)
         I_g = bias_of_centrals + I_s
         matter_2h, galaxy_2h = I_m * P_lin, I_g * P_lin

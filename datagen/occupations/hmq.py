@@ -1,0 +1,140 @@
+"""Occupations of emission-line galaxies and quasars: high-mass quenched, and a Gaussian."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from datagen.occupations.base import Moments, Occupation, around, beyond, independent, parameter
+from datagen.occupations.functions import LN_10, Functions
+from datagen.occupations.shapes import (
+    ALPHA,
+    LOG10_M0,
+    LOG10_M1,
+    negative,
+    positive,
+    power_law,
+    rise,
+    ten_to,
+)
+
+__all__ = ["HMQ", "Gaussian"]
+
+_QUENCHED = 0.01  # width of the step to 1 / Q, in log10 M, sqrt(2) times a standard deviation
+_NEWTON_STEPS = 6
+_SIGMA_C = (0.1, 1.0)
+
+_MC = parameter(
+    "log10Mc", (11.0, 13.5), r"\log_{10} M_\mathrm{c}",
+    "log10 of the halo mass [Msun] that centrals are around.", "log10 Msun", valid=(8.0, 16.0),
+)  # fmt: skip
+_SIGMA = parameter(
+    "sigma", _SIGMA_C, r"\sigma",
+    "Width of the peak of centrals, a standard deviation in log10 M.", valid=(0.01, 3.0),
+)  # fmt: skip
+_SATELLITES = (
+    replace(LOG10_M0, range=(10.0, 13.5)),
+    replace(LOG10_M1, range=(11.0, 15.5)),
+    replace(ALPHA, range=(0.2, 2.0)),
+)
+
+
+class _Peak(Occupation):
+    """Centrals in haloes of masses around Mc; satellites do not ask for a central."""
+
+    def satellites(self, M: Any, p: Mapping[str, Any], f: Functions) -> Any:
+        """<N_s>; arguments as those of `Occupation.moments`."""
+        return power_law(M, ten_to(p["log10M0"], f), p["log10M1"], p["alpha"], f)
+
+    def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
+        """See `Occupation.cuts`."""
+        peak = around(10 ** p["log10Mc"], p["sigma"] * LN_10)
+        return *peak, *beyond(10 ** p["log10M0"])
+
+
+class HMQ(_Peak):
+    """High-mass quenched: few massive haloes have a central of the sample, many around Mc have.
+
+    With ``x = (log10 M - log10Mc) / sigma``, the normal distribution phi and its integral Phi,
+    ``<N_c> = 2 A phi(x) Phi(gamma x) + [1 + erf((log10 M - log10Mc) / 0.01)] / (2 Q)`` and
+    ``A = (p_max - 1 / Q) / max_x[2 phi(x) Phi(gamma x)]``, so the peak is about p_max, as in the
+    paper; AbacusHOD divides by a number that the user gives, HODDIES by sigma. Satellites are
+    Poisson, ``<N_s> = [(M - M0) / M1]^alpha`` above M0, and do not ask for a central:
+    ``<N_c N_s> = <N_c> <N_s>``. Where papers have an amplitude A_s of satellites, M1 is
+    ``A_s^(-1/alpha)`` times theirs.
+    """
+
+    name = "hmq"
+    source = "Alam et al. 2020, MNRAS 497, 581"
+    parameters = (
+        _MC,
+        _SIGMA,
+        parameter("gamma", (-5.0, 8.0), r"\gamma",
+                  "Skewness of the peak of centrals; above 0 towards massive haloes.",
+                  valid=(-10.0, 10.0)),
+        parameter("Q", (20.0, 200.0), "Q",
+                  "Quenching: a massive halo has a central of the sample with probability 1/Q.",
+                  valid=(1.0, 1e4)),
+        parameter("p_max", (0.05, 1.0), r"p_\mathrm{max}",
+                  "Probability of a central of the sample at the peak.", valid=(0.0, 1.0)),
+        *_SATELLITES,
+    )  # fmt: skip
+    width = _QUENCHED * LN_10 / 2**0.5
+
+    def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
+        """See `Occupation.moments`."""
+        log10_M = f.log(M) / LN_10 - p["log10Mc"]
+        peak = _skewed(log10_M / p["sigma"], p["gamma"], f)
+        A = positive(p["p_max"] - 1.0 / p["Q"], f) / _highest(p["gamma"], f)
+        N_c = A * peak + rise(log10_M / _QUENCHED, f) / p["Q"]
+        return independent(N_c, self.satellites(M, p, f))
+
+    def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
+        """See `Occupation.cuts`."""
+        widths = self.width, p["sigma"] * LN_10 / (1 + abs(p["gamma"]))
+        return *super().cuts(p), *(x for w in widths for x in around(10 ** p["log10Mc"], w))
+
+
+def _skewed(x: Any, gamma: Any, f: Functions) -> Any:
+    """2 Phi(gamma x) exp(-x^2 / 2), a skewed normal distribution times sqrt(2 pi)."""
+    return 2.0 * rise(gamma * x / 2**0.5, f) * f.exp(-x * x / 2.0)
+
+
+def _highest(gamma: Any, f: Functions) -> Any:
+    """The largest value of `_skewed`: its derivative's zero by Newton's steps from x = 0.
+
+    The zero is that of ``gamma m(gamma x) - x`` with ``m = phi / Phi``, which falls and is convex,
+    so steps from the left do not pass it. The largest value is the same for -gamma.
+    """
+    gamma = positive(gamma, f) - negative(gamma, f)
+    x = 0.0 * gamma
+    for _ in range(_NEWTON_STEPS):
+        z = gamma * x
+        m = f.exp(-z * z / 2.0) / ((2 * math.pi) ** 0.5 * rise(z / 2**0.5, f))
+        x = x + (gamma * m - x) / (1.0 + gamma * gamma * m * (z + m))
+    return _skewed(x, gamma, f)
+
+
+class Gaussian(_Peak):
+    """Centrals around a halo mass, a normal distribution in log10 M.
+
+    ``<N_c> = A exp[-(log10 M - log10Mc)^2 / (2 sigma^2)]``; A is the number at the peak, where
+    HODDIES has ``A / (sqrt(2 pi) sigma)``. Satellites are Poisson,
+    ``<N_s> = [(M - M0) / M1]^alpha`` above M0, and do not ask for a central:
+    ``<N_c N_s> = <N_c> <N_s>``.
+    """
+
+    name = "gaussian"
+    source = "Gonzalez-Perez et al. 2018, MNRAS 474, 4024; Rocher et al. 2023, JCAP 10, 016"
+    parameters = (
+        parameter("A", (0.01, 1.0), "A", "Centrals of a halo of mass Mc.", valid=(0.0, 1.0)),
+        _MC,
+        _SIGMA,
+        *_SATELLITES,
+    )
+    width = _SIGMA_C[0] * LN_10
+
+    def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
+        """See `Occupation.moments`."""
+        x = (f.log(M) / LN_10 - p["log10Mc"]) / p["sigma"]
+        return independent(p["A"] * f.exp(-x * x / 2.0), self.satellites(M, p, f))

@@ -1,0 +1,130 @@
+"""The occupation of Leauthaud et al. 2011."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from datagen.occupations.base import Moments, Occupation, around, parameter, with_central
+from datagen.occupations.functions import LN_10, Functions
+from datagen.occupations.shapes import ALPHA, negative, positive, rise, smaller
+
+__all__ = ["Leauthaud11"]
+
+_BISECTIONS, _NEWTON_STEPS = 8, 4  # stellar masses to 1e-9 in log10, or as precise as the numbers
+_STEEP = 1e8  # sign(x) as a cut-off line
+_SMALL = 75.0  # e^-75 hardly counts, and e^75 is within single precision
+_PIVOT = 12.0  # log10 Msun
+_BETA, _SIGMA = (0.2, 0.9), (0.1, 0.5)
+
+
+class Leauthaud11(Occupation):
+    """Centrals above a stellar mass, by a stellar-to-halo-mass relation; satellites beside them.
+
+    A halo of mass M has a central of stellar mass m(M) on average, with a normal scatter in
+    log10 m. The relation of Behroozi, Conroy & Wechsler 2010 is the inverse of
+
+    ``log10 M(m) = log10M1_star + beta x + t^delta / (1 + t^-gamma) - 1/2``
+
+    with ``t = m / m0``, ``x = log10 t``. For a sample above m_t,
+    ``<N_c> = erfc[(log10 m_t - log10 m(M)) / (sqrt(2) sigma_logm)] / 2`` and
+    ``<N_s> = <N_c> (M / Msat)^alpha exp(-Mcut / M)``, where
+    ``Msat = B_sat 10^12 (M(m_t) / 10^12)^beta_sat`` and
+    ``Mcut = B_cut 10^12 (M(m_t) / 10^12)^beta_cut``.
+
+    All masses are in Msun. Papers have masses for the h that they assume, mostly 0.72: halo
+    masses are then to be multiplied by 0.72 / h, and stellar masses by (0.72 / h)^2. The pivot of
+    10^12 Msun does not change; `datagen.occupations.translate` does it.
+    """
+
+    name = "leauthaud11"
+    source = "Leauthaud et al. 2011, ApJ 738, 45, eqs. 8 and 12 to 14"
+    parameters = (
+        parameter("log10M_star_t", (8.5, 11.0), r"\log_{10} m_\mathrm{t}",
+                  "log10 of the stellar mass [Msun] above which galaxies are in the sample.",
+                  "log10 Msun", valid=(6.0, 12.5)),
+        parameter("log10M1_star", (11.5, 13.5), r"\log_{10} M_1",
+                  "log10 of the halo mass [Msun] whose central has the stellar mass m0.",
+                  "log10 Msun", valid=(10.0, 15.0)),
+        parameter("log10M_star0", (10.3, 11.5), r"\log_{10} m_0",
+                  "log10 of the stellar mass m0 [Msun] where the relation bends.",
+                  "log10 Msun", valid=(8.0, 13.0)),
+        parameter("beta", _BETA, r"\beta",
+                  "Slope of log10 of the halo mass with log10 of the stellar mass, below m0.",
+                  valid=(0.05, 3.0)),
+        parameter("delta", (0.2, 0.9), r"\delta",
+                  "How the halo mass rises where the stellar mass is high.", valid=(0.05, 2.0)),
+        parameter("gamma", (0.5, 4.0), r"\gamma",
+                  "How sharply the relation bends.", valid=(0.1, 6.0)),
+        parameter("sigma_logm", _SIGMA, r"\sigma_{\log m}",
+                  "Scatter of log10 of the stellar mass, a standard deviation.",
+                  valid=(0.01, 1.0)),
+        parameter("B_sat", (1.0, 25.0), r"B_\mathrm{sat}",
+                  "Halo mass of one satellite for a threshold at 10^12 Msun, over that mass.",
+                  valid=(0.01, 100.0)),
+        parameter("beta_sat", (0.3, 1.5), r"\beta_\mathrm{sat}",
+                  "How that rises with the halo mass of the threshold, a power.",
+                  valid=(-1.0, 3.0)),
+        parameter("B_cut", (0.01, 6.0), r"B_\mathrm{cut}",
+                  "Halo mass below which satellites die out for a threshold at 10^12 Msun, over "
+                  "that mass.", valid=(0.0, 100.0)),
+        parameter("beta_cut", (-0.5, 1.5), r"\beta_\mathrm{cut}",
+                  "How that rises with the halo mass of the threshold, a power.",
+                  valid=(-2.0, 3.0)),
+        replace(ALPHA, range=(0.5, 1.5)),
+    )  # fmt: skip
+    width = _SIGMA[0] * _BETA[0] * LN_10
+
+    def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
+        """See `Occupation.moments`."""
+        ln_M, x_t = f.log(M), p["log10M_star_t"] - p["log10M_star0"]
+        x = _stellar_mass(ln_M / LN_10 - p["log10M1_star"] + 0.5, p, f)
+        N_c = rise((x - x_t) / (2**0.5 * p["sigma_logm"]), f)
+        above_pivot = p["log10M1_star"] - 0.5 + _halo_mass(x_t, p, f)[0] - _PIVOT
+        ln_Msat = f.log(p["B_sat"]) + LN_10 * (_PIVOT + p["beta_sat"] * above_pivot)
+        ln_cut = LN_10 * (_PIVOT + p["beta_cut"] * above_pivot) - ln_M
+        cut = p["B_cut"] * f.exp(f.clip(ln_cut, -_SMALL, _SMALL))
+        exponent = p["alpha"] * (ln_M - ln_Msat) - cut
+        return with_central(N_c, f.exp(f.clip(exponent, -_SMALL, _SMALL)))
+
+    def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
+        """See `Occupation.cuts`."""
+        return around(*self.threshold(p))
+
+    def threshold(self, p: Mapping[str, Any]) -> tuple[Any, Any]:
+        """See `Occupation.threshold`."""
+        t = 10.0 ** (p["log10M_star_t"] - p["log10M_star0"])
+        share = 1 / (1 + t ** -p["gamma"])
+        rest = t ** p["delta"] * share
+        slope = p["beta"] + LN_10 * rest * (p["delta"] + p["gamma"] * (1 - share))
+        linear = p["beta"] * (p["log10M_star_t"] - p["log10M_star0"])
+        log10_M = p["log10M1_star"] + linear + rest - 0.5
+        return 10.0**log10_M, p["sigma_logm"] * LN_10 * slope
+
+
+def _halo_mass(x: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
+    """log10 M(m) / M1 + 1/2 for x = log10 m / m0, and its derivative."""
+    y = LN_10 * x
+    share = 1.0 / (1.0 + f.exp(f.clip(-p["gamma"] * y, -_SMALL, _SMALL)))
+    rest = share * f.exp(f.clip(p["delta"] * y, -_SMALL, _SMALL))
+    slope = p["beta"] + LN_10 * rest * (p["delta"] + p["gamma"] * (1.0 - share))
+    return p["beta"] * x + rest, slope
+
+
+def _stellar_mass(log10_M: Any, p: Mapping[str, Any], f: Functions) -> Any:
+    """The inverse of `_halo_mass`: bisections, as its slope may vary steeply, then Newton's steps.
+
+    That it is 1/2 at 0, rises, and how it does where x is large, bracket the solution.
+    """
+    below, above = negative(log10_M - 0.5, f), positive(log10_M - 0.5, f)
+    low = below / p["beta"]
+    high = negative(low + 0.5 / p["beta"], f) + smaller(
+        above / p["beta"], f.log(1.0 + 2.0 * above) / (LN_10 * p["delta"]), f
+    )
+    x, half = (low + high) / 2, (high - low) / 2
+    for _ in range(_BISECTIONS):
+        half = half / 2
+        x = x + half * f.clip(_STEEP * (log10_M - _halo_mass(x, p, f)[0]), -1.0, 1.0)
+    for _ in range(_NEWTON_STEPS):
+        value, slope = _halo_mass(x, p, f)
+        x = x + (log10_M - value) / slope
+    return x

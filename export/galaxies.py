@@ -1,0 +1,157 @@
+"""The galaxies of a semi-analytic emulator: a part of its graph that can be changed for another.
+
+All else of the graph knows haloes alone. It gives ``ln_M``, ``ln_n`` and ``step`` at the nodes of
+its grid, and takes the galaxies there (`emulator.semianalytic.occupation`). What a part for some
+occupation consists of has names that begin with ``galaxies/``.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from datagen.occupations import Occupation
+from datagen.occupations.grid import REACH, between, cells_of, kernel
+from datagen.space import BACKGROUND
+from export.graph import Graph, Node, Tensor, described
+from export.protobuf import encode
+from export.trace import Trace, Traced, TracedFunctions
+
+__all__ = ["PREFIX", "WEIGHTS", "Nodes", "sampled", "with_galaxies", "without_galaxies"]
+
+PREFIX = "galaxies/"
+WEIGHTS = ("centrals", "satellites", "central_satellite", "satellite_pairs", "scale")
+"""Galaxies at the nodes, as the rest of a graph takes them, with the prefix."""
+HALOES = ("ln_M", "ln_n", "step")
+"""What the rest of a graph gives for it."""
+_NO_HALOES = -85.0  # ln n; float32 ends soon after
+_BACKGROUND = "background"  # the first columns of theta, in the rest of a graph
+_SLICE = f"{PREFIX}slice"
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The grid of halo masses of a graph, evenly spaced in ln M.
+
+    Attributes:
+        nodes: How many, Q.
+        spacing: Their spacing in ln M.
+        start: ln M of the first, from ``ln_M`` on.
+        log10M_min: log10 of the lowest halo mass [Msun].
+    """
+
+    nodes: int
+    spacing: float
+    start: float
+    log10M_min: float
+
+
+def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
+    """The part of a graph for any occupation; what `Sampled` of the emulator is in torch.
+
+    Args:
+        occupation: The occupation.
+        names: Columns of the points.
+        grid: The grid of masses.
+    """
+    trace = Trace(PREFIX)
+    theta, ln_M, ln_n, step = (Traced(trace, name) for name in ("theta", *HALOES))
+    cells = cells_of(occupation.width, grid.spacing)
+    places = grid.start + grid.spacing / cells * np.arange((grid.nodes - 1) * cells + 1)
+    columns = [f"{PREFIX}theta/{name}" for name in names]
+    sizes = Traced(trace, trace.constant(np.ones(len(names)), np.int64))
+    trace.apply("Split", theta, sizes, outputs=columns, axis=1)
+    point = {name: Traced(trace, one) for name, one in zip(names, columns, strict=True)}
+    n = trace.apply("MatMul", ln_n, between(grid.nodes, cells))
+    n = trace.apply("Exp", trace.apply("Max", n, _NO_HALOES))
+    M = trace.apply("Exp", ln_M + places)
+    f = TracedFunctions(trace, grid.spacing / cells)
+    moments = occupation.moments(M, point, f)
+    distinct = {id(one): one for one in moments}
+    fine = trace.apply("Concat", *(n * one for one in distinct.values()), axis=0)
+    summed = trace.apply("MatMul", fine, _to_nodes(grid.nodes, cells))
+    parts = [f"{PREFIX}moment_{i}" for i in range(len(distinct))]
+    trace.apply("Split", summed, outputs=parts, axis=0, num_outputs=len(parts))
+    at = dict(zip(distinct, (Traced(trace, part) * step for part in parts), strict=True))
+    *weights, scale = (f"{PREFIX}{name}" for name in WEIGHTS)
+    for name, one in zip(weights, moments, strict=True):
+        trace.apply("Identity", at[id(one)], outputs=(name,))
+    trace.tensors[scale] = Tensor.of(scale, np.ones((1, 1)))
+    return trace
+
+
+def _to_nodes(nodes: int, cells: int) -> np.ndarray:
+    """What takes values on the finer grid to the nodes, shape ((nodes - 1) cells + 1, nodes)."""
+    weights, reach = kernel(cells), REACH * cells
+    matrix = np.zeros(((nodes - 1) * cells + 1 + 2 * reach, nodes))
+    for node in range(nodes):
+        matrix[node * cells : node * cells + len(weights), node] = weights
+    return matrix[reach : len(matrix) - reach]
+
+
+def named_part(graph: Graph, given: Iterable[str]) -> tuple[list[Node], dict[str, Tensor]]:
+    """The nodes and numbers of a graph that gives the galaxies, by names of such a part.
+
+    Args:
+        graph: The graph.
+        given: Names of what goes in, which stay.
+    """
+
+    def name(one: str) -> str:
+        return one if one in given or one.startswith(PREFIX) else f"{PREFIX}{one}"
+
+    tensors = {name(n): tensor.renamed(name(n)) for n, tensor in graph.tensors.items()}
+    return [node.renamed(name) for node in graph.nodes], tensors
+
+
+def with_galaxies(
+    graph: Graph, nodes: Iterable[Node], tensors: dict[str, Tensor], columns: int
+) -> Graph:
+    """A graph of haloes and a part for galaxies as one, of points with so many columns."""
+    background = Trace(_SLICE)
+    slices = (Traced(background, background.constant(i, np.int64)) for i in ([0], [len(BACKGROUND)], [1]))
+    background.apply("Slice", Traced(background, "theta"), *slices, outputs=(_BACKGROUND,))
+    together = [*background.nodes, *nodes, *graph.nodes]
+    return replace(
+        graph,
+        inputs=encode(11, described("theta", columns)),
+        nodes=_sorted(together, {"theta", *graph.tensors, *tensors, *background.tensors}),
+        tensors={**background.tensors, **tensors, **graph.tensors},
+    )
+
+
+def without_galaxies(graph: Graph) -> Graph:
+    """The graph of haloes alone, which takes ``background`` and the galaxies at its nodes.
+
+    Raises:
+        ValueError: A graph that has no such part.
+    """
+    nodes = tuple(
+        one
+        for one in graph.nodes
+        if not any(name.startswith(PREFIX) or name == _BACKGROUND for name in one.outputs)
+    )
+    if len(nodes) == len(graph.nodes):
+        raise ValueError("its galaxies are no part by themselves: it has learnt its occupation")
+    tensors = {n: tensor for n, tensor in graph.tensors.items() if not n.startswith(PREFIX)}
+    return replace(graph, nodes=nodes, tensors=tensors)
+
+
+def _sorted(nodes: Sequence[Node], known: set[str]) -> tuple[Node, ...]:
+    """Nodes in an order in which they can be computed."""
+    made = {name: node for node in nodes for name in node.outputs}
+    done: dict[int, Node] = {}
+
+    def add(node: Node) -> None:
+        stack = [node]
+        while stack:
+            last = stack[-1]
+            waits = [made[n] for n in last.inputs if n in made and id(made[n]) not in done]
+            if waits:
+                stack.append(waits[0])
+            else:
+                done.setdefault(id(stack.pop()), last)
+
+    for node in nodes:
+        add(node)
+    return tuple(done.values())

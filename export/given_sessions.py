@@ -1,0 +1,237 @@
+"""Sessions of a graph that takes its galaxies from Python: one's own occupation, or two of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.space import BACKGROUND
+from export.galaxies import PREFIX, WEIGHTS, Nodes, sampled, with_galaxies, without_galaxies
+from export.graph import Graph, described
+from export.onnx_file import OnnxFile
+from export.populations import OccupationError, Populations
+from export.protobuf import encode
+from export.quadrature import Quadrature
+from export.ranges import Parameter
+from export.sessions import Sessions
+
+__all__ = ["GivenSessions", "outputs_of", "with_populations"]
+
+Array = NDArray[np.float32]
+
+_CROSS_TERMS = ("gg_1h", "gg_2h", "gg_total")
+
+
+def outputs_of(populations: Populations, units: dict[str, str]) -> dict[str, str]:
+    """Units of all outputs by name: of matter once, of galaxies for each population, of both.
+
+    Args:
+        populations: Whose galaxies.
+        units: Of the outputs of one population, by name.
+    """
+    if not populations.is_pair:
+        return units
+    named = {name: unit for name, unit in units.items() if _is_matter(name)}
+    for one in populations.each:
+        named |= {one.prefix + n: unit for n, unit in units.items() if not _is_matter(n)}
+    terms = [term for term in _CROSS_TERMS if term in units]
+    return named | {populations.cross + term: units[term] for term in terms}
+
+
+def _is_matter(name: str) -> bool:
+    return name == "P_lin" or name.startswith("mm")
+
+
+def with_populations(
+    file: OnnxFile, whose: Populations, path: Path
+) -> tuple[OnnxFile, bool]:
+    """What a file holds, with other galaxies, and whether Python is to integrate these.
+
+    An occupation whose features are as wide as its ``width`` says becomes a part of the graph. One
+    that does not say, or that is not written with the functions it is given, is integrated.
+
+    Args:
+        file: A semi-analytic emulator.
+        whose: The galaxies.
+        path: Where it comes from, for messages.
+
+    Raises:
+        OccupationError: An emulator that has learnt its occupation.
+    """
+    if file.nodes is None:
+        raise OccupationError(
+            f"{path.stem} has learnt its occupation, {file.occupation}; others need a semi-analytic "
+            f"emulator (tinker10, standard, or one of emulator.train_semianalytic)"
+        )
+    background = tuple(p for p in file.parameters if not p.is_occupation)
+    given = tuple(
+        Parameter(name, p.unit, *p.range, p.sampling, p.group or "own", p.symbol, p.default)
+        for name, p in whose.parameters.items()
+    )
+    columns = [p.name for p in (*background, *given)]
+    graph, record = _in_graph(file.graph, whose, file.nodes, columns), json.loads(file.texts["record"])
+    names = [one.occupation.name for one in whose.each]
+    record = {} if whose.is_pair else record.get("occupations", {}).get(names[0], {})
+    changed = replace(
+        file,
+        graph=graph or file.graph,
+        parameters=(*background, *given),
+        units=outputs_of(whose, file.units),
+        texts=file.texts | {"record": json.dumps(record)},
+    )
+    return changed, graph is None
+
+
+def _in_graph(
+    graph: Graph, whose: Populations, nodes: Nodes, columns: Sequence[str]
+) -> Graph | None:
+    """The graph with an occupation as a part of it; None if it cannot be one."""
+    (one, *others) = whose.each
+    if others or not one.occupation.width:
+        return None
+    try:
+        part = sampled(one.occupation, columns, nodes)
+    except (TypeError, AttributeError):  # not written with the functions that it is given
+        return None
+    return with_galaxies(without_galaxies(graph), part.nodes, part.tensors, len(columns))
+
+
+class GivenSessions:
+    """What `Sessions` is, of galaxies that are integrated in Python.
+
+    One session gives the haloes at the nodes, numpy integrates the galaxies, another session
+    gives the spectra; of two populations, of three rows of a batch: each of them, and both.
+
+    Args:
+        graph: The whole graph, with galaxies of some occupation.
+        populations: Whose galaxies to take in their place.
+        nodes: The grid of the graph.
+        names: Columns of the points.
+        path: Where it comes from, for messages.
+        threads: Threads of one evaluation.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        populations: Populations,
+        nodes: Nodes,
+        names: Sequence[str],
+        path: Path,
+        threads: int,
+    ) -> None:
+        self._populations, self._names = populations, tuple(names)
+        self._quadrature = Quadrature(nodes, populations.moments)
+        haloes = without_galaxies(graph)
+        shapes = {"ln_M": (1,), "ln_n": (nodes.nodes,)}
+        background = encode(11, described("background", len(BACKGROUND)))
+        given = {f"{PREFIX}{name}": nodes.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
+        inputs = b"".join(encode(11, described(*one)) for one in given.items())
+        self._haloes = Sessions(
+            Graph(
+                haloes.head, background,
+                {name: encode(12, described(name, *shape)) for name, shape in shapes.items()},
+                haloes.nodes, haloes.tensors,
+            ),
+            path, threads,
+        )  # fmt: skip
+        self._spectra = Sessions(
+            Graph(haloes.head, background + inputs, graph.outputs, haloes.nodes, haloes.tensors),
+            path, threads,
+        )  # fmt: skip
+
+    def run(self, names: Sequence[str], x: Array) -> list[NDArray[Any]]:
+        """The named outputs of points (N, P)."""
+        background = np.ascontiguousarray(x[:, : len(BACKGROUND)])
+        if not len(x):
+            background = np.zeros((0, len(BACKGROUND)), np.float32)
+        ln_M, ln_n = self._haloes.feed(("ln_M", "ln_n"), {"background": background})
+        columns = {n: x[:, i].astype(np.float64) for i, n in enumerate(self._names)}
+        moments = self._quadrature(columns, ln_M[:, 0].astype(np.float64), ln_n.astype(np.float64))
+        found = self._found(names, background, moments)
+        return [found[name] for name in names]
+
+    def _found(
+        self, names: Sequence[str], background: Array, moments: NDArray[np.float64]
+    ) -> dict[str, NDArray[Any]]:
+        each = self._populations.each
+        sets = [moments[4 * i : 4 * i + 4] for i in range(len(each))]
+        scales = [_scale(one) for one in sets]
+        wanted = {name: self._parts(name) for name in names}
+        needed = tuple(dict.fromkeys(part for parts in wanted.values() for part in parts))
+        if self._populations.is_pair:
+            needed = tuple(dict.fromkeys((*needed, *self._of_cross(names))))
+            sets.append(np.array([*sets[0][:2], *moments[8:]]))
+            scales.append(scales[0])
+        rows = [_weights(*one) for one in zip(sets, scales, strict=True)]
+        fed = {n: np.concatenate([row[n] for row in rows]) for n in rows[0]}
+        fed["background"] = np.tile(background, (len(rows), 1))
+        values = dict(zip(needed, self._spectra.feed(needed, fed), strict=True))
+        split = {n: np.split(one, len(rows)) for n, one in values.items()}
+        if not self._populations.is_pair:
+            return {name: split[name][0] for name in names}
+        return {name: self._of(name, split) for name in names}
+
+    def _parts(self, name: str) -> tuple[str, ...]:
+        """The outputs of the graph behind an output of one population."""
+        if not self._populations.is_pair or _is_matter(name):
+            return (name,)
+        for one in self._populations.each:
+            if name.startswith(one.prefix) and not name.startswith(self._populations.cross):
+                return (name.removeprefix(one.prefix),)
+        return ()
+
+    def _of_cross(self, names: Sequence[str]) -> tuple[str, ...]:
+        """What the outputs of both populations are made of."""
+        terms = {n.removeprefix(self._populations.cross) for n in names
+                 if n.startswith(self._populations.cross)}  # fmt: skip
+        parts: tuple[str, ...] = ()
+        if terms & {"gg_1h", "gg_total"}:
+            parts += ("gg_1h", "n_g")
+        if terms & {"gg_2h", "gg_total"}:
+            parts += ("gm_2h", "mm_2h")
+        return parts
+
+    def _of(self, name: str, split: dict[str, list[NDArray[Any]]]) -> NDArray[Any]:
+        """An output of two populations, of the rows of each and of both."""
+        (part,) = self._parts(name) or ("",)
+        if part:
+            second = name.startswith(self._populations.each[1].prefix)
+            return split[part][1 if second and not _is_matter(name) else 0]
+        term = name.removeprefix(self._populations.cross)
+        one = two = np.float32(0)
+        if term != "gg_2h":  # the graph has divided by n_1^2
+            n_1, n_2 = split["n_g"][:2]
+            one = split["gg_1h"][2] * (n_1 / n_2)[:, None]
+        if term != "gg_1h":
+            gm, mm = split["gm_2h"], split["mm_2h"][0]
+            two = gm[0] * (gm[1] / mm)
+        return np.asarray(one + two, np.float32)
+
+    def point(self, names: tuple[str, ...], values: Sequence[float]) -> dict[str, Any]:
+        """The named outputs of one point."""
+        found = self.run(names, np.array([values], np.float32))
+        return {name: one[0] for name, one in zip(names, found, strict=True)}
+
+    def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> dict[str, bool]:
+        """Whether each output is a number, and not a spectrum; see `Sessions.check`."""
+        parts = {name: (self._parts(name) or ("gg_1h",))[0] for name in outputs}
+        found = self._spectra.kinds(tuple(dict.fromkeys(parts.values())), K)
+        return {name: found[part] for name, part in parts.items()}
+
+
+def _scale(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What keeps numbers within float32, of each point (N,): 1 without galaxies."""
+    most = (moments[0] + moments[1]).max(axis=1)
+    return np.where(most > 0, most, 1.0)
+
+
+def _weights(moments: NDArray[np.float64], scale: NDArray[np.float64]) -> dict[str, Array]:
+    """Galaxies at the nodes as the graph takes them."""
+    by = np.array([scale, scale, scale**2, scale**2])[..., None]
+    fed = dict(zip(WEIGHTS, [*(moments / by), scale[:, None]], strict=True))
+    return {f"{PREFIX}{name}": one.astype(np.float32) for name, one in fed.items()}

@@ -1,0 +1,209 @@
+"""Whose galaxies an emulator predicts: an occupation by name, one's own, or two populations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+from datagen.occupations import OCCUPATIONS, Moments, Occupation, occupation
+from datagen.occupations.functions import NUMPY, Functions
+from datagen.parameters import Parameter
+from datagen.space import BACKGROUND
+from export.quadrature import MOMENTS
+
+__all__ = ["CROSS", "OccupationError", "Population", "Populations", "as_occupation", "populations"]
+
+Array = NDArray[np.float64]
+
+CROSS = (
+    Parameter("A", "1", "cross", "A", (-1e9, 1e9), (-1e9, 1e9), 0.0,
+              text="Amplitude of the correlation of satellites of two populations."),
+    Parameter("epsilon", "1", "cross", r"\epsilon", (-5.0, 5.0), (-5.0, 5.0), 0.0,
+              text="Its power of the halo mass [Msun]."),
+)  # fmt: skip
+"""<N_1 N_2> = N_1 N_2 + A M^epsilon sqrt(N_1 N_2), not below 0 (Linke et al. 2022, A&A 665, A38)."""
+
+
+class OccupationError(ValueError):
+    """An occupation that gives what no number of galaxies can be, or that is none."""
+
+
+class _Own(Occupation):
+    """An object with ``parameters`` and ``moments``, as an occupation."""
+
+    name = "own"
+    source = "the user"
+    parameters = ()
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+        self.name = str(getattr(given, "name", type(given).__name__))  # type: ignore[misc]
+        self.parameters = tuple(_parameters(given.parameters, self.name))  # type: ignore[misc]
+        self.width = float(getattr(given, "width", 0.0))  # type: ignore[misc]
+
+    def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
+        """See `Occupation.moments`."""
+        return Moments(*self._given.moments(M, p, f))
+
+
+def _parameters(given: Any, name: str) -> list[Parameter]:
+    if not isinstance(given, Mapping):
+        given = {p.name: p for p in given}
+    found = []
+    for key, one in given.items():
+        if not isinstance(one, Parameter):
+            try:
+                low, high = map(float, one)
+            except (TypeError, ValueError):
+                raise OccupationError(
+                    f"occupation {name}: parameters[{key!r}] is {one!r}; give its range as "
+                    f"(low, high)"
+                ) from None
+            one = Parameter(key, "1", name, rf"\mathrm{{{key}}}", (low, high), (low, high))
+        if key in BACKGROUND:
+            raise OccupationError(
+                f"occupation {name}: {key} is a parameter of cosmology, which moments are given "
+                f"too; leave it out of its own"
+            )
+        found.append(one)
+    return found
+
+
+def as_occupation(given: Any) -> Occupation:
+    """An occupation by name, an instance of one, or any object that is like one.
+
+    Raises:
+        OccupationError: Neither.
+    """
+    if isinstance(given, str):
+        try:
+            return occupation(given)
+        except ValueError as error:
+            raise OccupationError(str(error)) from None
+    if isinstance(given, type):
+        raise OccupationError(f"occupation = {given.__name__} is a class; give {given.__name__}()")
+    if isinstance(given, Occupation):
+        return given
+    lacking = [name for name in ("parameters", "moments") if not hasattr(given, name)]
+    if lacking:
+        raise OccupationError(
+            f"occupation = {given!r} has no {' and no '.join(lacking)}; give a name "
+            f"({', '.join(OCCUPATIONS)}), an object with both, or two of them in a dictionary"
+        )
+    return _Own(given)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Galaxies of one occupation.
+
+    Attributes:
+        occupation: Which one.
+        prefix: What names of its parameters and outputs begin with.
+    """
+
+    occupation: Occupation
+    prefix: str = ""
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """Its parameters, by their names in points."""
+        return {self.prefix + p.name: p for p in self.occupation.parameters}
+
+    def moments(self, M: Array, point: Mapping[str, Array]) -> Moments:
+        """Moments of the numbers of galaxies, each of the shape of M.
+
+        Raises:
+            OccupationError: One that is negative or not finite; the message names the mass.
+        """
+        own = {p.name: point[name] for name, p in self.parameters.items()}
+        background = {name: point[name] for name in BACKGROUND}
+        with np.errstate(all="ignore"):  # what comes of it is looked at
+            given = self.occupation.moments(M, background | own, NUMPY)
+        arrays = [np.broadcast_to(np.asarray(one, np.float64), M.shape) for one in given]
+        for name, one in zip(MOMENTS, arrays, strict=True):
+            bad = ~(np.isfinite(one) & (one >= 0))
+            if bad.any():
+                i = int(np.argmax(bad))
+                at = ", ".join(f"{n} = {v[i]:g}" for n, v in own.items())
+                raise OccupationError(
+                    f"occupation {self.occupation.name}: {name} = {one[i]:g} at M = {M[i]:.4g} "
+                    f"Msun ({at}); it must be finite and not negative"
+                )
+        return Moments(*arrays)
+
+
+@dataclass(frozen=True)
+class Populations:
+    """One population, or two that are correlated.
+
+    Attributes:
+        each: Which ones.
+    """
+
+    each: tuple[Population, ...]
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether there are two."""
+        return len(self.each) == 2
+
+    @property
+    def cross(self) -> str:
+        """What names of the outputs of both begin with."""
+        return "".join(one.prefix for one in self.each)
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """All parameters of points that are not of cosmology, by name."""
+        named = {name: p for one in self.each for name, p in one.parameters.items()}
+        return named | ({self.cross + p.name: p for p in CROSS} if self.is_pair else {})
+
+    def moments(self, M: Array, point: Mapping[str, Array]) -> list[Array]:
+        """Moments of each; of two, also half of <N_c1 N_s2 + N_c2 N_s1>, and <N_s1 N_s2>."""
+        found = [one.moments(M, point) for one in self.each]
+        arrays = [moment for moments in found for moment in moments]
+        if self.is_pair:
+            one, two = found
+            A, epsilon = (point[self.cross + p.name] for p in CROSS)
+            pairs = one.satellites * two.satellites
+            pairs = np.maximum(pairs + A * M**epsilon * np.sqrt(pairs), 0.0)
+            mixed = one.centrals * two.satellites + two.centrals * one.satellites
+            arrays += [0.5 * mixed, pairs]
+        return arrays
+
+
+def populations(given: Any) -> Populations:
+    """What `load` was asked for.
+
+    Args:
+        given: An occupation by name, one's own, or two of them by names of the populations.
+
+    Raises:
+        OccupationError: None of these; names that cannot be told apart.
+    """
+    if not isinstance(given, Mapping):
+        return Populations((Population(as_occupation(given)),))
+    if len(given) != 2:
+        raise OccupationError(
+            f"{len(given)} populations are given; two have a cross power, one is an occupation"
+        )
+    each = []
+    for name, one in given.items():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise OccupationError(
+                f"population {name!r}: its name must be a word, to begin names of parameters with"
+            )
+        each.append(Population(as_occupation(one), f"{name}_"))
+    both = Populations(tuple(each))
+    names = [*BACKGROUND, *(n for one in each for n in one.parameters)]
+    names += [both.cross + p.name for p in CROSS]
+    if clash := sorted({name for name in names if names.count(name) > 1}):
+        raise OccupationError(
+            f"populations {' and '.join(given)}: both would have {', '.join(clash)}; give them "
+            f"names of which none begins another"
+        )
+    return both
