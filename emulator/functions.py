@@ -13,10 +13,13 @@ class _Torch:
     """See `datagen.occupations.functions.Functions`."""
 
     exp, log, erf = staticmethod(torch.exp), staticmethod(torch.log), staticmethod(torch.erf)
-    clip = staticmethod(torch.clamp)
 
     def __init__(self, cell: float) -> None:
         self._cell = cell
+
+    def clip(self, x: Any, low: float, high: float) -> Any:
+        """x, not below and not above limits."""
+        return torch.clamp(x, low, high)
 
     def power(self, x: Any, a: Any) -> Any:
         """x^a where x > 0, else 0; so are its gradients."""

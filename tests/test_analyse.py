@@ -14,6 +14,7 @@ from datagen.error_budget import ErrorBudget
 from datagen.figures import (
     new_figure,
     parameter_label,
+    parameter_labels,
     save_figure,
     spectrum_label,
     spectrum_panels,
@@ -222,6 +223,16 @@ def test_every_spectrum_has_its_panel():
     assert list(panels) == ["gg_1h", "mm_2h"]
     assert [axes.get_title() for axes in panels.values()] == [*map(spectrum_label, panels)]
     assert sum(axes.axison for axes in figure.axes) == 2
+
+
+def test_a_logarithm_of_a_mass_is_shown_as_one():
+    labels = parameter_labels(Space(Mprime=Range(1e12, 1e13, "linear")))
+    assert labels["Mth"] == r"$\log_{10}\,M_\mathrm{th}\,/\,\mathrm{M}_\odot$"
+    assert labels["Mprime"] == r"$M\mathrm{′}$ [M$_\odot$]"
+    assert labels["h"] == "$h$"
+    labels = parameter_labels(Space(occupation="zheng07"))
+    assert labels["log10M1"] == r"$\log_{10} M_1\,/\,\mathrm{M}_\odot$"
+    assert labels["sigma_logM"] == r"$\sigma_{\log M}$"
 
 
 def test_every_label_can_be_set_and_equal_figures_give_equal_files(tmp_path):

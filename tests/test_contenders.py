@@ -4,12 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
+from coarse import SPACE
 
 from benchmarks import speed as module
 from benchmarks.contenders import AGREEMENT, direct, forms, torch_emulator
 from benchmarks.timing import agree
 from datagen.halomodel import HaloModelConfig
-from datagen.space import Space
+from datagen.space import BACKGROUND, Space
 from export.runtime import load
 from export.shipped import shipped
 from export.to_onnx import to_onnx
@@ -89,7 +90,13 @@ def test_speed_times_every_contender(emulator, spectra, tmp_path, monkeypatch, c
 
 
 def test_pyccl_has_no_other_model(table):
-    from coarse import SPACE
-
     config = HaloModelConfig(model="g3lhalo", camb="converged")
     assert set(direct(config, SPACE)) == {"labels"}
+
+
+def test_pyccl_has_no_other_occupation(table):
+    space = Space(**{name: SPACE[name] for name in BACKGROUND}, occupation="zheng07")
+    contenders = direct(HaloModelConfig(), space)
+    assert set(contenders) == {"labels"}
+    middle = space.from_unit(np.full((1, len(space.names)), 0.5))
+    assert np.isfinite(contenders["labels"](middle)["gg_1h"]).all()

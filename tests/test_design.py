@@ -363,9 +363,7 @@ def test_help_tells_what_a_parameter_is_and_its_range(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert (
-        "linke22: Threshold halo mass of hosting galaxies [Msun], usually 1e+10 to" in text
-    )
+    assert "linke22: Threshold halo mass of hosting galaxies [Msun], usually 1e+10 to" in text
     assert "zheng07: log10 of the halo mass [Msun] that hosts a central galaxy" in text
     assert "(type: Range | null, default: null)" in text
 

@@ -46,6 +46,9 @@ def test_only_what_can_converge_is_measured(capsys):
     with pytest.raises(SystemExit):
         main(["--model.model", "g3lhalo"])
     assert "has nothing to converge" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--space.occupation", "zheng07"])
+    assert "'zheng07': thresholds are those of linke22" in capsys.readouterr().err
 
 
 def test_fewer_masses_of_the_peer_are_less_accurate():

@@ -109,6 +109,11 @@ def test_what_is_held_fixed_is_not_sampled(model):
     )
 
 
+def test_galaxies_of_the_mock_are_those_of_one_occupation():
+    with pytest.raises(ValueError, match="unknown parameters: sigma, Mth, Mprime, beta; there are"):
+        FreeBox(Space(occupation="zheng07"), FIXED)
+
+
 def test_dark_energy_can_be_sampled(model):
     box = FreeBox(Space.from_dict(model.metadata["parameters"]), {"z": 0.5})
     assert set(Space().names) - set(box.names) == {"z"}

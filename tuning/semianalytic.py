@@ -99,7 +99,8 @@ def _sizes(config: SemiAnalyticConfig) -> dict[str, Any]:
 def _ranges(spectra: Spectra) -> dict[str, Any]:
     """The space of labels, as a configuration has it."""
     space = Space.from_dict(spectra.metadata["space"])
-    return {name: asdict(space[name]) for name in space.names}
+    ranges = {name: asdict(space[name]) for name in space.names}
+    return {**ranges, "occupation": space.occupation}
 
 
 def main(argv: list[str] | None = None) -> None:
