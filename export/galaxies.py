@@ -109,7 +109,9 @@ def with_galaxies(
 ) -> Graph:
     """A graph of haloes and a part for galaxies as one, of points with so many columns."""
     background = Trace(_SLICE)
-    slices = (Traced(background, background.constant(i, np.int64)) for i in ([0], [len(BACKGROUND)], [1]))
+    slices = (
+        Traced(background, background.constant(i, np.int64)) for i in ([0], [len(BACKGROUND)], [1])
+    )
     background.apply("Slice", Traced(background, "theta"), *slices, outputs=(_BACKGROUND,))
     together = [*background.nodes, *nodes, *graph.nodes]
     return replace(

@@ -47,9 +47,7 @@ def _is_matter(name: str) -> bool:
     return name == "P_lin" or name.startswith("mm")
 
 
-def with_populations(
-    file: OnnxFile, whose: Populations, path: Path
-) -> tuple[OnnxFile, bool]:
+def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[OnnxFile, bool]:
     """What a file holds, with other galaxies, and whether Python is to integrate these.
 
     An occupation whose features are as wide as its ``width`` says becomes a part of the graph. One
@@ -65,8 +63,8 @@ def with_populations(
     """
     if file.nodes is None:
         raise OccupationError(
-            f"{path.stem} has learnt its occupation, {file.occupation}; others need a semi-analytic "
-            f"emulator (tinker10, standard, or one of emulator.train_semianalytic)"
+            f"{path.stem} has learnt its occupation, {file.occupation}; others need a "
+            f"semi-analytic emulator (tinker10, standard, or one of emulator.train_semianalytic)"
         )
     if [one.occupation.name for one in whose.each] == [file.occupation]:
         return file, False
@@ -76,7 +74,10 @@ def with_populations(
         for name, p in whose.parameters.items()
     )
     columns = [p.name for p in (*background, *given)]
-    graph, record = _in_graph(file.graph, whose, file.nodes, columns), json.loads(file.texts["record"])
+    graph, record = (
+        _in_graph(file.graph, whose, file.nodes, columns),
+        json.loads(file.texts["record"]),
+    )
     names = [one.occupation.name for one in whose.each]
     record = {} if whose.is_pair else record.get("occupations", {}).get(names[0], {})
     changed = replace(

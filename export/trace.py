@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from export.graph import Node, Tensor
 
@@ -32,7 +32,7 @@ class Trace:
 
     def constant(self, value: ArrayLike, dtype: type = np.float32) -> str:
         """The name of constant numbers."""
-        array = np.asarray(value, dtype)
+        array: NDArray[Any] = np.asarray(value, dtype)
         key = (array.shape, array.dtype, array.tobytes())
         if key not in self._constants:
             name = self._constants[key] = f"{self.prefix}constant_{len(self._constants)}"

@@ -120,7 +120,8 @@ class Sampled(nn.Module):
         )
         nodes = summed.squeeze(1).chunk(len(distinct), dim=0)
         at = {name: one * step for name, one in zip(distinct, nodes, strict=True)}
-        return Weights(*(at[id(one)] for one in moments), torch.ones_like(ln_M))
+        centrals, satellites, both, pairs = (at[id(one)] for one in moments)
+        return Weights(centrals, satellites, both, pairs, torch.ones_like(ln_M))
 
 
 def galaxies_of(
