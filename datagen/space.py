@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.fields import RecordError, exactly, from_record
-from datagen.occupations import OCCUPATIONS, occupation
+from datagen.occupations import EXTRAS, OCCUPATIONS, occupation
 from datagen.parameters import Parameter, Sampling
 
 __all__ = [
@@ -167,6 +167,7 @@ def _fields() -> list[tuple[str, Any, Any]]:
     """A range for every parameter that there is; None for those of other occupations."""
     known = [(name, Range, field(default=_filled(p))) for name, p in _BACKGROUND.items()]
     names = dict.fromkeys(p.name for one in OCCUPATIONS.values() for p in one.parameters)
+    names |= dict.fromkeys(p.name for extra in EXTRAS.values() for p in extra)
     return [*known, *((name, Range | None, field(default=None)) for name in names)]
 
 
@@ -189,6 +190,8 @@ class Space(_Ranges):
     Attributes:
         occupation: Whose parameters it has besides those of cosmology and redshift; the ranges of
             others are left out. A range that is not given is the one of `datagen.occupations`.
+            ``zheng07+off_centring`` has more of them; `datagen.occupations.extras` has what may be
+            added.
     """
 
     occupation: str = "linke22"
@@ -390,6 +393,8 @@ def _documented() -> str:
         for p in one.parameters:
             usual = f"usually {p.range[0]:g} to {p.range[1]:g}"
             texts.setdefault(p.name, []).append(f"{one.name}: {p.text.rstrip('.')}, {usual}.")
+    for name, extra in EXTRAS.items():
+        texts |= {p.name: [f"+{name}: {p.text}"] for p in extra}
     return "\n".join([*lines, *(f"        {n}: {' '.join(each)}" for n, each in texts.items()), ""])
 
 
@@ -407,10 +412,14 @@ def _occupation_of(data: Any) -> str:
         if isinstance(data, dict)
         else []
     )
-    found = next((group for group in groups if group in OCCUPATIONS), None)
+    found = next((group for group in groups if _is_occupation(group)), None)
     if groups and found is None:
         raise RecordError(f"space has parameters of {groups[0]!r}, which is no occupation")
     return found or "linke22"
+
+
+def _is_occupation(group: Any) -> bool:
+    return isinstance(group, str) and group.partition("+")[0] in OCCUPATIONS
 
 
 def _range(known: Parameter, data: Any) -> Range:
