@@ -118,7 +118,7 @@ class HaloModelConfig:
     camb: CambPreset | None = None
     table_nodes: tuple[int, int] | None = None
     panels: int = 26
-    panel_nodes: int = 16
+    panel_nodes: int = 20
 
     def __post_init__(self) -> None:
         if self.model not in ("standard", "g3lhalo"):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.occupations.grid import are_resolved
 from datagen.space import BACKGROUND
 from export.galaxies import PREFIX, WEIGHTS, Nodes, sampled, with_galaxies, without_galaxies
 from export.graph import Graph, described
@@ -46,9 +47,7 @@ def _is_matter(name: str) -> bool:
     return name == "P_lin" or name.startswith("mm")
 
 
-def with_populations(
-    file: OnnxFile, whose: Populations, path: Path
-) -> tuple[OnnxFile, bool]:
+def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[OnnxFile, bool]:
     """What a file holds, with other galaxies, and whether Python is to integrate these.
 
     An occupation whose features are as wide as its ``width`` says becomes a part of the graph. One
@@ -64,16 +63,21 @@ def with_populations(
     """
     if file.nodes is None:
         raise OccupationError(
-            f"{path.stem} has learnt its occupation, {file.occupation}; others need a semi-analytic "
-            f"emulator (tinker10, standard, or one of emulator.train_semianalytic)"
+            f"{path.stem} has learnt its occupation, {file.occupation}; others need a "
+            f"semi-analytic emulator (tinker10, standard, or one of emulator.train_semianalytic)"
         )
+    if [one.occupation.name for one in whose.each] == [file.occupation]:
+        return file, False
     background = tuple(p for p in file.parameters if not p.is_occupation)
     given = tuple(
         Parameter(name, p.unit, *p.range, p.sampling, p.group or "own", p.symbol, p.default)
         for name, p in whose.parameters.items()
     )
     columns = [p.name for p in (*background, *given)]
-    graph, record = _in_graph(file.graph, whose, file.nodes, columns), json.loads(file.texts["record"])
+    graph, record = (
+        _in_graph(file.graph, whose, file.nodes, columns),
+        json.loads(file.texts["record"]),
+    )
     names = [one.occupation.name for one in whose.each]
     record = {} if whose.is_pair else record.get("occupations", {}).get(names[0], {})
     changed = replace(
@@ -91,7 +95,7 @@ def _in_graph(
 ) -> Graph | None:
     """The graph with an occupation as a part of it; None if it cannot be one."""
     (one, *others) = whose.each
-    if others or not one.occupation.width:
+    if others or not are_resolved(one.occupation.width, nodes.spacing):
         return None
     try:
         part = sampled(one.occupation, columns, nodes)

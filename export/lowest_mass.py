@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class LowestMass:
         threshold = self._threshold(one, tried.T)
         return threshold is not None and bool(np.any(self._reaches(*threshold)))
 
-    def _threshold(self, one: Population, columns: Sequence[Any]) -> tuple[Any, Any] | None:
+    def _threshold(self, one: Population, columns: Iterable[Any]) -> tuple[Any, Any] | None:
         """Threshold mass [Msun] and width in ln M of a population."""
         point = dict(zip(self._names, columns, strict=True))
         return one.occupation.threshold({p.name: point[n] for n, p in one.parameters.items()})

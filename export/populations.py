@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-
 
 from datagen.occupations import OCCUPATIONS, Moments, Occupation, occupation
 from datagen.occupations.functions import NUMPY, Functions
@@ -24,7 +23,7 @@ CROSS = (
     Parameter("epsilon", "1", "cross", r"\epsilon", (-5.0, 5.0), (-5.0, 5.0), 0.0,
               text="Its power of the halo mass [Msun]."),
 )  # fmt: skip
-"""<N_1 N_2> = N_1 N_2 + A M^epsilon sqrt(N_1 N_2), not below 0 (Linke et al. 2022, A&A 665, A38)."""
+"""<N_1 N_2> = N_1 N_2 + A M^epsilon sqrt(N_1 N_2), not below 0 (Linke et al. 2022)."""
 
 
 class OccupationError(ValueError):
@@ -36,7 +35,7 @@ class _Own(Occupation):
 
     name = "own"
     source = "the user"
-    parameters = ()
+    parameters: ClassVar[tuple[Parameter, ...]] = ()
 
     def __init__(self, given: Any) -> None:
         self._given = given
@@ -198,12 +197,10 @@ def populations(given: Any) -> Populations:
                 f"population {name!r}: its name must be a word, to begin names of parameters with"
             )
         each.append(Population(as_occupation(one), f"{name}_"))
-    both = Populations(tuple(each))
-    names = [*BACKGROUND, *(n for one in each for n in one.parameters)]
-    names += [both.cross + p.name for p in CROSS]
-    if clash := sorted({name for name in names if names.count(name) > 1}):
+    one, two = (population.prefix for population in each)
+    if one.startswith(two) or two.startswith(one):
         raise OccupationError(
-            f"populations {' and '.join(given)}: both would have {', '.join(clash)}; give them "
-            f"names of which none begins another"
+            f"populations {' and '.join(given)}: names of parameters begin with these, and one of "
+            f"them with the other; give them names of which none begins the other"
         )
-    return both
+    return Populations(tuple(each))

@@ -7,7 +7,6 @@ an occupation has a step or a kink, and however sharp.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,6 +1,7 @@
 """Evaluate an ONNX emulator with numpy and onnxruntime; nothing else is needed."""
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,13 +13,13 @@ from datagen.columns import numbers
 from datagen.domain import Domain
 from datagen.messages import did_you_mean
 from datagen.space import SumBelow
+from export.given_sessions import GivenSessions, with_populations
 from export.interpolate import AtK
 from export.lowest_mass import LowestMass
-from export.given_sessions import GivenSessions, with_populations
 from export.onnx_file import SCHEMA, OnnxEmulatorError, OnnxFile
 from export.points import as_points
 from export.populations import Populations, populations
-from export.ranges import Parameter, Policy, Ranges
+from export.ranges import OutOfRange, OutOfRangeWarning, Parameter, Policy, Ranges
 from export.sessions import Sessions
 from export.shipped import find
 
@@ -220,14 +221,42 @@ class OnnxEmulator:
             if self._lowest_mass.is_near(point):
                 self._lowest_mass.warn(np.array([point], np.float32))
             if k is None:
-                return self._sessions.point(names, point)
+                results = self._sessions.point(names, point)
+                if any(one.flat[0] != one.flat[0] for one in results.values()):  # NaN
+                    self._no_galaxies(
+                        {n: one[None] for n, one in results.items()}, self.out_of_range
+                    )
+                return results
             x, lost, single = np.array([point], np.float32), _NO_ROWS, True
         at_k = None if k is None else self._at_k(k, extrapolate)
         results = self._chunk(names, x, at_k) if 0 < len(x) <= CHUNK else self._many(names, x, at_k)
         if len(lost):
             for one in results.values():
                 one[lost] = np.nan
+        self._no_galaxies(results, out_of_range or self.out_of_range, lost)
         return {name: one[0] for name, one in results.items()} if single else results
+
+    def _no_galaxies(
+        self, results: Mapping[str, Any], policy: Policy, lost: NDArray[np.intp] = _NO_ROWS
+    ) -> None:
+        """Refuse points of the ranges where no galaxy lives, or leave their results NaN.
+
+        Raises:
+            OutOfRange: There are some, and they are not to be NaN.
+        """
+        if policy == "nan":
+            return
+        first = [np.reshape(one, (-1, *np.shape(one)[1:]))[..., :1] if np.ndim(one) == 2 else one
+                 for one in results.values()]  # fmt: skip
+        rows = np.flatnonzero(np.any([np.isnan(one).ravel() for one in first], axis=0))
+        rows = np.setdiff1d(rows, lost)
+        if not len(rows):
+            return
+        more = f", and {len(rows) - 1} more rows" if len(rows) > 1 else ""
+        text = f"row {rows[0]}: no galaxies, n_g = 0{more}; their spectra are not defined"
+        if policy != "warn":
+            raise OutOfRange(text)
+        warnings.warn(text, OutOfRangeWarning, stacklevel=3)
 
     def is_inside(self, theta: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
         """Which points it has an answer for, shape (N,); of a single point, one value.

@@ -16,9 +16,9 @@ from torch import nn
 
 from datagen.cli import run
 from datagen.files import atomic
+from datagen.occupations import occupation
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
-from datagen.occupations import occupation
 from datagen.space import BACKGROUND, Space
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
@@ -220,9 +220,10 @@ def _metadata(model: Assembly) -> dict[str, str]:
     fields["domains"] = model.domains
     fields["export"] = provenance()
     fields["citation"] = CITATION
-    (first, *others) = model.emulators
-    whole = others or not isinstance(first, SemiAnalyticEmulator)
-    fields["nodes"] = {} if whole else asdict(nodes_of(first))
+    first, *others = model.emulators
+    fields["nodes"] = {}
+    if isinstance(first, SemiAnalyticEmulator) and not others:
+        fields["nodes"] = asdict(nodes_of(first))
     fields["limits"] = [asdict(limit) for limit in spec.space.limits()]
     return {"schema": SCHEMA} | {name: json.dumps(value) for name, value in fields.items()}
 

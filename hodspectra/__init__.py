@@ -10,30 +10,44 @@ from typing import TYPE_CHECKING, Any
 from hodspectra.locate import ours
 
 if TYPE_CHECKING:
+    from datagen.occupations import OCCUPATIONS, Moments, Occupation, independent, with_central
     from export.lowest_mass import BelowLowestMassWarning
+    from export.populations import OccupationError
     from export.ranges import OutOfRange, OutOfRangeWarning
     from export.runtime import OnnxEmulator, OnnxEmulatorError, load
 
     __version__: str
 
 __all__ = [
+    "OCCUPATIONS",
     "BelowLowestMassWarning",
+    "Moments",
+    "Occupation",
+    "OccupationError",
     "OnnxEmulator",
     "OnnxEmulatorError",
     "OutOfRange",
     "OutOfRangeWarning",
     "__version__",
     "emulators",
+    "independent",
     "load",
+    "with_central",
 ]
 
 _HOMES = {
+    "OCCUPATIONS": "datagen.occupations",
     "BelowLowestMassWarning": "export.lowest_mass",
+    "Moments": "datagen.occupations",
+    "Occupation": "datagen.occupations",
+    "OccupationError": "export.populations",
     "OnnxEmulator": "export.runtime",
     "OnnxEmulatorError": "export.runtime",
     "OutOfRange": "export.ranges",
     "OutOfRangeWarning": "export.ranges",
+    "independent": "datagen.occupations",
     "load": "export.runtime",
+    "with_central": "datagen.occupations",
 }
 
 

@@ -1,6 +1,8 @@
 """Other codes' parameters: the same numbers of galaxies by their formulas and by ours."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,6 +152,12 @@ def test_another_hubble_constant(name, theirs):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
     back = translate.from_h(name, result.parameters, theirs, h).parameters
     assert back == pytest.approx(middle, rel=1e-12)
+
+
+def test_page_has_every_translation():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "occupations.md").read_text()
+    rows = re.findall(r"^\| (from_\w+|\w+_threshold) \|", page, re.M)
+    assert sorted(rows) == sorted(set(translate.__all__) - {"Translation"})
 
 
 def test_arrays():

@@ -6,6 +6,7 @@ Values may be numbers or arrays. A name that the code does not have is refused, 
 occupation can have, as a dependence on the haloes' surroundings.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -60,13 +61,13 @@ def from_h(name: str, parameters: Mapping[str, Any], h: float, theirs: float = 1
     for p in occupation(name).parameters:
         if p.name.startswith("log10M"):
             power = 2 if p.name.startswith("log10M_star") else 1
-            ours[p.name] = ours[p.name] + power * np.log10(ratio)
+            ours[p.name] = ours[p.name] + power * math.log10(ratio)
         elif p.unit == "Msun":
             ours[p.name] = ours[p.name] * ratio
     for which in ("sat", "cut") if name == "leauthaud11" else ():
         ours[f"B_{which}"] = ours[f"B_{which}"] * ratio ** (1 - ours[f"beta_{which}"])
     if "b1" in ours:  # log10 phi = b0 + b1 X + b2 X^2, X from 10^13 of their unit
-        shift, b2 = -np.log10(ratio), ours.get("b2", 0.0)
+        shift, b2 = -math.log10(ratio), ours.get("b2", 0.0)
         ours["b0"] = ours["b0"] + (ours["b1"] + b2 * shift) * shift
         ours["b1"] = ours["b1"] + 2 * b2 * shift
     return Translation(name, ours)
@@ -209,7 +210,7 @@ def from_dark_emulator(parameters: Mapping[str, Any], h: float) -> Translation:
     given = _known("Dark Emulator", parameters, needed, other, {"poff": 0.0})
     ours = {
         "log10Mmin": given["logMmin"],
-        "sigma_logM": np.sqrt(given["sigma_sq"]),
+        "sigma_logM": given["sigma_sq"] ** 0.5,
         "log10M1": given["logM1"],
         "alpha": given["alpha"],
         "kappa": given["kappa"],

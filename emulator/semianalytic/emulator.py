@@ -26,9 +26,9 @@ from emulator.semianalytic.scaled_concentration import concentration_range
 __all__ = [
     "HALOES",
     "OUTPUTS",
+    "OfGalaxies",
     "SemiAnalyticConfig",
     "SemiAnalyticEmulator",
-    "OfGalaxies",
     "make_semianalytic",
     "with_fits",
 ]

@@ -60,7 +60,9 @@ class LogSums(nn.Module):
         arrays = {
             "first": [[factors.get(name, 0.0) for factors, _ in parts] for name in names],
             "added": [constant for _, constant in parts],
-            "powers": [[powers.get(term, 0.0) for powers in columns] for term in (*terms, *logarithms)],
+            "powers": [
+                [powers.get(term, 0.0) for powers in columns] for term in (*terms, *logarithms)
+            ],
             "constants": [powers.get("", 0.0) for powers in columns],
         }
         for name, array in arrays.items():

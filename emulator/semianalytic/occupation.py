@@ -13,7 +13,7 @@ from torch.nn.functional import conv1d
 
 from datagen.occupations import Occupation
 from datagen.occupations.grid import REACH, between, cells_of, kernel
-from emulator.functions import torch_functions
+from emulator.functions import TorchOnGrid
 from emulator.semianalytic.grid import MassGrid
 from emulator.semianalytic.logarithms import LogSums, Powers
 from emulator.semianalytic.shifts import VARIANCE, combination, gaussian_moment
@@ -36,6 +36,12 @@ _FARTHEST = 5.0  # widths between threshold and lowest mass beyond which nothing
 _CURVES = 20  # error functions that the moments of a cut threshold are made of
 _CURVE_WIDTH, _RIDGE = 0.7, 1e-14
 _ROOT_2 = math.sqrt(2)
+_MIDDLE = 0.5  # of the densities that restore moments: above the threshold, in spacings
+_TILT = _MIDDLE / VARIANCE  # moments are of integrands that fall like exp(-_TILT x), x in spacings
+_SERIES = 40  # plain moments that tilted ones are summed from
+_WIDTHS = np.linspace(0.0, 2.0, 41)  # of thresholds that weights are made for, in resolved ones
+_CUTS = np.append(-2 * _FARTHEST, np.linspace(-_FARTHEST, 0.0, 26))  # and their cuts, in widths
+_CUT_COUNTS = 0.01  # beside a threshold that is not cut
 NO_HALOES = -85.0  # ln n of which no integral sees anything; float32 ends soon after
 _LN_M = "ln M"  # of a halo at x = 0
 
@@ -95,8 +101,8 @@ class Sampled(nn.Module):
         super().__init__()
         self.occupation, self.names = occupation, tuple(names)
         self.cells = cells = cells_of(occupation.width, grid.spacing)
-        self.functions = torch_functions(grid.spacing / cells)
-        places = grid.start + grid.spacing / cells * np.arange((grid.nodes - 1) * cells + 1)
+        self.even = grid.start, grid.spacing / cells, (grid.nodes - 1) * cells + 1
+        places = grid.start + grid.spacing / cells * np.arange(self.even[-1])
         arrays = {"x": places, "between": between(grid.nodes, cells), "kernel": kernel(cells)}
         for name, array in arrays.items():
             tensor = torch.tensor(array, dtype=torch.float32)
@@ -106,7 +112,8 @@ class Sampled(nn.Module):
         """Galaxies at the nodes; see `Galaxies`."""
         n = torch.exp((ln_n @ self.between).clamp(min=NO_HALOES))
         point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
-        moments = self.occupation.moments(torch.exp(ln_M + self.x), point, self.functions)
+        functions = TorchOnGrid(ln_M, *self.even)
+        moments = self.occupation.moments(torch.exp(ln_M + self.x), point, functions)
         distinct = {id(one): one for one in moments}
         fine = torch.cat([n * one for one in distinct.values()], dim=0).unsqueeze(1)  # (D B, 1, F)
         summed = conv1d(
@@ -114,7 +121,8 @@ class Sampled(nn.Module):
         )
         nodes = summed.squeeze(1).chunk(len(distinct), dim=0)
         at = {name: one * step for name, one in zip(distinct, nodes, strict=True)}
-        return Weights(*(at[id(one)] for one in moments), torch.ones_like(ln_M))
+        centrals, satellites, both, pairs = (at[id(one)] for one in moments)
+        return Weights(centrals, satellites, both, pairs, torch.ones_like(ln_M))
 
 
 def galaxies_of(
@@ -138,11 +146,12 @@ class Threshold(nn.Module):
 
     e is the share of haloes whose own, normally distributed, threshold lies below M. A step that
     the grid resolves is taken as it is. A narrower one is replaced by the narrowest resolved one,
-    and a few normal densities around Mth that restore the moments of the true distribution of
-    thresholds (`emulator.semianalytic.shifts`): against a smooth function both have the same
-    integral up to its ninth derivative. Where the lowest mass cuts the step, thresholds below are
-    moved onto it before their moments are taken; for wide steps the cut is a factor by itself, and
-    between the two the weight changes evenly.
+    and a few normal densities around Mth that restore moments of the true step
+    (`emulator.semianalytic.shifts`). Haloes become rarer with mass, the faster the more massive
+    they are, so both have the same integral against a polynomial of seventh degree times a steep
+    exponential, ``exp(-_TILT x)``; flatter functions are smooth anyway. Where the lowest mass cuts
+    the step, thresholds below are moved onto it before their moments are taken; for wide steps the
+    cut is a factor by itself, and between the two the weight changes evenly.
 
     Args:
         grid: The grid of masses.
@@ -164,8 +173,8 @@ class Threshold(nn.Module):
         self.start, self.spacing = grid.start, grid.spacing
         places = np.linspace(-_FARTHEST - 1, 1, _CURVES)
         weights, uncut = _cut_moments(places)
-        shifts = (np.arange(ORDER) - 0.5 * (ORDER - 1)).astype(np.float64)
-        between = np.arange(-_AROUND - shifts[-1], _AROUND + shifts[-1] + 1)
+        shifts = (np.arange(ORDER) - 0.5 * (ORDER - 1) + _MIDDLE).astype(np.float64)
+        between = np.arange(-_AROUND - shifts[-1], _AROUND - shifts[0] + 1)
         arrays = {
             "curves": np.full((1, _CURVES), 1 / _CURVE_WIDTH),
             "places": -places / _CURVE_WIDTH,
@@ -282,8 +291,8 @@ def _times(powers: Powers, factor: float, added: float = 0.0) -> dict[str, float
     return multiple | {"": multiple.get("", 0.0) + added}
 
 
-def _moments(g: Array) -> Array:
-    """Moments 1 .. ORDER of thresholds that are moved up to a cut g where they lie below.
+def _moments(g: Array, order: int = ORDER) -> Array:
+    """Moments 1 .. order of thresholds that are moved up to a cut g where they lie below.
 
     Thresholds of e are normal, of density phi and share Phi below; those of e^2 are the larger of
     two, of density 2 phi Phi. ``<max(z, g)^p> = g^p F(g) + int_g^inf z^p f(z) dz``, and the
@@ -292,18 +301,18 @@ def _moments(g: Array) -> Array:
     ``2 J_p = g^(p-1) phi^2 + (p-1) J_(p-2)``.
 
     Returns:
-        Those of e and then those of e^2, shape (N, 2 ORDER).
+        Those of e and then those of e^2, shape (N, 2 order).
     """
     Phi = 0.5 * (1 + erf(g / _ROOT_2))
     phi = np.exp(-0.5 * g * g) / math.sqrt(2 * math.pi)
     I, J, K = [1 - Phi], [(1 - erf(g)) / (4 * math.sqrt(math.pi))], [1 - Phi**2]
-    for p in range(1, ORDER + 1):
+    for p in range(1, order + 1):
         of_I, of_J, of_K = (rows[p - 2] * (p - 1) if p > 1 else 0.0 for rows in (I, J, K))
         power = g ** (p - 1)
         I.append(power * phi + of_I)
         J.append(0.5 * (power * phi**2 + of_J))
         K.append(2 * power * phi * Phi + of_K + 2 * J[p - 1])
-    powers = [g**p for p in range(1, ORDER + 1)]
+    powers = [g**p for p in range(1, order + 1)]
     rows = [power * Phi + each for power, each in zip(powers, I[1:], strict=True)]
     rows += [power * Phi**2 + each for power, each in zip(powers, K[1:], strict=True)]
     return np.array(rows).T
@@ -324,13 +333,50 @@ def _cut_moments(places: Array) -> tuple[Array, Array]:
 def _weights_of_moments(shifts: Array) -> Array:
     """What takes moments 1 .. ORDER of thresholds, in resolved widths, to weights of densities.
 
-    Block by block for e and e^2. By parts, ``int C x^p dx = - (moment p + 1) / (p + 1)`` of the
-    shares C of haloes above their thresholds.
+    Block by block for e and e^2. Densities get the tilted moments ``int C x^p exp(-_TILT x) dx``,
+    p < ORDER, of the shares C of haloes that a resolved step lacks. These are linear in all plain
+    moments of thresholds; least squares over widths and cuts express them by the first ORDER.
     """
-    p = np.arange(1.0, ORDER + 1)
-    wanted = np.diag(-(VARIANCE ** (p / 2)) / p)  # moments in spacings
-    block = combination(shifts, gaussian_moment, wanted).T / math.sqrt(2 * math.pi * VARIANCE)
-    return np.kron(np.eye(2), block).astype(np.float64)
+    width, cut = (each.ravel() for each in np.meshgrid(_WIDTHS, _CUTS))
+    counts = np.where((cut < -_FARTHEST) & (width <= 1), 1, _CUT_COUNTS / width.clip(1) ** ORDER)
+    density = np.exp(0.5 * VARIANCE * _TILT**2 - _TILT * shifts)  # a tilted one's integral
+    weights = np.zeros((2 * ORDER, 2 * ORDER))
+    for start, lacking in zip((0, ORDER), _lacking_moments(width, cut), strict=True):
+        rows = counts[:, None] * lacking
+        tilted = rows * VARIANCE ** (0.5 * np.arange(1, _SERIES + 1)) @ _tilting()
+        wanted = np.linalg.lstsq(rows[:, :ORDER], tilted, rcond=1e-13)[0].T.astype(np.float64)
+        block = combination(shifts - _MIDDLE, gaussian_moment, wanted).T / density
+        weights[start : start + ORDER, start : start + ORDER] = block
+    return weights / math.sqrt(2 * math.pi * VARIANCE)
+
+
+def _lacking_moments(width: Array, cut: Array) -> list[Array]:
+    """Moments 1 .. _SERIES of thresholds less those of the steps in their place.
+
+    Args:
+        width: Of thresholds, in resolved ones, shape (N,).
+        cut: Lowest mass, in widths from the threshold, shape (N,).
+
+    Returns:
+        Those of e, and those of e^2, in resolved widths, each (N, _SERIES).
+    """
+    powers = np.tile(np.arange(1.0, _SERIES + 1), 2)
+    true = width[:, None] ** powers * _moments(cut, _SERIES)
+    step = width[:, None].clip(1.0) ** powers * _moments(np.full(1, -2 * _FARTHEST), _SERIES)
+    narrow = (2 - width[:, None]).clip(0.0, 1.0)
+    return np.split(narrow * (true - step), 2, axis=1)
+
+
+def _tilting() -> Array:
+    """What takes moments of thresholds to tilted ones of shares C, shape (_SERIES, ORDER).
+
+    By parts, ``int C x^p dx = - (moment p + 1) / (p + 1)``; the exponential is a series in x.
+    """
+    matrix = np.zeros((_SERIES, ORDER))
+    for row in range(_SERIES):
+        for p in range(min(row + 1, ORDER)):
+            matrix[row, p] = -((-_TILT) ** (row - p)) / math.factorial(row - p) / (row + 1)
+    return matrix
 
 
 def _shifted(places: int) -> Array:
