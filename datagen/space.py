@@ -164,8 +164,9 @@ def _filled(p: Parameter, given: Range | None = None) -> Range:
 
 
 def _fields() -> list[tuple[str, Any, Any]]:
-    """A range for every parameter that there is; None for those of other occupations."""
-    known = [(name, Range, field(default=_filled(p))) for name, p in _BACKGROUND.items()]
+    """The occupation, and a range for every parameter that there is; None for those of others."""
+    known: list[tuple[str, Any, Any]] = [("occupation", str, field(default="linke22"))]
+    known += [(name, Range, field(default=_filled(p))) for name, p in _BACKGROUND.items()]
     names = dict.fromkeys(p.name for one in OCCUPATIONS.values() for p in one.parameters)
     names |= dict.fromkeys(p.name for extra in EXTRAS.values() for p in extra)
     return [*known, *((name, Range | None, field(default=None)) for name in names)]
@@ -386,16 +387,21 @@ class Space(_Ranges):
 
 
 def _documented() -> str:
-    """What a range is of, for `help` and the command line, a line for each parameter."""
-    lines = [f"        {p.name}: {p.text}" for p in _BACKGROUND.values()]
-    texts: dict[str, list[str]] = {}
+    """Names of occupations, and what a range is of, for `help` and the command line."""
+    lines = [f"            There are {', '.join(OCCUPATIONS)}."]
+    lines += [f"        {p.name}: {p.text}" for p in _BACKGROUND.values()]
+    whose: dict[str, dict[str, list[str]]] = {}  # by parameter and text
     for one in OCCUPATIONS.values():
         for p in one.parameters:
-            usual = f"usually {p.range[0]:g} to {p.range[1]:g}"
-            texts.setdefault(p.name, []).append(f"{one.name}: {p.text.rstrip('.')}, {usual}.")
+            text = f"{p.text.rstrip('.')}, usually {p.range[0]:g} to {p.range[1]:g}."
+            whose.setdefault(p.name, {}).setdefault(text, []).append(one.name)
     for name, extra in EXTRAS.items():
-        texts |= {p.name: [f"+{name}: {p.text}"] for p in extra}
-    return "\n".join([*lines, *(f"        {n}: {' '.join(each)}" for n, each in texts.items()), ""])
+        for p in extra:
+            whose.setdefault(p.name, {}).setdefault(p.text, []).append(f"+{name}")
+    for name, texts in whose.items():
+        each = [f"{', '.join(names)}: {text}" for text, names in texts.items()]
+        lines.append(f"        {name}: {' '.join(each)}")
+    return "\n".join([*lines, ""])
 
 
 Space.__doc__ = f"{(Space.__doc__ or '').rstrip()}\n{_documented()}    "

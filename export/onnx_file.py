@@ -113,8 +113,12 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
             raise RecordError(f"{name} is no record")
     units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
     parameters = tuple(map(_parameter, *zip(*_checked(meta["parameters"]).items(), strict=True)))
-    if len({p.group for p in parameters if p.is_occupation}) != 1:
-        raise RecordError("parameters are not those of one occupation")
+    background, own = parameters[: len(BACKGROUND)], parameters[len(BACKGROUND) :]
+    groups = {p.group for p in own}
+    if any(p.is_occupation for p in background) or groups <= {"cosmology", "redshift"}:
+        raise RecordError("parameters are not those of cosmology, redshift and an occupation")
+    if len(groups) != 1:
+        raise RecordError(f"parameters are of {', '.join(sorted(groups))}, not of one occupation")
     if not units or not all(type(u) is str for u in units.values()):
         raise RecordError("it has no outputs with units")
     if not (k > 0).all() or not (np.diff(k) > 0).all():
