@@ -5,6 +5,7 @@ its grid, and takes the galaxies there (`emulator.semianalytic.occupation`). Wha
 occupation consists of has names that begin with ``galaxies/``.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ WEIGHTS = ("centrals", "satellites", "central_satellite", "satellite_pairs", "sc
 HALOES = ("ln_M", "ln_n", "step")
 """What the rest of a graph gives for it."""
 _NO_HALOES = -85.0  # ln n; float32 ends soon after
+_MOST = 10_000  # nodes
 _BACKGROUND = "background"  # the first columns of theta, in the rest of a graph
 _SLICE = f"{PREFIX}slice"
 
@@ -44,6 +46,14 @@ class Nodes:
     spacing: float
     start: float
     log10M_min: float
+
+    def __post_init__(self) -> None:
+        if not (2 * REACH <= self.nodes <= _MOST and 0 < self.spacing < math.inf):
+            raise ValueError(
+                f"{self.nodes} nodes, {self.spacing:g} apart, are no grid of halo masses"
+            )
+        if not (math.isfinite(self.start) and math.isfinite(self.log10M_min)):
+            raise ValueError(f"nodes start at {self.start}, and masses at 10^{self.log10M_min}")
 
 
 def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:

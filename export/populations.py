@@ -218,7 +218,7 @@ def populations(given: Any) -> Populations:
     both = Populations(tuple(each))
     if taken := [name for name in both.parameters if name in BACKGROUND]:
         raise OccupationError(
-            f"populations {' and '.join(given)}: {', '.join(taken)} would be a parameter of theirs, "
-            f"and is one of cosmology; give them other names"
+            f"populations {' and '.join(given)}: {', '.join(taken)} would be one of their "
+            f"parameters, and is one of cosmology; give them other names"
         )
     return both

@@ -221,7 +221,9 @@ class Ranges:
             if p.low <= float(text) <= p.high:  # outside by less than %g shows
                 text = repr(float(value))
             hint = p.hint(float(value))
-            texts.append(f"row {row}: {p.name} = {text} is outside the trained range {p.limits}{hint}")
+            texts.append(
+                f"row {row}: {p.name} = {text} is outside the trained range {p.limits}{hint}"
+            )
         return texts + _rest(len(where), "values")
 
     def _negative(self, left_out: NDArray[np.intp]) -> list[str]:
