@@ -24,7 +24,7 @@ __all__ = ["GivenSessions", "outputs_of", "with_populations"]
 
 Array = NDArray[np.float32]
 
-_CROSS_TERMS = {"gg_1h": ("gg_1h", "n_g"), "gg_2h": ("gm_2h", "mm_2h")}
+_CROSS_TERMS: dict[str, tuple[str, ...]] = {"gg_1h": ("gg_1h", "n_g"), "gg_2h": ("gm_2h", "mm_2h")}
 """What those of two populations are made of; their total is the sum."""
 _CROSS_TERMS["gg_total"] = (*_CROSS_TERMS["gg_1h"], *_CROSS_TERMS["gg_2h"])
 _MATTER = ("P_lin", "mm_1h", "mm_2h", "mm_total")
@@ -200,9 +200,11 @@ class GivenSessions:
     def _of(self, name: str, split: dict[str, list[NDArray[Any]]]) -> NDArray[Any]:
         """An output of two populations, of the rows of each and of both."""
         (part,) = self._parts(name) or ("",)
+        if _is_matter(name):
+            first, second = split[part][:2]
+            return np.where(np.isnan(first), second, first)  # without galaxies of the first
         if part:
-            second = name.startswith(self._populations.each[1].prefix)
-            return split[part][1 if second and not _is_matter(name) else 0]
+            return split[part][name.startswith(self._populations.each[1].prefix)]
         term = name.removeprefix(self._populations.cross)
         one = two = np.float32(0)
         if term != "gg_2h":  # the graph has divided by n_1^2

@@ -144,8 +144,9 @@ class TracedFunctions:
 
     def power(self, x: Any, a: Any) -> Traced:
         """x^a where x > 0, else 0."""
-        power = self.exp(a * self.log(self._apply("Max", x, _TINY)))
-        return self._apply("Mul", power, self._apply("Sign", self._apply("Relu", x)))
+        there = self._apply("Sign", self._apply("Relu", x))
+        log = self.log(self._apply("Max", x, _TINY)) * there  # 0^a is infinite for a < 0
+        return self.exp(a * log) * there
 
     def clip(self, x: Any, low: float, high: float) -> Traced:
         """x, not below and not above limits."""
