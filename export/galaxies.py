@@ -5,6 +5,7 @@ its grid, and takes the galaxies there (`emulator.semianalytic.occupation`). Wha
 occupation consists of has names that begin with ``galaxies/``.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,7 @@ _NO_HALOES = -85.0  # ln n; float32 ends soon after
 ADDED = "extras/"
 """What names of parameters begin with that are added to an occupation."""
 _OWN = "own/theta"  # points without these
+_MOST = 10_000  # nodes
 _BACKGROUND = "background"  # the first columns of theta, in the rest of a graph
 _SLICE = f"{PREFIX}slice"
 
@@ -57,6 +59,14 @@ class Nodes:
     spacing: float
     start: float
     log10M_min: float
+
+    def __post_init__(self) -> None:
+        if not (2 * REACH <= self.nodes <= _MOST and 0 < self.spacing < math.inf):
+            raise ValueError(
+                f"{self.nodes} nodes, {self.spacing:g} apart, are no grid of halo masses"
+            )
+        if not (math.isfinite(self.start) and math.isfinite(self.log10M_min)):
+            raise ValueError(f"nodes start at {self.start}, and masses at 10^{self.log10M_min}")
 
 
 def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
