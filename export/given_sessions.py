@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = ["GivenSessions", "outputs_of", "with_populations"]
 
 Array = NDArray[np.float32]
 
+_OF_ITS_OWN = ("floor", "speed")  # what a file says of the galaxies that it has
 _CROSS_TERMS = ("gg_1h", "gg_2h", "gg_total")
 
 
@@ -74,20 +75,31 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
         for name, p in whose.parameters.items()
     )
     columns = [p.name for p in (*background, *given)]
-    graph, record = (
-        _in_graph(file.graph, whose, file.nodes, columns),
-        json.loads(file.texts["record"]),
-    )
-    names = [one.occupation.name for one in whose.each]
-    record = {} if whose.is_pair else record.get("occupations", {}).get(names[0], {})
+    graph = _in_graph(file.graph, whose, file.nodes, columns)
     changed = replace(
         file,
         graph=graph or file.graph,
         parameters=(*background, *given),
         units=outputs_of(whose, file.units),
-        texts=file.texts | {"record": json.dumps(record)},
+        texts=_texts(file, whose, (*background, *given)),
     )
     return changed, graph is None
+
+
+def _texts(file: OnnxFile, whose: Populations, parameters: Sequence[Parameter]) -> dict[str, str]:
+    """What the file says of itself, of other galaxies: not how accurate and fast its own are."""
+    names = [one.occupation.name for one in whose.each]
+    records = {} if whose.is_pair else json.loads(file.texts["record"]).get("occupations", {})
+    entries = {p.name: asdict(p) for p in parameters}
+    for entry in entries.values():
+        del entry["name"]
+    said = {
+        "parameters": entries,
+        "outputs": outputs_of(whose, file.units),
+        "record": records.get(names[0], {}),
+    }
+    kept = {name: text for name, text in file.texts.items() if name not in _OF_ITS_OWN}
+    return kept | {name: json.dumps(one) for name, one in said.items()}
 
 
 def _in_graph(

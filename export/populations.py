@@ -156,6 +156,12 @@ class Populations:
         return "".join(one.prefix for one in self.each)
 
     @property
+    def said(self) -> str:
+        """Whose galaxies these are, in words: ``zheng07``, or ``red: zheng07, blue: hmq``."""
+        named = ((one.prefix.removesuffix("_"), one.occupation.name) for one in self.each)
+        return ", ".join(f"{name}: {which}" if name else which for name, which in named)
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """All parameters of points that are not of cosmology, by name."""
         named = {name: p for one in self.each for name, p in one.parameters.items()}

@@ -16,7 +16,7 @@ from torch import nn
 
 from datagen.cli import run
 from datagen.files import atomic
-from datagen.occupations import occupation
+from datagen.occupations import OCCUPATIONS
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
 from datagen.space import BACKGROUND, Space
@@ -45,10 +45,8 @@ _NONE = 1e-12  # n_g [1/Mpc^3] below which there are no galaxies
 # is allowed besides
 _ROUNDING, _FINE = 50, 1e-5
 RANDOM_POINTS = 10_000
-CITATION = (
-    "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418), whose halo model and "
-    "occupation this emulates, and the hodspectra developers, hodspectra (CITATION.cff)"
-)
+_PAPER = "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418)"
+_US = "the hodspectra developers, hodspectra (CITATION.cff)"
 
 
 class ExportMismatch(ValueError):  # noqa: N818 (it says what happened)
@@ -65,6 +63,7 @@ def to_onnx(
     halo_bias: str = "",
     concentration: str = "",
     mass_def: str = "",
+    occupation: str = "",
 ) -> Path:
     """Write an emulator as one ONNX file, and check it.
 
@@ -88,6 +87,8 @@ def to_onnx(
         halo_bias: Another halo bias, likewise; it must belong to the mass function.
         concentration: Another concentration, likewise.
         mass_def: Another definition of the halo mass, likewise: 200m, 200c, 500c or vir.
+        occupation: Galaxies of another occupation, by name, likewise; its parameters have their
+            usual ranges. For predictions ``load(..., occupation=...)`` does without a new file.
 
     Returns:
         The path of the ONNX file.
@@ -105,8 +106,8 @@ def to_onnx(
     }
     fits = {name: fit for name, fit in fits.items() if fit}
     emulators = [Emulator.load(file) for file in files]
-    if fits:
-        emulators = [with_fits(one, **fits) for one in emulators]
+    if fits or occupation:
+        emulators = [with_fits(one, occupation, **fits) for one in emulators]
     model = Assembly(emulators, outputs or ()).eval()
     if domain:
         model.tell_domain(domain)
@@ -161,7 +162,7 @@ def _in_parts(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> onnx.Mo
     haloes = _exported(OfGalaxies(emulator, outputs), inputs, (*outputs, *HALOES))
     graph = Graph.read(haloes.SerializeToString())
     if isinstance(emulator.model.galaxies, Sampled):
-        part = sampled(occupation(space.occupation), space.names, nodes_of(emulator))
+        part = sampled(OCCUPATIONS[space.occupation], space.names, nodes_of(emulator))
         nodes, tensors = part.nodes, part.tensors
     else:
         given = {"theta": len(space.names), "ln_M": 1, "ln_n": grid.nodes, "step": grid.nodes}
@@ -219,13 +220,21 @@ def _metadata(model: Assembly) -> dict[str, str]:
     fields["learnt_totals"] = model.learnt_totals
     fields["domains"] = model.domains
     fields["export"] = provenance()
-    fields["citation"] = CITATION
+    fields["citation"] = citation(spec.space.occupation)
     first, *others = model.emulators
     fields["nodes"] = {}
     if isinstance(first, SemiAnalyticEmulator) and not others:
         fields["nodes"] = asdict(nodes_of(first))
     fields["limits"] = [asdict(limit) for limit in spec.space.limits()]
     return {"schema": SCHEMA} | {name: json.dumps(value) for name, value in fields.items()}
+
+
+def citation(occupation: str) -> str:
+    """What to cite for spectra of galaxies of an occupation."""
+    if occupation == "linke22":
+        return f"{_PAPER}, whose halo model and occupation this emulates, and {_US}"
+    source = OCCUPATIONS[occupation].source
+    return f"{_PAPER}, whose halo model this emulates, {source}, for the occupation, and {_US}"
 
 
 def _verify(model: Assembly, path: Path) -> float:
