@@ -12,8 +12,8 @@ __all__ = ["add_occupation", "run"]
 
 def add_occupation(parser: argparse.ArgumentParser) -> None:
     """The option of commands that open an emulator."""
-    parser.add_argument("--occupation", metavar="NAME",
-                        help="galaxies of another occupation (hodspectra occupations lists them)")  # fmt: skip
+    text = "galaxies of another occupation (hodspectra occupations lists them)"
+    parser.add_argument("--occupation", metavar="NAME", help=text)
 
 
 def run(
