@@ -2,24 +2,22 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from datagen.occupations.functions import Functions
+from datagen.occupations.grid import OnGrid
 
-__all__ = ["torch_functions"]
+__all__ = ["TORCH", "TorchOnGrid"]
 
 
 class _Torch:
-    """See `datagen.occupations.functions.Functions`."""
+    """Functions of tensors; see `datagen.occupations.functions.Functions`."""
 
     exp, log, erf = staticmethod(torch.exp), staticmethod(torch.log), staticmethod(torch.erf)
-
-    def __init__(self, cell: float) -> None:
-        self._cell = cell
-
-    def clip(self, x: Any, low: float, high: float) -> Any:
-        """x, not below and not above limits."""
-        return torch.clamp(x, low, high)
+    clip = staticmethod(torch.clamp)
 
     def power(self, x: Any, a: Any) -> Any:
         """x^a where x > 0, else 0; so are its gradients."""
@@ -27,17 +25,49 @@ class _Torch:
         value = torch.exp(a * torch.log(torch.where(there, x, torch.ones_like(x))))
         return torch.where(there, value, torch.zeros_like(value))
 
-    def step(self, t: Any) -> Any:
-        """1 for t >= 0, else 0; averaged over a cell."""
-        if self._cell == 0:
-            return (t >= 0).to(t.dtype)
-        return torch.clamp(t / self._cell + 0.5, 0.0, 1.0)
+    def step(self, M: Any, M0: Any) -> Any:
+        """1 for M >= M0, else 0."""
+        return (M >= M0).to(M.dtype)
+
+    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> Any:
+        """((M - M0) / M1)^a for M > M0, else 0."""
+        return self.power((M - M0) / M1, a)
+
+    def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
+        """1 + slope ln(M / M1) for M < M1, not below 0; 1 above."""
+        return torch.clamp(1.0 + slope * torch.log(M / M1), 0.0, 1.0)
 
 
-def torch_functions(cell: float = 0.0) -> Functions:
-    """Functions of tensors.
+class TorchOnGrid(OnGrid, _Torch):  # type: ignore[misc]  # the edges are those of a grid
+    """Functions of tensors over masses on a grid; see `OnGrid`."""
 
-    Args:
-        cell: Spacing in ln M of the masses, over which steps are averaged.
-    """
-    return _Torch(cell)
+    exp, log, clip = _Torch.exp, _Torch.log, _Torch.clip
+    power = _Torch.power
+
+    def ceil(self, x: Tensor) -> Tensor:
+        """The next whole number."""
+        return torch.ceil(x)
+
+    def constant(self, values: NDArray[np.float64]) -> Tensor:
+        """Numbers as a tensor."""
+        return torch.tensor(values, dtype=self._ln_M.dtype)
+
+    def monomials(self, x: Tensor, count: int) -> Tensor:
+        """Powers of x."""
+        return x ** torch.arange(count, dtype=x.dtype)
+
+    def products(self, x: Tensor, y: Tensor, size: int) -> Tensor:
+        """All products."""
+        return (x.unsqueeze(2) * y.unsqueeze(1)).flatten(1)
+
+    def times(self, x: Tensor, matrix: NDArray[np.float64]) -> Tensor:
+        """Times a matrix."""
+        return x @ torch.tensor(matrix, dtype=x.dtype)
+
+    def add_at(self, values: Tensor, first: Tensor, added: Tensor) -> Tensor:
+        """Values with numbers added."""
+        index = first.long() + torch.arange(3)
+        return values.scatter_add(1, index, added.expand_as(index))
+
+
+TORCH: Functions = _Torch()

@@ -65,7 +65,7 @@ def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
     n = trace.apply("MatMul", ln_n, between(grid.nodes, cells))
     n = trace.apply("Exp", trace.apply("Max", n, _NO_HALOES))
     M = trace.apply("Exp", ln_M + places)
-    f = TracedFunctions(trace, grid.spacing / cells)
+    f = TracedFunctions(trace, ln_M, grid.start, grid.spacing / cells, len(places))
     moments = occupation.moments(M, point, f)
     distinct = {id(one): one for one in moments}
     fine = trace.apply("Concat", *(n * one for one in distinct.values()), axis=0)

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from datagen.occupations.grid import OnGrid
 from export.graph import Node, Tensor
 
-__all__ = ["Trace", "Traced"]
+__all__ = ["Trace", "Traced", "TracedFunctions"]
 
+_INT64 = 7  # in ONNX's list of types
 _TINY = 1e-37  # the smallest number that a logarithm is taken of
 
 
@@ -48,7 +50,7 @@ class Trace:
             kind: Which one.
             inputs: What it takes: results of others, or numbers.
             outputs: Names of what it gives; one of its own by default.
-            attributes: Whole numbers, or lists of them, by name.
+            attributes: Whole numbers, lists of them, or texts, by name.
 
         Returns:
             Its first output.
@@ -109,16 +111,17 @@ class Traced:
         return self.trace.apply("Pow", base, exponent)
 
 
-class TracedFunctions:
+class TracedFunctions(OnGrid):
     """Functions of traced numbers; see `datagen.occupations.functions.Functions`.
 
     Args:
         trace: Where operators are written down.
-        cell: Spacing in ln M of the masses, over which steps are averaged.
+        even: The grid of masses, as `OnGrid` takes it.
     """
 
-    def __init__(self, trace: Trace, cell: float) -> None:
-        self._apply, self._cell = trace.apply, cell
+    def __init__(self, trace: Trace, *even: Any) -> None:
+        super().__init__(*even)
+        self._trace, self._apply = trace, trace.apply
 
     def exp(self, x: Any) -> Traced:
         """e^x."""
@@ -141,6 +144,34 @@ class TracedFunctions:
         """x, not below and not above limits."""
         return self._apply("Clip", x, low, high)
 
-    def step(self, t: Any) -> Traced:
-        """1 for t >= 0, else 0, averaged over a cell."""
-        return self.clip(t / self._cell + 0.5, 0.0, 1.0)
+    def ceil(self, x: Any) -> Traced:
+        """The next whole number."""
+        return self._apply("Ceil", x)
+
+    def constant(self, values: NDArray[np.float64]) -> Traced:
+        """Numbers of the graph."""
+        return Traced(self._trace, self._trace.constant(values))
+
+    def monomials(self, x: Any, count: int) -> Traced:
+        """Powers of x."""
+        return self._apply("Pow", x, np.arange(count))
+
+    def products(self, x: Any, y: Any, size: int) -> Traced:
+        """All products."""
+        two, one = (self._whole([axis]) for axis in (2, 1))
+        both = self._apply("Unsqueeze", x, two) * self._apply("Unsqueeze", y, one)
+        return self._apply("Reshape", both, self._whole([-1, size]))
+
+    def times(self, x: Any, matrix: NDArray[np.float64]) -> Traced:
+        """Times a matrix."""
+        return self._apply("MatMul", x, matrix)
+
+    def add_at(self, values: Any, first: Any, added: Any) -> Traced:
+        """Values with numbers added."""
+        index = self._apply("Cast", first + self.constant(np.arange(3.0)[None]), to=_INT64)
+        return self._apply(
+            "ScatterElements", values, index, added, axis=1, reduction="add"
+        )
+
+    def _whole(self, values: Sequence[int]) -> Traced:
+        return Traced(self._trace, self._trace.constant(values, np.int64))

@@ -42,8 +42,8 @@ _SATELLITES = (
 class _Peak(Occupation):
     """Centrals in haloes of masses around Mc; satellites do not ask for a central."""
 
-    def satellites(self, M: Any, p: Mapping[str, Any], f: Functions) -> Any:
-        """<N_s>; arguments as those of `Occupation.moments`."""
+    def satellites(self, M: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
+        """<N_s> and its square; arguments as those of `Occupation.moments`."""
         return power_law(M, ten_to(p["log10M0"], f), p["log10M1"], p["alpha"], f)
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
@@ -87,7 +87,7 @@ class HMQ(_Peak):
         peak = _skewed(log10_M / p["sigma"], p["gamma"], f)
         A = positive(p["p_max"] - 1.0 / p["Q"], f) / _highest(p["gamma"], f)
         N_c = A * peak + rise(log10_M / _QUENCHED, f) / p["Q"]
-        return independent(N_c, self.satellites(M, p, f))
+        return independent(N_c, *self.satellites(M, p, f))
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
         """See `Occupation.cuts`."""
@@ -137,4 +137,4 @@ class Gaussian(_Peak):
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
         x = (f.log(M) / LN_10 - p["log10Mc"]) / p["sigma"]
-        return independent(p["A"] * f.exp(-x * x / 2.0), self.satellites(M, p, f))
+        return independent(p["A"] * f.exp(-x * x / 2.0), *self.satellites(M, p, f))

@@ -13,7 +13,7 @@ from torch.nn.functional import conv1d
 
 from datagen.occupations import Occupation
 from datagen.occupations.grid import REACH, between, cells_of, kernel
-from emulator.functions import torch_functions
+from emulator.functions import TorchOnGrid
 from emulator.semianalytic.grid import MassGrid
 from emulator.semianalytic.logarithms import LogSums, Powers
 from emulator.semianalytic.shifts import VARIANCE, combination, gaussian_moment
@@ -101,8 +101,8 @@ class Sampled(nn.Module):
         super().__init__()
         self.occupation, self.names = occupation, tuple(names)
         self.cells = cells = cells_of(occupation.width, grid.spacing)
-        self.functions = torch_functions(grid.spacing / cells)
-        places = grid.start + grid.spacing / cells * np.arange((grid.nodes - 1) * cells + 1)
+        self.even = grid.start, grid.spacing / cells, (grid.nodes - 1) * cells + 1
+        places = grid.start + grid.spacing / cells * np.arange(self.even[-1])
         arrays = {"x": places, "between": between(grid.nodes, cells), "kernel": kernel(cells)}
         for name, array in arrays.items():
             tensor = torch.tensor(array, dtype=torch.float32)
@@ -112,7 +112,8 @@ class Sampled(nn.Module):
         """Galaxies at the nodes; see `Galaxies`."""
         n = torch.exp((ln_n @ self.between).clamp(min=NO_HALOES))
         point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
-        moments = self.occupation.moments(torch.exp(ln_M + self.x), point, self.functions)
+        functions = TorchOnGrid(ln_M, *self.even)
+        moments = self.occupation.moments(torch.exp(ln_M + self.x), point, functions)
         distinct = {id(one): one for one in moments}
         fine = torch.cat([n * one for one in distinct.values()], dim=0).unsqueeze(1)  # (D B, 1, F)
         summed = conv1d(
