@@ -169,9 +169,7 @@ class TracedFunctions(OnGrid):
     def add_at(self, values: Any, first: Any, added: Any) -> Traced:
         """Values with numbers added."""
         index = self._apply("Cast", first + self.constant(np.arange(3.0)[None]), to=_INT64)
-        return self._apply(
-            "ScatterElements", values, index, added, axis=1, reduction="add"
-        )
+        return self._apply("ScatterElements", values, index, added, axis=1, reduction="add")
 
     def _whole(self, values: Sequence[int]) -> Traced:
         return Traced(self._trace, self._trace.constant(values, np.int64))

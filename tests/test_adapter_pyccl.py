@@ -331,13 +331,10 @@ def test_spectra_that_are_not_positive_are_splined_as_they_are(galaxies, monkeyp
 
 
 def test_the_adapter_names_what_is_asked_for_wrongly(make, galaxies):
-    with pytest.raises(
-        ValueError, match="occupation linke22 has alpha, sigma, Mth.*; given are alpha$"
-    ):
+    known = "occupation linke22 has alpha, sigma, Mth.*; given are "
+    with pytest.raises(ValueError, match=f"{known}alpha$"):
         HaloModelPk("gg_total", galaxies.emulator, alpha=1.0)
-    with pytest.raises(
-        ValueError, match="occupation linke22 has alpha, sigma, Mth.*; given are .*, z$"
-    ):
+    with pytest.raises(ValueError, match=f"{known}.*, z$"):
         make("gg_total", z=0.5)
     with pytest.raises(ValueError, match=r"alpha = \[0.9, 0.8\] must be one number; make a Halo"):
         make("gg_total", alpha=[0.9, 0.8])
