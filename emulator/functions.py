@@ -29,9 +29,10 @@ class _Torch:
         """1 for M >= M0, else 0."""
         return (M >= M0).to(M.dtype)
 
-    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> Any:
-        """((M - M0) / M1)^a for M > M0, else 0."""
-        return self.power((M - M0) / M1, a)
+    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
+        """((M - M0) / M1)^a for M > M0, else 0, and its square."""
+        value = self.power((M - M0) / M1, a)
+        return value, value * value
 
     def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
         """1 + slope ln(M / M1) for M < M1, not below 0; 1 above."""
@@ -52,22 +53,29 @@ class TorchOnGrid(OnGrid, _Torch):  # type: ignore[misc]  # the edges are those 
         """Numbers as a tensor."""
         return torch.tensor(values, dtype=self._ln_M.dtype)
 
-    def monomials(self, x: Tensor, count: int) -> Tensor:
-        """Powers of x."""
-        return x ** torch.arange(count, dtype=x.dtype)
+    def equal(self, x: Tensor, y: Tensor) -> Tensor:
+        """1 where two numbers are the same, else 0."""
+        return (x == y).to(x.dtype)
 
-    def products(self, x: Tensor, y: Tensor, size: int) -> Tensor:
-        """All products."""
-        return (x.unsqueeze(2) * y.unsqueeze(1)).flatten(1)
+    def beside(self, x: Tensor, y: Tensor) -> Tensor:
+        """Columns of both."""
+        return torch.cat([x, y], dim=1)
 
     def times(self, x: Tensor, matrix: NDArray[np.float64]) -> Tensor:
         """Times a matrix."""
         return x @ torch.tensor(matrix, dtype=x.dtype)
 
-    def add_at(self, values: Tensor, first: Tensor, added: Tensor) -> Tensor:
+    def rows(self, x: Tensor, length: int) -> Tensor:
+        """In rows of another length."""
+        return x.reshape(-1, length)
+
+    def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Three columns each."""
+        return x[:, :3], x[:, 3:]
+
+    def add_at(self, values: Tensor, index: Tensor, added: Tensor) -> Tensor:
         """Values with numbers added."""
-        index = first.long() + torch.arange(3)
-        return values.scatter_add(1, index, added.expand_as(index))
+        return values.scatter_add(1, index.long(), added.expand_as(index))
 
 
 TORCH: Functions = _Torch()

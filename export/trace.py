@@ -11,8 +11,7 @@ from export.graph import Node, Tensor
 
 __all__ = ["Trace", "Traced", "TracedFunctions"]
 
-_INT64 = 7  # in ONNX's list of types
-_TINY = 1e-37  # the smallest number that a logarithm is taken of
+_FLOAT, _INT64 = 1, 7  # in ONNX's list of types
 
 
 class Trace:
@@ -42,21 +41,28 @@ class Trace:
         return self._constants[key]
 
     def apply(
-        self, kind: str, *inputs: Any, outputs: Sequence[str] = (), **attributes: Any
+        self,
+        kind: str,
+        *inputs: Any,
+        outputs: Sequence[str] = (),
+        count: int = 1,
+        **attributes: Any,
     ) -> "Traced":
         """An operator.
 
         Args:
             kind: Which one.
             inputs: What it takes: results of others, or numbers.
-            outputs: Names of what it gives; one of its own by default.
+            outputs: Names of what it gives; by default some of its own.
+            count: How many of these.
             attributes: Whole numbers, lists of them, or texts, by name.
 
         Returns:
             Its first output.
         """
         names = [one.name if isinstance(one, Traced) else self.constant(one) for one in inputs]
-        outputs = tuple(outputs) or (f"{self.prefix}{kind}_{len(self.nodes)}",)
+        own = f"{self.prefix}{kind}_{len(self.nodes)}"
+        outputs = tuple(outputs) or (own, *(f"{own}/{i}" for i in range(1, count)))
         self.nodes.append(Node.of(kind, names, outputs, attributes))
         return Traced(self, outputs[0])
 
@@ -136,9 +142,8 @@ class TracedFunctions(OnGrid):
         return self._apply("Erf", x)
 
     def power(self, x: Any, a: Any) -> Traced:
-        """x^a where x > 0, else 0."""
-        power = self.exp(a * self.log(self._apply("Max", x, _TINY)))
-        return self._apply("Mul", power, self._apply("Sign", self._apply("Relu", x)))
+        """x^a where x > 0, else 0, for a > 0: the logarithm of 0 is minus infinity."""
+        return self.exp(a * self.log(self._apply("Relu", x)))
 
     def clip(self, x: Any, low: float, high: float) -> Traced:
         """x, not below and not above limits."""
@@ -152,24 +157,31 @@ class TracedFunctions(OnGrid):
         """Numbers of the graph."""
         return Traced(self._trace, self._trace.constant(values))
 
-    def monomials(self, x: Any, count: int) -> Traced:
-        """Powers of x."""
-        return self._apply("Pow", x, np.arange(count))
+    def equal(self, x: Any, y: Any) -> Traced:
+        """1 where two numbers are the same, else 0."""
+        return self._apply("Cast", self._apply("Equal", x, y), to=_FLOAT)
 
-    def products(self, x: Any, y: Any, size: int) -> Traced:
-        """All products."""
-        two, one = (self._whole([axis]) for axis in (2, 1))
-        both = self._apply("Unsqueeze", x, two) * self._apply("Unsqueeze", y, one)
-        return self._apply("Reshape", both, self._whole([-1, size]))
+    def beside(self, x: Any, y: Any) -> Traced:
+        """Columns of both."""
+        return self._apply("Concat", x, y, axis=1)
 
     def times(self, x: Any, matrix: NDArray[np.float64]) -> Traced:
         """Times a matrix."""
         return self._apply("MatMul", x, matrix)
 
-    def add_at(self, values: Any, first: Any, added: Any) -> Traced:
+    def rows(self, x: Any, length: int) -> Traced:
+        """In rows of another length."""
+        return self._apply("Reshape", x, self._whole([-1, length]))
+
+    def halves(self, x: Any) -> tuple[Traced, Traced]:
+        """Three columns each."""
+        one = self._apply("Split", x, self._whole([3, 3]), count=2, axis=1)
+        return one, Traced(self._trace, self._trace.nodes[-1].outputs[1])
+
+    def add_at(self, values: Any, index: Any, added: Any) -> Traced:
         """Values with numbers added."""
-        index = self._apply("Cast", first + self.constant(np.arange(3.0)[None]), to=_INT64)
-        return self._apply("ScatterElements", values, index, added, axis=1, reduction="add")
+        whole = self._apply("Cast", index, to=_INT64)
+        return self._apply("ScatterElements", values, whole, added, axis=1, reduction="add")
 
     def _whole(self, values: Sequence[int]) -> Traced:
         return Traced(self._trace, self._trace.constant(values, np.int64))

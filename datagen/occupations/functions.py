@@ -37,8 +37,8 @@ class Functions(Protocol):
         chance; where masses lie on a grid, values next to the edge are such that sums are right.
         """
 
-    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> Any:
-        """((M - M0) / M1)^a for masses M > M0, else 0."""
+    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
+        """((M - M0) / M1)^a for masses M > M0, else 0, and its square."""
 
     def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
         """``1 + slope ln(M / M1)`` for masses below M1, not below 0; 1 above. The slope is >= 0."""
@@ -62,9 +62,10 @@ class _Numpy:
         """1 for M >= M0, else 0."""
         return np.where(np.asarray(M) >= M0, 1.0, 0.0)
 
-    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> Any:
-        """((M - M0) / M1)^a for M > M0, else 0."""
-        return self.power((M - M0) / M1, a)
+    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
+        """((M - M0) / M1)^a for M > M0, else 0, and its square."""
+        value = self.power((M - M0) / M1, a)
+        return value, value * value
 
     def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
         """1 + slope ln(M / M1) for M < M1, not below 0; 1 above."""

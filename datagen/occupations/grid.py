@@ -136,105 +136,124 @@ class OnGrid(ABC):
         """Numbers as an array of this kind."""
 
     @abstractmethod
-    def monomials(self, x: Any, count: int) -> Any:
-        """Powers 0 .. count - 1 of x, shape (B, count)."""
+    def equal(self, x: Any, y: Any) -> Any:
+        """1 where two numbers are the same, else 0."""
 
     @abstractmethod
-    def products(self, x: Any, y: Any, size: int) -> Any:
-        """All products of numbers (B, m) and numbers (B, n), shape (B, size) with size = m n."""
+    def beside(self, x: Any, y: Any) -> Any:
+        """Columns of two arrays as one."""
 
     @abstractmethod
     def times(self, x: Any, matrix: Array) -> Any:
         """Numbers (B, m) times a matrix (m, n)."""
 
     @abstractmethod
-    def add_at(self, values: Any, first: Any, added: Any) -> Any:
-        """Values (B, F), with numbers (B, 3) added from an index (B, 1) on."""
+    def rows(self, x: Any, length: int) -> Any:
+        """The same numbers in rows of another length."""
+
+    @abstractmethod
+    def halves(self, x: Any) -> tuple[Any, Any]:
+        """The first three and the last three columns."""
+
+    @abstractmethod
+    def add_at(self, values: Any, index: Any, added: Any) -> Any:
+        """Values (B, F), with numbers (B, n) added at indices (B, n)."""
 
     def step(self, M: Any, M0: Any) -> Any:
         """1 for M >= M0, else 0."""
-        first, _, inside, missed = self._edge(self.log(M0), None, 0.0)
-        places = np.arange(self._count, dtype=np.float64)[None]
-        plain = self.clip(self.constant(places) - first + 1.0, 0.0, 1.0)
-        return self.add_at(plain, self._within(first), missed - inside * self.constant(_FIRST))
+        first, q, index, inside = self._edge(self.log(M0))
+        plain = self.clip(self.constant(np.arange(self._count)[None] + 1.0) - first, 0.0, 1.0)
+        missed = self._missed_of_q(q, 0.0) - self.constant(_FIRST)
+        return self.add_at(plain, index, missed * inside)
 
-    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> Any:
-        """((M - M0) / M1)^a for M > M0, else 0."""
+    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
+        """((M - M0) / M1)^a for M > M0, else 0, and its square."""
         ln_M0 = self.log(M0)
-        first, q, inside, missed = self._edge(ln_M0, a)
+        _, q, index, inside = self._edge(ln_M0)
         plain = self.power((M - M0) / M1, a)
-        added = missed - (self.power(q, a) * inside) * self.constant(_FIRST)
-        scale = self.exp(a * (ln_M0 - self.log(M1) + math.log(self._cell)))
-        return self.add_at(plain, self._within(first), added * scale)
+        ln_q = self.log(self.clip(q, _SMALL, 1.0))
+        logs = self.beside(self.log(self.clip(a, *_EXPONENTS)), ln_q)
+        missed = self.times(self.exp(self.times(logs, _POWERS)), _missed())
+        both = self.constant(_BOTH)
+        first = self.exp(a * ln_q * both) * self.constant(np.tile(_FIRST, 2))
+        scale = self.exp(a * (ln_M0 - self.log(M1) + math.log(self._cell)) * both)
+        one, two = self.halves((missed - first) * scale * inside)
+        return self.add_at(plain, index, one), self.add_at(plain * plain, index, two)
 
     def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
         """1 + slope ln(M / M1) for M < M1, not below 0; 1 above."""
         ln_M1 = self.log(M1)
-        value = self.clip(1.0 + slope * (self.log(M) - ln_M1), 0.0, 1.0)
-        for ln_M0, sign in ((ln_M1 - 1.0 / slope, 1.0), (ln_M1, -1.0)):
-            first, q, inside, missed = self._edge(ln_M0, None, 1.0)
-            added = (missed - q * inside * self.constant(_FIRST)) * (slope * (sign * self._cell))
-            value = self.add_at(value, self._within(first), added)
-        return value
+        plain = self.clip(1.0 + slope * (self.log(M) - ln_M1), 0.0, 1.0)
+        ends = self.rows(self.beside(ln_M1 - 1.0 / slope, ln_M1), 1)  # one below the other
+        _, q, index, inside = self._edge(ends, self.rows(self.beside(self._ln_M, self._ln_M), 1))
+        missed = (self._missed_of_q(q, 1.0) - q * self.constant(_FIRST)) * inside
+        signs = self.constant(np.repeat([[1.0, -1.0]], 3, axis=1) * self._cell)
+        return self.add_at(plain, self.rows(index, 6), self.rows(missed, 6) * signs * slope)
 
-    def _within(self, first: Any) -> Any:
-        return self.clip(first, 0.0, self._count - 3.0)
-
-    def _edge(self, ln_M0: Any, a: Any, fixed: float = 0.0) -> tuple[Any, Any, Any, Any]:
-        """What sums miss at an edge, of y^a.
+    def _edge(self, ln_M0: Any, ln_M: Any = None) -> tuple[Any, Any, Any, Any]:
+        """Where an edge is on the grid.
 
         Args:
-            ln_M0: Where it is [ln Msun], shape (B, 1).
-            a: Exponents (B, 1), or None if all have a fixed one.
-            fixed: That one.
+            ln_M0: ln of its mass [ln Msun], shape (B, 1).
+            ln_M: ln of what masses are counted from, if not as it was given.
 
         Returns:
-            Index of the first mass that is not below, its distance q in cells, whether the edge
-            lies on the grid, each (B, 1), and what three points have to have there, (B, 3), in
-            units of the spacing to the power of a, with nothing but the first's y^a replaced.
+            Index of the first mass that is not below, its distance q in cells, indices of three
+            masses from there on, (B, 3), and whether they lie on the grid; the others (B, 1).
         """
-        ends = -4.0, self._count + 4.0
-        place = self.clip((ln_M0 - self._ln_M - self._start) / self._cell, *ends)
+        ln_M = self._ln_M if ln_M is None else ln_M
+        cells = (ln_M0 - ln_M) * (1 / self._cell) - self._start / self._cell
+        place = self.clip(cells, -4.0, self._count + 4.0)
         first = self.ceil(place)
-        q = first - place
-        inside = self.clip(first + 1.0, 0.0, 1.0) * self.clip(self._count - 2.0 - first, 0.0, 1.0)
-        of_q = self.monomials(2.0 * q - 1.0, _DEGREE_Q + 1)
-        weights = _edge_weights()
-        if a is None:
-            exponents = (fixed / _MIDDLE - 1.0) ** np.arange(_DEGREE_A + 1)
-            missed = self.times(of_q, np.einsum("i,ijk->jk", exponents, weights))
-        else:
-            of_a = self.monomials(self.clip(a / _MIDDLE - 1.0, -1.0, 1.0), _DEGREE_A + 1)
-            both = self.products(of_a, of_q, (_DEGREE_A + 1) * (_DEGREE_Q + 1))
-            missed = self.times(both, weights.reshape(-1, 3))
-        return first, q, inside, missed * inside
+        within = self.clip(first, 0.0, self._count - 3.0)
+        index = within + self.constant(np.arange(3.0)[None])
+        return first, first - place, index, self.equal(first, within)
+
+    def _missed_of_q(self, q: Any, a: float) -> Any:
+        """What three points are to have, of y^a in units of cells; the first, all of its cell."""
+        logs = self.times(self.log(self.clip(q, _SMALL, 1.0)), np.arange(_DEGREE_Q + 1.0)[None])
+        weights = np.linalg.lstsq(_monomials(_PLACES, _DEGREE_Q), _three(a), rcond=None)[0]
+        return self.times(self.exp(logs), weights)
 
 
 _DEGREE_A, _DEGREE_Q = 9, 5  # of the polynomials for what is missed
-_MIDDLE = 2.5  # of the exponents, which go from 0 to 5
+_EXPONENTS = 0.05, 2.5  # smallest and largest a; squares have twice that
+_SMALL = 1e-6
 _FIRST = np.array([[1.0, 0.0, 0.0]])
+_BOTH = np.array([[1.0, 1.0, 1.0, 2.0, 2.0, 2.0]])  # powers of a function and of its square
+_PLACES = np.linspace(0.0, 1.0, 21)
+_POWERS = np.array(
+    [[i, j] for i in range(_DEGREE_A + 1) for j in range(_DEGREE_Q + 1)], np.float64
+).T  # of a and q
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730)
 
 
-@lru_cache
-def _edge_weights() -> Array:
-    """Polynomials in exponent and place for what three points are to have, shape (a, q, 3).
+def _monomials(x: Array, degree: int) -> Array:
+    return np.vander(x, degree + 1, increasing=True)
 
-    The first has all there is of y^a in its cell, the other two what is missed.
+
+def _three(a: float) -> Array:
+    """What three points at q, 1 + q, 2 + q are to have of y^a besides y^a, shape (places, 3).
+
+    The first has all of it: what it has is smooth in q.
     """
-    a, q = np.linspace(0.0, 2 * _MIDDLE, 41)[:, None], np.linspace(0.0, 1.0, 21)
-    wanted = np.stack([-_zeta(a + m, 1 + q) for m in range(3)], axis=-1)  # but for the first's q^a
-    places = np.arange(3) + q[:, None, None]  # (q, 1, 3)
-    matrix = places ** np.arange(3.0)[:, None]  # (q, m, point)
-    values = np.linalg.solve(matrix, wanted[..., None])[..., 0]
-    of_a = np.vander(a[:, 0] / _MIDDLE - 1, _DEGREE_A + 1, increasing=True)
-    of_q = np.vander(2 * q - 1, _DEGREE_Q + 1, increasing=True)
-    both = np.einsum("ai,qj->aqij", of_a, of_q).reshape(values[..., 0].size, -1)
-    weights = np.linalg.lstsq(both, values.reshape(-1, 3), rcond=None)[0]
-    return weights.reshape(_DEGREE_A + 1, _DEGREE_Q + 1, 3)
+    wanted = np.stack([-_zeta(a + m, 1 + _PLACES) for m in range(3)], axis=-1)
+    powers = (np.arange(3) + _PLACES[:, None, None]) ** np.arange(3.0)[:, None]  # (q, m, point)
+    return np.linalg.solve(powers, wanted[..., None])[..., 0]
 
 
-def _zeta(p: Array, x: Array) -> Array:
+@lru_cache
+def _missed() -> Array:
+    """Of products of powers of a and q, what is missed of y^a, and of y^(2 a), shape (_, 6)."""
+    a = np.linspace(*_EXPONENTS, 60)
+    values = np.array([np.hstack([_three(x), _three(2 * x)]) for x in a])  # (a, q, 6)
+    both = np.einsum("ai,qj->aqij", _monomials(a, _DEGREE_A), _monomials(_PLACES, _DEGREE_Q))
+    rows = both.reshape(len(a) * len(_PLACES), -1)
+    result: Array = np.linalg.lstsq(rows, values.reshape(-1, 6), rcond=None)[0]
+    return result
+
+
+def _zeta(p: float, x: Array) -> Array:
     """Hurwitz' zeta(-p, x) for p >= 0 and x > 0, by the formula of Euler and Maclaurin."""
     more = 8
     total = sum((x + k) ** p for k in range(more))

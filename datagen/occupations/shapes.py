@@ -79,8 +79,7 @@ def power_law(M: Any, M0: Any, log10_M1: Any, alpha: Any, f: Functions) -> tuple
         alpha: The slope.
         f: Functions of arrays of this kind.
     """
-    M1 = ten_to(log10_M1, f)
-    return f.beyond(M, M0, M1, alpha), f.beyond(M, M0, M1, 2.0 * alpha)
+    return f.beyond(M, M0, ten_to(log10_M1, f), alpha)
 
 
 def positive(x: Any, f: Functions) -> Any:
