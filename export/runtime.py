@@ -47,6 +47,8 @@ class OnnxEmulator:
         learnt_totals: Totals that are predicted by themselves, and are not the sum of their terms.
         domains: Where in the trained ranges it holds, if not everywhere in them.
         occupation: As given.
+        populations: Whose galaxies it predicts, those of the file included.
+        can_change: Whether these can be other ones: of a semi-analytic emulator.
 
     Args:
         path_or_name: A file of ``export.to_onnx``, or the name of a shipped emulator.
@@ -75,6 +77,8 @@ class OnnxEmulator:
     learnt_totals: tuple[str, ...]
     domains: tuple[Domain | SumBelow, ...]
     occupation: Any
+    populations: Populations
+    can_change: bool
     _file: OnnxFile
     _inputs: dict[str, str]
     _defaults: dict[str, float]
@@ -129,6 +133,8 @@ class OnnxEmulator:
             k=file.k,
             learnt_totals=file.learnt_totals,
             domains=file.domains,
+            populations=whose,
+            can_change=file.nodes is not None,
             _file=file,
             _inputs={p.name: p.unit for p in file.parameters},
             _defaults={p.name: p.default for p in file.parameters if p.default is not None},
@@ -155,6 +161,8 @@ class OnnxEmulator:
         return (
             f"<OnnxEmulator {self.path.stem}: {', '.join(self.outputs)} of the halo model "
             f"{halo_model}, k = {self.k[0]:g}..{self.k[-1]:g} 1/Mpc,\n"
+            f" galaxies of {'the occupations' if self.populations.is_pair else 'the occupation'} "
+            f"{self.populations.said},\n"
             f" for {ranges}{part}>"
         )
 

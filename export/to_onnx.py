@@ -16,7 +16,8 @@ from torch import nn
 
 from datagen.cli import run
 from datagen.files import atomic
-from datagen.occupations import EXTRAS, occupation
+from datagen.occupations import EXTRAS
+from datagen.occupations import occupation as occupation_of
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
 from datagen.space import BACKGROUND, Space
@@ -54,10 +55,8 @@ _NONE = 1e-12  # n_g [1/Mpc^3] below which there are no galaxies
 # is allowed besides
 _ROUNDING, _FINE = 50, 1e-5
 RANDOM_POINTS = 10_000
-CITATION = (
-    "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418), whose halo model and "
-    "occupation this emulates, and the hodspectra developers, hodspectra (CITATION.cff)"
-)
+_PAPER = "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418)"
+_US = "the hodspectra developers, hodspectra (CITATION.cff)"
 
 
 class ExportMismatch(ValueError):  # noqa: N818 (it says what happened)
@@ -74,6 +73,7 @@ def to_onnx(
     halo_bias: str = "",
     concentration: str = "",
     mass_def: str = "",
+    occupation: str = "",
 ) -> Path:
     """Write an emulator as one ONNX file, and check it.
 
@@ -97,6 +97,8 @@ def to_onnx(
         halo_bias: Another halo bias, likewise; it must belong to the mass function.
         concentration: Another concentration, likewise.
         mass_def: Another definition of the halo mass, likewise: 200m, 200c, 500c or vir.
+        occupation: Galaxies of another occupation, by name, likewise; its parameters have their
+            usual ranges. For predictions ``load(..., occupation=...)`` does without a new file.
 
     Returns:
         The path of the ONNX file.
@@ -114,8 +116,8 @@ def to_onnx(
     }
     fits = {name: fit for name, fit in fits.items() if fit}
     emulators = [Emulator.load(file) for file in files]
-    if fits:
-        emulators = [with_fits(one, **fits) for one in emulators]
+    if fits or occupation:
+        emulators = [with_fits(one, occupation, **fits) for one in emulators]
     model = Assembly(emulators, outputs or ()).eval()
     if domain:
         model.tell_domain(domain)
@@ -181,7 +183,7 @@ def _in_parts(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> onnx.Mo
         nodes, tensors = named_part(Graph.read(exact.SerializeToString()), given)
     kept = {name: graph.outputs[name] for name in outputs}
     whole = with_galaxies(replace(graph, outputs=kept), nodes, tensors, len(space.names))
-    whole = with_extras(whole, occupation(space.occupation).extras, len(space.names))
+    whole = with_extras(whole, occupation_of(space.occupation).extras, len(space.names))
     return onnx.load_from_string(whole.encode())
 
 
@@ -232,13 +234,21 @@ def _metadata(model: Assembly) -> dict[str, str]:
     fields["learnt_totals"] = model.learnt_totals
     fields["domains"] = model.domains
     fields["export"] = provenance()
-    fields["citation"] = CITATION
+    fields["citation"] = citation(spec.space.occupation)
     first, *others = model.emulators
     fields["nodes"] = {}
     if isinstance(first, SemiAnalyticEmulator) and not others:
         fields["nodes"] = asdict(nodes_of(first))
     fields["limits"] = [asdict(limit) for limit in spec.space.limits()]
     return {"schema": SCHEMA} | {name: json.dumps(value) for name, value in fields.items()}
+
+
+def citation(occupation: str) -> str:
+    """What to cite for spectra of galaxies of an occupation."""
+    if occupation == "linke22":
+        return f"{_PAPER}, whose halo model and occupation this emulates, and {_US}"
+    source = occupation_of(occupation).source
+    return f"{_PAPER}, whose halo model this emulates, {source}, for the occupation, and {_US}"
 
 
 def _verify(model: Assembly, path: Path) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from datagen.halomodel import CORRELATIONS, TERMS, HaloModelConfig
 from datagen.linear_power import LinearPower
 from datagen.occupations.extras import C_SAT, EXTRAS
-from datagen.space import Space
+from datagen.space import BACKGROUND, Space
 from emulator.bao import fit_bao
 from emulator.base import Emulator, Spec
 from emulator.semianalytic.cosmology import CosmologyConfig
@@ -176,33 +176,39 @@ def make_semianalytic(
     return _with_profiles(emulator, ln_c)
 
 
-def with_fits(emulator: Emulator, **fits: str) -> Emulator:
-    """An emulator with other fits for haloes: what it has learnt does not depend on them.
+def with_fits(emulator: Emulator, occupation: str = "", **fits: str) -> Emulator:
+    """An emulator with other fits for haloes, or other galaxies: what it has learnt knows neither.
 
     Its record of accuracy is left behind.
 
     Args:
         emulator: A semi-analytic one.
+        occupation: By name; its parameters have their usual ranges. By default it stays.
         fits: Names by ``mass_function``, ``halo_bias``, ``concentration``, ``mass_def``; others
             stay.
 
     Raises:
-        ValueError: An emulator that has learnt these fits; fits that do not go together, or that
-            there are not, or that are not made for the haloes of its box.
+        ValueError: An emulator that has learnt these; fits that do not go together, or that
+            there are not, or that are not made for the haloes of its box; no such occupation.
     """
     spec = emulator.spec
     if not isinstance(emulator, SemiAnalyticEmulator):
         raise ValueError(
-            f"{', '.join(fits)}: a {spec.kind} emulator has learnt the spectra of its halo model; "
-            f"other fits for haloes need a semi-analytic one (emulator.train_semianalytic)"
+            f"{', '.join([*fits, *(['occupation'] if occupation else [])])}: a {spec.kind} "
+            f"emulator has learnt the spectra of its halo model; other fits for haloes, or other "
+            f"galaxies, need a semi-analytic one (emulator.train_semianalytic)"
         )
+    space = _with_occupation(spec.space, occupation) if occupation else spec.space
     model = HaloModelConfig.from_dict({**spec.halo_model, **fits})
     Ingredients(model.mass_function, model.halo_bias, model.concentration, model.mass_def)
-    units, ln_c = halo_model_units(model, spec.space, spec.network.grid)
+    units, ln_c = halo_model_units(model, space, spec.network.grid)
     provenance = {**spec.provenance, "made_with": spec.halo_model}
+    if space is not spec.space:
+        provenance["made_with_occupation"] = spec.space.occupation
     changed = SemiAnalyticEmulator(
         replace(
             spec,
+            space=space,
             network=replace(spec.network, units=units),
             halo_model=asdict(model),
             provenance=provenance,
@@ -211,6 +217,13 @@ def with_fits(emulator: Emulator, **fits: str) -> Emulator:
     )
     changed.model.cosmology.load_state_dict(emulator.model.cosmology.state_dict())
     return _with_profiles(changed, ln_c)
+
+
+def _with_occupation(space: Space, occupation: str) -> Space:
+    """The same cosmologies and redshifts, with the parameters of an occupation."""
+    if occupation == space.occupation:
+        return space
+    return Space(**{name: space[name] for name in BACKGROUND}, occupation=occupation)
 
 
 def _with_profiles(emulator: SemiAnalyticEmulator, ln_c: Array) -> SemiAnalyticEmulator:
