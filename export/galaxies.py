@@ -5,19 +5,30 @@ its grid, and takes the galaxies there (`emulator.semianalytic.occupation`). Wha
 occupation consists of has names that begin with ``galaxies/``.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datagen.occupations import Occupation
+from datagen.occupations import EXTRAS, Occupation
 from datagen.occupations.grid import REACH, between, cells_of, kernel
 from datagen.space import BACKGROUND
 from export.graph import Graph, Node, Tensor, described
 from export.protobuf import encode
 from export.trace import Trace, Traced, TracedFunctions
 
-__all__ = ["PREFIX", "WEIGHTS", "Nodes", "sampled", "with_galaxies", "without_galaxies"]
+__all__ = [
+    "ADDED",
+    "PREFIX",
+    "WEIGHTS",
+    "Nodes",
+    "named_part",
+    "sampled",
+    "with_extras",
+    "with_galaxies",
+    "without_galaxies",
+]
 
 PREFIX = "galaxies/"
 WEIGHTS = ("centrals", "satellites", "central_satellite", "satellite_pairs", "scale")
@@ -25,6 +36,10 @@ WEIGHTS = ("centrals", "satellites", "central_satellite", "satellite_pairs", "sc
 HALOES = ("ln_M", "ln_n", "step")
 """What the rest of a graph gives for it."""
 _NO_HALOES = -85.0  # ln n; float32 ends soon after
+ADDED = "extras/"
+"""What names of parameters begin with that are added to an occupation."""
+_OWN = "own/theta"  # points without these
+_MOST = 10_000  # nodes
 _BACKGROUND = "background"  # the first columns of theta, in the rest of a graph
 _SLICE = f"{PREFIX}slice"
 
@@ -44,6 +59,14 @@ class Nodes:
     spacing: float
     start: float
     log10M_min: float
+
+    def __post_init__(self) -> None:
+        if not (2 * REACH <= self.nodes <= _MOST and 0 < self.spacing < math.inf):
+            raise ValueError(
+                f"{self.nodes} nodes, {self.spacing:g} apart, are no grid of halo masses"
+            )
+        if not (math.isfinite(self.start) and math.isfinite(self.log10M_min)):
+            raise ValueError(f"nodes start at {self.start}, and masses at 10^{self.log10M_min}")
 
 
 def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
@@ -119,6 +142,35 @@ def with_galaxies(
         inputs=encode(11, described("theta", columns)),
         nodes=_sorted(together, {"theta", *graph.tensors, *tensors, *background.tensors}),
         tensors={**background.tensors, **tensors, **graph.tensors},
+    )
+
+
+def with_extras(graph: Graph, extras: Sequence[str], columns: int) -> Graph:
+    """A graph whose outputs have what is added to the occupation.
+
+    Args:
+        graph: A whole one, without anything added.
+        extras: What is added, of `datagen.occupations.extras`; their parameters are the last
+            columns of the points.
+        columns: How many there are.
+    """
+    if not extras:
+        return graph
+    kind = "all/" if "c_sat" in extras else "more/"
+    added = [f"{ADDED}{p.name}" for extra in extras for p in EXTRAS[extra]]
+    names = {"theta": _OWN} | {f"{kind}{name}": name for name in graph.outputs}
+    names |= {name: f"plain/{name}" for name in graph.outputs}
+    graph = replace(graph, nodes=tuple(node.renamed(lambda n: names.get(n, n)) for node in graph.nodes))
+    trace = Trace(f"{ADDED}split")
+    sizes = [columns - len(added), *[1] * len(added)]
+    whole = Traced(trace, trace.constant(sizes, np.int64))
+    trace.apply("Split", Traced(trace, "theta"), whole, outputs=(_OWN, *added), axis=1)
+    kept = {name: tensor for name, tensor in graph.tensors.items() if name not in added}
+    return replace(
+        graph,
+        inputs=encode(11, described("theta", columns)),
+        nodes=(*trace.nodes, *graph.nodes),
+        tensors={**kept, **trace.tensors},
     )
 
 

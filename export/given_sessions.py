@@ -25,7 +25,10 @@ __all__ = ["GivenSessions", "outputs_of", "with_populations"]
 Array = NDArray[np.float32]
 
 _OF_ITS_OWN = ("floor", "speed")  # what a file says of the galaxies that it has
-_CROSS_TERMS = ("gg_1h", "gg_2h", "gg_total")
+_CROSS_TERMS: dict[str, tuple[str, ...]] = {"gg_1h": ("gg_1h", "n_g"), "gg_2h": ("gm_2h", "mm_2h")}
+"""What those of two populations are made of; their total is the sum."""
+_CROSS_TERMS["gg_total"] = (*_CROSS_TERMS["gg_1h"], *_CROSS_TERMS["gg_2h"])
+_MATTER = ("P_lin", "mm_1h", "mm_2h", "mm_total")
 
 
 def outputs_of(populations: Populations, units: dict[str, str]) -> dict[str, str]:
@@ -40,12 +43,12 @@ def outputs_of(populations: Populations, units: dict[str, str]) -> dict[str, str
     named = {name: unit for name, unit in units.items() if _is_matter(name)}
     for one in populations.each:
         named |= {one.prefix + n: unit for n, unit in units.items() if not _is_matter(n)}
-    terms = [term for term in _CROSS_TERMS if term in units]
+    terms = [term for term, parts in _CROSS_TERMS.items() if {term, *parts} <= set(units)]
     return named | {populations.cross + term: units[term] for term in terms}
 
 
 def _is_matter(name: str) -> bool:
-    return name == "P_lin" or name.startswith("mm")
+    return name in _MATTER
 
 
 def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[OnnxFile, bool]:
@@ -62,13 +65,14 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
     Raises:
         OccupationError: An emulator that has learnt its occupation.
     """
+    one, *others = whose.each
+    if not others and one.is_registered and one.occupation.name == file.occupation:
+        return file, False
     if file.nodes is None:
         raise OccupationError(
             f"{path.stem} has learnt its occupation, {file.occupation}; others need a "
             f"semi-analytic emulator (tinker10, standard, or one of emulator.train_semianalytic)"
         )
-    if [one.occupation.name for one in whose.each] == [file.occupation]:
-        return file, False
     background = tuple(p for p in file.parameters if not p.is_occupation)
     given = tuple(
         Parameter(name, p.unit, *p.range, p.sampling, p.group or "own", p.symbol, p.default)
@@ -88,15 +92,16 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
 
 def _texts(file: OnnxFile, whose: Populations, parameters: Sequence[Parameter]) -> dict[str, str]:
     """What the file says of itself, of other galaxies: not how accurate and fast its own are."""
-    names = [one.occupation.name for one in whose.each]
-    records = {} if whose.is_pair else json.loads(file.texts["record"]).get("occupations", {})
+    one, *others = whose.each
+    known = not others and one.is_registered
+    records = json.loads(file.texts["record"]).get("occupations", {}) if known else {}
     entries = {p.name: asdict(p) for p in parameters}
     for entry in entries.values():
         del entry["name"]
     said = {
         "parameters": entries,
         "outputs": outputs_of(whose, file.units),
-        "record": records.get(names[0], {}),
+        "record": records.get(one.occupation.name, {}),
     }
     kept = {name: text for name, text in file.texts.items() if name not in _OF_ITS_OWN}
     return kept | {name: json.dumps(one) for name, one in said.items()}
@@ -111,7 +116,7 @@ def _in_graph(
         return None
     try:
         part = sampled(one.occupation, columns, nodes)
-    except (TypeError, AttributeError):  # not written with the functions that it is given
+    except (TypeError, AttributeError, ValueError):  # not written with the functions it is given
         return None
     return with_galaxies(without_galaxies(graph), part.nodes, part.tensors, len(columns))
 
@@ -203,21 +208,18 @@ class GivenSessions:
 
     def _of_cross(self, names: Sequence[str]) -> tuple[str, ...]:
         """What the outputs of both populations are made of."""
-        terms = {n.removeprefix(self._populations.cross) for n in names
-                 if n.startswith(self._populations.cross)}  # fmt: skip
-        parts: tuple[str, ...] = ()
-        if terms & {"gg_1h", "gg_total"}:
-            parts += ("gg_1h", "n_g")
-        if terms & {"gg_2h", "gg_total"}:
-            parts += ("gm_2h", "mm_2h")
-        return parts
+        cross = self._populations.cross
+        terms = [name.removeprefix(cross) for name in names if name.startswith(cross)]
+        return tuple(part for term in terms for part in _CROSS_TERMS[term])
 
     def _of(self, name: str, split: dict[str, list[NDArray[Any]]]) -> NDArray[Any]:
         """An output of two populations, of the rows of each and of both."""
         (part,) = self._parts(name) or ("",)
+        if _is_matter(name):
+            first, second = split[part][:2]
+            return np.where(np.isnan(first), second, first)  # without galaxies of the first
         if part:
-            second = name.startswith(self._populations.each[1].prefix)
-            return split[part][1 if second and not _is_matter(name) else 0]
+            return split[part][name.startswith(self._populations.each[1].prefix)]
         term = name.removeprefix(self._populations.cross)
         one = two = np.float32(0)
         if term != "gg_2h":  # the graph has divided by n_1^2

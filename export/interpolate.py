@@ -24,6 +24,8 @@ __all__ = ["AtK", "linear_shape", "spline_matrix"]
 
 Array = NDArray[np.float64]
 
+_NONE = 1e-60  # [Mpc^3] in place of 0; far below all that float32 has
+
 
 class AtK:
     """What takes spectra on an emulator's grid to wavenumbers of the caller's choice.
@@ -93,7 +95,7 @@ class AtK:
             spectra: By output name.
             cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
         """
-        logs = {n: np.log(Pk.astype(np.float64)) for n, Pk in spectra.items() if Pk.ndim == 2}
+        logs = {n: _log(Pk) for n, Pk in spectra.items() if Pk.ndim == 2}
         linear = [name for name in logs if name.endswith("_2h") or name == "P_lin"]
         results: dict[str, Any] = {name: ln_P @ self._spline for name, ln_P in logs.items()}
         if linear and self._wiggles:
@@ -101,7 +103,7 @@ class AtK:
             missed = logs["P_lin"] @ matrix + offset
             for name in linear:
                 results[name] += missed
-        results = {name: np.exp(ln_P) for name, ln_P in results.items()}
+        results = {name: _exp(ln_P) for name, ln_P in results.items()}
         if linear and self._below.any():
             k = self.k[self._below]
             growth = linear_shape(k, cosmology) / linear_shape(self._start, cosmology)
@@ -117,6 +119,17 @@ class AtK:
                 results[name] = both
         results |= {name: values for name, values in spectra.items() if values.ndim == 1}
         return {name: values.astype(np.float32) for name, values in results.items()}
+
+
+def _log(P: NDArray[Any]) -> Array:
+    """Its logarithm; 1-halo terms may be 0, where no halo has two galaxies."""
+    result: Array = np.log(np.where(P == 0, _NONE, P.astype(np.float64)))
+    return result
+
+
+def _exp(ln_P: Array) -> Array:
+    P = np.exp(ln_P)
+    return np.where(P < 10 * _NONE, 0.0, P)
 
 
 def _terms(total: str) -> tuple[str, str]:

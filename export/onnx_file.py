@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from datagen.domain import Domain
 from datagen.fields import RecordError, exactly, from_record
+from datagen.occupations import OCCUPATIONS
 from datagen.seal import is_whole
-from datagen.space import BACKGROUND, SumBelow
+from datagen.space import SumBelow, parameters_of
 from export.galaxies import Nodes
 from export.graph import Graph, read_metadata
 from export.protobuf import WireError
@@ -112,9 +113,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         if not isinstance(meta[name], dict):
             raise RecordError(f"{name} is no record")
     units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
-    parameters = tuple(map(_parameter, *zip(*_checked(meta["parameters"]).items(), strict=True)))
-    if len({p.group for p in parameters if p.is_occupation}) != 1:
-        raise RecordError("parameters are not those of one occupation")
+    parameters = _parameters(meta["parameters"])
     if not units or not all(type(u) is str for u in units.values()):
         raise RecordError("it has no outputs with units")
     if not (k > 0).all() or not (np.diff(k) > 0).all():
@@ -138,11 +137,24 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Records of parameters: those of cosmology and redshift, and then those of an occupation."""
-    if list(parameters)[: len(BACKGROUND)] != list(BACKGROUND):
-        raise RecordError(f"parameters do not begin with {', '.join(BACKGROUND)}")
-    return parameters
+def _parameters(records: dict[str, Any]) -> tuple[Parameter, ...]:
+    """Those of cosmology and redshift, and then those of an occupation."""
+    found = tuple(_parameter(name, one) for name, one in records.items())
+    first = next((p for p in found if p.is_occupation), None)
+    if first is None:
+        raise RecordError("parameters has none of an occupation")
+    if first.group not in OCCUPATIONS:
+        raise RecordError(
+            f"parameters.{first.name}.group is {first.group!r}, not one of {', '.join(OCCUPATIONS)}"
+        )
+    known = parameters_of(first.group)
+    exactly(records, known, "parameters")
+    if list(records) != list(known):
+        raise RecordError(f"parameters are not in the order {', '.join(known)}")
+    for p in found:
+        if p.group != known[p.name].group:
+            raise RecordError(f"parameters.{p.name}.group is not {known[p.name].group!r}")
+    return found
 
 
 def _json(text: str, name: str) -> Any:

@@ -45,7 +45,8 @@ class _Own(Occupation):
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
-        return Moments(*self._given.moments(M, p, f))
+        found: Any = self._given.moments(M, p, f)  # how many these are is looked at elsewhere
+        return found
 
 
 def _parameters(given: Any, name: str) -> list[Parameter]:
@@ -108,6 +109,11 @@ class Population:
     prefix: str = ""
 
     @property
+    def is_registered(self) -> bool:
+        """Whether it is the one of its name, and not one's own that has that name too."""
+        return type(self.occupation) is type(OCCUPATIONS.get(self.occupation.name))
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """Its parameters, by their names in points."""
         return {self.prefix + p.name: p for p in self.occupation.parameters}
@@ -116,12 +122,18 @@ class Population:
         """Moments of the numbers of galaxies, each of the shape of M.
 
         Raises:
-            OccupationError: One that is negative or not finite; the message names the mass.
+            OccupationError: One that is negative or not finite; the message names the mass. Or
+                more or fewer of them.
         """
         own = {p.name: point[name] for name, p in self.parameters.items()}
         background = {name: point[name] for name in BACKGROUND}
         with np.errstate(all="ignore"):  # what comes of it is looked at
-            given = self.occupation.moments(M, background | own, NUMPY)
+            given = tuple(self.occupation.moments(M, background | own, NUMPY))
+        if len(given) != len(MOMENTS):
+            raise OccupationError(
+                f"occupation {self.occupation.name}: moments gives {len(given)}, not the "
+                f"{len(MOMENTS)} {', '.join(MOMENTS)}"
+            )
         arrays = [np.broadcast_to(np.asarray(one, np.float64), M.shape) for one in given]
         for name, one in zip(MOMENTS, arrays, strict=True):
             bad = ~(np.isfinite(one) & (one >= 0))
@@ -209,4 +221,10 @@ def populations(given: Any) -> Populations:
             f"populations {' and '.join(given)}: names of parameters begin with these, and one of "
             f"them with the other; give them names of which none begins the other"
         )
-    return Populations(tuple(each))
+    both = Populations(tuple(each))
+    if taken := [name for name in both.parameters if name in BACKGROUND]:
+        raise OccupationError(
+            f"populations {' and '.join(given)}: {', '.join(taken)} would be one of their "
+            f"parameters, and is one of cosmology; give them other names"
+        )
+    return both

@@ -2,7 +2,8 @@
 
 Haloes times moments are integrated over ln M against the polynomials that interpolate between
 nodes (`datagen.occupations.grid`), in panels that are halved until the integrals stay: wherever
-an occupation has a step or a kink, and however sharp.
+an occupation has a step or a kink, and however sharp. Peaks that lie between all points of the
+first panels, a few hundredths wide in ln M, are not seen.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,14 +23,27 @@ Moments = Callable[[Array, Mapping[str, Array]], Sequence[Array]]
 MOMENTS = ("<N_c>", "<N_s>", "<N_c N_s>", "<N_s (N_s - 1)>")
 _TOLERANCE = 1e-5  # of each integral, that halving a panel may change
 _HALVINGS = 16  # of an interval: a step is then placed to 3e-6 in ln M
-_POINTS = 5  # Gauss-Legendre nodes of a panel
+_POINTS = 6  # Gauss-Lobatto nodes of a panel
 _ROWS = 64  # points at once, which bounds the memory
 _STENCIL = 2 * REACH
-_GAUSS = tuple(0.5 * each for each in np.polynomial.legendre.leggauss(_POINTS))
 _OTHERS = np.arange(_STENCIL)
 _SCALED = np.array(
     [1 / np.prod([j - i for i in range(_STENCIL) if i != j]) for j in range(_STENCIL)]
 )
+
+
+def _lobatto(points: int) -> tuple[Array, Array]:
+    """Nodes from 0 to 1, both ends among them, and their weights.
+
+    With the ends, halving a panel changes its integral wherever in it a step is; without, a step
+    beyond the outermost nodes of a panel and of its half would not be seen.
+    """
+    P = np.polynomial.Legendre.basis(points - 1)
+    x = np.concatenate([[-1.0], np.sort(P.deriv().roots().real), [1.0]])
+    return 0.5 + 0.5 * x, 1 / (points * (points - 1) * P(x) ** 2)
+
+
+_RULE = _lobatto(_POINTS)
 
 
 @dataclass(frozen=True)
@@ -122,8 +136,8 @@ class Quadrature:
         self, panels: _Panels, point: Mapping[str, Array], ln_M: Array, ln_n: Array
     ) -> tuple[Array, tuple[NDArray[np.intp], Array]]:
         """Weighted values at the points of panels, (moments, P, points), and their stencils."""
-        grid, (x, w) = self._nodes, _GAUSS
-        t = panels.low[:, None] + (panels.high - panels.low)[:, None] * (0.5 + x)
+        grid, (x, w) = self._nodes, _RULE
+        t = panels.low[:, None] + (panels.high - panels.low)[:, None] * x
         first = np.clip(panels.interval - (REACH - 1), 0, grid.nodes - _STENCIL)
         weights = _lagrange(t + (panels.interval - first)[:, None])  # (P, points, 8)
         around = first[:, None] + _OTHERS

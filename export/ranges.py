@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.domain import Domain
+from datagen.occupations import OCCUPATIONS
 from datagen.space import SumBelow
 
 __all__ = [
@@ -96,6 +97,18 @@ class Parameter:
     def limits(self) -> str:
         """Both ends and the unit, for messages."""
         return f"[{self.low:g}, {self.high:g}]{'' if self.unit == '1' else f' {self.unit}'}"
+
+    def hint(self, value: float) -> str:
+        """What a value outside of them may have meant, or what the parameter is, for messages."""
+        if self.unit == "Msun" and value < 300 and self.low <= 10.0**value <= self.high:
+            return f" (did you mean 10**{value:g} Msun?)"
+        if self.unit == "log10 Msun" and value > 0 and self.low <= math.log10(value) <= self.high:
+            return f" (did you mean its log10, {math.log10(value):g}?)"
+        known = OCCUPATIONS.get(self.group)
+        for p in known.parameters if known else ():
+            if self.name == p.name or self.name.endswith(f"_{p.name}"):  # of a population
+                return f" ({p.text.rstrip('.')})"
+        return ""
 
 
 class Ranges:
@@ -207,7 +220,10 @@ class Ranges:
             text = f"{value:g}"
             if p.low <= float(text) <= p.high:  # outside by less than %g shows
                 text = repr(float(value))
-            texts.append(f"row {row}: {p.name} = {text} is outside the trained range {p.limits}")
+            hint = p.hint(float(value))
+            texts.append(
+                f"row {row}: {p.name} = {text} is outside the trained range {p.limits}{hint}"
+            )
         return texts + _rest(len(where), "values")
 
     def _negative(self, left_out: NDArray[np.intp]) -> list[str]:

@@ -116,8 +116,8 @@ class OnnxEmulator:
             raise ValueError(f"threads = {threads!r} must be at least 1, a whole number")
         file, galaxies = OnnxFile.read(state["content"], path), state["occupation"]
         integrated = False
-        whose = populations(galaxies or file.occupation)
-        if galaxies:
+        whose = populations(file.occupation if galaxies is None else galaxies)
+        if galaxies is not None:
             file, integrated = with_populations(file, whose, path)
         names = tuple(p.name for p in file.parameters)
         ranges = Ranges(file.parameters, file.domains)

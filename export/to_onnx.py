@@ -16,17 +16,27 @@ from torch import nn
 
 from datagen.cli import run
 from datagen.files import atomic
-from datagen.occupations import OCCUPATIONS
+from datagen.occupations import EXTRAS
+from datagen.occupations import occupation as by_name
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
 from datagen.space import BACKGROUND, Space
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
-from emulator.semianalytic.emulator import HALOES, OfGalaxies, SemiAnalyticEmulator, with_fits
+from emulator.semianalytic.emulator import OfGalaxies, SemiAnalyticEmulator, with_fits
 from emulator.semianalytic.occupation import Sampled
 from export.assemble import Assembly, units
-from export.galaxies import PREFIX, WEIGHTS, Nodes, named_part, sampled, with_galaxies
-from export.graph import Graph
+from export.galaxies import (
+    ADDED,
+    PREFIX,
+    WEIGHTS,
+    Nodes,
+    named_part,
+    sampled,
+    with_extras,
+    with_galaxies,
+)
+from export.graph import Graph, Tensor
 from export.lowest_mass import BelowLowestMassWarning
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
@@ -158,11 +168,14 @@ def _in_parts(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> onnx.Mo
     """A semi-analytic emulator, whose galaxies are a part that can be changed for another."""
     space, grid = emulator.spec.space, emulator.model.grid
     weights = {f"{PREFIX}{name}": grid.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
-    inputs = {"background": len(BACKGROUND)} | weights
-    haloes = _exported(OfGalaxies(emulator, outputs), inputs, (*outputs, *HALOES))
-    graph = Graph.read(haloes.SerializeToString())
+    added = {f"{ADDED}{p.name}": p.default for extra in EXTRAS.values() for p in extra}
+    inputs = {"background": len(BACKGROUND)} | weights | dict.fromkeys(added, 1)
+    module = OfGalaxies(emulator, outputs)
+    graph = Graph.read(_exported(module, inputs, module.names).SerializeToString())
+    neutral = {name: Tensor.of(name, np.full((1, 1), value)) for name, value in added.items()}
+    graph = replace(graph, tensors={**graph.tensors, **neutral})
     if isinstance(emulator.model.galaxies, Sampled):
-        part = sampled(OCCUPATIONS[space.occupation], space.names, nodes_of(emulator))
+        part = sampled(emulator.model.galaxies.occupation, space.names, nodes_of(emulator))
         nodes, tensors = part.nodes, part.tensors
     else:
         given = {"theta": len(space.names), "ln_M": 1, "ln_n": grid.nodes, "step": grid.nodes}
@@ -170,6 +183,7 @@ def _in_parts(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> onnx.Mo
         nodes, tensors = named_part(Graph.read(exact.SerializeToString()), given)
     kept = {name: graph.outputs[name] for name in outputs}
     whole = with_galaxies(replace(graph, outputs=kept), nodes, tensors, len(space.names))
+    whole = with_extras(whole, by_name(space.occupation).extras, len(space.names))
     return onnx.load_from_string(whole.encode())
 
 
@@ -233,7 +247,7 @@ def citation(occupation: str) -> str:
     """What to cite for spectra of galaxies of an occupation."""
     if occupation == "linke22":
         return f"{_PAPER}, whose halo model and occupation this emulates, and {_US}"
-    source = OCCUPATIONS[occupation].source
+    source = by_name(occupation).source
     return f"{_PAPER}, whose halo model this emulates, {source}, for the occupation, and {_US}"
 
 

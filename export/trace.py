@@ -80,6 +80,14 @@ class Traced:
     def __init__(self, trace: Trace, name: str) -> None:
         self.trace, self.name = trace, name
 
+    def __bool__(self) -> bool:
+        raise TypeError("what a traced number is, is not known yet")
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self)  # as for all comparisons: refused
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __neg__(self) -> "Traced":
         return self.trace.apply("Neg", self)
 
@@ -108,7 +116,9 @@ class Traced:
         return self.trace.apply("Div", other, self)
 
     def __pow__(self, other: Any) -> "Traced":
-        return self.trace.apply("Mul", self, self) if other == 2 else self._power(self, other)
+        if not isinstance(other, Traced) and np.all(other == 2):
+            return self.trace.apply("Mul", self, self)
+        return self._power(self, other)
 
     def __rpow__(self, other: Any) -> "Traced":
         return self._power(other, self)

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datagen.space import BACKGROUND
 from export.lowest_mass import BelowLowestMassWarning, LowestMass
+from export.populations import populations
 from export.runtime import load
 from export.to_onnx import rewrite
 
@@ -54,11 +56,35 @@ def test_the_lowest_mass_is_that_of_the_file(small_file, tmp_path, log10_M, name
 
 
 def test_the_share_below_the_lowest_halo_mass_is_that_of_the_integral():
-    lowest = LowestMass(("Mth", "sigma", "alpha"), 1e10, 1.0)
+    names = (*BACKGROUND, "alpha", "sigma", "Mth", "Mprime", "beta")
+    low, high = np.array([0.1, 0.01, 1e10, 1e10, 0.1]), np.array([1.0, 2.5, 3e13, 1e17, 2.0])
+    ends = (np.r_[np.ones(len(BACKGROUND)), each] for each in (low, high))
+    galaxies = populations("linke22")
+    lowest = LowestMass(names, 1e10, galaxies, *ends)
     ln_M = np.linspace(np.log(1e4), np.log(1e17), 200_001)
     for M_th, sigma in ((1e10, 1.0), (3e10, 0.7), (1e11, 1.0), (1.2e10, 0.1)):
         e = np.array([0.5 * math.erfc(-x) for x in (ln_M - math.log(M_th)) / (2**0.5 * sigma)])
-        galaxies = e * np.exp(-0.9 * ln_M)
-        expected = galaxies[ln_M < math.log(1e10)].sum() / galaxies.sum()
-        found = lowest.share(np.array([[M_th, sigma, 1.0]], np.float32))[0]
+        haloes = e * np.exp(-0.9 * ln_M)
+        expected = haloes[ln_M < math.log(1e10)].sum() / haloes.sum()
+        point = np.array([[*np.ones(len(BACKGROUND)), 1.0, sigma, M_th, 1e14, 1.0]], np.float32)
+        (found,) = lowest.share(galaxies.each[0], point)
         assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_other_occupations_are_warned_of_by_their_own_thresholds(small_file):
+    background = {name: POINT[name] for name in BACKGROUND}
+    zheng = {"sigma_logM": 0.8, "log10M0": 12.0, "log10M1": 14.0, "alpha": 1.0}
+    emulator = load(small_file, occupation="zheng07")
+    with pytest.warns(BelowLowestMassWarning, match="row 0: .* of the central galaxies would"):
+        emulator(background | zheng | {"log10Mmin": 11.0, "sigma_logM": 1.5}, "n_g")
+    both = load(small_file, occupation={"one": "zheng07", "two": "zheng07"})
+    two = {f"two_{name}": value for name, value in zheng.items()}
+    one = {f"one_{name}": value for name, value in zheng.items()} | {"one_log10Mmin": 13.0}
+    wide = {"two_log10Mmin": 11.0, "two_sigma_logM": 1.5}
+    with pytest.warns(BelowLowestMassWarning, match="row 0: .* of the central galaxies would"):
+        both(background | one | two | wide, "two_n_g")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        emulator(background | zheng | {"log10Mmin": 12.5}, "n_g")
+        both(background | one | two | {"two_log10Mmin": 12.5}, "two_n_g")
+        load(small_file, occupation="gaussian")  # without a threshold there is nothing to tell

@@ -222,7 +222,14 @@ def texts_of(content: bytes) -> dict[str, str]:
         ("outputs", "[]", "outputs is no record"),
         ("outputs", "{}", "no outputs with units"),
         ("outputs", '{"gg_1h": 3}', "no outputs with units"),
-        ("parameters", "{}", "parameters lacks Om_c, Om_b, h, sigma_8, n_s, w0, wa, z, alpha, "),
+        ("parameters", "{}", "parameters has none of an occupation"),
+        ("nodes", "[]", "nodes is no record"),
+        ("nodes", '{"nodes": 60}', "nodes lacks spacing, start, log10M_min"),
+        (
+            "nodes",
+            '{"nodes": 7, "spacing": 0.2, "start": -5, "log10M_min": 10}',
+            "7 nodes, 0.2 apart, are no grid of halo masses",
+        ),
         ("limits", "{}", "limits is no list"),
         ("limits", '[{"names": ["w0"]}]', "limits lacks below"),
         ("limits", '[{"names": ["w0", "w1"], "below": 0}]', "a sum of w1; there are Om_c, Om_b"),
@@ -254,15 +261,20 @@ def parameters_of(path) -> dict[str, dict]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda ps: ps.pop("z"), "parameters lacks z; get it again, or export it again with"),
-        (lambda ps: ps.update(Om_k=ps["h"]), "parameters has the unknown Om_k"),
-        (lambda ps: ps.update(h=ps.pop("h")), "parameters are not in the order Om_c, Om_b, h"),
+        (lambda ps: ps.pop("z"), "begin with .*, wa, z; get it again, or export it again with"),
+        (lambda ps: ps.update(Om_k=ps["h"]), "are of cosmology, linke22, not of one occupation"),
+        (lambda ps: ps.update(h=ps.pop("h")), "parameters do not begin with Om_c, Om_b, h, sigma"),
+        (lambda ps: [ps.pop(n) for n in list(ps)[8:]], "not those of cosmology, redshift and an"),
+        (lambda ps: ps["beta"].update(group="more15"), "are of linke22, more15, not of one occup"),
         (lambda ps: ps.update(h=0.7), "parameters.h is 0.7, not a record of"),
         (lambda ps: ps["h"].pop("sampling"), "parameters.h lacks sampling"),
         (lambda ps: ps["w0"].pop("default"), "parameters.w0 lacks default"),
         (lambda ps: ps["h"].update(name="x"), "parameters.h has the unknown name"),
         (lambda ps: ps["h"].update(low="0"), "parameters.h.low is '0', not a number"),
         (lambda ps: ps["h"].update(group="halo"), "parameters.h.group is 'halo', not one of"),
+        (lambda ps: ps["h"].update(group="linke22"), "parameters.h.group is not 'cosmology'"),
+        (lambda ps: ps["beta"].update(group="z"), "parameters.beta.group is not 'linke22'"),
+        (lambda ps: ps.pop("beta"), "parameters lacks beta"),
         (lambda ps: ps["h"].update(default="0.7"), "parameters.h.default is '0.7', not a num"),
         (lambda ps: ps["h"].update(low=2), r"h has the range \[2.0, 0.91\]"),
     ],
@@ -276,7 +288,7 @@ def test_parameters_that_make_no_sense_are_refused(proto, refused, small_file, c
 def test_a_file_of_an_older_version_is_refused_with_the_way_out(proto, refused):
     """Those had ten parameters, and one redshift for all of a file."""
     old = sealed(proto, schema="hodspectra-onnx-3", z="0.5")
-    refused(old, "its schema is 'hodspectra-onnx-3', expected 'hodspectra-onnx-4'; get it again, "
+    refused(old, "its schema is 'hodspectra-onnx-3', expected 'hodspectra-onnx-5'; get it again, "
                  "or export it again with hodspectra export")  # fmt: skip
 
 

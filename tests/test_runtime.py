@@ -148,7 +148,8 @@ def test_the_message_names_row_parameter_value_and_limits(model, theta):
         model(theta)
     assert str(error.value) == (
         "row 1: h = 0.95 is outside the trained range [0.55, 0.91]; "
-        "row 3: Mth = 13 is outside the trained range [1e+10, 3e+13] Msun"
+        "row 3: Mth = 13 is outside the trained range [1e+10, 3e+13] Msun "
+        "(did you mean 10**13 Msun?)"
     )
     with pytest.raises(OutOfRange, match="; and 8 more values"):
         model(np.full((1, len(SPACE.names)), -9.0))

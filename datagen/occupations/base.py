@@ -78,12 +78,14 @@ class Occupation(ABC):
         parameters: Its parameters, with their ranges.
         width: The narrowest feature, as the standard deviation of a normal distribution in ln M,
             within the ranges of the parameters; steps have none, 0.
+        extras: What is added to it; see `datagen.occupations.extras`.
     """
 
     name: ClassVar[str]
     source: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]]
     width: ClassVar[float] = 0.0
+    extras: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
