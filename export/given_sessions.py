@@ -107,15 +107,16 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
 
 def _texts(file: OnnxFile, whose: Populations, parameters: Sequence[Parameter]) -> dict[str, str]:
     """What the file says of itself, of other galaxies: not how accurate and fast its own are."""
-    names = [one.occupation.name for one in whose.each]
-    records = {} if whose.is_pair else json.loads(file.texts["record"]).get("occupations", {})
+    one, *others = whose.each
+    known = not others and one.is_registered
+    records = json.loads(file.texts["record"]).get("occupations", {}) if known else {}
     entries = {p.name: asdict(p) for p in parameters}
     for entry in entries.values():
         del entry["name"]
     said = {
         "parameters": entries,
         "outputs": outputs_of(whose, file.units),
-        "record": records.get(names[0], {}),
+        "record": records.get(one.occupation.name, {}),
     }
     kept = {name: text for name, text in file.texts.items() if name not in _OF_ITS_OWN}
     return kept | {name: json.dumps(one) for name, one in said.items()}

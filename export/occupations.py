@@ -1,8 +1,10 @@
 """The occupations that there are, and their parameters: ``python -m export.occupations``."""
 
 import argparse
+from collections.abc import Sequence
 
-from datagen.occupations import OCCUPATIONS, Occupation
+from datagen.occupations import EXTRAS, OCCUPATIONS, Occupation
+from datagen.parameters import Parameter
 from export.command import run
 from export.populations import as_occupation
 
@@ -12,10 +14,13 @@ __all__ = ["listing", "told"]
 def listing() -> str:
     """The occupations, a line for each: name, parameters."""
     width = max(map(len, OCCUPATIONS))
-    return "\n".join(
-        f"{name:{width}s}  {', '.join(p.name for p in one.parameters)}"
-        for name, one in OCCUPATIONS.items()
-    )
+    lines = [f"{name:{width}s}  {_names(one.parameters)}" for name, one in OCCUPATIONS.items()]
+    added = "; ".join(f"+{name} ({_names(more)})" for name, more in EXTRAS.items())
+    return "\n".join([*lines, "", f"What may be added to a name, as in zheng07+damping: {added}"])
+
+
+def _names(parameters: Sequence[Parameter]) -> str:
+    return ", ".join(p.name for p in parameters)
 
 
 def told(one: Occupation) -> str:

@@ -17,7 +17,7 @@ from torch import nn
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.occupations import EXTRAS
-from datagen.occupations import occupation as occupation_of
+from datagen.occupations import occupation as by_name
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
 from datagen.space import BACKGROUND, Space
@@ -183,7 +183,7 @@ def _in_parts(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> onnx.Mo
         nodes, tensors = named_part(Graph.read(exact.SerializeToString()), given)
     kept = {name: graph.outputs[name] for name in outputs}
     whole = with_galaxies(replace(graph, outputs=kept), nodes, tensors, len(space.names))
-    whole = with_extras(whole, occupation_of(space.occupation).extras, len(space.names))
+    whole = with_extras(whole, by_name(space.occupation).extras, len(space.names))
     return onnx.load_from_string(whole.encode())
 
 
@@ -247,7 +247,7 @@ def citation(occupation: str) -> str:
     """What to cite for spectra of galaxies of an occupation."""
     if occupation == "linke22":
         return f"{_PAPER}, whose halo model and occupation this emulates, and {_US}"
-    source = occupation_of(occupation).source
+    source = by_name(occupation).source
     return f"{_PAPER}, whose halo model this emulates, {source}, for the occupation, and {_US}"
 
 

@@ -190,7 +190,8 @@ def test_a_learnt_occupation_cannot_be_changed(onnx_file, capsys):
 def test_occupations_are_listed_with_their_parameters(capsys):
     assert command(occupations) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(OCCUPATIONS)
+    assert len(lines) == len(OCCUPATIONS) + 2
+    assert lines[-1].endswith("+transition (alpha_trans)")
     assert "zheng07      log10Mmin, sigma_logM, log10M0, log10M1, alpha" in lines
     assert command(occupations, "zheng07") == 0
     assert "log10Mmin       11 to 15 log10 Msun " in capsys.readouterr().out

@@ -123,7 +123,7 @@ def execute(block: Any, config: dict[str, Any]) -> int:
 def _opened(section: Any) -> OnnxEmulator:
     """The emulator, with the galaxies that are asked for."""
     occupation = section.get_string("occupation", "").strip()
-    if occupation and not occupation.isidentifier():
+    if occupation and not occupation.replace("+", "").isidentifier():
         raise ValueError(
             f"occupation = {occupation} must be one name; two populations at once are for Python, "
             f"pyccl and Cobaya"
