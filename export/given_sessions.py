@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.occupations.extras import totals_of
 from datagen.occupations.grid import are_resolved
 from datagen.space import BACKGROUND
 from export.galaxies import (
@@ -100,6 +101,7 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
         graph=graph or file.graph,
         parameters=(*background, *given),
         units=outputs_of(whose, file.units),
+        learnt_totals=tuple(totals_of(one.occupation, file.units)),
         texts=_texts(file, whose, (*background, *given)),
     )
     return changed, graph is None
