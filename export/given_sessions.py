@@ -19,6 +19,7 @@ from export.galaxies import (
     Nodes,
     having_extras,
     sampled,
+    together,
     with_extras,
     with_galaxies,
     without_galaxies,
@@ -31,7 +32,7 @@ from export.quadrature import Quadrature
 from export.ranges import Parameter
 from export.sessions import Sessions
 
-__all__ = ["GivenSessions", "outputs_of", "with_populations"]
+__all__ = ["GivenSessions", "is_matter", "outputs_of", "with_populations"]
 
 Array = NDArray[np.float32]
 
@@ -51,14 +52,15 @@ def outputs_of(populations: Populations, units: dict[str, str]) -> dict[str, str
     """
     if not populations.is_pair:
         return units
-    named = {name: unit for name, unit in units.items() if _is_matter(name)}
+    named = {name: unit for name, unit in units.items() if is_matter(name)}
     for one in populations.each:
-        named |= {one.prefix + n: unit for n, unit in units.items() if not _is_matter(n)}
+        named |= {one.prefix + n: unit for n, unit in units.items() if not is_matter(n)}
     terms = [term for term, parts in _CROSS_TERMS.items() if {term, *parts} <= set(units)]
     return named | {populations.cross + term: units[term] for term in terms}
 
 
-def _is_matter(name: str) -> bool:
+def is_matter(name: str) -> bool:
+    """Whether an output does not depend on galaxies."""
     return name in _MATTER
 
 
@@ -79,7 +81,7 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
     one, *others = whose.each
     if not others and one.is_registered and one.occupation.name == file.occupation:
         return file, False
-    if file.nodes is None:
+    if (nodes := file.nodes) is None:
         raise OccupationError(
             f"{path.stem} has learnt its occupation, {file.occupation}; others need a "
             f"semi-analytic emulator (tinker10, standard, or one of emulator.train_semianalytic)"
@@ -95,7 +97,11 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
             f"{path.stem} is made for {file.occupation}; load others from the file of "
             f"{file.occupation.partition('+')[0]}, to which nothing is added"
         )
-    graph = _in_graph(file, whose, file.nodes, columns)
+    if one.added:
+        if file.spare is None:
+            raise OccupationError(f"{path.stem} has no part for {one.occupation.name}")
+        file = replace(file, graph=together(file.graph, file.spare))
+    graph = _in_graph(file, whose, nodes, columns)
     changed = replace(
         file,
         graph=graph or file.graph,
@@ -227,7 +233,7 @@ class GivenSessions:
 
     def _parts(self, name: str) -> tuple[str, ...]:
         """The outputs of the graph behind an output of one population."""
-        if not self._populations.is_pair or _is_matter(name):
+        if not self._populations.is_pair or is_matter(name):
             return (name,)
         for one in self._populations.each:
             if name.startswith(one.prefix) and not name.startswith(self._populations.cross):
@@ -243,7 +249,7 @@ class GivenSessions:
     def _of(self, name: str, split: dict[str, list[NDArray[Any]]]) -> NDArray[Any]:
         """An output of two populations, of the rows of each and of both."""
         (part,) = self._parts(name) or ("",)
-        if _is_matter(name):
+        if is_matter(name):
             first, second = split[part][:2]
             return np.where(np.isnan(first), second, first)  # without galaxies of the first
         if part:
