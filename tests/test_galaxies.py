@@ -37,7 +37,6 @@ from export.sessions import Sessions
 from export.to_onnx import rewrite
 
 MODEL = HaloModelConfig()
-SPECTRA = tuple(name for name in OUTPUTS if name not in ("n_g", "b_eff", "f_sat"))
 # Of spectra up to 1 1/Mpc and of numbers, against the halo model: what the small network costs,
 # with 60 nodes, and kinks between them
 MEDIAN, NEARLY_ALL = 3e-4, 3e-3
