@@ -26,7 +26,7 @@ from export.galaxies import (
 )
 from export.graph import Graph, described
 from export.onnx_file import OnnxFile
-from export.populations import OccupationError, Populations
+from export.populations import OccupationError, Population, Populations
 from export.protobuf import encode
 from export.quadrature import Quadrature
 from export.ranges import Parameter
@@ -39,6 +39,7 @@ Array = NDArray[np.float32]
 _CROSS_TERMS: dict[str, tuple[str, ...]] = {"gg_1h": ("gg_1h", "n_g"), "gg_2h": ("gm_2h", "mm_2h")}
 """What those of two populations are made of; their total is the sum."""
 _CROSS_TERMS["gg_total"] = (*_CROSS_TERMS["gg_1h"], *_CROSS_TERMS["gg_2h"])
+_TRIED, _MASSES = 2000, (1e10, 1e17)  # points and halo masses [Msun]
 _MATTER = ("P_lin", "mm_1h", "mm_2h", "mm_total")
 _OF_ITS_OWN = ("floor", "speed")  # what a file says of the galaxies that it has
 
@@ -68,7 +69,8 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
     """What a file holds, with other galaxies, and whether Python is to integrate these.
 
     An occupation whose features are as wide as its ``width`` says becomes a part of the graph. One
-    that does not say, or that is not written with the functions it is given, is integrated.
+    that does not say, that is not written with the functions it is given, or whose moments may be
+    negative or beyond single precision, is integrated.
 
     Args:
         file: A semi-analytic emulator.
@@ -101,7 +103,9 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
         if file.spare is None:
             raise OccupationError(f"{path.stem} has no part for {one.occupation.name}")
         file = replace(file, graph=together(file.graph, file.spare))
-    graph = _in_graph(file, whose, nodes, columns)
+    graph = None
+    if not others and (one.is_registered or _is_plain(one, (*background, *given))):
+        graph = _in_graph(file, one, nodes, columns)
     changed = replace(
         file,
         graph=graph or file.graph,
@@ -130,15 +134,31 @@ def _texts(file: OnnxFile, whose: Populations, parameters: Sequence[Parameter]) 
     return kept | {name: json.dumps(one) for name, one in said.items()}
 
 
+def _is_plain(one: Population, parameters: Sequence[Parameter]) -> bool:
+    """Whether moments are numbers of galaxies in single precision, at random points.
+
+    A graph computes in that, and does not look at them; where they are integrated, bad ones are
+    named.
+    """
+    rng = np.random.default_rng(0)
+    point: dict[str, NDArray[Any]] = {
+        p.name: rng.uniform(p.low, p.high, _TRIED).astype(np.float32) for p in parameters
+    }
+    try:
+        one.moments(np.geomspace(*_MASSES, _TRIED, dtype=np.float32), point)
+    except ValueError:
+        return False
+    return True
+
+
 def _in_graph(
-    file: OnnxFile, whose: Populations, nodes: Nodes, columns: Sequence[str]
+    file: OnnxFile, one: Population, nodes: Nodes, columns: Sequence[str]
 ) -> Graph | None:
     """The graph with an occupation as a part of it; None if it cannot be one."""
-    (one, *others) = whose.each
     extras = one.occupation.extras
-    if not others and one.is_registered and one.base.name == file.occupation:
+    if one.is_registered and one.base.name == file.occupation:
         return with_extras(file.graph, extras, len(columns))
-    if others or not are_resolved(one.base.width, nodes.spacing):
+    if not are_resolved(one.base.width, nodes.spacing):
         return None
     own = columns[: len(columns) - len(one.added)]
     try:
