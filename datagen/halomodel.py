@@ -319,7 +319,7 @@ class HaloModel:
         return M, weights / M
 
     def _u(self, haloes: Haloes, M: Array, c_ratio: float = 1.0) -> Array:
-        """Normalised profile u(k, M), shape (M, K), of so many times the concentration of haloes."""
+        """Normalised profile u(k, M), (M, K), of so many times the concentration of haloes."""
         if self._standard:
             R = haloes.radius(M)
         else:  # the published radius, whatever the concentration's mass definition

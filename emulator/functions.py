@@ -16,8 +16,21 @@ __all__ = ["TORCH", "TorchOnGrid"]
 class _Torch:
     """Functions of tensors; see `datagen.occupations.functions.Functions`."""
 
-    exp, log, erf = staticmethod(torch.exp), staticmethod(torch.log), staticmethod(torch.erf)
-    clip = staticmethod(torch.clamp)
+    def exp(self, x: Any) -> Any:
+        """e^x."""
+        return torch.exp(x)
+
+    def log(self, x: Any) -> Any:
+        """The natural logarithm."""
+        return torch.log(x)
+
+    def erf(self, x: Any) -> Any:
+        """The error function."""
+        return torch.erf(x)
+
+    def clip(self, x: Any, low: float, high: float) -> Any:
+        """x, not below and not above limits."""
+        return torch.clamp(x, low, high)
 
     def power(self, x: Any, a: Any) -> Any:
         """x^a where x > 0, else 0; so are its gradients."""
@@ -39,17 +52,17 @@ class _Torch:
         return torch.clamp(1.0 + slope * torch.log(M / M1), 0.0, 1.0)
 
 
-class TorchOnGrid(OnGrid, _Torch):  # type: ignore[misc]  # the edges are those of a grid
+class TorchOnGrid(OnGrid):
     """Functions of tensors over masses on a grid; see `OnGrid`."""
 
-    exp, log, clip = _Torch.exp, _Torch.log, _Torch.clip
-    power = _Torch.power
+    exp, log, erf = _Torch.exp, _Torch.log, _Torch.erf
+    clip, power = _Torch.clip, _Torch.power
 
     def ceil(self, x: Tensor) -> Tensor:
         """The next whole number."""
         return torch.ceil(x)
 
-    def constant(self, values: NDArray[np.float64]) -> Tensor:
+    def constant(self, values: NDArray[np.floating[Any]]) -> Tensor:
         """Numbers as a tensor."""
         return torch.tensor(values, dtype=self._ln_M.dtype)
 
@@ -61,7 +74,7 @@ class TorchOnGrid(OnGrid, _Torch):  # type: ignore[misc]  # the edges are those 
         """Columns of both."""
         return torch.cat([x, y], dim=1)
 
-    def times(self, x: Tensor, matrix: NDArray[np.float64]) -> Tensor:
+    def times(self, x: Tensor, matrix: NDArray[np.floating[Any]]) -> Tensor:
         """Times a matrix."""
         return x @ torch.tensor(matrix, dtype=x.dtype)
 

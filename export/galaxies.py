@@ -6,8 +6,9 @@ occupation consists of has names that begin with ``galaxies/``.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,6 +24,7 @@ __all__ = [
     "PREFIX",
     "WEIGHTS",
     "Nodes",
+    "having_extras",
     "named_part",
     "sampled",
     "with_extras",
@@ -156,21 +158,38 @@ def with_extras(graph: Graph, extras: Sequence[str], columns: int) -> Graph:
     """
     if not extras:
         return graph
-    kind = "all/" if "c_sat" in extras else "more/"
     added = [f"{ADDED}{p.name}" for extra in extras for p in EXTRAS[extra]]
-    names = {"theta": _OWN} | {f"{kind}{name}": name for name in graph.outputs}
-    names |= {name: f"plain/{name}" for name in graph.outputs}
-    graph = replace(graph, nodes=tuple(node.renamed(lambda n: names.get(n, n)) for node in graph.nodes))
+    graph = having_extras(graph, extras, {"theta": _OWN})
     trace = Trace(f"{ADDED}split")
     sizes = [columns - len(added), *[1] * len(added)]
     whole = Traced(trace, trace.constant(sizes, np.int64))
     trace.apply("Split", Traced(trace, "theta"), whole, outputs=(_OWN, *added), axis=1)
-    kept = {name: tensor for name, tensor in graph.tensors.items() if name not in added}
     return replace(
         graph,
         inputs=encode(11, described("theta", columns)),
         nodes=(*trace.nodes, *graph.nodes),
-        tensors={**kept, **trace.tensors},
+        tensors={**graph.tensors, **trace.tensors},
+    )
+
+
+def having_extras(
+    graph: Graph, extras: Sequence[str], names: Mapping[str, str] = MappingProxyType({})
+) -> Graph:
+    """A graph whose outputs are those with something added, which takes its parameters by name.
+
+    Args:
+        graph: A whole one, without anything added.
+        extras: What is added.
+        names: Other names, by those that there are.
+    """
+    kind = "all/" if "c_sat" in extras else "more/"
+    new = dict(names) | {f"{kind}{name}": name for name in graph.outputs}
+    new |= {name: f"plain/{name}" for name in graph.outputs}
+    added = [f"{ADDED}{p.name}" for extra in extras for p in EXTRAS[extra]]
+    return replace(
+        graph,
+        nodes=tuple(node.renamed(lambda name: new.get(name, name)) for node in graph.nodes),
+        tensors={name: tensor for name, tensor in graph.tensors.items() if name not in added},
     )
 
 

@@ -9,9 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.occupations.extras import totals_of
 from datagen.occupations.grid import are_resolved
 from datagen.space import BACKGROUND
-from export.galaxies import PREFIX, WEIGHTS, Nodes, sampled, with_galaxies, without_galaxies
+from export.galaxies import (
+    ADDED,
+    PREFIX,
+    WEIGHTS,
+    Nodes,
+    having_extras,
+    sampled,
+    with_extras,
+    with_galaxies,
+    without_galaxies,
+)
 from export.graph import Graph, described
 from export.onnx_file import OnnxFile
 from export.populations import OccupationError, Populations
@@ -24,11 +35,11 @@ __all__ = ["GivenSessions", "outputs_of", "with_populations"]
 
 Array = NDArray[np.float32]
 
-_OF_ITS_OWN = ("floor", "speed")  # what a file says of the galaxies that it has
 _CROSS_TERMS: dict[str, tuple[str, ...]] = {"gg_1h": ("gg_1h", "n_g"), "gg_2h": ("gm_2h", "mm_2h")}
 """What those of two populations are made of; their total is the sum."""
 _CROSS_TERMS["gg_total"] = (*_CROSS_TERMS["gg_1h"], *_CROSS_TERMS["gg_2h"])
 _MATTER = ("P_lin", "mm_1h", "mm_2h", "mm_total")
+_OF_ITS_OWN = ("floor", "speed")  # what a file says of the galaxies that it has
 
 
 def outputs_of(populations: Populations, units: dict[str, str]) -> dict[str, str]:
@@ -79,12 +90,18 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
         for name, p in whose.parameters.items()
     )
     columns = [p.name for p in (*background, *given)]
-    graph = _in_graph(file.graph, whose, file.nodes, columns)
+    if "+" in file.occupation:
+        raise OccupationError(
+            f"{path.stem} is made for {file.occupation}; load others from the file of "
+            f"{file.occupation.partition('+')[0]}, to which nothing is added"
+        )
+    graph = _in_graph(file, whose, file.nodes, columns)
     changed = replace(
         file,
         graph=graph or file.graph,
         parameters=(*background, *given),
         units=outputs_of(whose, file.units),
+        learnt_totals=tuple(totals_of(one.occupation, file.units)),
         texts=_texts(file, whose, (*background, *given)),
     )
     return changed, graph is None
@@ -108,17 +125,23 @@ def _texts(file: OnnxFile, whose: Populations, parameters: Sequence[Parameter]) 
 
 
 def _in_graph(
-    graph: Graph, whose: Populations, nodes: Nodes, columns: Sequence[str]
+    file: OnnxFile, whose: Populations, nodes: Nodes, columns: Sequence[str]
 ) -> Graph | None:
     """The graph with an occupation as a part of it; None if it cannot be one."""
     (one, *others) = whose.each
-    if others or not are_resolved(one.occupation.width, nodes.spacing):
+    extras = one.occupation.extras
+    if not others and one.is_registered and one.base.name == file.occupation:
+        return with_extras(file.graph, extras, len(columns))
+    if others or not are_resolved(one.base.width, nodes.spacing):
         return None
+    own = columns[: len(columns) - len(one.added)]
     try:
-        part = sampled(one.occupation, columns, nodes)
+        part = sampled(one.base, own, nodes)
     except (TypeError, AttributeError, ValueError):  # not written with the functions it is given
         return None
-    return with_galaxies(without_galaxies(graph), part.nodes, part.tensors, len(columns))
+    haloes = without_galaxies(file.graph)
+    whole = with_galaxies(haloes, part.nodes, part.tensors, len(own))
+    return with_extras(whole, extras, len(columns))
 
 
 class GivenSessions:
@@ -147,10 +170,14 @@ class GivenSessions:
     ) -> None:
         self._populations, self._names = populations, tuple(names)
         self._quadrature = Quadrature(nodes, populations.moments)
+        self._added = populations.each[0].added
+        if self._added:
+            graph = having_extras(graph, populations.each[0].occupation.extras)
         haloes = without_galaxies(graph)
         shapes = {"ln_M": (1,), "ln_n": (nodes.nodes,)}
         background = encode(11, described("background", len(BACKGROUND)))
         given = {f"{PREFIX}{name}": nodes.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
+        given |= {f"{ADDED}{name}": 1 for name in self._added}
         inputs = b"".join(encode(11, described(*one)) for one in given.items())
         self._haloes = Sessions(
             Graph(
@@ -173,11 +200,12 @@ class GivenSessions:
         ln_M, ln_n = self._haloes.feed(("ln_M", "ln_n"), {"background": background})
         columns = {n: x[:, i].astype(np.float64) for i, n in enumerate(self._names)}
         moments = self._quadrature(columns, ln_M[:, 0].astype(np.float64), ln_n.astype(np.float64))
-        found = self._found(names, background, moments)
+        added = {f"{ADDED}{n}": columns[n][:, None].astype(np.float32) for n in self._added}
+        found = self._found(names, added | {"background": background}, moments)
         return [found[name] for name in names]
 
     def _found(
-        self, names: Sequence[str], background: Array, moments: NDArray[np.float64]
+        self, names: Sequence[str], given: dict[str, Array], moments: NDArray[np.float64]
     ) -> dict[str, NDArray[Any]]:
         each = self._populations.each
         sets = [moments[4 * i : 4 * i + 4] for i in range(len(each))]
@@ -190,7 +218,7 @@ class GivenSessions:
             scales.append(scales[0])
         rows = [_weights(*one) for one in zip(sets, scales, strict=True)]
         fed = {n: np.concatenate([row[n] for row in rows]) for n in rows[0]}
-        fed["background"] = np.tile(background, (len(rows), 1))
+        fed |= {name: np.tile(values, (len(rows), 1)) for name, values in given.items()}
         values = dict(zip(needed, self._spectra.feed(needed, fed), strict=True))
         split = {n: np.split(one, len(rows)) for n, one in values.items()}
         if not self._populations.is_pair:

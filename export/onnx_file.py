@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from datagen.domain import Domain
 from datagen.fields import RecordError, exactly, from_record
-from datagen.occupations import OCCUPATIONS
 from datagen.seal import is_whole
 from datagen.space import SumBelow, parameters_of
 from export.galaxies import Nodes
@@ -143,11 +142,10 @@ def _parameters(records: dict[str, Any]) -> tuple[Parameter, ...]:
     first = next((p for p in found if p.is_occupation), None)
     if first is None:
         raise RecordError("parameters has none of an occupation")
-    if first.group not in OCCUPATIONS:
-        raise RecordError(
-            f"parameters.{first.name}.group is {first.group!r}, not one of {', '.join(OCCUPATIONS)}"
-        )
-    known = parameters_of(first.group)
+    try:
+        known = parameters_of(first.group)
+    except ValueError as error:
+        raise RecordError(f"parameters.{first.name}.group: {error}") from None
     exactly(records, known, "parameters")
     if list(records) != list(known):
         raise RecordError(f"parameters are not in the order {', '.join(known)}")

@@ -163,7 +163,7 @@ class TracedFunctions(OnGrid):
         """The next whole number."""
         return self._apply("Ceil", x)
 
-    def constant(self, values: NDArray[np.float64]) -> Traced:
+    def constant(self, values: NDArray[np.floating[Any]]) -> Traced:
         """Numbers of the graph."""
         return Traced(self._trace, self._trace.constant(values))
 
@@ -175,7 +175,7 @@ class TracedFunctions(OnGrid):
         """Columns of both."""
         return self._apply("Concat", x, y, axis=1)
 
-    def times(self, x: Any, matrix: NDArray[np.float64]) -> Traced:
+    def times(self, x: Any, matrix: NDArray[np.floating[Any]]) -> Traced:
         """Times a matrix."""
         return self._apply("MatMul", x, matrix)
 

@@ -556,7 +556,7 @@ def test_what_another_code_takes_for_its_own_is_named():
     from cobaya.theories.cosmo import BoltzmannBase
 
     class Code(BoltzmannBase):
-        extra_args: dict = {}  # noqa: RUF012
+        extra_args: dict = {}
         path = None
 
         def get_can_support_params(self):

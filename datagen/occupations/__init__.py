@@ -7,8 +7,8 @@ and an entry here.
 from datagen.messages import did_you_mean
 from datagen.occupations.base import Moments, Occupation, independent, parameter, with_central
 from datagen.occupations.ccl import CCL
-from datagen.occupations.extras import EXTRAS, Extended
 from datagen.occupations.csmf import Cacciato13, VanUitert16
+from datagen.occupations.extras import EXTRAS, Extended
 from datagen.occupations.hmq import HMQ, Gaussian
 from datagen.occupations.kravtsov04 import Kravtsov04
 from datagen.occupations.kwan15 import Abacus, Kwan15

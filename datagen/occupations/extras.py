@@ -3,7 +3,7 @@
 Each is a few parameters, whose defaults change nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +11,25 @@ from datagen.occupations.base import Moments, Occupation, parameter
 from datagen.occupations.functions import Functions
 from datagen.parameters import Parameter
 
-__all__ = ["C_SAT", "EXTRAS", "Extended", "central_profile", "damping", "total"]
+__all__ = [
+    "C_SAT",
+    "EXTRAS",
+    "TRANSITION",
+    "Extended",
+    "central_profile",
+    "damping",
+    "total",
+    "totals_of",
+]
 
 C_SAT = parameter(
     "c_sat", (0.2, 2.0), r"c_\mathrm{sat} / c",
     "Concentration of satellites over that of their halo.", valid=(0.1, 5.0), default=1.0,
+)  # fmt: skip
+TRANSITION = parameter(
+    "alpha_trans", (0.5, 1.5), r"\alpha_\mathrm{tr}",
+    "Exponent of the sum of both terms: below 1 their transition is smoother.",
+    valid=(0.1, 3.0), default=1.0,
 )  # fmt: skip
 EXTRAS: dict[str, tuple[Parameter, ...]] = {
     "incompleteness": (
@@ -39,11 +53,7 @@ EXTRAS: dict[str, tuple[Parameter, ...]] = {
                   "Wavenumber [1/Mpc] below which 1-halo terms are damped.", "1/Mpc",
                   valid=(0.0, 10.0), default=0.0),
     ),
-    "transition": (
-        parameter("alpha_trans", (0.5, 1.5), r"\alpha_\mathrm{tr}",
-                  "Exponent of the sum of both terms: below 1 their transition is smoother.",
-                  valid=(0.1, 3.0), default=1.0),
-    ),
+    "transition": (TRANSITION,),
 }  # fmt: skip
 """Parameters of each. Off-centring: Hikage et al. 2013, MNRAS 435, 2345. Damping and transition:
 Mead et al. 2021, MNRAS 502, 1401, and pyccl's ``suppress_1h`` and ``smooth_transition``."""
@@ -102,6 +112,12 @@ class Extended(Occupation):
     def threshold(self, p: Mapping[str, Any]) -> tuple[Any, Any] | None:
         """See `Occupation.threshold`."""
         return self.base.threshold(p)
+
+
+def totals_of(occupation: Occupation, outputs: Iterable[str]) -> list[str]:
+    """Totals that are not the sum of their terms: all of them, if their transition is smoothed."""
+    is_smooth = "transition" in occupation.extras
+    return [name for name in outputs if is_smooth and name.endswith("_total")]
 
 
 def central_profile(k: Any, p: Mapping[str, Any], f: Functions) -> Any:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 __all__ = ["REACH", "OnGrid", "are_resolved", "between", "cardinal", "cells_of", "kernel"]
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 _RESOLVED = 0.84  # widths of a normal distribution, in spacings, that a sum resolves to 1e-6
 _CELLS = (4, 16)  # of each interval, at least and at most

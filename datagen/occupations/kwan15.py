@@ -50,7 +50,7 @@ class Kwan15(Occupation):
         return with_central(*self.means(M, p, f))
 
     def means(self, M: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any, Any]:
-        """<N_c>, satellites beside a central, and their square; arguments as of `Occupation.moments`."""
+        """<N_c>, satellites beside a central, their square; arguments of `Occupation.moments`."""
         x = (f.log(M) / LN_10 - p["log10Mcut"]) / (2**0.5 * p["sigma"])
         M0 = p["kappa"] * ten_to(p["log10Mcut"], f)
         return rise(x, f), *power_law(M, M0, p["log10M1"], p["alpha"], f)

@@ -35,7 +35,7 @@ class ProfileTable:
         u_powers: Shape (D, m).
         u2: Table of u^2.
         u2_powers: As `u_powers`.
-        half_width: Half the width of the range of ln c, shape (1,), or (Q,) if nodes have their own.
+        half_width: Half the range of ln c, shape (1,), or (Q,) if nodes have their own.
     """
 
     u: Array
@@ -65,11 +65,11 @@ def tabulate(x: Array, k: Array, R: float, middle: Line, half: Line) -> ProfileT
     t = np.cos(np.pi * (np.arange(_SAMPLES) + 0.5) / _SAMPLES)
     radius, ln_c, width = R * np.exp(fine / 3), middle(fine), half(fine)
     samples = [nfw_fourier(k, radius, np.exp(ln_c + width * v)) for v in t]
-    parts: list[Array] = []
-    for power in (1, 2):
-        parts += _few_functions(t, np.array([cardinal.T @ u**power for u in samples]))
+    u, u2 = (
+        _few_functions(t, np.array([cardinal.T @ u**power for u in samples])) for power in (1, 2)
+    )
     halves = half(x)
-    return ProfileTable(*parts, half_width=halves[:1] if np.ptp(halves) == 0 else halves)
+    return ProfileTable(*u, *u2, halves[:1] if np.ptp(halves) == 0 else halves)
 
 
 def _few_functions(t: Array, u: Array) -> tuple[Array, Array]:
@@ -133,7 +133,6 @@ class Profiles(nn.Module):
             _project(weights, self.u, powers @ self.u_powers),
             _project(weights_2, self.u2, powers @ self.u2_powers),
         )
-
 
     def each(self, t: Tensor) -> Tensor:
         """Averaged u of each node, shape (B, Q, K).

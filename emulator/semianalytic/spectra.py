@@ -138,7 +138,11 @@ class Spectra(nn.Module):
         # below: of the bias-weighted mass, in smaller haloes
         sums = torch.addmm(self.one, torch.cat([satellites, b_c, b_s, b_m], dim=1), self.totals)
         f_sat, b_eff, bias_of_centrals, below = sums.split(1, dim=1)
-        cs, ss, s_V = galaxies.central_satellite * each, galaxies.satellite_pairs * each, satellites * V
+        cs, ss, s_V = (
+            galaxies.central_satellite * each,
+            galaxies.satellite_pairs * each,
+            satellites * V,
+        )
         of_u = (cs, centrals * V, b_s, b_m + below * haloes.delta)  # gg, gm, I_g, I_m
         of_u2 = (ss, s_V, matter * V)  # gg, gm, mm
         (gg, gm, I_s, I_m), (gg2, gm2, mm) = self.profiles(t, of_u, of_u2)
