@@ -112,6 +112,8 @@ def _occupation_lines(model: OnnxEmulator) -> Iterator[str]:
         yield f"{label:{_NAME + 1}s} {prefix}{one.occupation.name} ({one.occupation.source})"
         label = ""
     if model.can_change:
+        if others := model.metadata["record"].get("occupations"):
+            yield f"{_INDENT}measured too, see --occupation: {', '.join(others)}"
         yield f"{_INDENT}any other: load(..., occupation=...); hodspectra occupations lists names"
     else:
         yield f"{_INDENT}learnt, so that it cannot be changed"

@@ -200,7 +200,13 @@ def test_occupations_are_listed_with_their_parameters(capsys):
 
 
 def test_shipped_models_are_whole_and_say_how_accurate_they_are():
-    survey = yaml.safe_load((ROOT / "configs/survey/box.yaml").read_text())["space"]
+    survey = {
+        name: one
+        for part in ("box", "linke22")
+        for name, one in yaml.safe_load((ROOT / f"configs/survey/{part}.yaml").read_text())[
+            "space"
+        ].items()
+    }
     wide = {name: (float(one["low"]), float(one["high"])) for name, one in survey.items()}
     published = {name: (Space()[name].low, Space()[name].high) for name in Space().names}
     assert "standard" in shipped.shipped()
