@@ -98,8 +98,12 @@ def worst(
     config = HaloModelConfig.from_dict(model.metadata["halo_model"] | _FINE)
     code = HaloModel(config, linear_power(config, space, ray), space.occupation)
     found = [_search(model, code, space, one, search) for one in galaxies]
-    results = {"emulator": model.path.stem, "occupation": space.occupation, "found": found}
-    results["provenance"] = provenance()
+    results = {
+        "emulator": model.path.stem,
+        "occupation": space.occupation,
+        "found": found,
+        "provenance": provenance(),
+    }
     if out:
         with atomic(out) as partial:
             partial.write_text(json.dumps(results, indent=1) + "\n")
@@ -185,8 +189,8 @@ def _errors(
 def render(results: dict[str, Any]) -> str:
     """The worst points, as Markdown."""
     lines = [
-        f"Worst points of `{results['emulator']}` with {results['occupation']} that a search for them finds: largest error of "
-        f"any 1-halo or 2-halo term, abs(P/P_true - 1) in percent",
+        f"Worst points of `{results['emulator']}` with {results['occupation']} that a search for "
+        f"them finds: largest error of any 1-halo or 2-halo term, abs(P/P_true - 1) in percent",
         "",
         "| among points with | error | of | k [1/Mpc] | at |",
         "|---|---|---|---|---|",
