@@ -21,7 +21,7 @@ from datagen.occupations.functions import NUMPY
 from datagen.occupations.linke22 import Linke22
 from datagen.space import BACKGROUND, Range, Space
 from emulator.emulator import Emulator
-from emulator.semianalytic.emulator import OUTPUTS
+from emulator.semianalytic.emulator import HALOES, OUTPUTS
 from emulator.semianalytic.occupation import Sampled
 from export.galaxies import PREFIX, WEIGHTS, Nodes, sampled
 from export.given_sessions import GivenSessions
@@ -123,7 +123,7 @@ def test_a_part_of_the_graph_is_what_torch_computes(name, small_file):
     file = OnnxFile.read(small_file.read_bytes(), small_file)
     part = sampled(occupation(name), space.names, file.nodes)
     Q, outputs = grid.nodes, [f"{PREFIX}{one}" for one in WEIGHTS]
-    inputs = {"theta": len(space.names), "ln_M": 1, "ln_n": Q, "step": Q}
+    inputs = {"theta": len(space.names), "ln_M": 1, "ln_n": Q, "n": Q, "step": Q}
     graph = Graph(
         file.graph.head,
         b"".join(encode(11, described(*one)) for one in inputs.items()),
@@ -141,11 +141,11 @@ def test_a_part_of_the_graph_is_what_torch_computes(name, small_file):
                 *given,
             ),
         )
-        given = [found[one] for one in ("ln_M", "ln_n", "step")]
+        given = [found[one] for one in HALOES]
         expected = Sampled(occupation(name), space.names, grid)(theta, *given)
     session = onnxruntime.InferenceSession(graph.encode())
     fed = {"theta": theta.numpy()} | {
-        one: value.numpy() for one, value in zip(("ln_M", "ln_n", "step"), given, strict=True)
+        one: value.numpy() for one, value in zip(HALOES, given, strict=True)
     }
     for values, theirs in zip(session.run(outputs[:4], fed), expected[:4], strict=True):
         total = np.abs(theirs.numpy()).sum(axis=1, keepdims=True) + 1e-30
