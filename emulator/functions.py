@@ -64,7 +64,7 @@ class TorchOnGrid(OnGrid):
 
     def constant(self, values: NDArray[np.floating[Any]]) -> Tensor:
         """Numbers as a tensor."""
-        return torch.tensor(values, dtype=self._ln_M.dtype)
+        return torch.tensor(values, dtype=self._ln_M.dtype, device=self._ln_M.device)
 
     def equal(self, x: Tensor, y: Tensor) -> Tensor:
         """1 where two numbers are the same, else 0."""
@@ -76,7 +76,7 @@ class TorchOnGrid(OnGrid):
 
     def times(self, x: Tensor, matrix: NDArray[np.floating[Any]]) -> Tensor:
         """Times a matrix."""
-        return x @ torch.tensor(matrix, dtype=x.dtype)
+        return x @ torch.tensor(matrix, dtype=x.dtype, device=x.device)
 
     def rows(self, x: Tensor, length: int) -> Tensor:
         """In rows of another length."""

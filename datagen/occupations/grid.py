@@ -162,33 +162,37 @@ class OnGrid(ABC):
     def step(self, M: Any, M0: Any) -> Any:
         """1 for M >= M0, else 0."""
         first, q, index, inside = self._edge(self.log(M0))
-        plain = self.clip(self.constant(np.arange(self._count)[None] + 1.0) - first, 0.0, 1.0)
         missed = self._missed_of_q(q, 0.0) - self.constant(_FIRST)
-        return self.add_at(plain, index, missed * inside)
+        return self.add_at(self._from(first), index, missed * inside)
 
     def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
         """((M - M0) / M1)^a for M > M0, else 0, and its square."""
-        ln_M0 = self.log(M0)
-        _, q, index, inside = self._edge(ln_M0)
-        plain = self.power((M - M0) / M1, a)
-        ln_q = self.log(self.clip(q, _SMALL, 1.0))
-        logs = self.beside(self.log(self.clip(a, *_EXPONENTS)), ln_q)
+        a = self.clip(a, _SMALL, _HUGE)  # of a graph's numbers, 0^0 is none
+        ln_M0 = self.log(self.clip(M0, _SMALL, _HUGE))
+        first, q, index, inside = self._edge(ln_M0)
+        plain = self.power((M - M0) / M1, a) * self._from(first + 1.0)  # the first is in `missed`
+        logs = self.beside(self.log(self.clip(a, *_EXPONENTS)), self.log(q + _SMALL))
         missed = self.times(self.exp(self.times(logs, _POWERS)), _missed())
-        both = self.constant(_BOTH)
-        first = self.exp(a * ln_q * both) * self.constant(np.tile(_FIRST, 2))
-        scale = self.exp(a * (ln_M0 - self.log(M1) + math.log(self._cell)) * both)
-        one, two = self.halves((missed - first) * scale * inside)
+        y = (q + self.constant(np.tile(np.arange(3.0), 2)[None])) * self._cell
+        ln_slope = ln_M0 - self.log(M1) + y * (0.5 + y * (1 / 24))  # ln[(M - M0) / (M1 y)]
+        scale = self.exp(a * (ln_slope + math.log(self._cell)) * self.constant(_BOTH))
+        one, two = self.halves(missed * scale * inside)
         return self.add_at(plain, index, one), self.add_at(plain * plain, index, two)
 
     def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
         """1 + slope ln(M / M1) for M < M1, not below 0; 1 above."""
         ln_M1 = self.log(M1)
         plain = self.clip(1.0 + slope * (self.log(M) - ln_M1), 0.0, 1.0)
-        ends = self.rows(self.beside(ln_M1 - 1.0 / slope, ln_M1), 1)  # one below the other
+        lowest = ln_M1 - 1.0 / self.clip(slope, _SMALL, _HUGE)
+        ends = self.rows(self.beside(lowest, ln_M1), 1)  # one below the other
         _, q, index, inside = self._edge(ends, self.rows(self.beside(self._ln_M, self._ln_M), 1))
         missed = (self._missed_of_q(q, 1.0) - q * self.constant(_FIRST)) * inside
         signs = self.constant(np.repeat([[1.0, -1.0]], 3, axis=1) * self._cell)
         return self.add_at(plain, self.rows(index, 6), self.rows(missed, 6) * signs * slope)
+
+    def _from(self, first: Any) -> Any:
+        """1 from a mass on, given by its index (B, 1), and 0 before."""
+        return self.clip(self.constant(np.arange(self._count)[None] + 1.0) - first, 0.0, 1.0)
 
     def _edge(self, ln_M0: Any, ln_M: Any = None) -> tuple[Any, Any, Any, Any]:
         """Where an edge is on the grid.
@@ -211,14 +215,14 @@ class OnGrid(ABC):
 
     def _missed_of_q(self, q: Any, a: float) -> Any:
         """What three points are to have, of y^a in units of cells; the first, all of its cell."""
-        logs = self.times(self.log(self.clip(q, _SMALL, 1.0)), np.arange(_DEGREE_Q + 1.0)[None])
+        logs = self.times(self.log(q + _SMALL), np.arange(_DEGREE_Q + 1.0)[None])
         weights = np.linalg.lstsq(_monomials(_PLACES, _DEGREE_Q), _three(a), rcond=None)[0]
         return self.times(self.exp(logs), weights)
 
 
 _DEGREE_A, _DEGREE_Q = 9, 5  # of the polynomials for what is missed
 _EXPONENTS = 0.05, 2.5  # smallest and largest a; squares have twice that
-_SMALL = 1e-6
+_SMALL, _HUGE = 1e-6, 1e30  # beside other numbers here, and within single precision
 _FIRST = np.array([[1.0, 0.0, 0.0]])
 _BOTH = np.array([[1.0, 1.0, 1.0, 2.0, 2.0, 2.0]])  # powers of a function and of its square
 _PLACES = np.linspace(0.0, 1.0, 21)
