@@ -1,6 +1,6 @@
 """Whose galaxies an emulator predicts: an occupation by name, one's own, or two populations."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,7 +48,10 @@ class _Own(Occupation):
         self._given = given
         self.name = str(getattr(given, "name", type(given).__name__))  # type: ignore[misc]
         self.parameters = tuple(_parameters(given.parameters, self.name))  # type: ignore[misc]
-        self.width = float(getattr(given, "width", 0.0))  # type: ignore[misc]
+        width = getattr(given, "width", 0.0)
+        if not isinstance(width, int | float):
+            raise OccupationError(f"occupation {self.name}: width = {width!r} is no number")
+        self.width = float(width)  # type: ignore[misc]
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
@@ -58,9 +61,16 @@ class _Own(Occupation):
 
 def _parameters(given: Any, name: str) -> list[Parameter]:
     if not isinstance(given, Mapping):
+        if not isinstance(given, Iterable) or not all(isinstance(p, Parameter) for p in given):
+            raise OccupationError(
+                f"occupation {name}: parameters is {given!r}; give ranges by name, "
+                f"{{'log10Mmin': (11, 15), ...}}"
+            )
         given = {p.name: p for p in given}
     found = []
     for key, one in given.items():
+        if not isinstance(key, str):
+            raise OccupationError(f"occupation {name}: {key!r} in its parameters is no name")
         if not isinstance(one, Parameter):
             try:
                 low, high = map(float, one)
@@ -70,6 +80,8 @@ def _parameters(given: Any, name: str) -> list[Parameter]:
                     f"(low, high)"
                 ) from None
             one = Parameter(key, "1", name, rf"\mathrm{{{key}}}", (low, high), (low, high))
+        if not -np.inf < one.range[0] <= one.range[1] < np.inf:
+            raise OccupationError(f"occupation {name}: {key} has the range {one.range}")
         if key in BACKGROUND:
             raise OccupationError(
                 f"occupation {name}: {key} is a parameter of cosmology, which moments are given "
@@ -140,17 +152,30 @@ class Population:
 
         Raises:
             OccupationError: One that is negative or not finite; the message names the mass. Or
-                more or fewer of them.
+                more or fewer of them, or one of another shape, or a parameter that there is not.
         """
         own = {p.name: point[name] for name, p in self.parameters.items()}
         background = {name: point[name] for name in BACKGROUND}
-        with np.errstate(all="ignore"):  # what comes of it is looked at
-            given = tuple(self.base.moments(M, background | own, NUMPY))
+        try:
+            with np.errstate(all="ignore"):  # what comes of it is looked at
+                found = self.base.moments(M, background | own, NUMPY)
+        except KeyError as error:
+            raise OccupationError(
+                f"occupation {self.occupation.name}: moments asks for {error}; there are "
+                f"{', '.join(background | own)}"
+            ) from error
+        given = tuple(found) if isinstance(found, Iterable) else (found,)
         if len(given) != len(MOMENTS):
             raise OccupationError(
                 f"occupation {self.occupation.name}: moments gives {len(given)}, not the "
                 f"{len(MOMENTS)} {', '.join(MOMENTS)}"
             )
+        for name, one in zip(MOMENTS, given, strict=True):
+            if np.shape(one) not in ((), (1,), M.shape):
+                raise OccupationError(
+                    f"occupation {self.occupation.name}: {name} has the shape {np.shape(one)}, not "
+                    f"that of the masses, {M.shape}"
+                )
         arrays = [np.broadcast_to(np.asarray(one, np.float64), M.shape) for one in given]
         for name, one in zip(MOMENTS, arrays, strict=True):
             bad = ~(np.isfinite(one) & (one >= 0))

@@ -507,6 +507,12 @@ class Wrong:
         ),
         (lambda M: (M / M, M / M, M / M, M * np.inf), r"<N_s \(N_s - 1\)> = inf at M = "),
         (lambda M: (M / M, M / M, M / M), r"Wrong: moments gives 3, not the 4 <N_c>, <N_s>, "),
+        (lambda M: 1.0, "Wrong: moments gives 1, not the 4"),
+        (
+            lambda M: (1, 0, np.ones(7), 0),
+            r"<N_c N_s> has the shape \(7,\), not that of the masses",
+        ),
+        (lambda M: {}["y"], "Wrong: moments asks for 'y'; there are Om_c, .*, z, x"),
     ],
 )
 def test_moments_that_no_galaxies_have_are_refused(small_file, moments, message):
@@ -556,6 +562,22 @@ class Ranged(Step):
     parameters = {"x": 3}
 
 
+class Backwards(Step):
+    parameters = {"x": (2, 1)}
+
+
+class Named(Step):
+    parameters = ("x",)
+
+
+class Numbered(Step):
+    parameters = {3: (0, 1)}
+
+
+class Wide(Step):
+    width = "0.1"
+
+
 class Short(Step):
     parameters = {"c": (0, 1)}
 
@@ -570,6 +592,10 @@ class Short(Step):
         ("", "no occupation ''; there are linke22"),
         (Cosmic(), "Cosmic: h is a parameter of cosmology, which moments are given too"),
         (Ranged(), r"Ranged: parameters\['x'\] is 3; give its range as \(low, high\)"),
+        (Backwards(), r"Backwards: x has the range \(2.0, 1.0\)"),
+        (Named(), r"Named: parameters is \('x',\); give ranges by name, {'log10Mmin'"),
+        (Numbered(), "Numbered: 3 in its parameters is no name"),
+        (Wide(), "Wide: width = '0.1' is no number"),
         ({}, "0 populations are given"),
         ({"a": "zheng07"}, "1 populations are given; two have a cross power"),
         (dict.fromkeys("abc", "zheng07"), "3 populations are given; two have a cross power"),
@@ -594,6 +620,37 @@ def test_populations_may_be_called_as_outputs_are(small_file):
     plain = load(small_file, occupation="zheng07")(background() | RED)
     np.testing.assert_allclose(found["mm_gg_1h"], plain["gg_1h"], rtol=COMPILED)
     np.testing.assert_allclose(found["mm_1h"], plain["mm_1h"], rtol=FLOAT32)
+
+
+def test_an_own_one_may_have_no_parameters(small_file):
+    class Fixed:
+        parameters = {}
+
+        def moments(self, M, p, f):
+            return Step().moments(M, {"log10Mmin": 12.0, "log10M1": 13.0, "alpha": 1.0}, f)
+
+    emulator = load(small_file, occupation=Fixed())
+    assert emulator.names == BACKGROUND
+    step = {"log10Mmin": 12.0, "log10M1": 13.0, "alpha": 1.0}
+    expected = load(small_file, occupation=Step())(background() | step)
+    for name, values in emulator(background()).items():
+        np.testing.assert_allclose(values, expected[name], rtol=FLOAT32)
+
+
+def test_own_parameters_may_have_units_and_defaults(small_file):
+    class Full(Step):
+        parameters = (
+            parameter("log10Mmin", (11.0, 15.0), "M", "A threshold.", "log10 Msun"),
+            parameter("log10M1", (11.0, 15.0), "M_1", "One satellite.", "log10 Msun", default=13.0),
+            parameter("alpha", (0.5, 2.0), "a", "A slope.", default=1.0),
+        )
+
+    full, step = load(small_file, occupation=Full()), load(small_file, occupation=Step())
+    short = background() | {"log10Mmin": 12.0}
+    expected = step(short | {"log10M1": 13.0, "alpha": 1.0}, "n_g")
+    assert full(short, "n_g")["n_g"] == expected["n_g"]
+    with pytest.raises(OutOfRange, match=r"log10Mmin = 1e\+12 .*did you mean its log10, 12"):
+        full(short | {"log10Mmin": 1e12})
 
 
 def test_a_network_has_learnt_its_occupation(small_file, tmp_path):
