@@ -36,6 +36,7 @@ DRAWN = {  # how the points of each record were drawn, if otherwise than those i
     "test_published_box": " of the published box, at z = 0",
 }
 N_G_MIN, B_EFF_MAX = 1e-7, 20.0  # [1/Mpc^3] and 1
+F_SAT_MIN = 1e-6
 BUDGET = ErrorBudget(quadrature=64, linear_power=64)
 
 
@@ -107,12 +108,15 @@ def occupation_of(model: OnnxEmulator) -> str:
 def counts(labels: Spectra) -> NDArray[np.bool_]:
     """Points with galaxies that a survey could see, shape (N,).
 
-    More than `N_G_MIN` of them, and not in haloes of which there are next to none (bias beyond
-    `B_EFF_MAX`, peaks of six sigma). Labels without these numbers count as they are.
+    More than `N_G_MIN` of them, not in haloes of which there are next to none (bias beyond
+    `B_EFF_MAX`, peaks of six sigma), and one satellite among a million galaxies at least
+    (`F_SAT_MIN`), of which the 1-halo term of gg is made. Labels without these numbers count as
+    they are.
     """
-    if not {"n_g", "b_eff"} <= labels.arrays.keys():
+    if not {"n_g", "b_eff", "f_sat"} <= labels.arrays.keys():
         return np.ones(len(labels), np.bool_)
-    found: NDArray[np.bool_] = (labels["n_g"] > N_G_MIN) & (labels["b_eff"] < B_EFF_MAX)
+    seen = (labels["n_g"] > N_G_MIN) & (labels["b_eff"] < B_EFF_MAX)
+    found: NDArray[np.bool_] = seen & (labels["f_sat"] > F_SAT_MIN)
     return found
 
 

@@ -6,7 +6,7 @@ occupation consists of has names that begin with ``galaxies/``.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -24,9 +24,11 @@ __all__ = [
     "PREFIX",
     "WEIGHTS",
     "Nodes",
+    "divided",
     "having_extras",
     "named_part",
     "sampled",
+    "together",
     "with_extras",
     "with_galaxies",
     "without_galaxies",
@@ -35,7 +37,7 @@ __all__ = [
 PREFIX = "galaxies/"
 WEIGHTS = ("centrals", "satellites", "central_satellite", "satellite_pairs", "scale")
 """Galaxies at the nodes, as the rest of a graph takes them, with the prefix."""
-HALOES = ("ln_M", "ln_n", "step")
+HALOES = ("ln_M", "ln_n", "n", "step")
 """What the rest of a graph gives for it."""
 _NO_HALOES = -85.0  # ln n; float32 ends soon after
 ADDED = "extras/"
@@ -80,7 +82,7 @@ def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
         grid: The grid of masses.
     """
     trace = Trace(PREFIX)
-    theta, ln_M, ln_n, step = (Traced(trace, name) for name in ("theta", *HALOES))
+    theta, ln_M, ln_n, _, step = (Traced(trace, name) for name in ("theta", *HALOES))
     cells = cells_of(occupation.width, grid.spacing)
     places = grid.start + grid.spacing / cells * np.arange((grid.nodes - 1) * cells + 1)
     columns = [f"{PREFIX}theta/{name}" for name in names]
@@ -144,6 +146,33 @@ def with_galaxies(
         inputs=encode(11, described("theta", columns)),
         nodes=_sorted(together, {"theta", *graph.tensors, *tensors, *background.tensors}),
         tensors={**background.tensors, **tensors, **graph.tensors},
+    )
+
+
+def divided(graph: Graph) -> tuple[Graph, Graph]:
+    """What the outputs of a graph need, and all else of it."""
+    needed, kept = set(graph.outputs), []
+    for node in reversed(graph.nodes):
+        if needed & set(node.outputs):
+            kept.append(node)
+            needed |= set(node.inputs)
+    kept.reverse()
+    spare = [node for node in graph.nodes if not needed & set(node.outputs)]
+    used = {name for node in kept for name in node.inputs}
+    return (
+        replace(graph, nodes=tuple(kept), tensors=_of(graph, used)),
+        Graph(graph.head, b"", {}, tuple(spare), _of(graph, set(graph.tensors) - used)),
+    )
+
+
+def _of(graph: Graph, names: Container[str]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in graph.tensors.items() if name in names}
+
+
+def together(graph: Graph, spare: Graph) -> Graph:
+    """A graph of what `divided` gives."""
+    return replace(
+        graph, nodes=(*graph.nodes, *spare.nodes), tensors={**graph.tensors, **spare.tensors}
     )
 
 

@@ -19,25 +19,27 @@ from export.galaxies import (
     Nodes,
     having_extras,
     sampled,
+    together,
     with_extras,
     with_galaxies,
     without_galaxies,
 )
 from export.graph import Graph, described
 from export.onnx_file import OnnxFile
-from export.populations import OccupationError, Populations
+from export.populations import OccupationError, Population, Populations
 from export.protobuf import encode
 from export.quadrature import Quadrature
 from export.ranges import Parameter
 from export.sessions import Sessions
 
-__all__ = ["GivenSessions", "outputs_of", "with_populations"]
+__all__ = ["GivenSessions", "is_matter", "outputs_of", "with_populations"]
 
 Array = NDArray[np.float32]
 
 _CROSS_TERMS: dict[str, tuple[str, ...]] = {"gg_1h": ("gg_1h", "n_g"), "gg_2h": ("gm_2h", "mm_2h")}
 """What those of two populations are made of; their total is the sum."""
 _CROSS_TERMS["gg_total"] = (*_CROSS_TERMS["gg_1h"], *_CROSS_TERMS["gg_2h"])
+_TRIED, _MASSES = 2000, (1e10, 1e17)  # points and halo masses [Msun]
 _MATTER = ("P_lin", "mm_1h", "mm_2h", "mm_total")
 _OF_ITS_OWN = ("floor", "speed")  # what a file says of the galaxies that it has
 
@@ -51,14 +53,15 @@ def outputs_of(populations: Populations, units: dict[str, str]) -> dict[str, str
     """
     if not populations.is_pair:
         return units
-    named = {name: unit for name, unit in units.items() if _is_matter(name)}
+    named = {name: unit for name, unit in units.items() if is_matter(name)}
     for one in populations.each:
-        named |= {one.prefix + n: unit for n, unit in units.items() if not _is_matter(n)}
+        named |= {one.prefix + n: unit for n, unit in units.items() if not is_matter(n)}
     terms = [term for term, parts in _CROSS_TERMS.items() if {term, *parts} <= set(units)]
     return named | {populations.cross + term: units[term] for term in terms}
 
 
-def _is_matter(name: str) -> bool:
+def is_matter(name: str) -> bool:
+    """Whether an output does not depend on galaxies."""
     return name in _MATTER
 
 
@@ -66,7 +69,8 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
     """What a file holds, with other galaxies, and whether Python is to integrate these.
 
     An occupation whose features are as wide as its ``width`` says becomes a part of the graph. One
-    that does not say, or that is not written with the functions it is given, is integrated.
+    that does not say, that is not written with the functions it is given, or whose moments may be
+    negative or beyond single precision, is integrated.
 
     Args:
         file: A semi-analytic emulator.
@@ -79,7 +83,7 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
     one, *others = whose.each
     if not others and one.is_registered and one.occupation.name == file.occupation:
         return file, False
-    if file.nodes is None:
+    if (nodes := file.nodes) is None:
         raise OccupationError(
             f"{path.stem} has learnt its occupation, {file.occupation}; others need a "
             f"semi-analytic emulator (tinker10, standard, or one of emulator.train_semianalytic)"
@@ -95,7 +99,13 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
             f"{path.stem} is made for {file.occupation}; load others from the file of "
             f"{file.occupation.partition('+')[0]}, to which nothing is added"
         )
-    graph = _in_graph(file, whose, file.nodes, columns)
+    if one.added:
+        if file.spare is None:
+            raise OccupationError(f"{path.stem} has no part for {one.occupation.name}")
+        file = replace(file, graph=together(file.graph, file.spare))
+    graph = None
+    if not others and (one.is_registered or _is_plain(one, (*background, *given))):
+        graph = _in_graph(file, one, nodes, columns)
     changed = replace(
         file,
         graph=graph or file.graph,
@@ -124,15 +134,31 @@ def _texts(file: OnnxFile, whose: Populations, parameters: Sequence[Parameter]) 
     return kept | {name: json.dumps(one) for name, one in said.items()}
 
 
+def _is_plain(one: Population, parameters: Sequence[Parameter]) -> bool:
+    """Whether moments are numbers of galaxies in single precision, at random points.
+
+    A graph computes in that, and does not look at them; where they are integrated, bad ones are
+    named.
+    """
+    rng = np.random.default_rng(0)
+    point: dict[str, NDArray[Any]] = {
+        p.name: rng.uniform(p.low, p.high, _TRIED).astype(np.float32) for p in parameters
+    }
+    try:
+        one.moments(np.geomspace(*_MASSES, _TRIED, dtype=np.float32), point)
+    except ValueError:
+        return False
+    return True
+
+
 def _in_graph(
-    file: OnnxFile, whose: Populations, nodes: Nodes, columns: Sequence[str]
+    file: OnnxFile, one: Population, nodes: Nodes, columns: Sequence[str]
 ) -> Graph | None:
     """The graph with an occupation as a part of it; None if it cannot be one."""
-    (one, *others) = whose.each
     extras = one.occupation.extras
-    if not others and one.is_registered and one.base.name == file.occupation:
+    if one.is_registered and one.base.name == file.occupation:
         return with_extras(file.graph, extras, len(columns))
-    if others or not are_resolved(one.base.width, nodes.spacing):
+    if not are_resolved(one.base.width, nodes.spacing):
         return None
     own = columns[: len(columns) - len(one.added)]
     try:
@@ -227,7 +253,7 @@ class GivenSessions:
 
     def _parts(self, name: str) -> tuple[str, ...]:
         """The outputs of the graph behind an output of one population."""
-        if not self._populations.is_pair or _is_matter(name):
+        if not self._populations.is_pair or is_matter(name):
             return (name,)
         for one in self._populations.each:
             if name.startswith(one.prefix) and not name.startswith(self._populations.cross):
@@ -243,7 +269,7 @@ class GivenSessions:
     def _of(self, name: str, split: dict[str, list[NDArray[Any]]]) -> NDArray[Any]:
         """An output of two populations, of the rows of each and of both."""
         (part,) = self._parts(name) or ("",)
-        if _is_matter(name):
+        if is_matter(name):
             first, second = split[part][:2]
             return np.where(np.isnan(first), second, first)  # without galaxies of the first
         if part:

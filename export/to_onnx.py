@@ -1,5 +1,6 @@
 """Write emulators as one ONNX file: ``python -m export.to_onnx``."""
 
+import base64
 import json
 import logging
 import warnings
@@ -31,6 +32,7 @@ from export.galaxies import (
     PREFIX,
     WEIGHTS,
     Nodes,
+    divided,
     named_part,
     sampled,
     with_extras,
@@ -121,9 +123,9 @@ def to_onnx(
     model = Assembly(emulators, outputs or ()).eval()
     if domain:
         model.tell_domain(domain)
-    proto = _graph(model)
+    proto, spare = _graph(model)
     with atomic(out) as partial:
-        _write(proto, _metadata(model), partial)
+        _write(proto, _metadata(model) | {"spare": json.dumps(spare)}, partial)
         worst = _verify(model, partial)
     print(  # noqa: T201
         f"{out}: {out.stat().st_size / 1e6:.2f} MB, onnxruntime agrees with torch to {worst:.1e}"
@@ -146,16 +148,19 @@ def _write(proto: onnx.ModelProto, texts: dict[str, str], path: Path) -> None:
     path.write_bytes(seal(proto.SerializeToString()))
 
 
-def _graph(model: Assembly) -> onnx.ModelProto:
-    """The emulators as an ONNX model with named inputs and outputs and a free batch axis."""
+def _graph(model: Assembly) -> tuple[onnx.ModelProto, str]:
+    """The emulators as an ONNX model with named inputs and outputs and a free batch axis.
+
+    With it, the part of its graph that its own outputs do not need; see `OnnxFile.spare`.
+    """
     (emulator, *others), outputs = model.emulators, model.spec.outputs
     space = model.spec.space
     if others or not isinstance(emulator, SemiAnalyticEmulator):
-        proto = _exported(model, {"theta": len(space.names)}, outputs)
+        proto, spare = _exported(model, {"theta": len(space.names)}, outputs), ""
     else:
-        proto = _in_parts(emulator, outputs)
+        proto, spare = _in_parts(emulator, outputs)
     onnx.checker.check_model(proto, full_check=True)  # infers all shapes, too
-    return proto
+    return proto, spare
 
 
 def nodes_of(emulator: SemiAnalyticEmulator) -> Nodes:
@@ -164,7 +169,9 @@ def nodes_of(emulator: SemiAnalyticEmulator) -> Nodes:
     return Nodes(grid.nodes, grid.spacing, grid.start, units.log10M_min)
 
 
-def _in_parts(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> onnx.ModelProto:
+def _in_parts(
+    emulator: SemiAnalyticEmulator, outputs: Sequence[str]
+) -> tuple[onnx.ModelProto, str]:
     """A semi-analytic emulator, whose galaxies are a part that can be changed for another."""
     space, grid = emulator.spec.space, emulator.model.grid
     weights = {f"{PREFIX}{name}": grid.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
@@ -178,13 +185,15 @@ def _in_parts(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> onnx.Mo
         part = sampled(emulator.model.galaxies.occupation, space.names, nodes_of(emulator))
         nodes, tensors = part.nodes, part.tensors
     else:
-        given = {"theta": len(space.names), "ln_M": 1, "ln_n": grid.nodes, "step": grid.nodes}
+        given = {"theta": len(space.names), "ln_M": 1, "ln_n": grid.nodes}
+        given |= {"n": grid.nodes, "step": grid.nodes}
         exact = _exported(emulator.model.galaxies, given, list(weights))
         nodes, tensors = named_part(Graph.read(exact.SerializeToString()), given)
     kept = {name: graph.outputs[name] for name in outputs}
     whole = with_galaxies(replace(graph, outputs=kept), nodes, tensors, len(space.names))
     whole = with_extras(whole, by_name(space.occupation).extras, len(space.names))
-    return onnx.load_from_string(whole.encode())
+    needed, spare = divided(whole)
+    return onnx.load_from_string(needed.encode()), base64.b64encode(spare.encode()).decode()
 
 
 def _exported(

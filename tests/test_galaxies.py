@@ -37,7 +37,6 @@ from export.sessions import Sessions
 from export.to_onnx import rewrite
 
 MODEL = HaloModelConfig()
-SPECTRA = tuple(name for name in OUTPUTS if name not in ("n_g", "b_eff", "f_sat"))
 # Of spectra up to 1 1/Mpc and of numbers, against the halo model: what the small network costs,
 # with 60 nodes, and kinks between them
 MEDIAN, NEARLY_ALL = 3e-4, 3e-3
@@ -514,6 +513,26 @@ def test_moments_that_no_galaxies_have_are_refused(small_file, moments, message)
     emulator = load(small_file, occupation=Wrong(moments))
     with pytest.raises(OccupationError, match=message):
         emulator(background() | {"x": 0.5})
+
+
+def test_smooth_ones_that_no_graph_can_have_are_integrated(small_file):
+    class Negative(Smooth):
+        def moments(self, M, p, f):
+            N_c, *others = super().moments(M, p, f)
+            return N_c - 0.1, *others
+
+    class Large(Smooth):
+        def moments(self, M, p, f):
+            N_c, *_ = super().moments(M, p, f)
+            N_s = N_c * M**3 / (10.0 ** p["log10M1"]) ** 3  # M^3 is beyond single precision
+            return N_c, N_s, N_s, N_s * N_s
+
+    point = background() | {"log10Mmin": 12.0, "log10M1": 14.5}
+    with pytest.raises(OccupationError, match=r"Negative: <N_c> = -0\.\d* at M = 1e\+10 Msun"):
+        load(small_file, occupation=Negative())(point)
+    large = load(small_file, occupation=Large())
+    assert isinstance(large._sessions, GivenSessions)
+    assert np.isfinite(large(point)["gg_total"]).all()
 
 
 def test_three_moments_are_refused_of_smooth_ones_too(small_file):

@@ -44,7 +44,7 @@ _POINTS, _SEED = 2048, 1  # within a box, and at its corners, to see how concent
 ADDED: tuple[str, ...] = tuple(p.name for extra in EXTRAS.values() for p in extra)
 """Parameters of all that may be added to an occupation."""
 KINDS = ("more", "all")  # of outputs: with all that is added but c_sat, and with that
-HALOES = ("ln_M", "ln_n", "step")
+HALOES = ("ln_M", "ln_n", "n", "step")
 """What galaxies at the nodes depend on: see `SemiAnalytic.of_galaxies`."""
 OUTPUTS: tuple[str, ...] = (
     *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS),
@@ -117,7 +117,7 @@ class OfGalaxies(nn.Module):
         self.names = (*outputs, *HALOES, *(f"{kind}/{name}" for kind in KINDS for name in outputs))
 
     def forward(self, background: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, and ``ln_M``, ``ln_n`` and ``step``; outputs with more; with all.
+        """The outputs, and `HALOES`; outputs with more; with all.
 
         Args:
             background: Cosmology and redshift, columns `datagen.space.BACKGROUND`, shape (B, 8).

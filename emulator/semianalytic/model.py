@@ -175,7 +175,7 @@ class SemiAnalytic(nn.Module):
     def of_galaxies(
         self,
         background: Tensor,
-        galaxies: Callable[[Tensor, Tensor, Tensor], Weights],
+        galaxies: Callable[[Tensor, Tensor, Tensor, Tensor], Weights],
         extras: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """As `forward`, for whatever galaxies, and what their moments depend on.
@@ -183,11 +183,11 @@ class SemiAnalytic(nn.Module):
         Args:
             background: Cosmology and redshift of points, columns `BACKGROUND`, shape (B, 8).
             galaxies: What gives them at the nodes, of ln M [ln Msun] at x = 0, (B, 1), ln of the
-                haloes per node, and the unit step at the lowest mass, each (B, Q).
+                haloes per node, these, and the unit step at the lowest mass, each (B, Q).
             extras: Parameters of what is added to their occupation, by name, each (B, 1).
 
         Returns:
-            Spectra and numbers, and these three as ``ln_M``, ``ln_n`` and ``step``.
+            Spectra and numbers, and these as ``ln_M``, ``ln_n``, ``n`` and ``step``.
         """
         haloes, t, P_lin, given = self.before_galaxies(background)
         weights = galaxies(*given.values())
@@ -207,7 +207,7 @@ class SemiAnalytic(nn.Module):
             t = self.concentration(cosmos.ln_c)
         step, delta = self.lower_limit(columns["M / M_min"])
         haloes = self.haloes(cosmos, step, delta)
-        given = {"ln_M": columns["ln M"], "ln_n": haloes.ln_n, "step": step}
+        given = {"ln_M": columns["ln M"], "ln_n": haloes.ln_n, "n": haloes.n, "step": step}
         return haloes, t, torch.exp(cosmos.ln_P), given
 
     def concentrations(self, theta: Tensor) -> tuple[Tensor, Tensor]:

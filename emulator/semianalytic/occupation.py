@@ -70,13 +70,16 @@ class Weights(NamedTuple):
 class Galaxies(Protocol):
     """What gives the galaxies on the grid, of an occupation."""
 
-    def __call__(self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, step: Tensor) -> Weights:
+    def __call__(
+        self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, n: Tensor, step: Tensor
+    ) -> Weights:
         """Galaxies at the nodes.
 
         Args:
             theta: Points, physical units, shape (B, P).
             ln_M: ln M [ln Msun] at x = 0, shape (B, 1).
             ln_n: ln of the haloes per node [1/Mpc^3], shape (B, Q).
+            n: These, or next to none.
             step: The unit step at the lowest mass, shape (B, Q).
         """
 
@@ -108,7 +111,9 @@ class Sampled(nn.Module):
             tensor = torch.tensor(array, dtype=torch.float32)
             self.register_buffer(name, tensor, persistent=False)
 
-    def forward(self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, step: Tensor) -> Weights:
+    def forward(
+        self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, n: Tensor, step: Tensor
+    ) -> Weights:
         """Galaxies at the nodes; see `Galaxies`."""
         n = torch.exp((ln_n @ self.between).clamp(min=NO_HALOES))
         point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
@@ -271,7 +276,9 @@ class ExactLinke22(nn.Module):
         linear |= {name: {name: 1.0} for name in ("alpha", "beta", "sigma")}
         self.sums = LogSums(names, sums, linear, logarithms=(_LN_M,))
 
-    def forward(self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, step: Tensor) -> Weights:
+    def forward(
+        self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, n: Tensor, step: Tensor
+    ) -> Weights:
         """Galaxies at the nodes; see `Galaxies`."""
         columns = self.sums(theta, ln_M)
         alpha, beta = columns["alpha"], columns["beta"]
@@ -279,7 +286,6 @@ class ExactLinke22(nn.Module):
         S = torch.exp(beta * columns["ln Mth / Mprime"])
         scale = alpha + S
         central, slope = alpha / scale, torch.exp(beta * columns["ln M / Mth"]) * (S / scale)
-        n = torch.exp(ln_n.clamp(min=NO_HALOES))
         n_e, n_e2 = n * e, n * e2
         satellites = n_e2 * slope
         return Weights(n_e * central, n_e * slope, satellites * central, satellites * slope, scale)
