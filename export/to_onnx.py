@@ -119,7 +119,7 @@ def to_onnx(
     fits = {name: fit for name, fit in fits.items() if fit}
     if "+" in occupation:
         raise ValueError(
-            f"occupation = {occupation!r}: what is added to an occupation needs no file of its own; "
+            f"occupation = {occupation!r}: what is added to one needs no file of its own; "
             f"write {occupation.partition('+')[0]!r}, and load it with load(..., "
             f"occupation={occupation!r})"
         )
