@@ -117,6 +117,12 @@ def to_onnx(
         "mass_def": mass_def,
     }
     fits = {name: fit for name, fit in fits.items() if fit}
+    if "+" in occupation:
+        raise ValueError(
+            f"occupation = {occupation!r}: what is added to one needs no file of its own; "
+            f"write {occupation.partition('+')[0]!r}, and load it with load(..., "
+            f"occupation={occupation!r})"
+        )
     emulators = [Emulator.load(file) for file in files]
     if fits or occupation:
         emulators = [with_fits(one, occupation, **fits) for one in emulators]
