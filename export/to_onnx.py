@@ -25,7 +25,7 @@ from datagen.space import BACKGROUND, Space
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
 from emulator.semianalytic.emulator import OfGalaxies, SemiAnalyticEmulator, with_fits
-from emulator.semianalytic.occupation import Sampled
+from emulator.semianalytic.occupation import Sampled, galaxies_of
 from export.assemble import Assembly, units
 from export.galaxies import (
     ADDED,
@@ -117,12 +117,6 @@ def to_onnx(
         "mass_def": mass_def,
     }
     fits = {name: fit for name, fit in fits.items() if fit}
-    if "+" in occupation:
-        raise ValueError(
-            f"occupation = {occupation!r}: what is added to one needs no file of its own; "
-            f"write {occupation.partition('+')[0]!r}, and load it with load(..., "
-            f"occupation={occupation!r})"
-        )
     emulators = [Emulator.load(file) for file in files]
     if fits or occupation:
         emulators = [with_fits(one, occupation, **fits) for one in emulators]
@@ -187,17 +181,21 @@ def _in_parts(
     graph = Graph.read(_exported(module, inputs, module.names).SerializeToString())
     neutral = {name: Tensor.of(name, np.full((1, 1), value)) for name, value in added.items()}
     graph = replace(graph, tensors={**graph.tensors, **neutral})
-    if isinstance(emulator.model.galaxies, Sampled):
-        part = sampled(emulator.model.galaxies.occupation, space.names, nodes_of(emulator))
+    extras = by_name(space.occupation).extras
+    own = [name for name in space.names if name not in emulator.model.extras]
+    base = by_name(space.occupation.partition("+")[0])
+    galaxies = galaxies_of(base, own, grid, emulator.spec.network.units.log10M_min)
+    if isinstance(galaxies, Sampled):
+        part = sampled(base, own, nodes_of(emulator))
         nodes, tensors = part.nodes, part.tensors
     else:
-        given = {"theta": len(space.names), "ln_M": 1, "ln_n": grid.nodes}
+        given = {"theta": len(own), "ln_M": 1, "ln_n": grid.nodes}
         given |= {"n": grid.nodes, "step": grid.nodes}
-        exact = _exported(emulator.model.galaxies, given, list(weights))
+        exact = _exported(galaxies.eval(), given, list(weights))
         nodes, tensors = named_part(Graph.read(exact.SerializeToString()), given)
     kept = {name: graph.outputs[name] for name in outputs}
-    whole = with_galaxies(replace(graph, outputs=kept), nodes, tensors, len(space.names))
-    whole = with_extras(whole, by_name(space.occupation).extras, len(space.names))
+    whole = with_galaxies(replace(graph, outputs=kept), nodes, tensors, len(own))
+    whole = with_extras(whole, extras, len(space.names))
     needed, spare = divided(whole)
     return onnx.load_from_string(needed.encode()), base64.b64encode(spare.encode()).decode()
 
