@@ -14,7 +14,9 @@ RUN := runs/quick
 READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
 PUBLISHED := runs/published
-BOX := --config configs/survey/box.yaml
+COSMOLOGY := --config configs/survey/box.yaml
+BOX := $(COSMOLOGY) --config configs/survey/linke22.yaml
+OCCUPATIONS := zheng07 more15 leauthaud11
 
 .PHONY: search test slow wheel newest docs lint benchmarks standard tinker10 published clean
 
@@ -54,6 +56,9 @@ standard tinker10: $(READY)
 	$(PY) -m datagen.generate --config configs/$@/model.yaml --config configs/survey/test_published.yaml --out runs/$@/published_box.h5
 	$(PY) -m benchmarks.judge --emulator runs/$@/$@.onnx --data runs/$@/test.h5
 	$(PY) -m benchmarks.judge --emulator runs/$@/$@.onnx --data runs/$@/published_box.h5 --name published_box
+	for name in $(OCCUPATIONS); do \
+	$(PY) -m datagen.generate $(COSMOLOGY) --config configs/$@/model.yaml --config configs/survey/test_occupation.yaml --space.occupation $$name --out runs/$@/$$name.h5 && \
+	$(PY) -m benchmarks.judge --emulator runs/$@/$@.onnx --data runs/$@/$$name.h5 || exit 1; done
 
 published: $(READY)
 	$(PY) -m datagen.generate --config configs/published/labels.yaml

@@ -19,7 +19,15 @@ from export.info import card
 from export.runtime import OnnxEmulator
 from export.to_onnx import rewrite
 
-__all__ = ["accuracy_table", "counts", "error_cells", "in_percent", "judge", "render"]
+__all__ = [
+    "accuracy_table",
+    "counts",
+    "error_cells",
+    "in_percent",
+    "judge",
+    "occupation_of",
+    "render",
+]
 
 DRAWN = {  # how the points of each record were drawn, if otherwise than those it was made of
     "test": "",
@@ -28,6 +36,7 @@ DRAWN = {  # how the points of each record were drawn, if otherwise than those i
     "test_published_box": " of the published box, at z = 0",
 }
 N_G_MIN, B_EFF_MAX = 1e-7, 20.0  # [1/Mpc^3] and 1
+F_SAT_MIN = 1e-6
 BUDGET = ErrorBudget(quadrature=64, linear_power=64)
 
 
@@ -40,7 +49,9 @@ def judge(
     ``export.verify`` compares with on their machines. Beside it stand how exact the labels
     themselves are, and the emulator's speed on one core, which are measured here too. Labels of
     the same box whose masses are drawn otherwise make a record of their own,
-    ``test_linear_masses`` or ``test_log10_masses``, and so do labels of a box within it.
+    ``test_linear_masses`` or ``test_log10_masses``, and so do labels of a box within it. Of a
+    semi-analytic emulator, labels of another occupation make the record that it has when it is
+    loaded with that.
 
     Points without galaxies that a survey could see do not count, see `counts`; their share is
     recorded.
@@ -61,8 +72,12 @@ def judge(
         ValueError: Labels that the emulator was made of, or of another model or wider ranges; no
             name for ranges within.
     """
-    model = OnnxEmulator(emulator)
-    if is_made_of(model, Spectra.read(data, ())):
+    labels, model = Spectra.read(data, ()), OnnxEmulator(emulator)
+    whose = Space.from_dict(labels.metadata["space"]).occupation
+    is_own = whose == occupation_of(model)
+    if not is_own:
+        model = OnnxEmulator(emulator, occupation=whose)
+    if is_made_of(model, labels):
         raise ValueError(f"{data} is what {model.path} was made of; make labels with another seed")
     truth = true_spectra([model], data)
     counted = truth.labels.select(np.flatnonzero(counts(truth.labels)))
@@ -71,26 +86,37 @@ def judge(
     made = {name: truth.source[name] for name in ("sha256", "design")}
     made |= {"points": len(counted), "without_galaxies": len(truth.labels) - len(counted)}
     name = _record_name(model, truth.space, name)
-    more = _measured(emulator, counted, floor) if name == "test" else {}
-    rewrite(
-        emulator,
-        record=model.metadata["record"] | {name: test},
-        provenance=model.metadata["provenance"] | {name: made},
-        **more,
-    )
-    print(card(OnnxEmulator(emulator)))  # noqa: T201
+    meta = OnnxEmulator(emulator).metadata
+    record, provenance, more = meta["record"], meta["provenance"], {}
+    if is_own:
+        record[name], provenance[name] = test, made
+        more = _measured(emulator, counted, floor) if name == "test" else {}
+    else:
+        others = record.setdefault("occupations", {})
+        others[whose] = others.get(whose, {}) | {name: test}
+        provenance[f"{name} {whose}"] = made
+    rewrite(emulator, record=record, provenance=provenance, **more)
+    print(card(OnnxEmulator(emulator, occupation=None if is_own else whose)))  # noqa: T201
     return test
+
+
+def occupation_of(model: OnnxEmulator) -> str:
+    """Whose galaxies a file predicts."""
+    return Space.from_dict(model.metadata["parameters"]).occupation
 
 
 def counts(labels: Spectra) -> NDArray[np.bool_]:
     """Points with galaxies that a survey could see, shape (N,).
 
-    More than `N_G_MIN` of them, and not in haloes of which there are next to none (bias beyond
-    `B_EFF_MAX`, peaks of six sigma). Labels without these numbers count as they are.
+    More than `N_G_MIN` of them, not in haloes of which there are next to none (bias beyond
+    `B_EFF_MAX`, peaks of six sigma), and one satellite among a million galaxies at least
+    (`F_SAT_MIN`), of which the 1-halo term of gg is made. Labels without these numbers count as
+    they are.
     """
-    if not {"n_g", "b_eff"} <= labels.arrays.keys():
+    if not {"n_g", "b_eff", "f_sat"} <= labels.arrays.keys():
         return np.ones(len(labels), np.bool_)
-    found: NDArray[np.bool_] = (labels["n_g"] > N_G_MIN) & (labels["b_eff"] < B_EFF_MAX)
+    seen = (labels["n_g"] > N_G_MIN) & (labels["b_eff"] < B_EFF_MAX)
+    found: NDArray[np.bool_] = seen & (labels["f_sat"] > F_SAT_MIN)
     return found
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.optimize import differential_evolution, minimize
 from tqdm.auto import tqdm
 
-from benchmarks.judge import B_EFF_MAX, N_G_MIN, in_percent
+from benchmarks.judge import B_EFF_MAX, F_SAT_MIN, N_G_MIN, in_percent
 from benchmarks.results import check_json
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.halomodel import CORRELATIONS, TERMS, HaloModel, HaloModelConfig
-from datagen.occupations import occupation
+from datagen.occupations import occupation as by_name
 from datagen.parallel import RayConfig
 from datagen.power import linear_power
 from datagen.record import provenance
@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 # A total's error is not larger than those of its terms
 SPECTRA = tuple(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS if term != "total")
 _NELDER_MEAD = 300  # evaluations of a single point that end a search
+_FINE = {"panels": 39, "panel_nodes": 24}  # the label code itself is not to be found
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ class Galaxies:
     Attributes:
         n_g: They have more galaxies than this [1/Mpc^3].
         b_eff: Their bias is at most this.
+        f_sat: At least this share of them are satellites.
         sigma: Their threshold is at least this wide in ln M, if it has a width.
         k_max: Errors count up to here [1/Mpc].
     """
 
     n_g: float = N_G_MIN
     b_eff: float = B_EFF_MAX
+    f_sat: float = F_SAT_MIN
     sigma: float = 0.0
     k_max: float = np.inf
 
@@ -69,6 +72,7 @@ def worst(
     emulator: Path,
     galaxies: list[Galaxies] = [Galaxies(), Galaxies(k_max=20.0), Galaxies(sigma=0.2)],  # noqa: B006
     search: Search = Search(),
+    occupation: str = "",
     out: Path | None = None,
     ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
@@ -81,6 +85,7 @@ def worst(
         emulator: ONNX file, or the name of a shipped emulator.
         galaxies: Which points count; a search for each.
         search: How long is looked.
+        occupation: Of a semi-analytic emulator, whose galaxies it is to have.
         out: JSON file for the results.
         ray: Where CAMB runs, if it must.
 
@@ -88,12 +93,17 @@ def worst(
         For each search, what counted, the largest error of any spectrum, and where it is.
     """
     check_json(out)
-    model = OnnxEmulator(emulator)
+    model = OnnxEmulator(emulator, occupation=occupation or None)
     space = Space.from_dict(model.metadata["parameters"])
-    config = HaloModelConfig.from_dict(model.metadata["halo_model"])
+    config = HaloModelConfig.from_dict(model.metadata["halo_model"] | _FINE)
     code = HaloModel(config, linear_power(config, space, ray), space.occupation)
     found = [_search(model, code, space, one, search) for one in galaxies]
-    results = {"emulator": model.path.stem, "found": found, "provenance": provenance()}
+    results = {
+        "emulator": model.path.stem,
+        "occupation": space.occupation,
+        "found": found,
+        "provenance": provenance(),
+    }
     if out:
         with atomic(out) as partial:
             partial.write_text(json.dumps(results, indent=1) + "\n")
@@ -162,10 +172,11 @@ def _errors(
     def errors(unit: Array) -> Array:
         theta = space.from_unit(unit)
         true = code(theta)
-        threshold = occupation(space.occupation).threshold(columns_by_name(theta, space.names))
+        threshold = by_name(space.occupation).threshold(columns_by_name(theta, space.names))
         predicted = model(theta, SPECTRA, out_of_range="nan")
         counts: NDArray[np.bool_] = true["n_g"] > galaxies.n_g
         counts &= true["b_eff"] < galaxies.b_eff
+        counts &= true["f_sat"] >= galaxies.f_sat
         if threshold is not None:
             counts &= threshold[1] >= galaxies.sigma
         each = np.stack([fractional_error(predicted[n], true[n]) for n in SPECTRA], axis=1)
@@ -178,8 +189,8 @@ def _errors(
 def render(results: dict[str, Any]) -> str:
     """The worst points, as Markdown."""
     lines = [
-        f"Worst points of `{results['emulator']}` that a search for them finds: largest error of "
-        f"any 1-halo or 2-halo term, abs(P/P_true - 1) in percent",
+        f"Worst points of `{results['emulator']}` with {results['occupation']} that a search for "
+        f"them finds: largest error of any 1-halo or 2-halo term, abs(P/P_true - 1) in percent",
         "",
         "| among points with | error | of | k [1/Mpc] | at |",
         "|---|---|---|---|---|",
@@ -195,6 +206,7 @@ def render(results: dict[str, Any]) -> str:
 
 def _counted(galaxies: dict[str, float]) -> str:
     parts = [f"n_g > {galaxies['n_g']:g} 1/Mpc^3", f"b_eff < {galaxies['b_eff']:g}"]
+    parts.append(f"f_sat >= {galaxies['f_sat']:g}")
     if galaxies["sigma"]:
         parts.append(f"sigma >= {galaxies['sigma']:g}")
     if np.isfinite(galaxies["k_max"]):

@@ -141,8 +141,20 @@ def _plain(text: str) -> str:
 
 
 class _Formatter(DefaultHelpFormatter):
+    """Texts without names of Python's types; the ends of a range stand in one line."""
+
+    def add_argument(self, action: Action) -> None:
+        if not any(option.endswith(".help") for option in action.option_strings):
+            super().add_argument(action)
+
+    def _format_action_invocation(self, action: Action) -> str:
+        if getattr(action, "_typehint", None) == Range | None:
+            return f"{action.option_strings[0]}.{{{','.join(one.name for one in fields(Range))}}}"
+        return super()._format_action_invocation(action)
+
     def _expand_help(self, action: Action) -> str:
-        return _plain(super()._expand_help(action))
+        text = _plain(super()._expand_help(action))
+        return text.removesuffix(" (type: Range | null, default: null)")
 
 
 class _Parser(ArgumentParser):

@@ -31,6 +31,7 @@ from datagen.haloes import Haloes, haloes_of
 from datagen.layouts import LAYOUTS, CambPreset
 from datagen.linear_power import LinearPower
 from datagen.occupations import occupation
+from datagen.occupations.extras import central_profile, damping
 from datagen.occupations.functions import NUMPY
 from datagen.space import BACKGROUND, check_theta, columns_by_name, parameters_of
 from datagen.wavenumbers import END
@@ -317,13 +318,13 @@ class HaloModel:
         weights[1:] += 0.5 * np.diff(M)
         return M, weights / M
 
-    def _u(self, haloes: Haloes, M: Array) -> Array:
-        """Normalised profile u(k, M), shape (M, K)."""
+    def _u(self, haloes: Haloes, M: Array, c_ratio: float = 1.0) -> Array:
+        """Normalised profile u(k, M), (M, K), of so many times the concentration of haloes."""
         if self._standard:
             R = haloes.radius(M)
         else:  # the published radius, whatever the concentration's mass definition
             R = np.cbrt(0.239 * M / 200 / haloes.rho_m)
-        return nfw_fourier(self.k, R, haloes.concentration(M))
+        return nfw_fourier(self.k, R, c_ratio * haloes.concentration(M))
 
     def _bias_integral(self, haloes: Haloes, converged: float) -> float:
         """A = int n b M dM: as integrated, or by adaptive quadrature in M as published."""
@@ -355,24 +356,27 @@ class HaloModel:
         if not n_g**2 > 0:  # the spectra divide by it
             raise ValueError(f"no galaxies (n_g = {n_g:g} 1/Mpc^3) for {point}")
 
-        u = self._u(haloes, M)
+        u, extras = self._u(haloes, M), self._galaxies.extras
+        c_sat = point["c_sat"] if "c_sat" in extras else 1.0
+        u_s = u if c_sat == 1 else self._u(haloes, M, c_sat)  # of satellites
+        u_c = central_profile(self.k, point, NUMPY) if "off_centring" in extras else 1.0
         pairs = N_ss if self._standard else (N_s - 1) * N_s
-        cs_u, cm_u, bs_u, bm_u, m_u = (
-            np.stack([n * 2 * N_cs, n * N_c * M, nb * N_s, nb * M, n * M]) @ u
-        )
-        ss_uu, sm_uu, mm_uu = np.stack([n * pairs, n * N_s * M, n * M**2]) @ u**2
+        cs_u, bs_u = np.stack([n * 2 * N_cs, nb * N_s]) @ u_s
+        cm_u, bm_u, m_u = np.stack([n * N_c * M, nb * M, n * M]) @ u
+        ss_uu, sm_uu, mm_uu = (n * pairs) @ u_s**2, (n * N_s * M) @ (u_s * u), (n * M**2) @ u**2
 
         A = self._bias_integral(haloes, float(nb @ M))
         below = (rho_m - A) * self._u(haloes, np.array([self._M_min]))[0]
-        I_g = (nb @ N_c + bs_u) / n_g
+        I_g = (nb @ N_c * u_c + bs_u) / n_g
         I_m = (bm_u + below) / rho_m
         I_m_of_gm = I_m if self._standard else (m_u + below) / rho_m  # no bias, as published
+        one = damping(self.k, point, NUMPY) if "damping" in extras else 1.0
         return {
-            "mm_1h": mm_uu / rho_m**2,
+            "mm_1h": one * mm_uu / rho_m**2,
             "mm_2h": I_m**2 * P_lin,
-            "gm_1h": (cm_u + sm_uu) / (n_g * rho_m),
+            "gm_1h": one * (u_c * cm_u + sm_uu) / (n_g * rho_m),
             "gm_2h": I_g * I_m_of_gm * P_lin,
-            "gg_1h": (cs_u + ss_uu) / n_g**2,
+            "gg_1h": one * (u_c * cs_u + ss_uu) / n_g**2,
             "gg_2h": I_g**2 * P_lin,
             "P_lin": P_lin,
             "n_g": n_g,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.fields import RecordError, exactly, from_record
-from datagen.occupations import OCCUPATIONS, occupation
+from datagen.occupations import EXTRAS, OCCUPATIONS, occupation
 from datagen.parameters import Parameter, Sampling
 
 __all__ = [
@@ -164,9 +164,11 @@ def _filled(p: Parameter, given: Range | None = None) -> Range:
 
 
 def _fields() -> list[tuple[str, Any, Any]]:
-    """A range for every parameter that there is; None for those of other occupations."""
-    known = [(name, Range, field(default=_filled(p))) for name, p in _BACKGROUND.items()]
+    """The occupation, and a range for every parameter that there is; None for those of others."""
+    known: list[tuple[str, Any, Any]] = [("occupation", str, field(default="linke22"))]
+    known += [(name, Range, field(default=_filled(p))) for name, p in _BACKGROUND.items()]
     names = dict.fromkeys(p.name for one in OCCUPATIONS.values() for p in one.parameters)
+    names |= dict.fromkeys(p.name for extra in EXTRAS.values() for p in extra)
     return [*known, *((name, Range | None, field(default=None)) for name in names)]
 
 
@@ -189,6 +191,8 @@ class Space(_Ranges):
     Attributes:
         occupation: Whose parameters it has besides those of cosmology and redshift; the ranges of
             others are left out. A range that is not given is the one of `datagen.occupations`.
+            ``zheng07+off_centring`` has more of them; `datagen.occupations.extras` has what may be
+            added.
     """
 
     occupation: str = "linke22"
@@ -383,14 +387,21 @@ class Space(_Ranges):
 
 
 def _documented() -> str:
-    """What a range is of, for `help` and the command line, a line for each parameter."""
-    lines = [f"        {p.name}: {p.text}" for p in _BACKGROUND.values()]
-    texts: dict[str, list[str]] = {}
+    """Names of occupations, and what a range is of, for `help` and the command line."""
+    lines = [f"            There are {', '.join(OCCUPATIONS)}."]
+    lines += [f"        {p.name}: {p.text}" for p in _BACKGROUND.values()]
+    whose: dict[str, dict[str, list[str]]] = {}  # by parameter and text
     for one in OCCUPATIONS.values():
         for p in one.parameters:
-            usual = f"usually {p.range[0]:g} to {p.range[1]:g}"
-            texts.setdefault(p.name, []).append(f"{one.name}: {p.text.rstrip('.')}, {usual}.")
-    return "\n".join([*lines, *(f"        {n}: {' '.join(each)}" for n, each in texts.items()), ""])
+            text = f"{p.text.rstrip('.')}, usually {p.range[0]:g} to {p.range[1]:g}."
+            whose.setdefault(p.name, {}).setdefault(text, []).append(one.name)
+    for name, extra in EXTRAS.items():
+        for p in extra:
+            whose.setdefault(p.name, {}).setdefault(p.text, []).append(f"+{name}")
+    for name, texts in whose.items():
+        each = [f"{', '.join(names)}: {text}" for text, names in texts.items()]
+        lines.append(f"        {name}: {' '.join(each)}")
+    return "\n".join([*lines, ""])
 
 
 Space.__doc__ = f"{(Space.__doc__ or '').rstrip()}\n{_documented()}    "
@@ -407,10 +418,14 @@ def _occupation_of(data: Any) -> str:
         if isinstance(data, dict)
         else []
     )
-    found = next((group for group in groups if group in OCCUPATIONS), None)
+    found = next((group for group in groups if _is_occupation(group)), None)
     if groups and found is None:
         raise RecordError(f"space has parameters of {groups[0]!r}, which is no occupation")
     return found or "linke22"
+
+
+def _is_occupation(group: Any) -> bool:
+    return isinstance(group, str) and group.partition("+")[0] in OCCUPATIONS
 
 
 def _range(known: Parameter, data: Any) -> Range:

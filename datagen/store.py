@@ -31,6 +31,8 @@ from datagen.fields import exactly
 from datagen.files import HeldBack, atomic
 from datagen.halomodel import CORRELATIONS, DERIVED, HaloModelConfig
 from datagen.header import SIZE, DamagedError, HeaderError, check_header, write_header
+from datagen.occupations.extras import TRANSITION, total
+from datagen.occupations.functions import NUMPY
 from datagen.record import ContentHash, combined_hash
 from datagen.space import Space
 
@@ -50,6 +52,9 @@ Block = dict[str, NDArray[np.float64]]  # theta and the arrays of some rows, by 
 
 class StoreError(ValueError):
     """Labels that lack something, and files that are damaged or not label files."""
+
+
+_EXPONENT = TRANSITION.name  # of totals that are no sums
 
 
 @dataclass
@@ -92,7 +97,13 @@ class Spectra:
         if missing := [term for term in terms if term not in self.arrays]:
             raise KeyError(f"{missing[0]} was not read; there are {', '.join(self.arrays)}")
         first, *others = (self.arrays[term] for term in terms)
-        return first + others[0] if others else first
+        if not others:
+            return first
+        columns = list(self.metadata.get("space", ()))
+        if _EXPONENT not in columns:
+            return first + others[0]
+        exponent = self.theta[:, columns.index(_EXPONENT), None]
+        return np.asarray(total(first, others[0], {_EXPONENT: exponent}, NUMPY))
 
     def select(self, rows: NDArray[np.intp]) -> "Spectra":
         """The given rows of what was read, as labels of their own."""

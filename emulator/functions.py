@@ -2,20 +2,31 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from datagen.occupations.functions import Functions
+from datagen.occupations.grid import OnGrid
 
-__all__ = ["torch_functions"]
+__all__ = ["TORCH", "TorchOnGrid"]
 
 
 class _Torch:
-    """See `datagen.occupations.functions.Functions`."""
+    """Functions of tensors; see `datagen.occupations.functions.Functions`."""
 
-    exp, log, erf = staticmethod(torch.exp), staticmethod(torch.log), staticmethod(torch.erf)
+    def exp(self, x: Any) -> Any:
+        """e^x."""
+        return torch.exp(x)
 
-    def __init__(self, cell: float) -> None:
-        self._cell = cell
+    def log(self, x: Any) -> Any:
+        """The natural logarithm."""
+        return torch.log(x)
+
+    def erf(self, x: Any) -> Any:
+        """The error function."""
+        return torch.erf(x)
 
     def clip(self, x: Any, low: float, high: float) -> Any:
         """x, not below and not above limits."""
@@ -27,17 +38,57 @@ class _Torch:
         value = torch.exp(a * torch.log(torch.where(there, x, torch.ones_like(x))))
         return torch.where(there, value, torch.zeros_like(value))
 
-    def step(self, t: Any) -> Any:
-        """1 for t >= 0, else 0; averaged over a cell."""
-        if self._cell == 0:
-            return (t >= 0).to(t.dtype)
-        return torch.clamp(t / self._cell + 0.5, 0.0, 1.0)
+    def step(self, M: Any, M0: Any) -> Any:
+        """1 for M >= M0, else 0."""
+        return (M >= M0).to(M.dtype)
+
+    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
+        """((M - M0) / M1)^a for M > M0, else 0, and its square."""
+        value = self.power((M - M0) / M1, a)
+        return value, value * value
+
+    def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
+        """1 + slope ln(M / M1) for M < M1, not below 0; 1 above."""
+        return torch.clamp(1.0 + slope * torch.log(M / M1), 0.0, 1.0)
 
 
-def torch_functions(cell: float = 0.0) -> Functions:
-    """Functions of tensors.
+class TorchOnGrid(OnGrid):
+    """Functions of tensors over masses on a grid; see `OnGrid`."""
 
-    Args:
-        cell: Spacing in ln M of the masses, over which steps are averaged.
-    """
-    return _Torch(cell)
+    exp, log, erf = _Torch.exp, _Torch.log, _Torch.erf
+    clip, power = _Torch.clip, _Torch.power
+
+    def ceil(self, x: Tensor) -> Tensor:
+        """The next whole number."""
+        return torch.ceil(x)
+
+    def constant(self, values: NDArray[np.floating[Any]]) -> Tensor:
+        """Numbers as a tensor."""
+        return torch.tensor(values, dtype=self._ln_M.dtype)
+
+    def equal(self, x: Tensor, y: Tensor) -> Tensor:
+        """1 where two numbers are the same, else 0."""
+        return (x == y).to(x.dtype)
+
+    def beside(self, x: Tensor, y: Tensor) -> Tensor:
+        """Columns of both."""
+        return torch.cat([x, y], dim=1)
+
+    def times(self, x: Tensor, matrix: NDArray[np.floating[Any]]) -> Tensor:
+        """Times a matrix."""
+        return x @ torch.tensor(matrix, dtype=x.dtype)
+
+    def rows(self, x: Tensor, length: int) -> Tensor:
+        """In rows of another length."""
+        return x.reshape(-1, length)
+
+    def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Three columns each."""
+        return x[:, :3], x[:, 3:]
+
+    def add_at(self, values: Tensor, index: Tensor, added: Tensor) -> Tensor:
+        """Values with numbers added."""
+        return values.scatter_add(1, index.long(), added.expand_as(index))
+
+
+TORCH: Functions = _Torch()

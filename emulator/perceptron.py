@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from datagen.occupations import occupation
 from emulator.base import Emulator, Spec
 from emulator.network import NetworkConfig
 from emulator.scaling import Features, Standardize
@@ -21,6 +22,11 @@ class NetworkEmulator(Emulator, kind="network"):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
+        if spec.total == "sum" and "transition" in occupation(spec.space.occupation).extras:
+            raise ValueError(
+                f"total: sum, but totals of {spec.space.occupation} are not the sum of their "
+                f"terms; take total: network"
+            )
         for name in spec.outputs:
             halves = {name.replace("total", term) for term in ("1h", "2h")}
             if name not in spec.predicted and not halves <= set(spec.predicted):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from datagen.occupations import occupation
 from datagen.space import Space
-from emulator.functions import torch_functions
+from emulator.functions import TORCH
 
 __all__ = ["Features", "Standardize"]
 
@@ -78,7 +78,7 @@ class Features(nn.Module):
 
     def _features(self, theta: Tensor) -> Sequence[Tensor]:
         point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
-        return self.occupation.features(point, torch_functions())
+        return self.occupation.features(point, TORCH)
 
     def _logs(self, theta: Tensor) -> Tensor:
         features = self._features(theta)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from datagen.halomodel import DERIVED
 from datagen.messages import shortened
+from datagen.occupations import occupation
+from datagen.occupations.extras import totals_of
 from datagen.shards import differences
 from datagen.space import Space
 from datagen.store import Spectra
@@ -55,6 +57,8 @@ class Assembly(nn.Module):
         self.learnt_totals = [
             name for name in self.spec.outputs if name.endswith("_total") and name in learnt
         ]
+        whose = occupation(self.spec.space.occupation)
+        self.learnt_totals = self.learnt_totals or totals_of(whose, self.spec.outputs)
         self.domains = [found for e in emulators if (found := _domain_of(e.spec))]
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
@@ -98,6 +102,7 @@ class Assembly(nn.Module):
             raise ValueError(f"{', '.join(terms)} are positive at all points; leave domain out")
         theta = np.concatenate([one.theta for one in read])
         kept = np.all(list(positive.values()), axis=0)
+        self.learnt_totals += totals_of(occupation(self.spec.space.occupation), self.spec.outputs)
         self.domains = [fit_domain(theta, kept, negative).as_dict()]
         told = [{"sha256": one.hash(), "design": one.metadata["design"]} for one in read]
         self.spec = replace(self.spec, provenance=self.spec.provenance | {"domain": told})

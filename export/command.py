@@ -7,7 +7,13 @@ from collections.abc import Callable
 from datagen.messages import did_you_mean
 from hodspectra.ending import ending, name_of
 
-__all__ = ["run"]
+__all__ = ["add_occupation", "run"]
+
+
+def add_occupation(parser: argparse.ArgumentParser) -> None:
+    """The option of commands that open an emulator."""
+    text = "galaxies of another occupation (hodspectra occupations lists them)"
+    parser.add_argument("--occupation", metavar="NAME", help=text)
 
 
 def run(

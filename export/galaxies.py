@@ -6,26 +6,43 @@ occupation consists of has names that begin with ``galaxies/``.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
-from datagen.occupations import Occupation
+from datagen.occupations import EXTRAS, Occupation
 from datagen.occupations.grid import REACH, between, cells_of, kernel
 from datagen.space import BACKGROUND
 from export.graph import Graph, Node, Tensor, described
 from export.protobuf import encode
 from export.trace import Trace, Traced, TracedFunctions
 
-__all__ = ["PREFIX", "WEIGHTS", "Nodes", "sampled", "with_galaxies", "without_galaxies"]
+__all__ = [
+    "ADDED",
+    "PREFIX",
+    "WEIGHTS",
+    "Nodes",
+    "divided",
+    "having_extras",
+    "named_part",
+    "sampled",
+    "together",
+    "with_extras",
+    "with_galaxies",
+    "without_galaxies",
+]
 
 PREFIX = "galaxies/"
 WEIGHTS = ("centrals", "satellites", "central_satellite", "satellite_pairs", "scale")
 """Galaxies at the nodes, as the rest of a graph takes them, with the prefix."""
-HALOES = ("ln_M", "ln_n", "step")
+HALOES = ("ln_M", "ln_n", "n", "step")
 """What the rest of a graph gives for it."""
 _NO_HALOES = -85.0  # ln n; float32 ends soon after
+ADDED = "extras/"
+"""What names of parameters begin with that are added to an occupation."""
+_OWN = "own/theta"  # points without these
 _MOST = 10_000  # nodes
 _BACKGROUND = "background"  # the first columns of theta, in the rest of a graph
 _SLICE = f"{PREFIX}slice"
@@ -65,7 +82,7 @@ def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
         grid: The grid of masses.
     """
     trace = Trace(PREFIX)
-    theta, ln_M, ln_n, step = (Traced(trace, name) for name in ("theta", *HALOES))
+    theta, ln_M, ln_n, _, step = (Traced(trace, name) for name in ("theta", *HALOES))
     cells = cells_of(occupation.width, grid.spacing)
     places = grid.start + grid.spacing / cells * np.arange((grid.nodes - 1) * cells + 1)
     columns = [f"{PREFIX}theta/{name}" for name in names]
@@ -75,7 +92,7 @@ def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
     n = trace.apply("MatMul", ln_n, between(grid.nodes, cells))
     n = trace.apply("Exp", trace.apply("Max", n, _NO_HALOES))
     M = trace.apply("Exp", ln_M + places)
-    f = TracedFunctions(trace, grid.spacing / cells)
+    f = TracedFunctions(trace, ln_M, grid.start, grid.spacing / cells, len(places))
     moments = occupation.moments(M, point, f)
     distinct = {id(one): one for one in moments}
     fine = trace.apply("Concat", *(n * one for one in distinct.values()), axis=0)
@@ -129,6 +146,79 @@ def with_galaxies(
         inputs=encode(11, described("theta", columns)),
         nodes=_sorted(together, {"theta", *graph.tensors, *tensors, *background.tensors}),
         tensors={**background.tensors, **tensors, **graph.tensors},
+    )
+
+
+def divided(graph: Graph) -> tuple[Graph, Graph]:
+    """What the outputs of a graph need, and all else of it."""
+    needed, kept = set(graph.outputs), []
+    for node in reversed(graph.nodes):
+        if needed & set(node.outputs):
+            kept.append(node)
+            needed |= set(node.inputs)
+    kept.reverse()
+    spare = [node for node in graph.nodes if not needed & set(node.outputs)]
+    used = {name for node in kept for name in node.inputs}
+    return (
+        replace(graph, nodes=tuple(kept), tensors=_of(graph, used)),
+        Graph(graph.head, b"", {}, tuple(spare), _of(graph, set(graph.tensors) - used)),
+    )
+
+
+def _of(graph: Graph, names: Container[str]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in graph.tensors.items() if name in names}
+
+
+def together(graph: Graph, spare: Graph) -> Graph:
+    """A graph of what `divided` gives."""
+    return replace(
+        graph, nodes=(*graph.nodes, *spare.nodes), tensors={**graph.tensors, **spare.tensors}
+    )
+
+
+def with_extras(graph: Graph, extras: Sequence[str], columns: int) -> Graph:
+    """A graph whose outputs have what is added to the occupation.
+
+    Args:
+        graph: A whole one, without anything added.
+        extras: What is added, of `datagen.occupations.extras`; their parameters are the last
+            columns of the points.
+        columns: How many there are.
+    """
+    if not extras:
+        return graph
+    added = [f"{ADDED}{p.name}" for extra in extras for p in EXTRAS[extra]]
+    graph = having_extras(graph, extras, {"theta": _OWN})
+    trace = Trace(f"{ADDED}split")
+    sizes = [columns - len(added), *[1] * len(added)]
+    whole = Traced(trace, trace.constant(sizes, np.int64))
+    trace.apply("Split", Traced(trace, "theta"), whole, outputs=(_OWN, *added), axis=1)
+    return replace(
+        graph,
+        inputs=encode(11, described("theta", columns)),
+        nodes=(*trace.nodes, *graph.nodes),
+        tensors={**graph.tensors, **trace.tensors},
+    )
+
+
+def having_extras(
+    graph: Graph, extras: Sequence[str], names: Mapping[str, str] = MappingProxyType({})
+) -> Graph:
+    """A graph whose outputs are those with something added, which takes its parameters by name.
+
+    Args:
+        graph: A whole one, without anything added.
+        extras: What is added.
+        names: Other names, by those that there are.
+    """
+    kind = "all/" if "c_sat" in extras else "more/"
+    new = dict(names) | {f"{kind}{name}": name for name in graph.outputs}
+    new |= {name: f"plain/{name}" for name in graph.outputs}
+    added = [f"{ADDED}{p.name}" for extra in extras for p in EXTRAS[extra]]
+    return replace(
+        graph,
+        nodes=tuple(node.renamed(lambda name: new.get(name, name)) for node in graph.nodes),
+        tensors={name: tensor for name, tensor in graph.tensors.items() if name not in added},
     )
 
 

@@ -2,16 +2,28 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.occupations.extras import totals_of
 from datagen.occupations.grid import are_resolved
 from datagen.space import BACKGROUND
-from export.galaxies import PREFIX, WEIGHTS, Nodes, sampled, with_galaxies, without_galaxies
+from export.galaxies import (
+    ADDED,
+    PREFIX,
+    WEIGHTS,
+    Nodes,
+    having_extras,
+    sampled,
+    together,
+    with_extras,
+    with_galaxies,
+    without_galaxies,
+)
 from export.graph import Graph, described
 from export.onnx_file import OnnxFile
 from export.populations import OccupationError, Population, Populations
@@ -20,7 +32,7 @@ from export.quadrature import Quadrature
 from export.ranges import Parameter
 from export.sessions import Sessions
 
-__all__ = ["GivenSessions", "outputs_of", "with_populations"]
+__all__ = ["GivenSessions", "is_matter", "outputs_of", "with_populations"]
 
 Array = NDArray[np.float32]
 
@@ -29,6 +41,7 @@ _CROSS_TERMS: dict[str, tuple[str, ...]] = {"gg_1h": ("gg_1h", "n_g"), "gg_2h": 
 _CROSS_TERMS["gg_total"] = (*_CROSS_TERMS["gg_1h"], *_CROSS_TERMS["gg_2h"])
 _TRIED, _MASSES = 2000, (1e10, 1e17)  # points and halo masses [Msun]
 _MATTER = ("P_lin", "mm_1h", "mm_2h", "mm_total")
+_OF_ITS_OWN = ("floor", "speed")  # what a file says of the galaxies that it has
 
 
 def outputs_of(populations: Populations, units: dict[str, str]) -> dict[str, str]:
@@ -40,14 +53,15 @@ def outputs_of(populations: Populations, units: dict[str, str]) -> dict[str, str
     """
     if not populations.is_pair:
         return units
-    named = {name: unit for name, unit in units.items() if _is_matter(name)}
+    named = {name: unit for name, unit in units.items() if is_matter(name)}
     for one in populations.each:
-        named |= {one.prefix + n: unit for n, unit in units.items() if not _is_matter(n)}
+        named |= {one.prefix + n: unit for n, unit in units.items() if not is_matter(n)}
     terms = [term for term, parts in _CROSS_TERMS.items() if {term, *parts} <= set(units)]
     return named | {populations.cross + term: units[term] for term in terms}
 
 
-def _is_matter(name: str) -> bool:
+def is_matter(name: str) -> bool:
+    """Whether an output does not depend on galaxies."""
     return name in _MATTER
 
 
@@ -69,7 +83,7 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
     one, *others = whose.each
     if not others and one.is_registered and one.occupation.name == file.occupation:
         return file, False
-    if file.nodes is None:
+    if (nodes := file.nodes) is None:
         raise OccupationError(
             f"{path.stem} has learnt its occupation, {file.occupation}; others need a "
             f"semi-analytic emulator (tinker10, standard, or one of emulator.train_semianalytic)"
@@ -80,20 +94,44 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
         for name, p in whose.parameters.items()
     )
     columns = [p.name for p in (*background, *given)]
+    if "+" in file.occupation:
+        raise OccupationError(
+            f"{path.stem} is made for {file.occupation}; load others from the file of "
+            f"{file.occupation.partition('+')[0]}, to which nothing is added"
+        )
+    if one.added:
+        if file.spare is None:
+            raise OccupationError(f"{path.stem} has no part for {one.occupation.name}")
+        file = replace(file, graph=together(file.graph, file.spare))
     graph = None
     if not others and (one.is_registered or _is_plain(one, (*background, *given))):
-        graph = _in_graph(file.graph, one, file.nodes, columns)
-    record = json.loads(file.texts["record"])
-    known = not others and one.is_registered
-    record = record.get("occupations", {}).get(one.occupation.name, {}) if known else {}
+        graph = _in_graph(file, one, nodes, columns)
     changed = replace(
         file,
         graph=graph or file.graph,
         parameters=(*background, *given),
         units=outputs_of(whose, file.units),
-        texts=file.texts | {"record": json.dumps(record)},
+        learnt_totals=tuple(totals_of(one.occupation, file.units)),
+        texts=_texts(file, whose, (*background, *given)),
     )
     return changed, graph is None
+
+
+def _texts(file: OnnxFile, whose: Populations, parameters: Sequence[Parameter]) -> dict[str, str]:
+    """What the file says of itself, of other galaxies: not how accurate and fast its own are."""
+    one, *others = whose.each
+    known = not others and one.is_registered
+    records = json.loads(file.texts["record"]).get("occupations", {}) if known else {}
+    entries = {p.name: asdict(p) for p in parameters}
+    for entry in entries.values():
+        del entry["name"]
+    said = {
+        "parameters": entries,
+        "outputs": outputs_of(whose, file.units),
+        "record": records.get(one.occupation.name, {}),
+    }
+    kept = {name: text for name, text in file.texts.items() if name not in _OF_ITS_OWN}
+    return kept | {name: json.dumps(one) for name, one in said.items()}
 
 
 def _is_plain(one: Population, parameters: Sequence[Parameter]) -> bool:
@@ -113,15 +151,23 @@ def _is_plain(one: Population, parameters: Sequence[Parameter]) -> bool:
     return True
 
 
-def _in_graph(graph: Graph, one: Population, nodes: Nodes, columns: Sequence[str]) -> Graph | None:
+def _in_graph(
+    file: OnnxFile, one: Population, nodes: Nodes, columns: Sequence[str]
+) -> Graph | None:
     """The graph with an occupation as a part of it; None if it cannot be one."""
-    if not are_resolved(one.occupation.width, nodes.spacing):
+    extras = one.occupation.extras
+    if one.is_registered and one.base.name == file.occupation:
+        return with_extras(file.graph, extras, len(columns))
+    if not are_resolved(one.base.width, nodes.spacing):
         return None
+    own = columns[: len(columns) - len(one.added)]
     try:
-        part = sampled(one.occupation, columns, nodes)
+        part = sampled(one.base, own, nodes)
     except (TypeError, AttributeError, ValueError):  # not written with the functions it is given
         return None
-    return with_galaxies(without_galaxies(graph), part.nodes, part.tensors, len(columns))
+    haloes = without_galaxies(file.graph)
+    whole = with_galaxies(haloes, part.nodes, part.tensors, len(own))
+    return with_extras(whole, extras, len(columns))
 
 
 class GivenSessions:
@@ -150,10 +196,14 @@ class GivenSessions:
     ) -> None:
         self._populations, self._names = populations, tuple(names)
         self._quadrature = Quadrature(nodes, populations.moments)
+        self._added = populations.each[0].added
+        if self._added:
+            graph = having_extras(graph, populations.each[0].occupation.extras)
         haloes = without_galaxies(graph)
         shapes = {"ln_M": (1,), "ln_n": (nodes.nodes,)}
         background = encode(11, described("background", len(BACKGROUND)))
         given = {f"{PREFIX}{name}": nodes.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
+        given |= {f"{ADDED}{name}": 1 for name in self._added}
         inputs = b"".join(encode(11, described(*one)) for one in given.items())
         self._haloes = Sessions(
             Graph(
@@ -176,11 +226,12 @@ class GivenSessions:
         ln_M, ln_n = self._haloes.feed(("ln_M", "ln_n"), {"background": background})
         columns = {n: x[:, i].astype(np.float64) for i, n in enumerate(self._names)}
         moments = self._quadrature(columns, ln_M[:, 0].astype(np.float64), ln_n.astype(np.float64))
-        found = self._found(names, background, moments)
+        added = {f"{ADDED}{n}": columns[n][:, None].astype(np.float32) for n in self._added}
+        found = self._found(names, added | {"background": background}, moments)
         return [found[name] for name in names]
 
     def _found(
-        self, names: Sequence[str], background: Array, moments: NDArray[np.float64]
+        self, names: Sequence[str], given: dict[str, Array], moments: NDArray[np.float64]
     ) -> dict[str, NDArray[Any]]:
         each = self._populations.each
         sets = [moments[4 * i : 4 * i + 4] for i in range(len(each))]
@@ -193,7 +244,7 @@ class GivenSessions:
             scales.append(scales[0])
         rows = [_weights(*one) for one in zip(sets, scales, strict=True)]
         fed = {n: np.concatenate([row[n] for row in rows]) for n in rows[0]}
-        fed["background"] = np.tile(background, (len(rows), 1))
+        fed |= {name: np.tile(values, (len(rows), 1)) for name, values in given.items()}
         values = dict(zip(needed, self._spectra.feed(needed, fed), strict=True))
         split = {n: np.split(one, len(rows)) for n, one in values.items()}
         if not self._populations.is_pair:
@@ -202,7 +253,7 @@ class GivenSessions:
 
     def _parts(self, name: str) -> tuple[str, ...]:
         """The outputs of the graph behind an output of one population."""
-        if not self._populations.is_pair or _is_matter(name):
+        if not self._populations.is_pair or is_matter(name):
             return (name,)
         for one in self._populations.each:
             if name.startswith(one.prefix) and not name.startswith(self._populations.cross):
@@ -218,7 +269,7 @@ class GivenSessions:
     def _of(self, name: str, split: dict[str, list[NDArray[Any]]]) -> NDArray[Any]:
         """An output of two populations, of the rows of each and of both."""
         (part,) = self._parts(name) or ("",)
-        if _is_matter(name):
+        if is_matter(name):
             first, second = split[part][:2]
             return np.where(np.isnan(first), second, first)  # without galaxies of the first
         if part:

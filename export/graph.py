@@ -20,7 +20,7 @@ __all__ = ["Graph", "GraphError", "Node", "Tensor", "described", "read_metadata"
 _DOMAIN = {"node": 7, "operator set": 1}  # the field that says whose operators are meant
 _STANDARD = ("", "ai.onnx")  # the domain of the standard operators, by both of its names
 _FLOAT, _INT64 = 1, 7  # data types of tensors
-_INT, _INTS = 2, 7  # types of attributes
+_INT, _STRING, _INTS = 2, 3, 7  # types of attributes
 _DTYPES: dict[Any, str] = {_FLOAT: "<f4", _INT64: "<i8"}
 
 # Fields of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto in onnx.proto that an
@@ -74,7 +74,7 @@ class Node:
             kind: Which one.
             inputs: Names of what goes in.
             outputs: Names of what comes out.
-            numbers: Its attributes, whole numbers or lists of them, by name.
+            numbers: Its attributes, whole numbers, lists of them or texts, by name.
         """
         rest = encode(4, kind.encode())
         rest += b"".join(encode(5, _attribute(*one)) for one in numbers.items())
@@ -195,6 +195,8 @@ def described(name: str, *shape: int) -> bytes:
 
 def _attribute(name: str, value: Any) -> bytes:
     head = encode(1, name.encode())
+    if isinstance(value, str):
+        return head + encode(4, value.encode()) + encode(20, _STRING)
     if isinstance(value, int):
         return head + encode(3, value) + encode(20, _INT)
     return head + b"".join(encode(8, one) for one in value) + encode(20, _INTS)

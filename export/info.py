@@ -9,7 +9,8 @@ import numpy as np
 
 from datagen.domain import Domain
 from datagen.space import SumBelow
-from export.command import run
+from export.command import add_occupation, run
+from export.ranges import Parameter
 from export.runtime import OnnxEmulator, OnnxEmulatorError, load
 from export.shipped import shipped
 
@@ -72,16 +73,14 @@ def _lines(model: OnnxEmulator) -> list[str]:
     return [
         f"{model.path.name}: {len(model.content) / 1e6:.2f} MB, checksum in order",
         "",
-        f"halo model   {', '.join(str(meta['halo_model'].get(n, '?')) for n in _HALO_MODEL)}",
+        f"halo model   {', '.join(str(meta['halo_model'].get(n, '?')) for n in _HALO_MODEL)}, "
+        f"{_masses(meta['halo_model'])}",
+        *_occupation_lines(model),
         f"wavenumbers  {len(model.k)}, from {model.k[0]:g} to {model.k[-1]:g} 1/Mpc",
         f"outputs      {', '.join(f'{n} [{u}]' for n, u in model.units.items())}",
         *_total_lines(model.learnt_totals),
         "",
-        "input       unit   from      to        drawn in",
-        *(
-            f"{p.name:11s} {p.unit:6s} {p.low:<9g} {p.high:<9g} {p.sampling}"
-            for p in model.parameters
-        ),
+        *_input_lines(model.parameters),
         *_domain_lines(model.domains, made),
         "",
         *_accuracy_lines(model),
@@ -94,7 +93,30 @@ def _lines(model: OnnxEmulator) -> list[str]:
         f"made with    {_versions(made)}",
         f"written with {_versions(meta['export'])}",
         f"please cite  {meta['citation']}",
+        *_further_citations(model),
     ]
+
+
+def _masses(halo_model: dict[str, Any]) -> str:
+    """Which definition of the halo mass holds."""
+    if halo_model.get("model") == "g3lhalo":
+        return "each fit at masses of its own"
+    return f"masses {halo_model.get('mass_def', '?')}"
+
+
+def _occupation_lines(model: OnnxEmulator) -> Iterator[str]:
+    """Whose galaxies it predicts, and whether these can be others."""
+    label = "occupation"
+    for one in model.populations.each:
+        prefix = f"{one.prefix.removesuffix('_')}: " if one.prefix else ""
+        yield f"{label:{_NAME + 1}s} {prefix}{one.occupation.name} ({one.occupation.source})"
+        label = ""
+    if model.can_change:
+        if others := model.metadata["record"].get("occupations"):
+            yield f"{_INDENT}measured too, see --occupation: {', '.join(others)}"
+        yield f"{_INDENT}any other: load(..., occupation=...); hodspectra occupations lists names"
+    else:
+        yield f"{_INDENT}learnt, so that it cannot be changed"
 
 
 def _total_lines(learnt: Sequence[str]) -> Iterator[str]:
@@ -102,6 +124,22 @@ def _total_lines(learnt: Sequence[str]) -> Iterator[str]:
     for total in learnt:
         xy = total.removesuffix("_total")
         yield f"{_INDENT}{total} is learnt by itself: it is not the sum of {xy}_1h and {xy}_2h"
+
+
+def _input_lines(parameters: Sequence[Parameter]) -> Iterator[str]:
+    """The ranges."""
+    name = max(_NAME, *(len(p.name) for p in parameters))
+    unit = max(6, *(len(p.unit) for p in parameters))
+    yield f"{'input':{name}s} {'unit':{unit}s} from      to        drawn in"
+    for p in parameters:
+        yield f"{p.name:{name}s} {p.unit:{unit}s} {p.low:<9g} {p.high:<9g} {p.sampling}"
+
+
+def _further_citations(model: OnnxEmulator) -> Iterator[str]:
+    """Of occupations that are not the file's."""
+    whose = model.populations.each if model.occupation else ()
+    for source in dict.fromkeys(one.occupation.source for one in whose):
+        yield f"{_INDENT}and, for the occupation, {source}"
 
 
 def _domain_lines(domains: Sequence[Domain | SumBelow], made: dict[str, Any]) -> Iterator[str]:
@@ -136,8 +174,14 @@ def _accuracy_lines(model: OnnxEmulator) -> Iterator[str]:
         records = {name: record for name, record in found.items() if name in model.outputs}
         yield from _tables(part.replace("_", " "), records, model.k)
     if not parts:
-        yield "accuracy     unknown"
+        yield f"accuracy     not measured{_with_other_galaxies(model)}"
         yield ""
+
+
+def _with_other_galaxies(model: OnnxEmulator) -> str:
+    if not model.occupation:
+        return ""
+    return " with this occupation; hodspectra info of the file alone tells it with its own"
 
 
 def _tables(part: str, records: dict[str, Any], k: Any) -> Iterator[str]:
@@ -232,10 +276,14 @@ def main(argv: list[str] | None = None) -> None:
     """Print the card of a file, or list the shipped emulators."""
     parser = argparse.ArgumentParser(prog="python -m export.info", description=main.__doc__)
     parser.add_argument("emulator", nargs="?", help="file or name; without, those there are")
+    add_occupation(parser)
 
     def work(arguments: argparse.Namespace) -> None:
-        chosen = arguments.emulator
-        print(card(load(chosen)) if chosen else listing())  # noqa: T201
+        chosen, occupation = arguments.emulator, arguments.occupation
+        if occupation and not chosen:
+            raise ValueError("--occupation is of an emulator, and none is given")
+        shown = card(load(chosen, occupation=occupation)) if chosen else listing()
+        print(shown)  # noqa: T201
 
     run(parser, work, argv)
 

@@ -17,6 +17,7 @@ _SHARE = 0.1  # of the central galaxies that may be missing without a word
 _FAR = 2.4  # e^2 widths: so many, and the slope's shift, and less than a hundredth is missing
 
 _TRIED = 4096  # points of the ranges
+_NOWHERE = math.inf, 0.0
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 
@@ -50,6 +51,11 @@ class LowestMass:
         tried = np.where(rng.random(inside.shape) < 0.5, inside, low)
         tried = np.concatenate([tried, [low], np.where(rng.random(inside.shape) < 0.5, low, high)])
         self._near = [one for one in populations.each if self._tells(one, tried)]
+        places = {name: i for i, name in enumerate(names)}
+        self._quick = [
+            (one.occupation.threshold, {p.name: places[n] for n, p in one.parameters.items()})
+            for one in self._near
+        ]
 
     def _tells(self, one: Population, tried: NDArray[np.float64]) -> bool:
         """Whether there is something to tell of a population anywhere."""
@@ -67,8 +73,8 @@ class LowestMass:
 
     def is_near(self, point: Sequence[float]) -> bool:
         """Whether a point could be one to warn of; told in no time."""
-        for one in self._near:
-            M_th, sigma = self._threshold(one, point) or (math.inf, 0.0)
+        for threshold, places in self._quick:
+            M_th, sigma = threshold({name: point[i] for name, i in places.items()}) or _NOWHERE
             if M_th < self.M_min * math.exp(sigma * (_FAR + _SLOPE * sigma)):
                 return True
         return False

@@ -1,5 +1,6 @@
 """An ONNX file as an emulator is read from it: checked from end to end before anything is run."""
 
+import base64
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from datagen.domain import Domain
 from datagen.fields import RecordError, exactly, from_record
-from datagen.occupations import OCCUPATIONS
+from datagen.messages import shortened
 from datagen.seal import is_whole
 from datagen.space import SumBelow, parameters_of
 from export.galaxies import Nodes
@@ -23,7 +24,7 @@ __all__ = ["SCHEMA", "OnnxEmulatorError", "OnnxFile"]
 SCHEMA = "hodspectra-onnx-5"
 _METADATA = (
     "kind", "parameters", "outputs", "k", "learnt_totals", "limits", "domains", "bao", "network",
-    "halo_model", "nodes", "provenance", "record", "export", "citation",
+    "halo_model", "nodes", "spare", "provenance", "record", "export", "citation",
 )  # fmt: skip
 _RECORDS = (
     "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "record", "export",
@@ -50,6 +51,7 @@ class OnnxFile:
         domains: Where in the box it holds, if not everywhere.
         bao: What `emulator.bao` found; arrays.
         nodes: The grid of halo masses, of an emulator whose galaxies can be changed.
+        spare: What more its graph computes where something is added to its occupation.
     """
 
     graph: Graph
@@ -61,6 +63,7 @@ class OnnxFile:
     domains: tuple[Domain | SumBelow, ...]
     bao: dict[str, NDArray[np.float64]] | None
     nodes: Nodes | None
+    spare: Graph | None
 
     @property
     def occupation(self) -> str:
@@ -134,6 +137,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         ),
         "bao": _bao(meta["bao"], len(k)),
         "nodes": from_record(Nodes, meta["nodes"], "nodes") if meta["nodes"] else None,
+        "spare": _spare(meta["spare"]),
     }
 
 
@@ -143,11 +147,10 @@ def _parameters(records: dict[str, Any]) -> tuple[Parameter, ...]:
     first = next((p for p in found if p.is_occupation), None)
     if first is None:
         raise RecordError("parameters has none of an occupation")
-    if first.group not in OCCUPATIONS:
-        raise RecordError(
-            f"parameters.{first.name}.group is {first.group!r}, not one of {', '.join(OCCUPATIONS)}"
-        )
-    known = parameters_of(first.group)
+    try:
+        known = parameters_of(first.group)
+    except ValueError as error:
+        raise RecordError(f"parameters.{first.name}.group: {error}") from None
     exactly(records, known, "parameters")
     if list(records) != list(known):
         raise RecordError(f"parameters are not in the order {', '.join(known)}")
@@ -155,6 +158,16 @@ def _parameters(records: dict[str, Any]) -> tuple[Parameter, ...]:
         if p.group != known[p.name].group:
             raise RecordError(f"parameters.{p.name}.group is not {known[p.name].group!r}")
     return found
+
+
+def _spare(text: Any) -> Graph | None:
+    if not isinstance(text, str):
+        raise RecordError(f"spare is {shortened(repr(text), 40)}, not a text")
+    try:
+        content = base64.b64decode(text, validate=True)
+        return Graph.read(content) if content else None
+    except ValueError as error:
+        raise RecordError(f"spare is no graph ({error})") from None
 
 
 def _json(text: str, name: str) -> Any:

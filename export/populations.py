@@ -7,7 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.occupations import OCCUPATIONS, Moments, Occupation, occupation
+from datagen.occupations import (
+    EXTRAS,
+    OCCUPATIONS,
+    Extended,
+    Moments,
+    Occupation,
+    occupation,
+)
 from datagen.occupations.functions import NUMPY, Functions
 from datagen.parameters import Parameter
 from datagen.space import BACKGROUND
@@ -123,7 +130,17 @@ class Population:
     @property
     def is_registered(self) -> bool:
         """Whether it is the one of its name, and not one's own that has that name too."""
-        return type(self.occupation) is type(OCCUPATIONS.get(self.occupation.name))
+        return type(self.base) is type(OCCUPATIONS.get(self.base.name))
+
+    @property
+    def base(self) -> Occupation:
+        """The occupation without what is added to it."""
+        return self.occupation.base if isinstance(self.occupation, Extended) else self.occupation
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Parameters of what is added to the occupation."""
+        return tuple(p.name for extra in self.occupation.extras for p in EXTRAS[extra])
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -141,7 +158,7 @@ class Population:
         background = {name: point[name] for name in BACKGROUND}
         try:
             with np.errstate(all="ignore"):  # what comes of it is looked at
-                found = self.occupation.moments(M, background | own, NUMPY)
+                found = self.base.moments(M, background | own, NUMPY)
         except KeyError as error:
             raise OccupationError(
                 f"occupation {self.occupation.name}: moments asks for {error}; there are "
@@ -193,6 +210,12 @@ class Populations:
         return "".join(one.prefix for one in self.each)
 
     @property
+    def said(self) -> str:
+        """Whose galaxies these are, in words: ``zheng07``, or ``red: zheng07, blue: hmq``."""
+        named = ((one.prefix.removesuffix("_"), one.occupation.name) for one in self.each)
+        return ", ".join(f"{name}: {which}" if name else which for name, which in named)
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """All parameters of points that are not of cosmology, by name."""
         named = {name: p for one in self.each for name, p in one.parameters.items()}
@@ -234,6 +257,12 @@ def populations(given: Any) -> Populations:
                 f"population {name!r}: its name must be a word, to begin names of parameters with"
             )
         each.append(Population(as_occupation(one), f"{name}_"))
+    for population in each:
+        if population.added:
+            raise OccupationError(
+                f"{population.occupation.name}: nothing can be added to one of two populations; "
+                f"give {population.base.name}"
+            )
     one, two = (population.prefix for population in each)
     if one.startswith(two) or two.startswith(one):
         raise OccupationError(

@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from datagen.tables import READ, read_blocks
-from export.command import run
+from export.command import add_occupation, run
 from export.ranges import OutOfRange, Policy
 from export.results import DRAWN, WRITTEN, check_suffix, writing
 from export.runtime import load
@@ -29,6 +29,7 @@ def predict(
     k: Sequence[float] | None = None,
     out_of_range: Policy = "raise",
     extrapolate: bool = False,
+    occupation: Any = None,
 ) -> None:
     """Evaluate an emulator on the points of a file, and write what comes out to another.
 
@@ -42,13 +43,14 @@ def predict(
         k: Wavenumbers [1/Mpc]; the emulator's by default.
         out_of_range: What happens to points outside the trained ranges.
         extrapolate: Whether k may lie below the emulator's.
+        occupation: Whose galaxies, see `OnnxEmulator`; by default those of the file.
 
     Raises:
         OutOfRange: A point outside the trained ranges.
         ValueError: Points that cannot be read, outputs that there are not, and the like.
     """
     draws = check_suffix(out) not in (".csv", ".npz")
-    model = load(emulator)
+    model = load(emulator, occupation=occupation)
     if out.exists() and points.exists() and out.samefile(points):
         raise ValueError(f"{out} holds the points; write the results to another file")
     units = {parameter.name: parameter.unit for parameter in model.parameters}
@@ -96,6 +98,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out-of-range", choices=get_args(Policy), default="raise",
                         help="what happens to points outside the trained ranges")  # fmt: skip
     parser.add_argument("--extrapolate", action="store_true", help="k may lie below the grid")
+    add_occupation(parser)
     run(parser, lambda arguments: predict(**vars(arguments)), argv)
 
 

@@ -13,7 +13,7 @@ from datagen.columns import numbers
 from datagen.domain import Domain
 from datagen.messages import did_you_mean
 from datagen.space import SumBelow
-from export.given_sessions import GivenSessions, with_populations
+from export.given_sessions import GivenSessions, is_matter, with_populations
 from export.interpolate import AtK
 from export.lowest_mass import LowestMass
 from export.onnx_file import SCHEMA, OnnxEmulatorError, OnnxFile
@@ -47,6 +47,8 @@ class OnnxEmulator:
         learnt_totals: Totals that are predicted by themselves, and are not the sum of their terms.
         domains: Where in the trained ranges it holds, if not everywhere in them.
         occupation: As given.
+        populations: Whose galaxies it predicts, those of the file included.
+        can_change: Whether these can be other ones: of a semi-analytic emulator.
 
     Args:
         path_or_name: A file of ``export.to_onnx``, or the name of a shipped emulator.
@@ -75,12 +77,16 @@ class OnnxEmulator:
     learnt_totals: tuple[str, ...]
     domains: tuple[Domain | SumBelow, ...]
     occupation: Any
+    populations: Populations
+    can_change: bool
     _file: OnnxFile
     _inputs: dict[str, str]
     _defaults: dict[str, float]
     _ranges: Ranges
     _lowest_mass: LowestMass
     _sessions: Sessions | GivenSessions
+    _galaxies: list[str]
+    _is_pair: bool
     _is_number: dict[str, bool]
     _last_k: AtK | None
 
@@ -129,12 +135,16 @@ class OnnxEmulator:
             k=file.k,
             learnt_totals=file.learnt_totals,
             domains=file.domains,
+            populations=whose,
+            can_change=file.nodes is not None,
             _file=file,
             _inputs={p.name: p.unit for p in file.parameters},
             _defaults={p.name: p.default for p in file.parameters if p.default is not None},
             _ranges=ranges,
             _lowest_mass=_lowest_mass(file, whose),
             _sessions=sessions,
+            _galaxies=[name for name in file.units if not is_matter(name)],
+            _is_pair=whose.is_pair,
             _is_number=sessions.check(names, tuple(file.units), len(file.k)),
             _last_k=None,
         )
@@ -155,6 +165,8 @@ class OnnxEmulator:
         return (
             f"<OnnxEmulator {self.path.stem}: {', '.join(self.outputs)} of the halo model "
             f"{halo_model}, k = {self.k[0]:g}..{self.k[-1]:g} 1/Mpc,\n"
+            f" galaxies of {'the occupations' if self.populations.is_pair else 'the occupation'} "
+            f"{self.populations.said},\n"
             f" for {ranges}{part}>"
         )
 
@@ -222,10 +234,12 @@ class OnnxEmulator:
                 self._lowest_mass.warn(np.array([point], np.float32))
             if k is None:
                 results = self._sessions.point(names, point)
-                if any(one.flat[0] != one.flat[0] for one in results.values()):  # NaN
-                    self._no_galaxies(
-                        {n: one[None] for n, one in results.items()}, self.out_of_range
-                    )
+                for name in self._galaxies:
+                    if name in results and (first := results[name].item(0)) != first:  # NaN
+                        both = {n: np.asarray(one)[None] for n, one in results.items()}
+                        self._no_galaxies(both, self.out_of_range)
+                    if name in results and not self._is_pair:
+                        break
                 return results
             x, lost, single = np.array([point], np.float32), _NO_ROWS, True
         at_k = None if k is None else self._at_k(k, extrapolate)
@@ -246,9 +260,8 @@ class OnnxEmulator:
         """
         if policy == "nan":
             return
-        first = [np.reshape(one, (-1, *np.shape(one)[1:]))[..., :1] if np.ndim(one) == 2 else one
-                 for one in results.values()]  # fmt: skip
-        rows = np.flatnonzero(np.any([np.isnan(one).ravel() for one in first], axis=0))
+        first = [one[:, 0] if one.ndim == 2 else one for one in results.values()]
+        rows = np.flatnonzero(np.any(np.isnan(first), axis=0))
         rows = np.setdiff1d(rows, lost)
         if not len(rows):
             return

@@ -1,5 +1,6 @@
 """Write emulators as one ONNX file: ``python -m export.to_onnx``."""
 
+import base64
 import json
 import logging
 import warnings
@@ -16,17 +17,28 @@ from torch import nn
 
 from datagen.cli import run
 from datagen.files import atomic
-from datagen.occupations import occupation
+from datagen.occupations import EXTRAS
+from datagen.occupations import occupation as by_name
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
 from datagen.space import BACKGROUND, Space
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
-from emulator.semianalytic.emulator import HALOES, OfGalaxies, SemiAnalyticEmulator, with_fits
+from emulator.semianalytic.emulator import OfGalaxies, SemiAnalyticEmulator, with_fits
 from emulator.semianalytic.occupation import Sampled
 from export.assemble import Assembly, units
-from export.galaxies import PREFIX, WEIGHTS, Nodes, named_part, sampled, with_galaxies
-from export.graph import Graph
+from export.galaxies import (
+    ADDED,
+    PREFIX,
+    WEIGHTS,
+    Nodes,
+    divided,
+    named_part,
+    sampled,
+    with_extras,
+    with_galaxies,
+)
+from export.graph import Graph, Tensor
 from export.lowest_mass import BelowLowestMassWarning
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
@@ -45,10 +57,8 @@ _NONE = 1e-12  # n_g [1/Mpc^3] below which there are no galaxies
 # is allowed besides
 _ROUNDING, _FINE = 50, 1e-5
 RANDOM_POINTS = 10_000
-CITATION = (
-    "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418), whose halo model and "
-    "occupation this emulates, and the hodspectra developers, hodspectra (CITATION.cff)"
-)
+_PAPER = "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418)"
+_US = "the hodspectra developers, hodspectra (CITATION.cff)"
 
 
 class ExportMismatch(ValueError):  # noqa: N818 (it says what happened)
@@ -65,6 +75,7 @@ def to_onnx(
     halo_bias: str = "",
     concentration: str = "",
     mass_def: str = "",
+    occupation: str = "",
 ) -> Path:
     """Write an emulator as one ONNX file, and check it.
 
@@ -88,6 +99,8 @@ def to_onnx(
         halo_bias: Another halo bias, likewise; it must belong to the mass function.
         concentration: Another concentration, likewise.
         mass_def: Another definition of the halo mass, likewise: 200m, 200c, 500c or vir.
+        occupation: Galaxies of another occupation, by name, likewise; its parameters have their
+            usual ranges. For predictions ``load(..., occupation=...)`` does without a new file.
 
     Returns:
         The path of the ONNX file.
@@ -105,14 +118,14 @@ def to_onnx(
     }
     fits = {name: fit for name, fit in fits.items() if fit}
     emulators = [Emulator.load(file) for file in files]
-    if fits:
-        emulators = [with_fits(one, **fits) for one in emulators]
+    if fits or occupation:
+        emulators = [with_fits(one, occupation, **fits) for one in emulators]
     model = Assembly(emulators, outputs or ()).eval()
     if domain:
         model.tell_domain(domain)
-    proto = _graph(model)
+    proto, spare = _graph(model)
     with atomic(out) as partial:
-        _write(proto, _metadata(model), partial)
+        _write(proto, _metadata(model) | {"spare": json.dumps(spare)}, partial)
         worst = _verify(model, partial)
     print(  # noqa: T201
         f"{out}: {out.stat().st_size / 1e6:.2f} MB, onnxruntime agrees with torch to {worst:.1e}"
@@ -135,16 +148,19 @@ def _write(proto: onnx.ModelProto, texts: dict[str, str], path: Path) -> None:
     path.write_bytes(seal(proto.SerializeToString()))
 
 
-def _graph(model: Assembly) -> onnx.ModelProto:
-    """The emulators as an ONNX model with named inputs and outputs and a free batch axis."""
+def _graph(model: Assembly) -> tuple[onnx.ModelProto, str]:
+    """The emulators as an ONNX model with named inputs and outputs and a free batch axis.
+
+    With it, the part of its graph that its own outputs do not need; see `OnnxFile.spare`.
+    """
     (emulator, *others), outputs = model.emulators, model.spec.outputs
     space = model.spec.space
     if others or not isinstance(emulator, SemiAnalyticEmulator):
-        proto = _exported(model, {"theta": len(space.names)}, outputs)
+        proto, spare = _exported(model, {"theta": len(space.names)}, outputs), ""
     else:
-        proto = _in_parts(emulator, outputs)
+        proto, spare = _in_parts(emulator, outputs)
     onnx.checker.check_model(proto, full_check=True)  # infers all shapes, too
-    return proto
+    return proto, spare
 
 
 def nodes_of(emulator: SemiAnalyticEmulator) -> Nodes:
@@ -153,23 +169,31 @@ def nodes_of(emulator: SemiAnalyticEmulator) -> Nodes:
     return Nodes(grid.nodes, grid.spacing, grid.start, units.log10M_min)
 
 
-def _in_parts(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> onnx.ModelProto:
+def _in_parts(
+    emulator: SemiAnalyticEmulator, outputs: Sequence[str]
+) -> tuple[onnx.ModelProto, str]:
     """A semi-analytic emulator, whose galaxies are a part that can be changed for another."""
     space, grid = emulator.spec.space, emulator.model.grid
     weights = {f"{PREFIX}{name}": grid.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
-    inputs = {"background": len(BACKGROUND)} | weights
-    haloes = _exported(OfGalaxies(emulator, outputs), inputs, (*outputs, *HALOES))
-    graph = Graph.read(haloes.SerializeToString())
+    added = {f"{ADDED}{p.name}": p.default for extra in EXTRAS.values() for p in extra}
+    inputs = {"background": len(BACKGROUND)} | weights | dict.fromkeys(added, 1)
+    module = OfGalaxies(emulator, outputs)
+    graph = Graph.read(_exported(module, inputs, module.names).SerializeToString())
+    neutral = {name: Tensor.of(name, np.full((1, 1), value)) for name, value in added.items()}
+    graph = replace(graph, tensors={**graph.tensors, **neutral})
     if isinstance(emulator.model.galaxies, Sampled):
-        part = sampled(occupation(space.occupation), space.names, nodes_of(emulator))
+        part = sampled(emulator.model.galaxies.occupation, space.names, nodes_of(emulator))
         nodes, tensors = part.nodes, part.tensors
     else:
-        given = {"theta": len(space.names), "ln_M": 1, "ln_n": grid.nodes, "step": grid.nodes}
+        given = {"theta": len(space.names), "ln_M": 1, "ln_n": grid.nodes}
+        given |= {"n": grid.nodes, "step": grid.nodes}
         exact = _exported(emulator.model.galaxies, given, list(weights))
         nodes, tensors = named_part(Graph.read(exact.SerializeToString()), given)
     kept = {name: graph.outputs[name] for name in outputs}
     whole = with_galaxies(replace(graph, outputs=kept), nodes, tensors, len(space.names))
-    return onnx.load_from_string(whole.encode())
+    whole = with_extras(whole, by_name(space.occupation).extras, len(space.names))
+    needed, spare = divided(whole)
+    return onnx.load_from_string(needed.encode()), base64.b64encode(spare.encode()).decode()
 
 
 def _exported(
@@ -219,13 +243,21 @@ def _metadata(model: Assembly) -> dict[str, str]:
     fields["learnt_totals"] = model.learnt_totals
     fields["domains"] = model.domains
     fields["export"] = provenance()
-    fields["citation"] = CITATION
+    fields["citation"] = citation(spec.space.occupation)
     first, *others = model.emulators
     fields["nodes"] = {}
     if isinstance(first, SemiAnalyticEmulator) and not others:
         fields["nodes"] = asdict(nodes_of(first))
     fields["limits"] = [asdict(limit) for limit in spec.space.limits()]
     return {"schema": SCHEMA} | {name: json.dumps(value) for name, value in fields.items()}
+
+
+def citation(occupation: str) -> str:
+    """What to cite for spectra of galaxies of an occupation."""
+    if occupation == "linke22":
+        return f"{_PAPER}, whose halo model and occupation this emulates, and {_US}"
+    source = by_name(occupation).source
+    return f"{_PAPER}, whose halo model this emulates, {source}, for the occupation, and {_US}"
 
 
 def _verify(model: Assembly, path: Path) -> float:

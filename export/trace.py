@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from datagen.occupations.grid import OnGrid
 from export.graph import Node, Tensor
 
-__all__ = ["Trace", "Traced"]
+__all__ = ["Trace", "Traced", "TracedFunctions"]
 
-_TINY = 1e-37  # the smallest number that a logarithm is taken of
+_FLOAT, _INT64 = 1, 7  # in ONNX's list of types
 
 
 class Trace:
@@ -40,21 +41,28 @@ class Trace:
         return self._constants[key]
 
     def apply(
-        self, kind: str, *inputs: Any, outputs: Sequence[str] = (), **attributes: Any
+        self,
+        kind: str,
+        *inputs: Any,
+        outputs: Sequence[str] = (),
+        count: int = 1,
+        **attributes: Any,
     ) -> "Traced":
         """An operator.
 
         Args:
             kind: Which one.
             inputs: What it takes: results of others, or numbers.
-            outputs: Names of what it gives; one of its own by default.
-            attributes: Whole numbers, or lists of them, by name.
+            outputs: Names of what it gives; by default some of its own.
+            count: How many of these.
+            attributes: Whole numbers, lists of them, or texts, by name.
 
         Returns:
             Its first output.
         """
         names = [one.name if isinstance(one, Traced) else self.constant(one) for one in inputs]
-        outputs = tuple(outputs) or (f"{self.prefix}{kind}_{len(self.nodes)}",)
+        own = f"{self.prefix}{kind}_{len(self.nodes)}"
+        outputs = tuple(outputs) or (own, *(f"{own}/{i}" for i in range(1, count)))
         self.nodes.append(Node.of(kind, names, outputs, attributes))
         return Traced(self, outputs[0])
 
@@ -119,16 +127,17 @@ class Traced:
         return self.trace.apply("Pow", base, exponent)
 
 
-class TracedFunctions:
+class TracedFunctions(OnGrid):
     """Functions of traced numbers; see `datagen.occupations.functions.Functions`.
 
     Args:
         trace: Where operators are written down.
-        cell: Spacing in ln M of the masses, over which steps are averaged.
+        even: The grid of masses, as `OnGrid` takes it.
     """
 
-    def __init__(self, trace: Trace, cell: float) -> None:
-        self._apply, self._cell = trace.apply, cell
+    def __init__(self, trace: Trace, *even: Any) -> None:
+        super().__init__(*even)
+        self._trace, self._apply = trace, trace.apply
 
     def exp(self, x: Any) -> Traced:
         """e^x."""
@@ -143,15 +152,46 @@ class TracedFunctions:
         return self._apply("Erf", x)
 
     def power(self, x: Any, a: Any) -> Traced:
-        """x^a where x > 0, else 0."""
-        there = self._apply("Sign", self._apply("Relu", x))
-        log = self.log(self._apply("Max", x, _TINY)) * there  # 0^a is infinite for a < 0
-        return self.exp(a * log) * there
+        """x^a where x > 0, else 0, for a > 0: the logarithm of 0 is minus infinity."""
+        return self.exp(a * self.log(self._apply("Relu", x)))
 
     def clip(self, x: Any, low: float, high: float) -> Traced:
         """x, not below and not above limits."""
         return self._apply("Clip", x, low, high)
 
-    def step(self, t: Any) -> Traced:
-        """1 for t >= 0, else 0, averaged over a cell."""
-        return self.clip(t / self._cell + 0.5, 0.0, 1.0)
+    def ceil(self, x: Any) -> Traced:
+        """The next whole number."""
+        return self._apply("Ceil", x)
+
+    def constant(self, values: NDArray[np.floating[Any]]) -> Traced:
+        """Numbers of the graph."""
+        return Traced(self._trace, self._trace.constant(values))
+
+    def equal(self, x: Any, y: Any) -> Traced:
+        """1 where two numbers are the same, else 0."""
+        return self._apply("Cast", self._apply("Equal", x, y), to=_FLOAT)
+
+    def beside(self, x: Any, y: Any) -> Traced:
+        """Columns of both."""
+        return self._apply("Concat", x, y, axis=1)
+
+    def times(self, x: Any, matrix: NDArray[np.floating[Any]]) -> Traced:
+        """Times a matrix."""
+        return self._apply("MatMul", x, matrix)
+
+    def rows(self, x: Any, length: int) -> Traced:
+        """In rows of another length."""
+        return self._apply("Reshape", x, self._whole([-1, length]))
+
+    def halves(self, x: Any) -> tuple[Traced, Traced]:
+        """Three columns each."""
+        one = self._apply("Split", x, self._whole([3, 3]), count=2, axis=1)
+        return one, Traced(self._trace, self._trace.nodes[-1].outputs[1])
+
+    def add_at(self, values: Any, index: Any, added: Any) -> Traced:
+        """Values with numbers added."""
+        whole = self._apply("Cast", index, to=_INT64)
+        return self._apply("ScatterElements", values, whole, added, axis=1, reduction="add")
+
+    def _whole(self, values: Sequence[int]) -> Traced:
+        return Traced(self._trace, self._trace.constant(values, np.int64))

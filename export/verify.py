@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from export.command import run
+from export.command import add_occupation, run
 from export.runtime import OnnxEmulator, OnnxEmulatorError, load
 
 __all__ = ["verdict", "verify"]
@@ -22,7 +22,11 @@ Result = dict[str, dict[str, float]]
 
 
 def verify(
-    emulator: str | Path, points: int = 100, seed: int = 0, linear_power: str | None = None
+    emulator: str | Path,
+    points: int = 100,
+    seed: int = 0,
+    linear_power: str | None = None,
+    occupation: str | None = None,
 ) -> Result:
     """Errors of an emulator on new points, recomputed by the true code, beside its record.
 
@@ -35,6 +39,7 @@ def verify(
         seed: Seed of the points.
         linear_power: ``camb`` runs CAMB at every point, ``table`` makes its table first, which
             takes some hundred runs if there is none in the cache; by default as for the labels.
+        occupation: Whose galaxies, by name; by default those of the file.
 
     Returns:
         By output: ``found`` and ``recorded``, the 95th percentile of |P/P_true - 1| over points
@@ -43,7 +48,7 @@ def verify(
     Raises:
         ValueError: A file without a record, or no point that counts.
     """
-    model = load(emulator)
+    model = load(emulator, occupation=occupation)
     recorded = _recorded(model)
     labels = _labels(model, points, seed, linear_power)
     rows = np.flatnonzero(labels.is_positive(model.outputs) & model.is_inside(labels.theta))
@@ -69,7 +74,8 @@ def _recorded(model: OnnxEmulator) -> dict[str, float]:
     record = model.metadata["record"]
     records = record.get("test", record.get("validation"))
     if not records or not set(records) & set(model.outputs):
-        raise ValueError(f"{model.path} has no record of its accuracy to compare with")
+        whose = f" with galaxies of {model.occupation}" if model.occupation else ""
+        raise ValueError(f"{model.path} has no record of its accuracy{whose} to compare with")
     try:
         return {name: float(one["all"]["95"]) for name, one in records.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -141,6 +147,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the points")
     parser.add_argument("--linear-power", choices=["table", "camb"],
                         help="camb runs CAMB at every point; default: as for labels")  # fmt: skip
+
+    add_occupation(parser)
 
     def work(arguments: argparse.Namespace) -> int:
         result = verify(**vars(arguments))

@@ -28,6 +28,7 @@ class Command:
 GROUPS: dict[str, dict[str, Command]] = {
     "use emulators": {
         "info": Command("export.info", "list the shipped emulators, or print one's card"),
+        "occupations": Command("export.occupations", "list the occupations, or tell of one"),
         "predict": Command("export.predict", "evaluate an emulator on a table of points"),
         "verify": Command("export.verify", "recompute some points with the true code"),
     },

@@ -24,6 +24,7 @@ _NEEDS = {  # modules that need another extra than their package
     "benchmarks.labels": "datagen",
     "benchmarks.posterior": "posterior",
     "export.info": "",
+    "export.occupations": "",
     "export.predict": "",
     "export.verify": "datagen",
 }

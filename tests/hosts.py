@@ -9,6 +9,7 @@ import numpy as np
 COSMOLOGY = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.82, "n_s": 0.96}
 OCCUPATION = {"alpha": 0.9, "sigma": 0.3, "Mth": 1e12, "Mprime": 2e13, "beta": 1.0}
 POINT = COSMOLOGY | OCCUPATION
+ZHENG07 = {"log10Mmin": 12.1, "sigma_logM": 0.3, "log10M0": 11.5, "log10M1": 13.3, "alpha": 1.0}
 
 
 class Block:

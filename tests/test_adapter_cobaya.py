@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hosts import COSMOLOGY, OCCUPATION, POINT
+from hosts import COSMOLOGY, OCCUPATION, POINT, ZHENG07
 
+from export.adapters.common import centre
 from export.runtime import load
 from export.to_onnx import rewrite
 
@@ -520,3 +521,56 @@ def test_what_an_emulator_holds_fixed(small_file, tmp_path):
         get_model(inputs(options=options))
     with pytest.raises(LoggedError, match="z = 1: fixed is for z = 0.5 alone"):
         get_model(inputs(options=options | {"z": 1.0}))
+
+
+def test_galaxies_of_another_occupation():
+    info = inputs(ZHENG07, options={"occupation": "zheng07"}, without=OCCUPATION.keys() - {"alpha"})
+    at = get_model(info).loglike({"sigma_8": 0.82}, return_derived=False)
+    model = load(THEORY["emulator"], occupation="zheng07")
+    expected = model(COSMOLOGY | ZHENG07 | {"z": Z}, "gg_total", K)["gg_total"][0]
+    assert float(at) == pytest.approx(float(np.log(expected)), rel=1e-5)
+    with pytest.raises(LoggedError, match="no occupation 'zheng'"):
+        get_model(inputs(options={"occupation": "zheng"}))
+
+
+def test_two_populations_have_a_cross_power():
+    both = {"red": "zheng07", "blue": "linke22"}
+    given = {f"red_{n}": v for n, v in ZHENG07.items()}
+    given |= {f"blue_{n}": v for n, v in OCCUPATION.items()}
+
+    def cross(_self=None):
+        return float(np.log(_self.provider.get_halo_model()["red_blue_gg_total"][0]))
+
+    info = inputs(
+        given | {"red_n_g": {"latex": "n"}}, (["red_blue_gg_total"], K), cross,
+        without=OCCUPATION, options={"occupation": both},
+    )  # fmt: skip
+    at, derived = get_model(info).loglike({"sigma_8": 0.82})
+    expected = load(THEORY["emulator"], occupation=both)(COSMOLOGY | given | {"z": Z}, k=K)
+    assert float(at) == pytest.approx(float(np.log(expected["red_blue_gg_total"][0])), rel=1e-5)
+    assert derived == pytest.approx([expected["red_n_g"]], rel=1e-5)
+
+
+def test_what_another_code_takes_for_its_own_is_named():
+    """alpha_s: of galaxies the slope of a mass function, of CLASS the running of n_s."""
+    from cobaya.theories.cosmo import BoltzmannBase
+
+    class Code(BoltzmannBase):
+        extra_args: dict = {}
+        path = None
+
+        def get_can_support_params(self):
+            return ["alpha_s", "h"]
+
+        def must_provide(self, **requirements):
+            return {}
+
+        def calculate(self, state, want_derived=True, **params):
+            return True
+
+    names = [p.name for p in load(THEORY["emulator"], occupation="cacciato13").parameters]
+    point = centre(load(THEORY["emulator"], occupation="cacciato13"))
+    free = {n: v for n, v in point.items() if n in names and n not in ("z", "sigma_8")}
+    info = inputs(free, options={"occupation": "cacciato13"}, without=OCCUPATION, code=Code)
+    with pytest.raises(LoggedError, match="alpha_s = .*takes alpha_s of the galaxies: use 'renam"):
+        get_model(info)

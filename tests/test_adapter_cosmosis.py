@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hosts import OCCUPATION, POINT, datablock
+from hosts import COSMOLOGY as INPUTS
+from hosts import OCCUPATION, POINT, ZHENG07, datablock
 
 from export.runtime import load
 from export.to_onnx import rewrite
@@ -346,3 +347,37 @@ def test_cosmosis_is_told_of_points_that_have_no_answer(tmp_path, small_file, co
     done = run_cosmosis(tmp_path, small_file, **cosmology)
     assert reason in done.stdout + done.stderr
     assert not (tmp_path / "out/galaxy_power").exists()
+
+
+def test_galaxies_of_another_occupation(host, small_file, capsys):
+    module, DataBlock = host
+    config = module.setup(options(DataBlock(), occupation="zheng07", z_min=0.5, z_max=0.5))
+    block = DataBlock()
+    for section, values in (("cosmological_parameters", COSMOLOGY), ("hod_parameters", ZHENG07)):
+        for name, value in values.items():
+            block[section, name.lower()] = value
+    assert module.execute(block, config) == 0
+    k = block["galaxy_power", "k_h"] * H
+    expected = load(small_file, occupation="zheng07")(
+        INPUTS | ZHENG07 | {"z": 0.5}, "gg_total", k, extrapolate=True
+    )
+    ours = block["galaxy_power", "p_k"][0]
+    np.testing.assert_allclose(ours, expected["gg_total"] * H**3, rtol=ROUNDING)
+    assert module.execute(fill(DataBlock(), hod=ZHENG07), config) == 1
+    assert "hod_parameters: beta = 1 is not known" in capsys.readouterr().out
+    lacking = fill(DataBlock(), hod=ZHENG07, without=("log10Mmin",))
+    with pytest.raises(ValueError, match=r"no log10mmin; .* need log10Mmin \[log10 Msun\]"):
+        module.execute(lacking, config)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("zheng", "no occupation 'zheng' .did you mean 'zheng07'"),
+        ("red: zheng07 blue: hmq", "must be one name; two populations"),
+    ],
+)
+def test_an_occupation_that_there_is_not_is_refused(host, name, message):
+    module, DataBlock = host
+    with pytest.raises(ValueError, match=message):
+        module.setup(options(DataBlock(), occupation=name))

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from hosts import COSMOLOGY, OCCUPATION, POINT
+from hosts import COSMOLOGY, OCCUPATION, POINT, ZHENG07
 from support.small_emulator import analytic_power
 
 from export.runtime import load
@@ -331,9 +331,10 @@ def test_spectra_that_are_not_positive_are_splined_as_they_are(galaxies, monkeyp
 
 
 def test_the_adapter_names_what_is_asked_for_wrongly(make, galaxies):
-    with pytest.raises(ValueError, match="occupation has alpha; expected alpha, sigma, Mth"):
+    known = "occupation linke22 has alpha, sigma, Mth.*; given are "
+    with pytest.raises(ValueError, match=f"{known}alpha$"):
         HaloModelPk("gg_total", galaxies.emulator, alpha=1.0)
-    with pytest.raises(ValueError, match="occupation has .*, z; expected alpha, sigma, Mth"):
+    with pytest.raises(ValueError, match=f"{known}.*, z$"):
         make("gg_total", z=0.5)
     with pytest.raises(ValueError, match=r"alpha = \[0.9, 0.8\] must be one number; make a Halo"):
         make("gg_total", alpha=[0.9, 0.8])
@@ -345,3 +346,35 @@ def test_the_adapter_names_what_is_asked_for_wrongly(make, galaxies):
         HaloModelPk("gg_total", "standart", **OCCUPATION)
     with pytest.raises(TypeError, match="'Planck18' must be a pyccl.Cosmology"):
         galaxies.get_pk2d("Planck18")
+
+
+def test_galaxies_of_another_occupation(small_file):
+    ours = HaloModelPk("gg_total", small_file, occupation="zheng07", **ZHENG07)
+    k, Pk = ours.get_pk_at_a(cosmology(), 0.5)
+    expected = load(small_file, occupation="zheng07")(
+        COSMOLOGY | ZHENG07 | {"z": 1.0}, "gg_total", k, extrapolate=True
+    )
+    np.testing.assert_allclose(Pk, expected["gg_total"], rtol=1e-5)
+    with pytest.raises(ValueError, match="occupation zheng07 has log10Mmin, .*; given are alpha, "):
+        HaloModelPk("gg_total", small_file, occupation="zheng07", **OCCUPATION)
+    with pytest.raises(ValueError, match="no occupation 'zheng'"):
+        HaloModelPk("gg_total", small_file, occupation="zheng", **OCCUPATION)
+
+
+def test_two_populations_have_a_cross_power(small_file):
+    both = {"red": "zheng07", "blue": "linke22"}
+    given = {f"red_{n}": v for n, v in ZHENG07.items()}
+    given |= {f"blue_{n}": v for n, v in OCCUPATION.items()}
+    ours = HaloModelPk("red_blue_gg_total", small_file, occupation=both, **given)
+    k, Pk = ours.get_pk_at_a(cosmology(), 0.5)
+    model = load(small_file, occupation=both)
+    expected = model(COSMOLOGY | given | {"z": 1.0}, k=k, extrapolate=True)
+    np.testing.assert_allclose(Pk, expected["red_blue_gg_total"], rtol=1e-5)
+    assert float(ours.get_pk2d(cosmology())(1.0, 0.5)) > 0
+    with pytest.raises(ValueError, match="no output gg_total; there are .*red_gg_total"):
+        HaloModelPk("gg_total", small_file, occupation=both, **given)
+
+
+def test_an_open_emulator_keeps_its_galaxies(emulator):
+    with pytest.raises(ValueError, match="occupation: small is open already, with linke22"):
+        HaloModelPk("gg_total", emulator, occupation="zheng07", **ZHENG07)

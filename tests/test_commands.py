@@ -13,10 +13,11 @@ from benchmarks.judge import judge, render
 from datagen.design import Design, write_design
 from datagen.error_budget import ErrorBudget
 from datagen.generate import generate
+from datagen.occupations import OCCUPATIONS
 from datagen.space import Range, Space
 from datagen.store import Spectra
 from emulator.metrics import fractional_error
-from export import info, predict, shipped, verify
+from export import info, occupations, predict, shipped, verify
 from export.runtime import load
 from export.to_onnx import rewrite, to_onnx
 
@@ -152,8 +153,60 @@ def test_info_lists_and_explains(capsys):
     assert "no emulator 'nothing'" in capsys.readouterr().err
 
 
+def test_other_galaxies_by_option(small_file, tmp_path, capsys):
+    zheng07 = {"log10Mmin": 12.1, "sigma_logM": 0.3, "log10M0": 11.5, "log10M1": 13.3, "alpha": 1}
+    point = {name: POINT[name] for name in ("Om_c", "Om_b", "h", "sigma_8", "n_s", "z")} | zheng07
+    (tmp_path / "p.json").write_text(json.dumps(point))
+    arguments = (small_file, tmp_path / "p.json", tmp_path / "out.npz", "--occupation", "zheng07")
+    assert command(predict, *arguments) == 0
+    with np.load(tmp_path / "out.npz") as written:
+        expected = load(small_file, occupation="zheng07")(point)["gg_total"]
+        np.testing.assert_array_equal(written["gg_total"][0], expected)
+    assert command(predict, *arguments[:-1], "zheng") == 2
+    assert "no occupation 'zheng' (did you mean 'zheng07'?)" in capsys.readouterr().err
+    assert command(info, small_file) == 0
+    text = capsys.readouterr().out
+    assert "Duffy08, masses 200m\noccupation   linke22 (Linke et al. 2022, A&A 665" in text
+    assert "any other: load(..., occupation=...)" in text
+    assert command(info, small_file, "--occupation", "zheng07") == 0
+    text = capsys.readouterr().out
+    for part in ("occupation   zheng07 (Z", "log10Mmin   log10 Msun 11 ", "for the occupation, Zh",
+                 "not measured with this occupation"):  # fmt: skip
+        assert part in text
+    assert "Mprime" not in text
+    assert command(info, "--occupation", "zheng07") == 2
+    assert "--occupation is of an emulator" in capsys.readouterr().err
+    assert command(verify, small_file, "--occupation", "zheng07") == 2
+    assert "no record of its accuracy with galaxies of zheng07" in capsys.readouterr().err
+
+
+def test_a_learnt_occupation_cannot_be_changed(onnx_file, capsys):
+    assert command(info, onnx_file) == 0
+    assert "learnt, so that it cannot be changed" in capsys.readouterr().out
+    assert command(info, onnx_file, "--occupation", "zheng07") == 2
+    assert "has learnt its occupation, linke22" in capsys.readouterr().err
+
+
+def test_occupations_are_listed_with_their_parameters(capsys):
+    assert command(occupations) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(OCCUPATIONS) + 2
+    assert lines[-1].endswith("+transition (alpha_trans)")
+    assert "zheng07      log10Mmin, sigma_logM, log10M0, log10M1, alpha" in lines
+    assert command(occupations, "zheng07") == 0
+    assert "log10Mmin       11 to 15 log10 Msun " in capsys.readouterr().out
+    assert command(occupations, "zheng") == 2
+    assert "did you mean 'zheng07'?" in capsys.readouterr().err
+
+
 def test_shipped_models_are_whole_and_say_how_accurate_they_are():
-    survey = yaml.safe_load((ROOT / "configs/survey/box.yaml").read_text())["space"]
+    survey = {
+        name: one
+        for part in ("box", "linke22")
+        for name, one in yaml.safe_load((ROOT / f"configs/survey/{part}.yaml").read_text())[
+            "space"
+        ].items()
+    }
     wide = {name: (float(one["low"]), float(one["high"])) for name, one in survey.items()}
     published = {name: (Space()[name].low, Space()[name].high) for name in Space().names}
     assert "standard" in shipped.shipped()

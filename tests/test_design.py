@@ -10,6 +10,7 @@ import pytest
 from datagen import design as design_module
 from datagen.design import Design, Points, draw, main
 from datagen.files import exclusive
+from datagen.occupations import OCCUPATIONS
 from datagen.space import Range, Space
 
 SUB_BOX = Space(
@@ -364,8 +365,9 @@ def test_help_tells_what_a_parameter_is_and_its_range(capsys):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "linke22: Threshold halo mass of hosting galaxies [Msun], usually 1e+10 to" in text
-    assert "zheng07: log10 of the halo mass [Msun] that hosts a central galaxy" in text
-    assert "(type: Range | null, default: null)" in text
+    assert "--space.log10Mmin.{low,high,sampling} zheng07" in text
+    assert f"There are {', '.join(OCCUPATIONS)}. (type: str, default: linke22)" in text
+    assert ".help" not in text
 
 
 def test_command_does_not_overwrite_unasked(tmp_path, capsys):

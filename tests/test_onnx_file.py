@@ -261,9 +261,11 @@ def parameters_of(path) -> dict[str, dict]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda ps: ps.pop("z"), "parameters lacks z; get it again, or export it again with"),
-        (lambda ps: ps.update(Om_k=ps["h"]), "parameters has the unknown Om_k"),
-        (lambda ps: ps.update(h=ps.pop("h")), "parameters are not in the order Om_c, Om_b, h"),
+        (lambda ps: ps.pop("z"), "begin with .*, wa, z; get it again, or export it again with"),
+        (lambda ps: ps.update(Om_k=ps["h"]), "are of cosmology, linke22, not of one occupation"),
+        (lambda ps: ps.update(h=ps.pop("h")), "parameters do not begin with Om_c, Om_b, h, sigma"),
+        (lambda ps: [ps.pop(n) for n in list(ps)[8:]], "not those of cosmology, redshift and an"),
+        (lambda ps: ps["beta"].update(group="more15"), "are of linke22, more15, not of one occup"),
         (lambda ps: ps.update(h=0.7), "parameters.h is 0.7, not a record of"),
         (lambda ps: ps["h"].pop("sampling"), "parameters.h lacks sampling"),
         (lambda ps: ps["w0"].pop("default"), "parameters.w0 lacks default"),

@@ -358,10 +358,20 @@ def test_names_that_were_mistyped_get_a_suggestion(model, point):
 
 
 def test_it_says_what_it_is(model):
-    first, second = repr(model).splitlines()
+    first, whose, second = repr(model).splitlines()
+    assert whose == " galaxies of the occupation linke22,"
     assert first.startswith("<OnnxEmulator small: mm_1h, mm_2h, mm_total, ")
     assert "of the halo model standard, k = 0.01..100 1/Mpc" in first
     assert second.startswith(" for Om_c 0.1..0.6, ")
+
+
+def test_it_says_whose_galaxies_it_predicts(small_file):
+    both = load(small_file, occupation={"red": "zheng07", "blue": "hmq"})
+    assert "galaxies of the occupations red: zheng07, blue: hmq,\n" in repr(both)
+    assert "red_log10Mmin 11..15" in repr(both)
+    assert both.metadata["parameters"]["red_log10Mmin"]["high"] == 15
+    assert both.metadata["outputs"] == both.units
+    assert both.can_change
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])

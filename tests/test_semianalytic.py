@@ -138,6 +138,23 @@ def test_other_fits_for_haloes_need_no_other_network(small, theta) -> None:
         with_fits(small, halo_bias="Tinker10")
 
 
+def test_other_galaxies_need_no_other_network(small) -> None:
+    changed = with_fits(small, "zheng07", concentration="Ishiyama21", mass_def="vir")
+    space = changed.spec.space
+    assert space.occupation == "zheng07"
+    assert all(space[name] == SPACE[name] for name in BACKGROUND)
+    rng = np.random.default_rng(3)
+    points = space.from_unit(0.2 + 0.5 * rng.random((20, len(space.names))))
+    model = replace(MODEL, concentration="Ishiyama21", mass_def="vir")
+    true = HaloModel(model, analytic_power(), "zheng07")(points)
+    for name in ("mm_1h", "gm_2h", "gg_1h", "n_g"):
+        error = errors({name: named(changed, float32(points))[name]}, true)[name]
+        assert np.percentile(error, 95) < NETWORK_TOLERANCE, name
+    assert with_fits(small, "linke22").spec.space == small.spec.space
+    with pytest.raises(ValueError, match="no occupation 'zheng'"):
+        with_fits(small, "zheng")
+
+
 def test_a_fit_is_repeated_by_its_seed() -> None:
     first, second, other = (
         make_semianalytic(SPACE, MODEL, analytic_power(), SMALL, FitConfig(60, 3, seed))

@@ -11,7 +11,7 @@ from scipy.interpolate import CubicSpline, make_interp_spline
 from support.small_emulator import SPACE, analytic_power, small_onnx, small_semianalytic
 
 from datagen.halomodel import HaloModel, HaloModelConfig
-from datagen.space import COSMOLOGY, Range
+from datagen.space import BACKGROUND, COSMOLOGY, Range
 from emulator.emulator import Emulator
 from emulator.semianalytic.cosmology import CosmologyConfig
 from emulator.semianalytic.emulator import (
@@ -129,7 +129,8 @@ def test_a_network_serves_haloes_that_it_was_not_made_for(kind) -> None:
 def test_shifted_functions_are_those_of_the_grid() -> None:
     emulator = with_fits(small(), **of("Ishiyama21", "500c"))
     model, grid = emulator.model, small().model.grid
-    features = model.sums(torch.tensor(points(), dtype=torch.float32))["features"]
+    background = torch.tensor(points()[:, : len(BACKGROUND)], dtype=torch.float32)
+    features = model.sums(background)["features"]
     amplitude = torch.zeros(POINTS, 1)
     shift = torch.linspace(-model.radii.half, model.radii.half, POINTS)[:, None]
     with torch.no_grad():

@@ -14,6 +14,7 @@ from emulator.semianalytic.emulator import OUTPUTS, SemiAnalyticConfig
 from emulator.semianalytic.fit import FitConfig
 from emulator.semianalytic.grid import MassGrid
 from emulator.train_semianalytic import main, train_semianalytic
+from export import to_onnx as export
 from export.runtime import load
 from export.to_onnx import to_onnx
 
@@ -60,6 +61,12 @@ def test_export_takes_other_fits_for_haloes(file, tmp_path):
     denser = {"mass_function": "Despali16", "halo_bias": "Tinker10", "concentration": "Diemer15"}
     model = load(to_onnx(file, tmp_path / "d.onnx", mass_def="200c", **denser))
     assert model.metadata["halo_model"]["mass_def"] == "200c"
+    export.main([f"--emulator={file}", f"--out={tmp_path}/z.onnx", "--occupation=zheng07"])
+    written, changed = load(tmp_path / "z.onnx"), load(tmp_path / "t.onnx", occupation="zheng07")
+    assert written.names == changed.names
+    assert written.metadata["record"] == changed.metadata["record"] == {}
+    assert "Zheng, Coil & Zehavi 2007" in written.metadata["citation"]
+    assert written.metadata["provenance"]["made_with_occupation"] == "linke22"
     with pytest.raises(ValueError, match="mass_function = 'Tinker2008' must be one of"):
         to_onnx(file, tmp_path / "u.onnx", mass_function="Tinker2008")
 
@@ -107,3 +114,12 @@ def test_command_line_needs_no_labels(tmp_path, capsys):
     made = Emulator.load(tmp_path / "emulator.safetensors")
     assert made.spec.provenance["training"]["fit"]["cosmologies"] == 200
     assert not made.spec.record
+
+
+def test_command_line_takes_an_occupation(tmp_path):
+    main([f"--out={tmp_path}", "--semianalytic.cosmology.units=20", "--fit.iterations=0",
+          "--semianalytic.cosmology.rank=8", "--fit.cosmologies=200",
+          "--space.occupation=zheng07", "--space.log10Mmin.high=14"])  # fmt: skip
+    space = Emulator.load(tmp_path / "emulator.safetensors").spec.space
+    assert space.names[-5:] == ("log10Mmin", "sigma_logM", "log10M0", "log10M1", "alpha")
+    assert space["log10Mmin"].high == 14

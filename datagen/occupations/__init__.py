@@ -8,6 +8,7 @@ from datagen.messages import did_you_mean
 from datagen.occupations.base import Moments, Occupation, independent, parameter, with_central
 from datagen.occupations.ccl import CCL
 from datagen.occupations.csmf import Cacciato13, VanUitert16
+from datagen.occupations.extras import EXTRAS, Extended
 from datagen.occupations.hmq import HMQ, Gaussian
 from datagen.occupations.kravtsov04 import Kravtsov04
 from datagen.occupations.kwan15 import Abacus, Kwan15
@@ -19,7 +20,9 @@ from datagen.occupations.zheng05 import Zheng05
 from datagen.occupations.zheng07 import Zheng07
 
 __all__ = [
+    "EXTRAS",
     "OCCUPATIONS",
+    "Extended",
     "Moments",
     "Occupation",
     "independent",
@@ -50,14 +53,15 @@ OCCUPATIONS: dict[str, Occupation] = {
 
 
 def occupation(name: str) -> Occupation:
-    """The occupation of a name.
+    """The occupation of a name, ``zheng07``, or with more, ``zheng07+off_centring``.
 
     Raises:
         ValueError: There is none; the message has those that there are.
     """
-    if name not in OCCUPATIONS:
+    base, *extras = name.split("+")
+    if base not in OCCUPATIONS:
         raise ValueError(
-            f"no occupation {name!r}{did_you_mean(name, OCCUPATIONS)}; there are "
+            f"no occupation {base!r}{did_you_mean(base, OCCUPATIONS)}; there are "
             f"{', '.join(OCCUPATIONS)}"
         )
-    return OCCUPATIONS[name]
+    return Extended(OCCUPATIONS[base], extras) if extras else OCCUPATIONS[base]

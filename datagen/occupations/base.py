@@ -39,7 +39,7 @@ class Moments(NamedTuple):
     satellite_pairs: Any
 
 
-def with_central(N_c: Any, lam: Any) -> Moments:
+def with_central(N_c: Any, lam: Any, lam_2: Any = None) -> Moments:
     """Moments of satellites that live only where there is a central galaxy.
 
     A halo has no or one central; one with a central has a Poisson number of satellites of mean
@@ -49,14 +49,21 @@ def with_central(N_c: Any, lam: Any) -> Moments:
     Args:
         N_c: Mean number of centrals, at most 1.
         lam: Mean number of satellites of haloes with a central.
+        lam_2: Its square, if `Functions` give that better by itself.
     """
     N_s = N_c * lam
-    return Moments(N_c, N_s, N_s, N_s * lam)
+    return Moments(N_c, N_s, N_s, N_s * lam if lam_2 is None else N_c * lam_2)
 
 
-def independent(N_c: Any, N_s: Any) -> Moments:
-    """Moments of Poisson satellites that do not ask for a central: <N_c N_s> = N_c N_s."""
-    return Moments(N_c, N_s, N_c * N_s, N_s * N_s)
+def independent(N_c: Any, N_s: Any, N_s_2: Any = None) -> Moments:
+    """Moments of Poisson satellites that do not ask for a central: <N_c N_s> = N_c N_s.
+
+    Args:
+        N_c: Mean number of centrals.
+        N_s: Mean number of satellites.
+        N_s_2: Its square, if `Functions` give that better by itself.
+    """
+    return Moments(N_c, N_s, N_c * N_s, N_s * N_s if N_s_2 is None else N_s_2)
 
 
 class Occupation(ABC):
@@ -71,12 +78,14 @@ class Occupation(ABC):
         parameters: Its parameters, with their ranges.
         width: The narrowest feature, as the standard deviation of a normal distribution in ln M,
             within the ranges of the parameters; steps have none, 0.
+        extras: What is added to it; see `datagen.occupations.extras`.
     """
 
     name: ClassVar[str]
     source: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]]
     width: ClassVar[float] = 0.0
+    extras: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -18,8 +18,8 @@ _ROOT = 5.0  # the integrand is smooth in this root of the stellar mass
 _NODES, _WEIGHTS = (tuple(map(float, a)) for a in np.polynomial.legendre.leggauss(12))
 _ENDS = ("low", "high")
 _FAR = (-40.0, 3.2)  # in ln of the stellar mass; beyond, there is no satellite
-_SIGMA_C = (0.05, 0.8)
-_STEEPEST = 10.0
+_SIGMA_C = (0.1, 0.8)
+_STEEPEST = 8.0
 
 _LOW = parameter(
     "log10M_star_low", (8.5, 10.7), r"\log_{10} m_\mathrm{low}",

@@ -30,11 +30,18 @@ class Functions(Protocol):
     def clip(self, x: Any, low: float, high: float) -> Any:
         """x, not below and not above limits."""
 
-    def step(self, t: Any) -> Any:
-        """1 for t >= 0, else 0, of a difference t in ln M.
+    def step(self, M: Any, M0: Any) -> Any:
+        """1 for masses M >= M0, else 0.
 
-        Where masses lie on a grid, the average of that over the interval of each.
+        This and what follows have edges, which a sum over a grid of masses would see or miss by
+        chance; where masses lie on a grid, values next to the edge are such that sums are right.
         """
+
+    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
+        """((M - M0) / M1)^a for masses M > M0, else 0, and its square."""
+
+    def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
+        """``1 + slope ln(M / M1)`` for masses below M1, not below 0; 1 above. The slope is >= 0."""
 
 
 class _Numpy:
@@ -51,9 +58,18 @@ class _Numpy:
         there = np.asarray(x) > 0
         return np.where(there, np.where(there, x, 1.0) ** a, 0.0)
 
-    def step(self, t: Any) -> Any:
-        """1 for t >= 0, else 0."""
-        return np.where(np.asarray(t) >= 0, 1.0, 0.0)
+    def step(self, M: Any, M0: Any) -> Any:
+        """1 for M >= M0, else 0."""
+        return np.where(np.asarray(M) >= M0, 1.0, 0.0)
+
+    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
+        """((M - M0) / M1)^a for M > M0, else 0, and its square."""
+        value = self.power((M - M0) / M1, a)
+        return value, value * value
+
+    def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
+        """1 + slope ln(M / M1) for M < M1, not below 0; 1 above."""
+        return np.clip(1.0 + slope * np.log(M / M1), 0.0, 1.0)
 
 
 @cache

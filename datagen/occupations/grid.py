@@ -7,13 +7,16 @@ neither the moments nor n, which may fall off very steeply, need to be smooth.
 """
 
 import math
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["REACH", "are_resolved", "between", "cardinal", "cells_of", "kernel"]
+__all__ = ["REACH", "OnGrid", "are_resolved", "between", "cardinal", "cells_of", "kernel"]
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 _RESOLVED = 0.84  # widths of a normal distribution, in spacings, that a sum resolves to 1e-6
 _CELLS = (4, 16)  # of each interval, at least and at most
@@ -88,3 +91,178 @@ def between(nodes: int, cells: int) -> Array:
                 value *= (t - first - other) / (j - other)
         matrix[first + j, np.arange(len(t))] = value
     return matrix
+
+
+class OnGrid(ABC):
+    """`datagen.occupations.functions.Functions` with edges, for masses on an even grid of ln M.
+
+    A sum over a grid with spacing s misses the integral of ``y^a g(y)`` from an edge at y = 0 by
+    ``sum_m zeta(-a - m, q) s^(a + m + 1) g^(m)(0) / m!``, with the first point at ``y = q s``
+    (Hurwitz' zeta function; Navot 1961, J. Math. Phys. 40, 271). What is missed of a g that is a
+    parabola there is added to the three points next to the edge.
+
+    Args:
+        ln_M: ln M [ln Msun] that masses are counted from, shape (B, 1).
+        start: ln of the first mass, from there on.
+        cell: Spacing in ln M.
+        count: How many masses.
+    """
+
+    def __init__(self, ln_M: Any, start: float, cell: float, count: int) -> None:
+        self._ln_M, self._start, self._cell, self._count = ln_M, start, cell, count
+
+    @abstractmethod
+    def exp(self, x: Any) -> Any:
+        """e^x."""
+
+    @abstractmethod
+    def log(self, x: Any) -> Any:
+        """The natural logarithm."""
+
+    @abstractmethod
+    def power(self, x: Any, a: Any) -> Any:
+        """x^a where x > 0, else 0."""
+
+    @abstractmethod
+    def clip(self, x: Any, low: float, high: float) -> Any:
+        """x, not below and not above limits."""
+
+    @abstractmethod
+    def ceil(self, x: Any) -> Any:
+        """The next whole number."""
+
+    @abstractmethod
+    def constant(self, values: Array) -> Any:
+        """Numbers as an array of this kind."""
+
+    @abstractmethod
+    def equal(self, x: Any, y: Any) -> Any:
+        """1 where two numbers are the same, else 0."""
+
+    @abstractmethod
+    def beside(self, x: Any, y: Any) -> Any:
+        """Columns of two arrays as one."""
+
+    @abstractmethod
+    def times(self, x: Any, matrix: Array) -> Any:
+        """Numbers (B, m) times a matrix (m, n)."""
+
+    @abstractmethod
+    def rows(self, x: Any, length: int) -> Any:
+        """The same numbers in rows of another length."""
+
+    @abstractmethod
+    def halves(self, x: Any) -> tuple[Any, Any]:
+        """The first three and the last three columns."""
+
+    @abstractmethod
+    def add_at(self, values: Any, index: Any, added: Any) -> Any:
+        """Values (B, F), with numbers (B, n) added at indices (B, n)."""
+
+    def step(self, M: Any, M0: Any) -> Any:
+        """1 for M >= M0, else 0."""
+        first, q, index, inside = self._edge(self.log(M0))
+        plain = self.clip(self.constant(np.arange(self._count)[None] + 1.0) - first, 0.0, 1.0)
+        missed = self._missed_of_q(q, 0.0) - self.constant(_FIRST)
+        return self.add_at(plain, index, missed * inside)
+
+    def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
+        """((M - M0) / M1)^a for M > M0, else 0, and its square."""
+        ln_M0 = self.log(M0)
+        _, q, index, inside = self._edge(ln_M0)
+        plain = self.power((M - M0) / M1, a)
+        ln_q = self.log(self.clip(q, _SMALL, 1.0))
+        logs = self.beside(self.log(self.clip(a, *_EXPONENTS)), ln_q)
+        missed = self.times(self.exp(self.times(logs, _POWERS)), _missed())
+        both = self.constant(_BOTH)
+        first = self.exp(a * ln_q * both) * self.constant(np.tile(_FIRST, 2))
+        scale = self.exp(a * (ln_M0 - self.log(M1) + math.log(self._cell)) * both)
+        one, two = self.halves((missed - first) * scale * inside)
+        return self.add_at(plain, index, one), self.add_at(plain * plain, index, two)
+
+    def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
+        """1 + slope ln(M / M1) for M < M1, not below 0; 1 above."""
+        ln_M1 = self.log(M1)
+        plain = self.clip(1.0 + slope * (self.log(M) - ln_M1), 0.0, 1.0)
+        ends = self.rows(self.beside(ln_M1 - 1.0 / slope, ln_M1), 1)  # one below the other
+        _, q, index, inside = self._edge(ends, self.rows(self.beside(self._ln_M, self._ln_M), 1))
+        missed = (self._missed_of_q(q, 1.0) - q * self.constant(_FIRST)) * inside
+        signs = self.constant(np.repeat([[1.0, -1.0]], 3, axis=1) * self._cell)
+        return self.add_at(plain, self.rows(index, 6), self.rows(missed, 6) * signs * slope)
+
+    def _edge(self, ln_M0: Any, ln_M: Any = None) -> tuple[Any, Any, Any, Any]:
+        """Where an edge is on the grid.
+
+        Args:
+            ln_M0: ln of its mass [ln Msun], shape (B, 1).
+            ln_M: ln of what masses are counted from, if not as it was given.
+
+        Returns:
+            Index of the first mass that is not below, its distance q in cells, indices of three
+            masses from there on, (B, 3), and whether they lie on the grid; the others (B, 1).
+        """
+        ln_M = self._ln_M if ln_M is None else ln_M
+        cells = (ln_M0 - ln_M) * (1 / self._cell) - self._start / self._cell
+        place = self.clip(cells, -4.0, self._count + 4.0)
+        first = self.ceil(place)
+        within = self.clip(first, 0.0, self._count - 3.0)
+        index = within + self.constant(np.arange(3.0)[None])
+        return first, first - place, index, self.equal(first, within)
+
+    def _missed_of_q(self, q: Any, a: float) -> Any:
+        """What three points are to have, of y^a in units of cells; the first, all of its cell."""
+        logs = self.times(self.log(self.clip(q, _SMALL, 1.0)), np.arange(_DEGREE_Q + 1.0)[None])
+        weights = np.linalg.lstsq(_monomials(_PLACES, _DEGREE_Q), _three(a), rcond=None)[0]
+        return self.times(self.exp(logs), weights)
+
+
+_DEGREE_A, _DEGREE_Q = 9, 5  # of the polynomials for what is missed
+_EXPONENTS = 0.05, 2.5  # smallest and largest a; squares have twice that
+_SMALL = 1e-6
+_FIRST = np.array([[1.0, 0.0, 0.0]])
+_BOTH = np.array([[1.0, 1.0, 1.0, 2.0, 2.0, 2.0]])  # powers of a function and of its square
+_PLACES = np.linspace(0.0, 1.0, 21)
+_POWERS = np.array(
+    [[i, j] for i in range(_DEGREE_A + 1) for j in range(_DEGREE_Q + 1)], np.float64
+).T  # of a and q
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730)
+
+
+def _monomials(x: Array, degree: int) -> Array:
+    return np.vander(x, degree + 1, increasing=True)
+
+
+def _three(a: float) -> Array:
+    """What three points at q, 1 + q, 2 + q are to have of y^a besides y^a, shape (places, 3).
+
+    The first has all of it: what it has is smooth in q.
+    """
+    wanted = np.stack([-_zeta(a + m, 1 + _PLACES) for m in range(3)], axis=-1)
+    powers = (np.arange(3) + _PLACES[:, None, None]) ** np.arange(3.0)[:, None]  # (q, m, point)
+    return np.linalg.solve(powers, wanted[..., None])[..., 0]
+
+
+@lru_cache
+def _missed() -> Array:
+    """Of products of powers of a and q, what is missed of y^a, and of y^(2 a), shape (_, 6)."""
+    a = np.linspace(*_EXPONENTS, 60)
+    values = np.array([np.hstack([_three(x), _three(2 * x)]) for x in a])  # (a, q, 6)
+    both = np.einsum("ai,qj->aqij", _monomials(a, _DEGREE_A), _monomials(_PLACES, _DEGREE_Q))
+    rows = both.reshape(len(a) * len(_PLACES), -1)
+    result: Array = np.linalg.lstsq(rows, values.reshape(-1, 6), rcond=None)[0]
+    return result
+
+
+def _zeta(p: float, x: Array) -> Array:
+    """Hurwitz' zeta(-p, x) for p >= 0 and x > 0, by the formula of Euler and Maclaurin."""
+    more = 8
+    total = sum((x + k) ** p for k in range(more))
+    w = x + more
+    total = total - w ** (p + 1) / (p + 1) + 0.5 * w**p
+    term, factorial = -p * w ** (p - 1), 2.0
+    for k, bernoulli in enumerate(_BERNOULLI, start=1):
+        total = total + bernoulli / factorial * term
+        term = term * (2 * k - 1 - p) * (2 * k - p) / w**2
+        factorial *= (2 * k + 1) * (2 * k + 2)
+    result: Array = total
+    return result

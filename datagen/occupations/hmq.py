@@ -3,10 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
+import numpy as np
+
 from datagen.occupations.base import Moments, Occupation, around, beyond, independent, parameter
-from datagen.occupations.functions import LN_10, Functions
+from datagen.occupations.functions import LN_10, NUMPY, Functions
 from datagen.occupations.shapes import (
     ALPHA,
     LOG10_M0,
@@ -20,9 +23,9 @@ from datagen.occupations.shapes import (
 
 __all__ = ["HMQ", "Gaussian"]
 
-_QUENCHED = 0.01  # width of the step to 1 / Q, in log10 M, sqrt(2) times a standard deviation
 _NEWTON_STEPS = 6
-_SIGMA_C = (0.1, 1.0)
+_STEEPEST, _DEGREE = 10.0, 10  # |gamma| that the largest value is known to; a polynomial's
+_SIGMA_C, _GAMMA = (0.1, 1.0), (-5.0, 8.0)
 
 _MC = parameter(
     "log10Mc", (11.0, 13.5), r"\log_{10} M_\mathrm{c}",
@@ -42,8 +45,8 @@ _SATELLITES = (
 class _Peak(Occupation):
     """Centrals in haloes of masses around Mc; satellites do not ask for a central."""
 
-    def satellites(self, M: Any, p: Mapping[str, Any], f: Functions) -> Any:
-        """<N_s>; arguments as those of `Occupation.moments`."""
+    def satellites(self, M: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
+        """<N_s> and its square; arguments as those of `Occupation.moments`."""
         return power_law(M, ten_to(p["log10M0"], f), p["log10M1"], p["alpha"], f)
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
@@ -56,7 +59,8 @@ class HMQ(_Peak):
     """High-mass quenched: few massive haloes have a central of the sample, many around Mc have.
 
     With ``x = (log10 M - log10Mc) / sigma``, the normal distribution phi and its integral Phi,
-    ``<N_c> = 2 A phi(x) Phi(gamma x) + [1 + erf((log10 M - log10Mc) / 0.01)] / (2 Q)`` and
+    ``<N_c> = 2 A phi(x) Phi(gamma x)``, and 1 / Q more above Mc (codes have an error function
+    there, 0.01 wide in log10 M), where
     ``A = (p_max - 1 / Q) / max_x[2 phi(x) Phi(gamma x)]``, so the peak is about p_max, as in the
     paper; AbacusHOD divides by a number that the user gives, HODDIES by sigma. Satellites are
     Poisson, ``<N_s> = [(M - M0) / M1]^alpha`` above M0, and do not ask for a central:
@@ -69,7 +73,7 @@ class HMQ(_Peak):
     parameters = (
         _MC,
         _SIGMA,
-        parameter("gamma", (-5.0, 8.0), r"\gamma",
+        parameter("gamma", _GAMMA, r"\gamma",
                   "Skewness of the peak of centrals; above 0 towards massive haloes.",
                   valid=(-10.0, 10.0)),
         parameter("Q", (20.0, 200.0), "Q",
@@ -79,20 +83,20 @@ class HMQ(_Peak):
                   "Probability of a central of the sample at the peak.", valid=(0.0, 1.0)),
         *_SATELLITES,
     )  # fmt: skip
-    width = _QUENCHED * LN_10 / 2**0.5
+    width = _SIGMA_C[0] * LN_10 / (1 + _GAMMA[1] ** 2) ** 0.5  # but for the step
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
         log10_M = f.log(M) / LN_10 - p["log10Mc"]
         peak = _skewed(log10_M / p["sigma"], p["gamma"], f)
         A = positive(p["p_max"] - 1.0 / p["Q"], f) / _highest(p["gamma"], f)
-        N_c = A * peak + rise(log10_M / _QUENCHED, f) / p["Q"]
-        return independent(N_c, self.satellites(M, p, f))
+        N_c = A * peak + f.step(M, ten_to(p["log10Mc"], f)) / p["Q"]
+        return independent(N_c, *self.satellites(M, p, f))
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
         """See `Occupation.cuts`."""
-        widths = self.width, p["sigma"] * LN_10 / (1 + abs(p["gamma"]))
-        return *super().cuts(p), *(x for w in widths for x in around(10 ** p["log10Mc"], w))
+        narrow = p["sigma"] * LN_10 / (1 + abs(p["gamma"]))
+        return *super().cuts(p), *around(10 ** p["log10Mc"], narrow)
 
 
 def _skewed(x: Any, gamma: Any, f: Functions) -> Any:
@@ -101,18 +105,31 @@ def _skewed(x: Any, gamma: Any, f: Functions) -> Any:
 
 
 def _highest(gamma: Any, f: Functions) -> Any:
-    """The largest value of `_skewed`: its derivative's zero by Newton's steps from x = 0.
-
-    The zero is that of ``gamma m(gamma x) - x`` with ``m = phi / Phi``, which falls and is convex,
-    so steps from the left do not pass it. The largest value is the same for -gamma.
-    """
+    """The largest value of `_skewed`, to 1e-5: a polynomial in ``|gamma| / (1 + |gamma|)``."""
     gamma = positive(gamma, f) - negative(gamma, f)
+    u, value = gamma / (1.0 + gamma), 0.0
+    for coefficient in _polynomial():
+        value = value * u + coefficient
+    return value
+
+
+@cache
+def _polynomial() -> tuple[float, ...]:
+    """Coefficients for `_highest`, of the largest power first.
+
+    The largest value is where ``gamma m(gamma x) = x`` with ``m = phi / Phi``, which falls and is
+    convex: Newton's steps from x = 0 do not pass it.
+    """
+    gamma, f = np.linspace(0.0, _STEEPEST, 2001), NUMPY
     x = 0.0 * gamma
     for _ in range(_NEWTON_STEPS):
         z = gamma * x
         m = f.exp(-z * z / 2.0) / ((2 * math.pi) ** 0.5 * rise(z / 2**0.5, f))
         x = x + (gamma * m - x) / (1.0 + gamma * gamma * m * (z + m))
-    return _skewed(x, gamma, f)
+    u, ends = gamma / (1.0 + gamma), [0.0, _STEEPEST / (1 + _STEEPEST)]
+    fitted = np.polynomial.Chebyshev.fit(u, _skewed(x, gamma, f), _DEGREE, domain=ends)
+    powers = fitted.convert(kind=np.polynomial.Polynomial).coef
+    return tuple(float(c) for c in powers[::-1])
 
 
 class Gaussian(_Peak):
@@ -137,4 +154,4 @@ class Gaussian(_Peak):
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
         x = (f.log(M) / LN_10 - p["log10Mc"]) / p["sigma"]
-        return independent(p["A"] * f.exp(-x * x / 2.0), self.satellites(M, p, f))
+        return independent(p["A"] * f.exp(-x * x / 2.0), *self.satellites(M, p, f))

@@ -49,11 +49,11 @@ class Kwan15(Occupation):
         """See `Occupation.moments`."""
         return with_central(*self.means(M, p, f))
 
-    def means(self, M: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
-        """<N_c>, and satellites beside a central; arguments as of `Occupation.moments`."""
+    def means(self, M: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any, Any]:
+        """<N_c>, satellites beside a central, their square; arguments of `Occupation.moments`."""
         x = (f.log(M) / LN_10 - p["log10Mcut"]) / (2**0.5 * p["sigma"])
         M0 = p["kappa"] * ten_to(p["log10Mcut"], f)
-        return rise(x, f), power_law(M, M0, p["log10M1"], p["alpha"], f)
+        return rise(x, f), *power_law(M, M0, p["log10M1"], p["alpha"], f)
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
         """See `Occupation.cuts`."""
@@ -77,5 +77,5 @@ class Abacus(Kwan15):
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
-        N_c, beside_central = self.means(M, p, f)
-        return independent(N_c, N_c * beside_central)
+        N_c, lam, lam_2 = self.means(M, p, f)
+        return independent(N_c, N_c * lam, N_c * N_c * lam_2)

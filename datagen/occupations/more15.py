@@ -46,11 +46,11 @@ class More15(Threshold):
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
-        f_inc = 1.0 + p["alpha_inc"] * (f.log(M) / LN_10 - p["log10M_inc"])
+        f_inc = f.ramp(M, ten_to(p["log10M_inc"], f), p["alpha_inc"] / LN_10)
         M0 = p["kappa"] * ten_to(p["log10Mmin"], f)
         return with_central(
-            f.clip(f_inc, 0.0, 1.0) * self.centrals(M, p, f),
-            power_law(M, M0, p["log10M1"], p["alpha"], f),
+            f_inc * self.centrals(M, p, f),
+            *power_law(M, M0, p["log10M1"], p["alpha"], f),
         )
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:

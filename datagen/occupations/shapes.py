@@ -69,8 +69,8 @@ def rise(x: Any, f: Functions) -> Any:
     return 0.5 + 0.5 * f.erf(x)
 
 
-def power_law(M: Any, M0: Any, log10_M1: Any, alpha: Any, f: Functions) -> Any:
-    """[(M - M0) / M1]^alpha, 0 where M is not above M0.
+def power_law(M: Any, M0: Any, log10_M1: Any, alpha: Any, f: Functions) -> tuple[Any, Any]:
+    """[(M - M0) / M1]^alpha, 0 where M is not above M0, and its square.
 
     Args:
         M: Halo masses [Msun].
@@ -79,7 +79,7 @@ def power_law(M: Any, M0: Any, log10_M1: Any, alpha: Any, f: Functions) -> Any:
         alpha: The slope.
         f: Functions of arrays of this kind.
     """
-    return f.power((M - M0) / ten_to(log10_M1, f), alpha)
+    return f.beyond(M, M0, ten_to(log10_M1, f), alpha)
 
 
 def positive(x: Any, f: Functions) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 from datagen.occupations.base import Moments, Occupation, with_central
 from datagen.occupations.functions import LN_10, Functions
-from datagen.occupations.shapes import ALPHA, LOG10_M1, LOG10_MMIN
+from datagen.occupations.shapes import ALPHA, LOG10_M1, LOG10_MMIN, ten_to
 
 __all__ = ["Zehavi05"]
 
@@ -19,12 +19,13 @@ class Zehavi05(Occupation):
     name = "zehavi05"
     source = "Zehavi et al. 2005, ApJ 630, 1"
     parameters = (LOG10_MMIN, LOG10_M1, ALPHA)
+    width = 1.0  # but for the step, which grids know
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
-        ln_M = f.log(M)
-        N_c = f.step(ln_M - LN_10 * p["log10Mmin"])
-        return with_central(N_c, f.exp(p["alpha"] * (ln_M - LN_10 * p["log10M1"])))
+        N_c = f.step(M, ten_to(p["log10Mmin"], f))
+        ln_lam = p["alpha"] * (f.log(M) - LN_10 * p["log10M1"])
+        return with_central(N_c, f.exp(ln_lam))
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
         """See `Occupation.cuts`."""

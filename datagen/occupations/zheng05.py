@@ -23,4 +23,4 @@ class Zheng05(Zheng07):
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
-        return independent(self.centrals(M, p, f), self.satellites(M, p, f))
+        return independent(self.centrals(M, p, f), *self.satellites(M, p, f))

@@ -60,10 +60,10 @@ class Zheng07(Threshold):
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
-        return with_central(self.centrals(M, p, f), self.satellites(M, p, f))
+        return with_central(self.centrals(M, p, f), *self.satellites(M, p, f))
 
-    def satellites(self, M: Any, p: Mapping[str, Any], f: Functions) -> Any:
-        """[(M - M0) / M1]^alpha; arguments as those of `Occupation.moments`."""
+    def satellites(self, M: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
+        """[(M - M0) / M1]^alpha and its square; arguments as those of `Occupation.moments`."""
         return power_law(M, ten_to(p["log10M0"], f), p["log10M1"], p["alpha"], f)
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:

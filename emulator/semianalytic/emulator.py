@@ -1,5 +1,6 @@
 """The semi-analytic emulator as an emulator: settings, weights and spec."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 
 from datagen.halomodel import CORRELATIONS, TERMS, HaloModelConfig
 from datagen.linear_power import LinearPower
-from datagen.space import Space
+from datagen.occupations.extras import C_SAT, EXTRAS
+from datagen.space import BACKGROUND, Space
 from emulator.bao import fit_bao
 from emulator.base import Emulator, Spec
 from emulator.semianalytic.cosmology import CosmologyConfig
@@ -24,7 +26,9 @@ from emulator.semianalytic.radii import Radii
 from emulator.semianalytic.scaled_concentration import concentration_range
 
 __all__ = [
+    "ADDED",
     "HALOES",
+    "KINDS",
     "OUTPUTS",
     "OfGalaxies",
     "SemiAnalyticConfig",
@@ -37,7 +41,10 @@ Array = NDArray[np.float64]
 
 _POINTS, _SEED = 2048, 1  # within a box, and at its corners, to see how concentrations vary
 
-HALOES = ("ln_M", "ln_n", "step")
+ADDED: tuple[str, ...] = tuple(p.name for extra in EXTRAS.values() for p in extra)
+"""Parameters of all that may be added to an occupation."""
+KINDS = ("more", "all")  # of outputs: with all that is added but c_sat, and with that
+HALOES = ("ln_M", "ln_n", "n", "step")
 """What galaxies at the nodes depend on: see `SemiAnalytic.of_galaxies`."""
 OUTPUTS: tuple[str, ...] = (
     *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS),
@@ -80,7 +87,7 @@ class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
         self.model = SemiAnalytic(
             config.grid,
             config.cosmology,
-            len(spec.k),
+            spec.k,
             config.units,
             fits,
             Radii.of(model["mass_def"], spec.space),
@@ -96,6 +103,9 @@ class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
 class OfGalaxies(nn.Module):
     """An emulator's spectra of galaxies that are given, whatever their occupation.
 
+    It has them three times: plain ones, ones with what may be added to any occupation but another
+    concentration of satellites, and ones with that, too (`datagen.occupations.extras`).
+
     Args:
         emulator: The emulator.
         outputs: Which of its outputs.
@@ -103,17 +113,30 @@ class OfGalaxies(nn.Module):
 
     def __init__(self, emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> None:
         super().__init__()
-        self.model, self.outputs = emulator.model, (*outputs, *HALOES)
+        self.model, self.outputs = emulator.model, tuple(outputs)
+        self.names = (*outputs, *HALOES, *(f"{kind}/{name}" for kind in KINDS for name in outputs))
 
-    def forward(self, background: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, and ``ln_M``, ``ln_n`` and ``step``.
+    def forward(self, background: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+        """The outputs, and `HALOES`; outputs with more; with all.
 
         Args:
             background: Cosmology and redshift, columns `datagen.space.BACKGROUND`, shape (B, 8).
-            weights: The galaxies at the nodes, as `Weights` has them.
+            given: The galaxies at the nodes, as `Weights` has them, and the parameters of what is
+                added, in the order of `ADDED`, each (B, 1).
         """
-        spectra = self.model.of_galaxies(background, lambda *_: Weights(*weights))
-        return tuple(spectra[name] for name in self.outputs)
+        weights, added = given[: len(Weights._fields)], given[len(Weights._fields) :]
+        extras = dict(zip(ADDED, added, strict=True))
+        haloes, t, P_lin, depends = self.model.before_galaxies(background)
+        spectra = self.model.spectra
+        parts, numbers, sums = spectra.parts(haloes, Weights(*weights), t)
+        concentrated = spectra.with_concentration(parts, sums, t, extras.pop("c_sat"))
+        plain = spectra.of_parts(parts, P_lin, {}) | spectra.numbers(numbers, {})
+        more = [
+            spectra.of_parts(one, P_lin, extras) | spectra.numbers(numbers, extras)
+            for one in (parts, concentrated)
+        ]
+        found = [plain[name] for name in self.outputs] + list(depends.values())
+        return (*found, *(one[name] for one in more for name in self.outputs))
 
 
 def make_semianalytic(
@@ -153,33 +176,39 @@ def make_semianalytic(
     return _with_profiles(emulator, ln_c)
 
 
-def with_fits(emulator: Emulator, **fits: str) -> Emulator:
-    """An emulator with other fits for haloes: what it has learnt does not depend on them.
+def with_fits(emulator: Emulator, occupation: str = "", **fits: str) -> Emulator:
+    """An emulator with other fits for haloes, or other galaxies: what it has learnt knows neither.
 
     Its record of accuracy is left behind.
 
     Args:
         emulator: A semi-analytic one.
+        occupation: By name; its parameters have their usual ranges. By default it stays.
         fits: Names by ``mass_function``, ``halo_bias``, ``concentration``, ``mass_def``; others
             stay.
 
     Raises:
-        ValueError: An emulator that has learnt these fits; fits that do not go together, or that
-            there are not, or that are not made for the haloes of its box.
+        ValueError: An emulator that has learnt these; fits that do not go together, or that
+            there are not, or that are not made for the haloes of its box; no such occupation.
     """
     spec = emulator.spec
     if not isinstance(emulator, SemiAnalyticEmulator):
         raise ValueError(
-            f"{', '.join(fits)}: a {spec.kind} emulator has learnt the spectra of its halo model; "
-            f"other fits for haloes need a semi-analytic one (emulator.train_semianalytic)"
+            f"{', '.join([*fits, *(['occupation'] if occupation else [])])}: a {spec.kind} "
+            f"emulator has learnt the spectra of its halo model; other fits for haloes, or other "
+            f"galaxies, need a semi-analytic one (emulator.train_semianalytic)"
         )
+    space = _with_occupation(spec.space, occupation) if occupation else spec.space
     model = HaloModelConfig.from_dict({**spec.halo_model, **fits})
     Ingredients(model.mass_function, model.halo_bias, model.concentration, model.mass_def)
-    units, ln_c = halo_model_units(model, spec.space, spec.network.grid)
+    units, ln_c = halo_model_units(model, space, spec.network.grid)
     provenance = {**spec.provenance, "made_with": spec.halo_model}
+    if space is not spec.space:
+        provenance["made_with_occupation"] = spec.space.occupation
     changed = SemiAnalyticEmulator(
         replace(
             spec,
+            space=space,
             network=replace(spec.network, units=units),
             halo_model=asdict(model),
             provenance=provenance,
@@ -188,6 +217,13 @@ def with_fits(emulator: Emulator, **fits: str) -> Emulator:
     )
     changed.model.cosmology.load_state_dict(emulator.model.cosmology.state_dict())
     return _with_profiles(changed, ln_c)
+
+
+def _with_occupation(space: Space, occupation: str) -> Space:
+    """The same cosmologies and redshifts, with the parameters of an occupation."""
+    if occupation == space.occupation:
+        return space
+    return Space(**{name: space[name] for name in BACKGROUND}, occupation=occupation)
 
 
 def _with_profiles(emulator: SemiAnalyticEmulator, ln_c: Array) -> SemiAnalyticEmulator:
@@ -207,9 +243,14 @@ def _with_profiles(emulator: SemiAnalyticEmulator, ln_c: Array) -> SemiAnalyticE
         middle, half = concentration_range(x, ln_c_of, ln_sigma)
         model.concentration.set_ends(middle(x), half(x))
     x = model.grid.x().numpy()
-    model.spectra.profiles = Profiles(
-        tabulate(x, np.array(spec.k), model.radii.radius, middle, half)
-    )
+    k, R, (low, high) = np.array(spec.k), model.radii.radius, C_SAT.range
+    model.spectra.profiles = Profiles(tabulate(x, k, R, middle, half))
+    of_satellites = tabulate(
+        x, k, R,
+        lambda x: middle(x) + 0.5 * math.log(low * high),
+        lambda x: half(x) + 0.5 * math.log(high / low),
+    )  # fmt: skip
+    model.spectra.profiles_of_satellites = Profiles(of_satellites)
     return emulator.eval()
 
 

@@ -5,14 +5,14 @@ theta -> sigma(M), P_lin (network and growth) -> n(M), b(M) (formulas) -> N(M) (
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from datagen.occupations import occupation
+from datagen.occupations import EXTRAS, Extended, occupation
 from datagen.space import BACKGROUND, Space
 from emulator.semianalytic.cosmology import FEATURES, CosmologyConfig, CosmologyNetwork
 from emulator.semianalytic.grid import SCALE, LowerLimit, MassGrid
@@ -89,7 +89,7 @@ class SemiAnalytic(nn.Module):
     Args:
         grid: The grid of masses.
         cosmology: Size of the network of the cosmology.
-        wavenumbers: How many, K.
+        k: Wavenumbers [1/Mpc], K of them.
         units: Of the halo model.
         fits: The fits for haloes.
         radii: How the nodes follow the halo radius.
@@ -104,7 +104,7 @@ class SemiAnalytic(nn.Module):
         self,
         grid: MassGrid,
         cosmology: CosmologyConfig,
-        wavenumbers: int,
+        k: Sequence[float],
         units: Units,
         fits: tuple[MassFunction, Bias, Concentration],
         radii: Radii,
@@ -114,17 +114,19 @@ class SemiAnalytic(nn.Module):
         self.radii = radii
         self.mass_function, self.bias, concentration = fits
         self.grid = nodes = radii.nodes(grid)
-        self.cosmology = CosmologyNetwork(cosmology, grid.nodes, wavenumbers)
+        self.cosmology = CosmologyNetwork(cosmology, grid.nodes, len(k))
         self.growth = Growth()
         self.functions = _functions(grid, radii, concentration)
         self.lower_limit = LowerLimit(nodes.nodes, _highest_edge(nodes, units, radii.half))
-        self.galaxies = galaxies_of(
-            occupation(space.occupation), space.names, nodes, units.log10M_min
-        )
+        whose = occupation(space.occupation)
+        base = whose.base if isinstance(whose, Extended) else whose
+        self.galaxies = galaxies_of(base, space.names, nodes, units.log10M_min)
+        added = (p.name for extra in whose.extras for p in EXTRAS[extra])
+        self.extras = {name: space.names.index(name) for name in added}
         self.concentration = None
         if not concentration.power_law():
             self.concentration = ScaledConcentration(concentration, nodes.nodes)
-        self.spectra = Spectra(nodes.nodes)
+        self.spectra = Spectra(nodes.nodes, k)
         self.sums = LogSums(BACKGROUND, *self._sums(units))
         ends = units.amplitudes(radii.half)
         self.shifts = {
@@ -167,20 +169,37 @@ class SemiAnalytic(nn.Module):
             theta: Points, in the order of the names of their space, physical units, shape (B, P).
         """
         background = theta[:, : len(BACKGROUND)]
-        return self.of_galaxies(background, lambda *grid: self.galaxies(theta, *grid))
+        extras = {name: theta[:, i : i + 1] for name, i in self.extras.items()}
+        return self.of_galaxies(background, lambda *grid: self.galaxies(theta, *grid), extras)
 
     def of_galaxies(
-        self, background: Tensor, galaxies: Callable[[Tensor, Tensor, Tensor], Weights]
+        self,
+        background: Tensor,
+        galaxies: Callable[[Tensor, Tensor, Tensor, Tensor], Weights],
+        extras: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """As `forward`, for whatever galaxies, and what their moments depend on.
 
         Args:
             background: Cosmology and redshift of points, columns `BACKGROUND`, shape (B, 8).
             galaxies: What gives them at the nodes, of ln M [ln Msun] at x = 0, (B, 1), ln of the
-                haloes per node, and the unit step at the lowest mass, each (B, Q).
+                haloes per node, these, and the unit step at the lowest mass, each (B, Q).
+            extras: Parameters of what is added to their occupation, by name, each (B, 1).
 
         Returns:
-            Spectra and numbers, and these three as ``ln_M``, ``ln_n`` and ``step``.
+            Spectra and numbers, and these as ``ln_M``, ``ln_n``, ``n`` and ``step``.
+        """
+        haloes, t, P_lin, given = self.before_galaxies(background)
+        weights = galaxies(*given.values())
+        return self.spectra(haloes, weights, t, P_lin, extras) | given
+
+    def before_galaxies(
+        self, background: Tensor
+    ) -> tuple[Haloes, Tensor, Tensor, dict[str, Tensor]]:
+        """Haloes, concentrations, linear power, and what galaxies depend on by name.
+
+        Args:
+            background: As for `of_galaxies`.
         """
         columns, cosmos = self.cosmos(background)
         t = columns["concentration"]
@@ -188,10 +207,8 @@ class SemiAnalytic(nn.Module):
             t = self.concentration(cosmos.ln_c)
         step, delta = self.lower_limit(columns["M / M_min"])
         haloes = self.haloes(cosmos, step, delta)
-        ln_M = columns["ln M"]
-        given = {"ln_M": ln_M, "ln_n": haloes.ln_n, "step": step}
-        weights = galaxies(*given.values())
-        return self.spectra(haloes, weights, t, torch.exp(cosmos.ln_P)) | given
+        given = {"ln_M": columns["ln M"], "ln_n": haloes.ln_n, "n": haloes.n, "step": step}
+        return haloes, t, torch.exp(cosmos.ln_P), given
 
     def concentrations(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Ln c, of a concentration that is no power law, and ln sigma at the nodes, each (B, Q).

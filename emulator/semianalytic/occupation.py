@@ -13,7 +13,7 @@ from torch.nn.functional import conv1d
 
 from datagen.occupations import Occupation
 from datagen.occupations.grid import REACH, between, cells_of, kernel
-from emulator.functions import torch_functions
+from emulator.functions import TorchOnGrid
 from emulator.semianalytic.grid import MassGrid
 from emulator.semianalytic.logarithms import LogSums, Powers
 from emulator.semianalytic.shifts import VARIANCE, combination, gaussian_moment
@@ -70,13 +70,16 @@ class Weights(NamedTuple):
 class Galaxies(Protocol):
     """What gives the galaxies on the grid, of an occupation."""
 
-    def __call__(self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, step: Tensor) -> Weights:
+    def __call__(
+        self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, n: Tensor, step: Tensor
+    ) -> Weights:
         """Galaxies at the nodes.
 
         Args:
             theta: Points, physical units, shape (B, P).
             ln_M: ln M [ln Msun] at x = 0, shape (B, 1).
             ln_n: ln of the haloes per node [1/Mpc^3], shape (B, Q).
+            n: These, or next to none.
             step: The unit step at the lowest mass, shape (B, Q).
         """
 
@@ -101,18 +104,21 @@ class Sampled(nn.Module):
         super().__init__()
         self.occupation, self.names = occupation, tuple(names)
         self.cells = cells = cells_of(occupation.width, grid.spacing)
-        self.functions = torch_functions(grid.spacing / cells)
-        places = grid.start + grid.spacing / cells * np.arange((grid.nodes - 1) * cells + 1)
+        self.even = grid.start, grid.spacing / cells, (grid.nodes - 1) * cells + 1
+        places = grid.start + grid.spacing / cells * np.arange(self.even[-1])
         arrays = {"x": places, "between": between(grid.nodes, cells), "kernel": kernel(cells)}
         for name, array in arrays.items():
             tensor = torch.tensor(array, dtype=torch.float32)
             self.register_buffer(name, tensor, persistent=False)
 
-    def forward(self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, step: Tensor) -> Weights:
+    def forward(
+        self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, n: Tensor, step: Tensor
+    ) -> Weights:
         """Galaxies at the nodes; see `Galaxies`."""
         n = torch.exp((ln_n @ self.between).clamp(min=NO_HALOES))
         point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
-        moments = self.occupation.moments(torch.exp(ln_M + self.x), point, self.functions)
+        functions = TorchOnGrid(ln_M, *self.even)
+        moments = self.occupation.moments(torch.exp(ln_M + self.x), point, functions)
         distinct = {id(one): one for one in moments}
         fine = torch.cat([n * one for one in distinct.values()], dim=0).unsqueeze(1)  # (D B, 1, F)
         summed = conv1d(
@@ -270,7 +276,9 @@ class ExactLinke22(nn.Module):
         linear |= {name: {name: 1.0} for name in ("alpha", "beta", "sigma")}
         self.sums = LogSums(names, sums, linear, logarithms=(_LN_M,))
 
-    def forward(self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, step: Tensor) -> Weights:
+    def forward(
+        self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, n: Tensor, step: Tensor
+    ) -> Weights:
         """Galaxies at the nodes; see `Galaxies`."""
         columns = self.sums(theta, ln_M)
         alpha, beta = columns["alpha"], columns["beta"]
@@ -278,7 +286,6 @@ class ExactLinke22(nn.Module):
         S = torch.exp(beta * columns["ln Mth / Mprime"])
         scale = alpha + S
         central, slope = alpha / scale, torch.exp(beta * columns["ln M / Mth"]) * (S / scale)
-        n = torch.exp(ln_n.clamp(min=NO_HALOES))
         n_e, n_e2 = n * e, n * e2
         satellites = n_e2 * slope
         return Weights(n_e * central, n_e * slope, satellites * central, satellites * slope, scale)

@@ -35,12 +35,14 @@ class ProfileTable:
         u_powers: Shape (D, m).
         u2: Table of u^2.
         u2_powers: As `u_powers`.
+        half_width: Half the range of ln c, shape (1,), or (Q,) if nodes have their own.
     """
 
     u: Array
     u_powers: Array
     u2: Array
     u2_powers: Array
+    half_width: Array
 
 
 def tabulate(x: Array, k: Array, R: float, middle: Line, half: Line) -> ProfileTable:
@@ -63,10 +65,11 @@ def tabulate(x: Array, k: Array, R: float, middle: Line, half: Line) -> ProfileT
     t = np.cos(np.pi * (np.arange(_SAMPLES) + 0.5) / _SAMPLES)
     radius, ln_c, width = R * np.exp(fine / 3), middle(fine), half(fine)
     samples = [nfw_fourier(k, radius, np.exp(ln_c + width * v)) for v in t]
-    parts: list[Array] = []
-    for power in (1, 2):
-        parts += _few_functions(t, np.array([cardinal.T @ u**power for u in samples]))
-    return ProfileTable(*parts)
+    u, u2 = (
+        _few_functions(t, np.array([cardinal.T @ u**power for u in samples])) for power in (1, 2)
+    )
+    halves = half(x)
+    return ProfileTable(*u, *u2, halves[:1] if np.ptp(halves) == 0 else halves)
 
 
 def _few_functions(t: Array, u: Array) -> tuple[Array, Array]:
@@ -88,11 +91,12 @@ class Profiles(nn.Module):
         table: What it holds; without one, it takes the shapes of the weights that are loaded.
     """
 
-    _TABLES = ("u", "u_powers", "u2", "u2_powers")
+    _TABLES = ("u", "u_powers", "u2", "u2_powers", "half_width")
     u: Tensor
     u_powers: Tensor
     u2: Tensor
     u2_powers: Tensor
+    half_width: Tensor
 
     def __init__(self, table: ProfileTable | None = None) -> None:
         super().__init__()
@@ -129,6 +133,20 @@ class Profiles(nn.Module):
             _project(weights, self.u, powers @ self.u_powers),
             _project(weights_2, self.u2, powers @ self.u2_powers),
         )
+
+    def each(self, t: Tensor) -> Tensor:
+        """Averaged u of each node, shape (B, Q, K).
+
+        Args:
+            t: As for `forward`.
+        """
+        Q, m = len(self.u), self.u_powers.shape[1]
+        if t.shape[1] > 1:
+            rows = self.u.unflatten(1, (-1, m)).transpose(1, 2)  # (Q, m, K)
+            phi = _polynomials(t, self.u_powers).transpose(1, 2).unsqueeze(2)  # (B, Q, 1, m)
+            return (phi @ rows).squeeze(2)
+        phi = t ** torch.arange(len(self.u_powers), dtype=t.dtype) @ self.u_powers
+        return (phi @ self.u.reshape(-1, m).T).unflatten(1, (Q, -1))
 
 
 def _project(weights: Sequence[Tensor], table: Tensor, phi: Tensor) -> tuple[Tensor, ...]:

@@ -47,10 +47,15 @@ def check_setup(
     except ValueError as error:
         raise LoggedError(theory.log, "%s", error) from error
     compared = {*inputs.supported, *SOURCES, *(name for each in SOURCES.values() for name in each)}
-    ignored = {*words(theory.ignore), *compared}
+    galaxies = {theory.renames.get(p.name, p.name) for p in emulator.parameters if p.is_occupation}
+    ignored = {*words(theory.ignore)}
     codes = {"": {n: v for n, v in draws.items() if n in NAMES}, **_told(model, draws)}
     for code, told in codes.items():
-        for line in NAMES.refused({n: v for n, v in told.items() if n not in ignored}, points):
+        # a parameter of galaxies may be called as one of another code, which takes it too
+        known = ignored | (compared - galaxies if code else compared)
+        for line in NAMES.refused({n: v for n, v in told.items() if n not in known}, points):
+            if (name := line.partition(" ")[0]) in galaxies:
+                line += f"; {code} takes {name} of the galaxies: use 'renames' for it"
             raise LoggedError(theory.log, "%s", line)
         for line in inputs.contradicted(points, told):
             raise LoggedError(theory.log, "%s: %s", code, line)

@@ -20,6 +20,10 @@ There is no h in any unit: k in 1/Mpc, spectra in Mpc^3, ``n_g`` in 1/Mpc^3, mas
 The redshift is an option of the theory, or of the requirement: a number, for spectra (K,), or a
 list, for spectra (Z, K). Or else ``z`` is a parameter like any other, fixed or sampled.
 
+Galaxies are those of the emulator's file, or of the option ``occupation``: a name, such as
+``zheng07``, or two populations, ``{red: zheng07, blue: hmq}``, with outputs such as
+``red_gg_total`` and ``red_blue_gg_total``. Their parameters follow.
+
 Parameters have the emulator's names (``Om_c``, ..., ``Mth``). Masses are sampled in their logarithm
 through Cobaya's dynamic parameters: ``Mth: {value: "lambda log10Mth: 10**log10Mth"}``. Beside CAMB
 or CLASS the cosmology comes from their parameters (``omch2``, ``ombh2``, ``H0``, ``ns``, ``w``,
@@ -57,6 +61,8 @@ class HaloModel(Theory):
 
     Attributes:
         emulator: File, or name of a shipped one.
+        occupation: Whose galaxies, if not those of the file: a name, or two populations; from
+            Python also an object of one's own, see `export.runtime.OnnxEmulator`.
         z: Redshift, or a list of them; none if it is a parameter, or asked for by likelihoods.
         extrapolate: Whether k may lie below the emulator's.
         renames: Names of parameters in the input file, by the emulator's: ``{Mth: M_min}``.
@@ -65,6 +71,7 @@ class HaloModel(Theory):
     """
 
     emulator: str | Path = "standard"
+    occupation: Any = None
     z: Any = None
     extrapolate: bool = True
     renames: dict[str, str] = {}  # noqa: RUF012 (Cobaya copies the defaults of its options)
@@ -74,7 +81,7 @@ class HaloModel(Theory):
     def initialize(self) -> None:
         """Open the emulator."""
         try:
-            self._model = load(self.emulator)
+            self._model = load(self.emulator, occupation=self.occupation)
             self._unsaid = left_out(self._model.parameters)
             self._option = self._z = self._redshifts(self.z)
             names = [name for name in self._model.names if name != "z" or self._z is None]

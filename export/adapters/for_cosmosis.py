@@ -5,6 +5,7 @@ In an ini file::
     [halo_model]
     file = .../hodspectra/cosmosis/hodspectra_module.py
     emulator = standard                  ; a file or a name; the default
+    occupation = zheng07                 ; by default that of the emulator
     outputs = gg_total gm_total          ; the default
     z_min = 0                            ; by default from the emulator's first redshift
     z_max = 3                            ; to its last
@@ -16,8 +17,11 @@ In an ini file::
 
 Cosmology is read from ``cosmological_parameters`` (``omega_c``, ``omega_b``, ``h0``, ``n_s``,
 ``sigma_8``, and ``w`` and ``wa``, which are -1 and 0 where they are missing), the occupation from
-``hod_parameters``: ``alpha``, ``sigma``, ``beta``, and the masses as ``log10_mth`` and
-``log10_mprime``, decadic logarithms of Msun without h. Whatever else is in these sections must be
+``hod_parameters``, by the names of its parameters. Masses come as decadic logarithms of Msun
+without h, those that the emulators take in Msun under a name of their own: for the occupation of
+the shipped files that is ``alpha``, ``sigma``, ``beta``, ``log10_mth`` and ``log10_mprime``, for
+zheng07 ``log10mmin``, ``sigma_logm``, ``log10m0``, ``log10m1`` and ``alpha`` (CosmoSIS does not
+tell large letters from small ones). Whatever else is in these sections must be
 as in the flat w0waCDM with massless neutrinos that the emulators know, or be listed in ``ignore``;
 otherwise the status is 1, which ends the point, and the reason is printed.
 
@@ -55,7 +59,7 @@ _OTHER_PHYSICS = ("de_equation_of_state", "post_friedmann_parameters")  # sectio
 _METADATA = "cosmosis_metadata:"  # what CosmoSIS keeps beside the values of a section
 _DEFAULT = ("gg_total", "gm_total")
 _GRIDS = ("z_min", "z_max", "n_z", "k_min", "k_max", "n_k")
-_OPTIONS = {"file", "emulator", "outputs", *_GRIDS, "ignore"}
+_OPTIONS = {"file", "emulator", "occupation", "outputs", *_GRIDS, "ignore"}
 _UNITS = {"Mpc^3": ("(Mpc/h)^3", 3), "1/Mpc^3": ("(h/Mpc)^3", -3), "1": ("1", 0)}  # powers of h
 
 
@@ -67,7 +71,7 @@ def setup(options: Any) -> dict[str, Any]:
     """
     _refuse_unknown_options(options)
     section = SectionOptions(options)
-    emulator = load(section.get_string("emulator", "standard"))
+    emulator = _opened(section)
     known = emulator.units
     outputs = words(section.get_string("outputs", " ".join(n for n in _DEFAULT if n in known)))
     if not outputs or not set(outputs) <= known.keys():
@@ -114,6 +118,17 @@ def execute(block: Any, config: dict[str, Any]) -> int:
             block.put_grid(section, "z", z, "k_h", k_h, key, values)
         block.put_metadata(section, key, "unit", unit)
     return 0
+
+
+def _opened(section: Any) -> OnnxEmulator:
+    """The emulator, with the galaxies that are asked for."""
+    occupation = section.get_string("occupation", "").strip()
+    if occupation and not occupation.replace("+", "").isidentifier():
+        raise ValueError(
+            f"occupation = {occupation} must be one name; two populations at once are for Python, "
+            f"pyccl and Cobaya"
+        )
+    return load(section.get_string("emulator", "standard"), occupation=occupation or None)
 
 
 def _redshifts(section: Any, emulator: OnnxEmulator) -> Any:
@@ -167,7 +182,7 @@ def _key(p: Parameter) -> tuple[str, str]:
     """Where an input of the emulators is in a block, section and name."""
     if p.group == "cosmology":
         return names.cosmological_parameters, INPUTS.get(p.name, p.name.lower())
-    return _OCCUPATION, f"log10_{p.name}".lower() if _is_mass(p) else p.name
+    return _OCCUPATION, (f"log10_{p.name}" if _is_mass(p) else p.name).lower()
 
 
 def _is_mass(p: Parameter) -> bool:
@@ -191,6 +206,7 @@ def _point(block: Any, parameters: tuple[Parameter, ...]) -> dict[str, float]:
             point[p.name] = unsaid[p.name]
         else:
             unit = ", the decadic logarithm of it in Msun" if _is_mass(p) else ""
+            unit = f" [{p.unit}]" if p.unit == "log10 Msun" else unit
             raise ValueError(f"{section} has no {key}; the emulators need {p.name}{unit}")
     return point
 

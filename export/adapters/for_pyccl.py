@@ -5,6 +5,7 @@ For example, angular clustering of galaxies at z = 0.5::
     galaxies = HaloModelPk("gg_total", alpha=0.9, sigma=0.3, Mth=1e12, Mprime=2e13, beta=1.0)
     C_ell = pyccl.angular_cl(cosmo, tracer, tracer, ell, p_of_k_a=galaxies.get_pk2d(cosmo))
 
+and with another occupation ``HaloModelPk("gg_total", occupation="zheng07", log10Mmin=12.5, ...)``.
 Units are pyccl's, without h: k in 1/Mpc, spectra in Mpc^3, masses in Msun.
 """
 
@@ -48,11 +49,15 @@ class HaloModelPk(pyccl.EmulatorPk):
             spectrum to lower z. Otherwise a call is an error that names them, and a projection
             ends in pyccl's "integration error" where it reaches other redshifts; of k,
             projections always take more than there is.
-        occupation: ``alpha``, ``sigma``, ``Mth`` [Msun], ``Mprime`` [Msun], ``beta``.
+        occupation: Whose galaxies, if not those of the emulator's file: a name such as
+            ``zheng07``, an object of one's own, or two populations, whose spectra then have names
+            such as ``red_gg_total`` and ``red_blue_gg_total``; see `export.runtime.OnnxEmulator`.
+        parameters: Those of the occupation; by default of the emulators ``alpha``, ``sigma``,
+            ``Mth`` [Msun], ``Mprime`` [Msun], ``beta``.
 
     Raises:
-        ValueError: A parameter of the occupation that is missing or that there is not, or a
-            spectrum there is not.
+        ValueError: An occupation that there is not, a parameter of it that is missing or that there
+            is not, or a spectrum there is not.
     """
 
     def __init__(
@@ -61,11 +66,12 @@ class HaloModelPk(pyccl.EmulatorPk):
         emulator: str | Path | OnnxEmulator = "standard",
         *,
         extrapolate: bool = False,
-        **occupation: float,
+        occupation: Any = None,
+        **parameters: float,
     ) -> None:
-        self.emulator = emulator if isinstance(emulator, OnnxEmulator) else load(emulator)
-        self.output, self.extrapolate, self.occupation = output, extrapolate, dict(occupation)
-        _check_occupation(self.emulator, occupation)
+        self.emulator = _opened(emulator, occupation)
+        self.output, self.extrapolate, self.parameters = output, extrapolate, dict(parameters)
+        _check_parameters(self.emulator, parameters)
         units = self.emulator.units
         spectra = [name for name, unit in units.items() if unit == "Mpc^3"]
         if output not in spectra:
@@ -101,18 +107,30 @@ class HaloModelPk(pyccl.EmulatorPk):
 
     def _at(self, cosmo: pyccl.Cosmology, z: Array) -> Array:
         """The spectrum [Mpc^3] at redshifts, shape (Z, K)."""
-        point = cosmology_of(cosmo, self.emulator.names, HaloModelPk) | self.occupation
+        point = cosmology_of(cosmo, self.emulator.names, HaloModelPk) | self.parameters
         return at_redshifts(self.emulator, point, z, self.output, self._k)[self.output].astype(
             float
         )
 
 
-def _check_occupation(emulator: OnnxEmulator, given: dict[str, float]) -> None:
+def _opened(emulator: str | Path | OnnxEmulator, occupation: Any) -> OnnxEmulator:
+    if not isinstance(emulator, OnnxEmulator):
+        return load(emulator, occupation=occupation)
+    if occupation is not None:
+        raise ValueError(
+            f"occupation: {emulator.path.stem} is open already, with {emulator.populations.said}; "
+            f"give its file or name, or load(..., occupation=...)"
+        )
+    return emulator
+
+
+def _check_parameters(emulator: OnnxEmulator, given: dict[str, float]) -> None:
     names = [p.name for p in emulator.parameters if p.is_occupation]
     missing = {*names} - given.keys() - left_out(emulator.parameters).keys()
     if missing or not given.keys() <= {*names}:
         raise ValueError(
-            f"occupation has {', '.join(given) or 'nothing'}; expected {', '.join(names)}"
+            f"the occupation {emulator.populations.said} has {', '.join(names)}; given are "
+            f"{', '.join(given) or 'none'}"
         )
     if several := [name for name, value in given.items() if np.ndim(value)]:
         raise ValueError(

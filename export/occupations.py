@@ -1,0 +1,52 @@
+"""The occupations that there are, and their parameters: ``python -m export.occupations``."""
+
+import argparse
+from collections.abc import Sequence
+
+from datagen.occupations import EXTRAS, OCCUPATIONS, Occupation
+from datagen.parameters import Parameter
+from export.command import run
+from export.populations import as_occupation
+
+__all__ = ["listing", "told"]
+
+
+def listing() -> str:
+    """The occupations, a line for each: name, parameters."""
+    width = max(map(len, OCCUPATIONS))
+    lines = [f"{name:{width}s}  {_names(one.parameters)}" for name, one in OCCUPATIONS.items()]
+    added = "; ".join(f"+{name} ({_names(more)})" for name, more in EXTRAS.items())
+    return "\n".join([*lines, "", f"What may be added to a name, as in zheng07+damping: {added}"])
+
+
+def _names(parameters: Sequence[Parameter]) -> str:
+    return ", ".join(p.name for p in parameters)
+
+
+def told(one: Occupation) -> str:
+    """An occupation: source, and what its parameters are, a line for each."""
+    lines = [f"{one.name}: {one.source}", ""]
+    for p in one.parameters:
+        unit = "" if p.unit == "1" else f" {p.unit}"
+        ends = f"{p.range[0]:g} to {p.range[1]:g}{unit}"
+        lines.append(f"{p.name:15s} {ends:24s} {p.text}")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """List the occupations with their parameters, or tell of one: source, meanings, usual ranges.
+
+    The names are those that --occupation of other commands takes.
+    """
+    parser = argparse.ArgumentParser(prog="python -m export.occupations", description=main.__doc__)
+    parser.add_argument("name", nargs="?", help="which one; without, all of them")
+
+    def work(arguments: argparse.Namespace) -> None:
+        name = arguments.name
+        print(told(as_occupation(name)) if name else listing())  # noqa: T201
+
+    run(parser, work, argv)
+
+
+if __name__ == "__main__":
+    main()
