@@ -39,7 +39,6 @@ WEIGHTS = ("centrals", "satellites", "central_satellite", "satellite_pairs", "sc
 """Galaxies at the nodes, as the rest of a graph takes them, with the prefix."""
 HALOES = ("ln_M", "ln_n", "n", "step")
 """What the rest of a graph gives for it."""
-_NO_HALOES = -85.0  # ln n; float32 ends soon after
 ADDED = "extras/"
 """What names of parameters begin with that are added to an occupation."""
 _OWN = "own/theta"  # points without these
@@ -89,8 +88,7 @@ def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
     sizes = Traced(trace, trace.constant(np.ones(len(names)), np.int64))
     trace.apply("Split", theta, sizes, outputs=columns, axis=1)
     point = {name: Traced(trace, one) for name, one in zip(names, columns, strict=True)}
-    n = trace.apply("MatMul", ln_n, between(grid.nodes, cells))
-    n = trace.apply("Exp", trace.apply("Max", n, _NO_HALOES))
+    n = trace.apply("Exp", trace.apply("MatMul", ln_n, between(grid.nodes, cells)))
     M = trace.apply("Exp", ln_M + places)
     f = TracedFunctions(trace, ln_M, grid.start, grid.spacing / cells, len(places))
     moments = occupation.moments(M, point, f)

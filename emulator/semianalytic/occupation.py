@@ -115,7 +115,7 @@ class Sampled(nn.Module):
         self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, n: Tensor, step: Tensor
     ) -> Weights:
         """Galaxies at the nodes; see `Galaxies`."""
-        n = torch.exp((ln_n @ self.between).clamp(min=NO_HALOES))
+        n = torch.exp(ln_n @ self.between)  # 0 beyond all haloes, however many galaxies in them
         point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
         functions = TorchOnGrid(ln_M, *self.even)
         moments = self.occupation.moments(torch.exp(ln_M + self.x), point, functions)
