@@ -155,7 +155,8 @@ def _measured(emulator: Path, labels: Spectra, floor: ErrorBudget) -> dict[str, 
 def render(emulator: Path) -> str:
     """The record that an ONNX file carries, as Markdown."""
     record = OnnxEmulator(emulator).metadata["record"]
-    tables = [accuracy_table(record[name], drawn) for name, drawn in DRAWN.items() if name in record]
+    there = {name: drawn for name, drawn in DRAWN.items() if name in record}
+    tables = [accuracy_table(record[name], drawn) for name, drawn in there.items()]
     if "occupations" in record:
         tables.append(_of_occupations(record["occupations"]))
     return "\n\n".join(tables)
