@@ -25,12 +25,15 @@ __all__ = ["CROSS", "OccupationError", "Population", "Populations", "as_occupati
 Array = NDArray[np.float64]
 
 CROSS = (
-    Parameter("A", "1", "cross", "A", (-1e9, 1e9), (-1e9, 1e9), 0.0,
+    Parameter("A", "1", "cross", "A", (-10.0, 10.0), (-10.0, 10.0), 0.0,
               text="Amplitude of the correlation of satellites of two populations."),
     Parameter("epsilon", "1", "cross", r"\epsilon", (-5.0, 5.0), (-5.0, 5.0), 0.0,
               text="Its power of the halo mass [Msun]."),
 )  # fmt: skip
 """<N_1 N_2> = N_1 N_2 + A M^epsilon sqrt(N_1 N_2), not below 0 (Linke et al. 2022)."""
+
+
+_MOST_PAIRS = 1e30
 
 
 class OccupationError(ValueError):
@@ -230,6 +233,13 @@ class Populations:
             A, epsilon = (point[self.cross + p.name] for p in CROSS)
             pairs = one.satellites * two.satellites
             pairs = np.maximum(pairs + A * M**epsilon * np.sqrt(pairs), 0.0)
+            if not (pairs < _MOST_PAIRS).all():
+                i = int(np.argmax(~(pairs < _MOST_PAIRS)))
+                raise OccupationError(
+                    f"populations: <N_s1 N_s2> = {pairs[i]:g} at M = {M[i]:.4g} Msun with "
+                    f"{self.cross}A = {A[i]:g}, {self.cross}epsilon = {epsilon[i]:g}; it must be "
+                    f"below {_MOST_PAIRS:g}, where single precision ends"
+                )
             mixed = one.centrals * two.satellites + two.centrals * one.satellites
             arrays += [0.5 * mixed, pairs]
         return arrays
