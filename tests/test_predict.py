@@ -55,8 +55,8 @@ def rows(monkeypatch) -> list[int]:
     rows = []
 
     class Spy:
-        def __init__(self, name):
-            self._model = load(name)
+        def __init__(self, name, occupation=None):
+            self._model = load(name, occupation=occupation)
 
         def __getattr__(self, name):
             return getattr(self._model, name)
