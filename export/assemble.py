@@ -102,7 +102,6 @@ class Assembly(nn.Module):
             raise ValueError(f"{', '.join(terms)} are positive at all points; leave domain out")
         theta = np.concatenate([one.theta for one in read])
         kept = np.all(list(positive.values()), axis=0)
-        self.learnt_totals += totals_of(occupation(self.spec.space.occupation), self.spec.outputs)
         self.domains = [fit_domain(theta, kept, negative).as_dict()]
         told = [{"sha256": one.hash(), "design": one.metadata["design"]} for one in read]
         self.spec = replace(self.spec, provenance=self.spec.provenance | {"domain": told})
