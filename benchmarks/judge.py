@@ -25,7 +25,6 @@ __all__ = [
     "error_cells",
     "in_percent",
     "judge",
-    "occupation_of",
     "render",
 ]
 
@@ -73,11 +72,10 @@ def judge(
         ValueError: Labels that the emulator was made of, or of another model or wider ranges; no
             name for ranges within.
     """
-    labels, model = Spectra.read(data, ()), OnnxEmulator(emulator)
+    labels, own = Spectra.read(data, ()), OnnxEmulator(emulator)
     whose = Space.from_dict(labels.metadata["space"]).occupation
-    is_own = whose == occupation_of(model)
-    if not is_own:
-        model = OnnxEmulator(emulator, occupation=whose)
+    is_own = whose == own.populations.said
+    model = own if is_own else OnnxEmulator(emulator, occupation=whose)
     if is_made_of(model, labels):
         raise ValueError(f"{data} is what {model.path} was made of; make labels with another seed")
     truth = true_spectra([model], data)
@@ -87,7 +85,7 @@ def judge(
     made = {name: truth.source[name] for name in ("sha256", "design")}
     made |= {"points": len(counted), "without_galaxies": len(truth.labels) - len(counted)}
     name = _record_name(model, truth.space, name)
-    meta = OnnxEmulator(emulator).metadata
+    meta = own.metadata
     record, provenance, more = meta["record"], meta["provenance"], {}
     if is_own:
         record[name], provenance[name] = test, made
@@ -99,11 +97,6 @@ def judge(
     rewrite(emulator, record=record, provenance=provenance, **more)
     print(card(OnnxEmulator(emulator, occupation=None if is_own else whose)))  # noqa: T201
     return test
-
-
-def occupation_of(model: OnnxEmulator) -> str:
-    """Whose galaxies a file predicts."""
-    return Space.from_dict(model.metadata["parameters"]).occupation
 
 
 def counts(labels: Spectra) -> NDArray[np.bool_]:

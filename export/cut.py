@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from export.graph import Graph, Node, Tensor
 
-__all__ = ["cut"]
+__all__ = ["cut", "needed"]
 
 
 def cut(graph: Graph, outputs: Collection[str]) -> Graph:
@@ -16,13 +16,18 @@ def cut(graph: Graph, outputs: Collection[str]) -> Graph:
         graph: The whole graph.
         outputs: Names of its outputs.
     """
-    needed, nodes = set(outputs), []
-    for node in reversed(graph.nodes):
-        if needed & set(node.outputs):
-            nodes.append(node)
-            needed |= set(node.inputs)
     wanted = {name: raw for name, raw in graph.outputs.items() if name in outputs}
-    return _narrowed(replace(graph, outputs=wanted, nodes=tuple(reversed(nodes))))
+    return _narrowed(replace(graph, outputs=wanted, nodes=needed(graph, outputs)))
+
+
+def needed(graph: Graph, outputs: Collection[str]) -> tuple[Node, ...]:
+    """The nodes that it takes to compute some outputs."""
+    names, nodes = set(outputs), []
+    for node in reversed(graph.nodes):
+        if names & set(node.outputs):
+            nodes.append(node)
+            names |= set(node.inputs)
+    return tuple(reversed(nodes))
 
 
 def _narrowed(graph: Graph) -> Graph:

@@ -12,9 +12,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from datagen.occupations import EXTRAS, Occupation
+from datagen.occupations import Occupation
+from datagen.occupations.extras import parameters_of
 from datagen.occupations.grid import REACH, between, cells_of, kernel
 from datagen.space import BACKGROUND
+from export.cut import needed
 from export.graph import Graph, Node, Tensor, described
 from export.protobuf import encode
 from export.trace import Trace, Traced, TracedFunctions
@@ -138,28 +140,23 @@ def with_galaxies(
         Traced(background, background.constant(i, np.int64)) for i in ([0], [len(BACKGROUND)], [1])
     )
     background.apply("Slice", Traced(background, "theta"), *slices, outputs=(_BACKGROUND,))
-    together = [*background.nodes, *nodes, *graph.nodes]
     return replace(
         graph,
         inputs=encode(11, described("theta", columns)),
-        nodes=_sorted(together, {"theta", *graph.tensors, *tensors, *background.tensors}),
+        nodes=_sorted([*background.nodes, *nodes, *graph.nodes]),
         tensors={**background.tensors, **tensors, **graph.tensors},
     )
 
 
 def divided(graph: Graph) -> tuple[Graph, Graph]:
     """What the outputs of a graph need, and all else of it."""
-    needed, kept = set(graph.outputs), []
-    for node in reversed(graph.nodes):
-        if needed & set(node.outputs):
-            kept.append(node)
-            needed |= set(node.inputs)
-    kept.reverse()
-    spare = [node for node in graph.nodes if not needed & set(node.outputs)]
+    kept = needed(graph, graph.outputs)
+    there = {node.outputs for node in kept}
+    spare = tuple(node for node in graph.nodes if node.outputs not in there)
     used = {name for node in kept for name in node.inputs}
     return (
-        replace(graph, nodes=tuple(kept), tensors=_of(graph, used)),
-        Graph(graph.head, b"", {}, tuple(spare), _of(graph, set(graph.tensors) - used)),
+        replace(graph, nodes=kept, tensors=_of(graph, used)),
+        Graph(graph.head, b"", {}, spare, _of(graph, set(graph.tensors) - used)),
     )
 
 
@@ -185,7 +182,7 @@ def with_extras(graph: Graph, extras: Sequence[str], columns: int) -> Graph:
     """
     if not extras:
         return graph
-    added = [f"{ADDED}{p.name}" for extra in extras for p in EXTRAS[extra]]
+    added = [f"{ADDED}{p.name}" for p in parameters_of(extras)]
     graph = having_extras(graph, extras, {"theta": _OWN})
     trace = Trace(f"{ADDED}split")
     sizes = [columns - len(added), *[1] * len(added)]
@@ -212,7 +209,7 @@ def having_extras(
     kind = "all/" if "c_sat" in extras else "more/"
     new = dict(names) | {f"{kind}{name}": name for name in graph.outputs}
     new |= {name: f"plain/{name}" for name in graph.outputs}
-    added = [f"{ADDED}{p.name}" for extra in extras for p in EXTRAS[extra]]
+    added = [f"{ADDED}{p.name}" for p in parameters_of(extras)]
     return replace(
         graph,
         nodes=tuple(node.renamed(lambda name: new.get(name, name)) for node in graph.nodes),
@@ -237,21 +234,16 @@ def without_galaxies(graph: Graph) -> Graph:
     return replace(graph, nodes=nodes, tensors=tensors)
 
 
-def _sorted(nodes: Sequence[Node], known: set[str]) -> tuple[Node, ...]:
+def _sorted(nodes: Sequence[Node]) -> tuple[Node, ...]:
     """Nodes in an order in which they can be computed."""
     made = {name: node for node in nodes for name in node.outputs}
     done: dict[int, Node] = {}
-
-    def add(node: Node) -> None:
-        stack = [node]
-        while stack:
-            last = stack[-1]
-            waits = [made[n] for n in last.inputs if n in made and id(made[n]) not in done]
-            if waits:
-                stack.append(waits[0])
-            else:
-                done.setdefault(id(stack.pop()), last)
-
-    for node in nodes:
-        add(node)
+    stack = list(reversed(nodes))
+    while stack:
+        last = stack[-1]
+        waits = [made[n] for n in last.inputs if n in made and id(made[n]) not in done]
+        if waits:
+            stack.append(waits[0])
+        else:
+            done.setdefault(id(stack.pop()), last)
     return tuple(done.values())

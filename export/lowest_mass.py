@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,22 +50,22 @@ class LowestMass:
         inside = low + (high - low) * rng.random((_TRIED, len(low)))
         tried = np.where(rng.random(inside.shape) < 0.5, inside, low)
         tried = np.concatenate([tried, [low], np.where(rng.random(inside.shape) < 0.5, low, high)])
-        self._near = [one for one in populations.each if self._tells(one, tried)]
         places = {name: i for i, name in enumerate(names)}
-        self._quick = [
-            (one.occupation.threshold, {p.name: places[n] for n, p in one.parameters.items()})
-            for one in self._near
-        ]
+        self._places = {
+            one.prefix: {p.name: places[n] for n, p in one.parameters.items()}
+            for one in populations.each
+        }
+        self._near = [one for one in populations.each if self._tells(one, tried)]
 
     def _tells(self, one: Population, tried: NDArray[np.float64]) -> bool:
         """Whether there is something to tell of a population anywhere."""
         threshold = self._threshold(one, tried.T)
         return threshold is not None and bool(np.any(self._reaches(*threshold)))
 
-    def _threshold(self, one: Population, columns: Iterable[Any]) -> tuple[Any, Any] | None:
+    def _threshold(self, one: Population, columns: Any) -> tuple[Any, Any] | None:
         """Threshold mass [Msun] and width in ln M of a population."""
-        point = dict(zip(self._names, columns, strict=True))
-        return one.occupation.threshold({p.name: point[n] for n, p in one.parameters.items()})
+        places = self._places[one.prefix].items()
+        return one.occupation.threshold({name: columns[i] for name, i in places})
 
     def _reaches(self, M_th: Any, sigma: Any) -> Any:
         """Whether a threshold reaches down to the lowest mass."""
@@ -73,8 +73,8 @@ class LowestMass:
 
     def is_near(self, point: Sequence[float]) -> bool:
         """Whether a point could be one to warn of; told in no time."""
-        for threshold, places in self._quick:
-            M_th, sigma = threshold({name: point[i] for name, i in places.items()}) or _NOWHERE
+        for one in self._near:
+            M_th, sigma = self._threshold(one, point) or _NOWHERE
             if M_th < self.M_min * math.exp(sigma * (_FAR + _SLOPE * sigma)):
                 return True
         return False

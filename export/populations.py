@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.occupations import (
-    EXTRAS,
     OCCUPATIONS,
     Extended,
     Moments,
     Occupation,
     occupation,
 )
+from datagen.occupations.extras import parameters_of
 from datagen.occupations.functions import NUMPY, Functions
 from datagen.parameters import Parameter
 from datagen.space import BACKGROUND
@@ -143,7 +143,7 @@ class Population:
     @property
     def added(self) -> tuple[str, ...]:
         """Parameters of what is added to the occupation."""
-        return tuple(p.name for extra in self.occupation.extras for p in EXTRAS[extra])
+        return tuple(p.name for p in parameters_of(self.occupation.extras))
 
     @property
     def parameters(self) -> dict[str, Parameter]:

@@ -124,9 +124,11 @@ class OnnxEmulator:
         names = tuple(p.name for p in file.parameters)
         ranges = Ranges(file.parameters, file.domains)
         ranges.apply(np.empty((0, len(names))), state["out_of_range"])  # is there such a policy?
-        sessions: Sessions | GivenSessions = Sessions(file.graph, path, threads)
+        sessions: Sessions | GivenSessions
         if integrated and file.nodes:
             sessions = GivenSessions(file.graph, whose, file.nodes, names, path, threads)
+        else:
+            sessions = Sessions(file.graph, path, threads)
         vars(self).update(
             state,
             parameters=file.parameters,

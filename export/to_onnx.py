@@ -19,6 +19,7 @@ from datagen.cli import run
 from datagen.files import atomic
 from datagen.occupations import EXTRAS
 from datagen.occupations import occupation as by_name
+from datagen.occupations.extras import parameters_of
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
 from datagen.space import BACKGROUND, Space
@@ -175,7 +176,7 @@ def _in_parts(
     """A semi-analytic emulator, whose galaxies are a part that can be changed for another."""
     space, grid = emulator.spec.space, emulator.model.grid
     weights = {f"{PREFIX}{name}": grid.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
-    added = {f"{ADDED}{p.name}": p.default for extra in EXTRAS.values() for p in extra}
+    added = {f"{ADDED}{p.name}": p.default for p in parameters_of(EXTRAS)}
     inputs = {"background": len(BACKGROUND)} | weights | dict.fromkeys(added, 1)
     module = OfGalaxies(emulator, outputs)
     graph = Graph.read(_exported(module, inputs, module.names).SerializeToString())

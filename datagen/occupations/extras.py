@@ -18,6 +18,7 @@ __all__ = [
     "Extended",
     "central_profile",
     "damping",
+    "parameters_of",
     "total",
     "totals_of",
 ]
@@ -83,7 +84,7 @@ class Extended(Occupation):
             raise ValueError(f"{base.name} with {' and '.join(extras)}: something is there twice")
         self.base, self.extras = base, tuple(extras)
         name = "+".join([base.name, *extras])
-        given = [*base.parameters, *(p for one in extras for p in EXTRAS[one])]
+        given = [*base.parameters, *parameters_of(extras)]
         vars(self).update(
             name=name,
             source=base.source,
@@ -112,6 +113,11 @@ class Extended(Occupation):
     def threshold(self, p: Mapping[str, Any]) -> tuple[Any, Any] | None:
         """See `Occupation.threshold`."""
         return self.base.threshold(p)
+
+
+def parameters_of(extras: Iterable[str]) -> tuple[Parameter, ...]:
+    """The parameters of what is added, in order."""
+    return tuple(p for extra in extras for p in EXTRAS[extra])
 
 
 def totals_of(occupation: Occupation, outputs: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from datagen.halomodel import CORRELATIONS, TERMS, HaloModelConfig
 from datagen.linear_power import LinearPower
-from datagen.occupations.extras import C_SAT, EXTRAS
+from datagen.occupations.extras import C_SAT, EXTRAS, parameters_of
 from datagen.space import BACKGROUND, Space
 from emulator.bao import fit_bao
 from emulator.base import Emulator, Spec
@@ -41,7 +41,7 @@ Array = NDArray[np.float64]
 
 _POINTS, _SEED = 2048, 1  # within a box, and at its corners, to see how concentrations vary
 
-ADDED: tuple[str, ...] = tuple(p.name for extra in EXTRAS.values() for p in extra)
+ADDED: tuple[str, ...] = tuple(p.name for p in parameters_of(EXTRAS))
 """Parameters of all that may be added to an occupation."""
 KINDS = ("more", "all")  # of outputs: with all that is added but c_sat, and with that
 HALOES = ("ln_M", "ln_n", "n", "step")

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from datagen.occupations import EXTRAS, Extended, occupation
+from datagen.occupations import Extended, occupation
+from datagen.occupations.extras import parameters_of
 from datagen.space import BACKGROUND, Space
 from emulator.semianalytic.cosmology import FEATURES, CosmologyConfig, CosmologyNetwork
 from emulator.semianalytic.grid import SCALE, LowerLimit, MassGrid
@@ -121,8 +122,7 @@ class SemiAnalytic(nn.Module):
         whose = occupation(space.occupation)
         base = whose.base if isinstance(whose, Extended) else whose
         self.galaxies = galaxies_of(base, space.names, nodes, units.log10M_min)
-        added = (p.name for extra in whose.extras for p in EXTRAS[extra])
-        self.extras = {name: space.names.index(name) for name in added}
+        self.extras = {p.name: space.names.index(p.name) for p in parameters_of(whose.extras)}
         self.concentration = None
         if not concentration.power_law():
             self.concentration = ScaledConcentration(concentration, nodes.nodes)
