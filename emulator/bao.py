@@ -1,9 +1,12 @@
-"""What a spline in k misses of the acoustic wiggles, learnt once for a box of cosmologies.
+"""What a spline in k misses of the acoustic wiggles, and the linear power below the grid.
+
+Both are learnt once for a box of cosmologies.
 
 Fifty wavenumbers do not resolve the wiggles of P_lin: where there are many baryons, a spline
 through them is off by 20 % in between. But the values on the grid say which cosmology it is,
 and so what is in between: the difference of ln P_lin and its spline is, to high accuracy, linear
-in ln P_lin on the grid.
+in ln P_lin on the grid. Below the grid the ratio to its first value is a polynomial in the
+cosmology, see `datagen.large_scales`.
 """
 
 from typing import Any
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from datagen.design import Design, draw
+from datagen.large_scales import features
 from datagen.linear_power import LinearPower
 from datagen.space import BACKGROUND, Space, columns_by_name
 
@@ -27,6 +31,8 @@ _HELD_OUT = 1000
 _CHUNK = 250
 _NOISE = 1e-4  # error of an emulated ln P_lin, which the map must not amplify
 _DIGITS = 7
+_LOWEST = 1.3e-4  # 1/Mpc, just above the lowest wavenumber of every linear power
+_BELOW = 24  # wavenumbers below the grid
 
 
 def fit_bao(k: Array, linear_power: LinearPower, space: Space) -> dict[str, Any]:
@@ -40,14 +46,18 @@ def fit_bao(k: Array, linear_power: LinearPower, space: Space) -> dict[str, Any]
     Returns:
         ``k``, fine wavenumbers [1/Mpc], shape (F,); ``matrix``, shape (F, K), and ``offset``,
         shape (F,); ``accuracy``, percentiles of |P/P_true - 1| of P_lin between the wavenumbers,
-        for cosmologies that were not fitted to. Nothing for a grid too short for a spline.
+        for cosmologies that were not fitted to. ``below``, the same of ln P_lin over its value at
+        the first wavenumber, with ``matrix`` on `datagen.large_scales.features`. Nothing for a grid
+        too short for a spline.
     """
     if len(k) < 4:
         return {}
     grid = np.log(k)
     intervals = min(int(np.searchsorted(k, _END)), len(k) - 1)
     fine = np.interp(np.arange(_REFINE * intervals + 1) / _REFINE, range(len(k)), grid)
-    values, between = _ln_P(linear_power, draw(Design(_POINTS), space), grid, fine)
+    theta = draw(Design(_POINTS), space)
+    low = np.linspace(np.log(min(_LOWEST, 0.5 * k[0])), grid[0], _BELOW + 1)
+    values, between, below = _ln_P(linear_power, theta, grid, fine, low)
     missed = between - CubicSpline(grid, values, axis=1)(fine)
     fitted = slice(_HELD_OUT, None)
     matrix, offset = _ridge(values[fitted], missed[fitted])
@@ -59,7 +69,29 @@ def fit_bao(k: Array, linear_power: LinearPower, space: Space) -> dict[str, Any]
         "k": np.exp(fine).tolist(),
         "matrix": matrix.round(_DIGITS).tolist(),
         "offset": offset.round(_DIGITS).tolist(),
-        "accuracy": {f"{q}": float(f"{np.percentile(error, q):.3g}") for q in (68, 95, 99, 100)},
+        "accuracy": _percentiles(error),
+        "below": _fit_below(low, below - below[:, -1:], _features(theta)),
+    }
+
+
+def _percentiles(error: Array) -> dict[str, float]:
+    return {f"{q}": float(f"{np.percentile(error, q):.3g}") for q in (68, 95, 99, 100)}
+
+
+def _features(theta: Array) -> Array:
+    return features(columns_by_name(theta[:, : len(BACKGROUND)], BACKGROUND))
+
+
+def _fit_below(ln_k: Array, ratio: Array, x: Array) -> dict[str, Any]:
+    """The polynomial for ln P_lin(k) / P_lin(k_0), by least squares; see `fit_bao`."""
+    x = np.column_stack([x, np.ones(len(x))])
+    found = np.linalg.lstsq(x[_HELD_OUT:], ratio[_HELD_OUT:], rcond=None)[0]
+    error = np.abs(np.expm1(x[:_HELD_OUT] @ found - ratio[:_HELD_OUT]))[:, :-1]
+    return {
+        "k": np.exp(ln_k).tolist(),
+        "matrix": found[:-1].T.round(_DIGITS).tolist(),
+        "offset": found[-1].round(_DIGITS).tolist(),
+        "accuracy": _percentiles(error),
     }
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from datagen.domain import Domain
 from datagen.fields import RecordError, exactly, from_record
+from datagen.large_scales import FEATURES
 from datagen.messages import shortened
 from datagen.seal import is_whole
 from datagen.space import SumBelow, parameters_of
@@ -61,7 +62,7 @@ class OnnxFile:
     k: NDArray[np.float64]
     learnt_totals: tuple[str, ...]
     domains: tuple[Domain | SumBelow, ...]
-    bao: dict[str, NDArray[np.float64]] | None
+    bao: dict[str, Any] | None
     nodes: Nodes | None
     spare: Graph | None
 
@@ -196,12 +197,19 @@ def _array(numbers: Any, name: str, ndim: int) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-def _bao(found: Any, K: int) -> dict[str, NDArray[np.float64]] | None:
+def _bao(found: Any, K: int) -> dict[str, Any] | None:
     if found == {}:
         return None
-    exactly(found, ("k", "matrix", "offset", "accuracy"), "bao")
-    k, offset = (_array(found[name], f"bao.{name}", 1) for name in ("k", "offset"))
-    matrix = _array(found["matrix"], "bao.matrix", 2)
-    if matrix.shape != (len(k), K) or len(offset) != len(k) or not (k > 0).all():
-        raise RecordError(f"bao.matrix has shape {matrix.shape}, expected ({len(k)}, {K})")
+    exactly(found, ("k", "matrix", "offset", "accuracy", "below"), "bao")
+    exactly(found["below"], ("k", "matrix", "offset", "accuracy"), "bao.below")
+    below = _linear_map(found["below"], FEATURES, "bao.below")
+    return _linear_map(found, K, "bao") | {"below": below}
+
+
+def _linear_map(found: dict[str, Any], inputs: int, where: str) -> dict[str, Any]:
+    """A map to values at wavenumbers: ``matrix`` (F, inputs), ``offset`` (F,), ``k`` (F,)."""
+    k, offset = (_array(found[name], f"{where}.{name}", 1) for name in ("k", "offset"))
+    matrix = _array(found["matrix"], f"{where}.matrix", 2)
+    if matrix.shape != (len(k), inputs) or len(offset) != len(k) or not (k > 0).all():
+        raise RecordError(f"{where}.matrix has shape {matrix.shape}, expected ({len(k)}, {inputs})")
     return {"k": k, "matrix": matrix, "offset": offset}

@@ -22,11 +22,14 @@ from export.populations import Populations, populations
 from export.ranges import OutOfRange, OutOfRangeWarning, Parameter, Policy, Ranges
 from export.sessions import Sessions
 from export.shipped import find
+from export.statistics import Statistic
+from export.statistics.measured import Measured, Measures
 
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
 
 _NO_ROWS = np.empty(0, np.intp)
 CHUNK = 512  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
+MEASURED = 256  # and with statistics
 
 
 class OnnxEmulator:
@@ -89,6 +92,7 @@ class OnnxEmulator:
     _is_pair: bool
     _is_number: dict[str, bool]
     _last_k: AtK | None
+    _measures: Measures | None
 
     def __init__(
         self,
@@ -149,6 +153,7 @@ class OnnxEmulator:
             _is_pair=whose.is_pair,
             _is_number=sessions.check(names, tuple(file.units), len(file.k)),
             _last_k=None,
+            _measures=None,
         )
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
@@ -188,15 +193,16 @@ class OnnxEmulator:
     def __call__(
         self,
         theta: ArrayLike | Mapping[str, ArrayLike],
-        outputs: str | Sequence[str] | None = None,
+        outputs: str | Statistic | Sequence[str | Statistic] | None = None,
         k: ArrayLike | None = None,
         *,
         out_of_range: Policy | None = None,
         extrapolate: bool = False,
-    ) -> dict[str, NDArray[np.float32]]:
+    ) -> dict[str, NDArray[Any]]:
         """Outputs by name: spectra [Mpc^3], each (N, K), and numbers, each (N,).
 
-        Of a single point (K,) and a number.
+        Of a single point (K,) and a number. Statistics, such as ``Wp(r_p)``, are outputs like
+        others, each (N, R); see `export.statistics`.
 
         Args:
             theta: Points as a mapping from `names` to numbers or arrays (N,), a table or a
@@ -205,8 +211,9 @@ class OnnxEmulator:
                 masses in Msun, not their logarithms. Quantities with units are converted. By
                 name, parameters with a default may be left out: w0 = -1, wa = 0, and those that
                 have just one value.
-            outputs: Which ones; all by default. Only what they need is computed: the first call
-                for a new set of them prepares that, in some milliseconds.
+            outputs: Which ones, names and statistics; all names by default. Only what they need
+                is computed: the first call for a new set of them prepares that, in some
+                milliseconds, of statistics in some tenths of a second.
             k: Wavenumbers [1/Mpc] in place of the emulator's, shape (K',).
             out_of_range: What happens to points outside the trained ranges: ``raise``, ``warn``,
                 ``nan`` or ``clip``.
@@ -222,15 +229,13 @@ class OnnxEmulator:
             BelowLowestMassWarning: Many galaxies would live in haloes that the halo model leaves
                 out; see `export.lowest_mass`.
         """
+        measured = None if outputs is None or type(outputs) is str else self._measured(outputs)
+        if measured is not None:
+            return self._measure(measured, theta, k, out_of_range, extrapolate)
         names = self.outputs if outputs is None else self._named(outputs)
         point = None if out_of_range else self._ranges.single(theta)
         if point is None:
-            points = as_points(theta, self._inputs, self._defaults)
-            single = points.ndim == 1
-            x, lost = self._ranges.apply(
-                points[None] if single else points, out_of_range or self.out_of_range
-            )
-            self._lowest_mass.warn(x)
+            x, lost, single = self._points(theta, out_of_range)
         else:  # the call in every step of a sampler
             if self._lowest_mass.is_near(point):
                 self._lowest_mass.warn(np.array([point], np.float32))
@@ -246,10 +251,69 @@ class OnnxEmulator:
             x, lost, single = np.array([point], np.float32), _NO_ROWS, True
         at_k = None if k is None else self._at_k(k, extrapolate)
         results = self._chunk(names, x, at_k) if 0 < len(x) <= CHUNK else self._many(names, x, at_k)
+        self._lose(results, lost, out_of_range)
+        return {name: one[0] for name, one in results.items()} if single else results
+
+    def _points(
+        self, theta: Any, out_of_range: Policy | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp], bool]:
+        """The points (N, P), those that are to be NaN, and whether a single one was given."""
+        points = as_points(theta, self._inputs, self._defaults)
+        single = points.ndim == 1
+        x, lost = self._ranges.apply(
+            points[None] if single else points, out_of_range or self.out_of_range
+        )
+        self._lowest_mass.warn(x)
+        return x, lost, single
+
+    def _lose(
+        self, results: dict[str, Any], lost: NDArray[np.intp], out_of_range: Policy | None
+    ) -> None:
+        """Make rows NaN that are out of range, and see to those without galaxies."""
         if len(lost):
             for one in results.values():
                 one[lost] = np.nan
         self._no_galaxies(results, out_of_range or self.out_of_range, lost)
+
+    def _measured(self, outputs: Any) -> Measured | None:
+        """What it takes to give statistics; None if there are none among the outputs."""
+        given = (outputs,) if isinstance(outputs, Statistic) else outputs
+        if not isinstance(given, list | tuple) or not any(isinstance(n, Statistic) for n in given):
+            return None
+        names = [name for name in given if not isinstance(name, Statistic)]
+        if self._measures is None:
+            vars(self)["_measures"] = Measures(self._file, self.populations)
+        return self._measures(
+            self._named(names) if names else (),
+            tuple(one for one in given if isinstance(one, Statistic)),
+        )
+
+    def _measure(
+        self,
+        measured: Measured,
+        theta: Any,
+        k: ArrayLike | None,
+        out_of_range: Policy | None,
+        extrapolate: bool,
+    ) -> dict[str, NDArray[Any]]:
+        """Statistics, and outputs beside them; see `__call__`."""
+        theta, own = measured.split(theta)
+        x, lost, single = self._points(theta, out_of_range)
+        at_k = None if k is None or not measured.names else self._at_k(k, extrapolate)
+        parts = []
+        for start in range(0, max(len(x), 1), MEASURED):
+            rows = slice(start, start + MEASURED)
+            point = dict(zip(self.names, x[rows].T, strict=True))
+            beside = () if at_k else measured.names
+            needed = tuple(dict.fromkeys((*measured.needed, *beside)))
+            on_grid = dict(zip(needed, self._sessions.run(needed, x[rows]), strict=True))
+            part = {name: on_grid[name] for name in beside}
+            if at_k:
+                part = self._chunk(measured.names, x[rows], at_k)
+            mine = {name: values if len(values) == 1 else values[rows] for name, values in own}
+            parts.append(part | measured(on_grid, point | mine))
+        results = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+        self._lose(results, lost, out_of_range)
         return {name: one[0] for name, one in results.items()} if single else results
 
     def _no_galaxies(
@@ -322,7 +386,7 @@ class OnnxEmulator:
         if at_k is None:
             return on_grid
         at = at_k(on_grid, dict(zip(self.names, x.T, strict=True)))
-        return {name: at[name] for name in names}
+        return {name: at[name].astype(np.float32, copy=False) for name in names}
 
     def _many(
         self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None

@@ -66,7 +66,7 @@ def test_on_the_grid_nothing_is_added(bao, spectra):
 
 
 def test_record_is_plain_numbers(bao):
-    assert set(bao) == {"k", "matrix", "offset", "accuracy"}
+    assert set(bao) == {"k", "matrix", "offset", "accuracy", "below"}
     assert np.array(bao["matrix"]).shape == (len(bao["k"]), len(GRID))
     assert len(bao["offset"]) == len(bao["k"])
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
 
-from export.interpolate import AtK, linear_shape, spline_matrix
+from datagen.large_scales import linear_shape
+from export.interpolate import AtK, spline_matrix
 from export.ranges import is_inside, read_only
 from export.runtime import load
 

@@ -19,7 +19,7 @@ from emulator.semianalytic.emulator import (
     make_semianalytic,
 )
 from emulator.semianalytic.fit import FitConfig, covering
-from export.interpolate import linear_shape
+from datagen.large_scales import linear_shape
 from export.to_onnx import to_onnx
 
 __all__ = ["SPACE", "AnalyticPower", "analytic_power", "small_onnx", "small_semianalytic"]

@@ -1,0 +1,67 @@
+"""The linear power below an emulator's wavenumbers: its shape there, from the cosmology alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FEATURES", "features", "linear_shape"]
+
+Array = NDArray[np.float64]
+
+_DEGREE = 4  # of the polynomial in both densities
+_OMEGA_M, _OMEGA_B = 0.14, 0.02  # about which it is
+_POWERS = [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) if i + j]
+_KEPT = [i * (_DEGREE + 1) + j for i, j in _POWERS]
+
+FEATURES = len(_KEPT) + 3
+"""How many `features` there are."""
+
+
+def features(cosmology: Mapping[str, Any]) -> Array:
+    """What ln P_lin(k) / P_lin(k_0) at z = 0 is linear in, to 1e-4, shape (N, F).
+
+    Monomials of ln Om_m h^2 and ln Om_b h^2 up to the fourth degree; n_s; and ln h, through the
+    density of dark energy.
+
+    Args:
+        cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
+    """
+    Om_c, Om_b, h, n_s = (
+        np.asarray(cosmology[name], np.float64) for name in ("Om_c", "Om_b", "h", "n_s")
+    )
+    u = np.log((Om_c + Om_b) * h**2 / _OMEGA_M)
+    v = np.log(Om_b * h**2 / _OMEGA_B)
+    powers_u = np.vander(u, _DEGREE + 1, increasing=True)
+    powers_v = np.vander(v, _DEGREE + 1, increasing=True)
+    products = (powers_u[:, :, None] * powers_v[:, None, :]).reshape(len(u), -1)
+    ln_h = np.log(h)
+    return np.column_stack([products[:, _KEPT], n_s, ln_h, ln_h * u])
+
+
+def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:
+    """Shape of the linear power, k^n_s T(k)^2, without wiggles, shape (N, K').
+
+    Eisenstein & Hu 1998 (ApJ 496, 605), equations 26 and 28 to 31, at a temperature of the
+    microwave background of 2.7255 K.
+
+    Args:
+        k: Wavenumbers [1/Mpc], shape (K',).
+        cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
+    """
+    Om_c, Om_b, h, n_s = (
+        np.asarray(cosmology[name], np.float64)[:, None] for name in ("Om_c", "Om_b", "h", "n_s")
+    )
+    Om_m = Om_c + Om_b
+    omega_m, omega_b, fraction = Om_m * h**2, Om_b * h**2, Om_b / Om_m
+    theta = 2.7255 / 2.7
+    s = 44.5 * np.log(9.83 / omega_m) / np.sqrt(1 + 10 * omega_b**0.75)  # sound horizon [Mpc]
+    suppression = 1 - 0.328 * np.log(431 * omega_m) * fraction
+    suppression += 0.38 * np.log(22.3 * omega_m) * fraction**2
+    gamma = omega_m * (suppression + (1 - suppression) / (1 + (0.43 * k * s) ** 4))
+    q = k * theta**2 / gamma
+    L = np.log(2 * np.e + 1.8 * q)
+    T = L / (L + (14.2 + 731 / (1 + 62.5 * q)) * q**2)
+    shape: Array = k**n_s * T**2
+    return shape

@@ -1,0 +1,472 @@
+r"""What surveys measure of galaxies, as outputs beside the spectra: xi, w_p, Delta Sigma, Sigma.
+
+::
+
+    from hodspectra import DeltaSigma, Wp, load
+
+    w_p, Delta_Sigma = Wp(r_p, pi_max=100), DeltaSigma(R)
+    emulator = load("tinker10", occupation="zheng07")
+    measured = emulator(points, outputs=[w_p, Delta_Sigma, "n_g"])
+    measured["w_p"]  # (N, len(r_p))
+
+With P the spectrum in question (gg, gm or mm; its 1-halo or 2-halo term, or their sum):
+
+- xi(r) = int k^2 dk / (2 pi^2) P(k) j0(k r),
+- w_p(r_p) = 2 int_0^pi_max xi[sqrt(r_p^2 + pi^2)] dpi, or int k dk / (2 pi) P(k) J0(k r_p) for
+  pi_max infinite,
+- Sigma(R) = rho_m int k dk / (2 pi) P(k) J0(k R), over the mean,
+- Delta Sigma(R) = rho_m int k dk / (2 pi) P(k) J2(k R) = mean Sigma within R minus Sigma at R.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from datagen.columns import numbers
+from datagen.messages import did_you_mean
+from datagen.outputs import CORRELATIONS, TERMS, Output
+from export.ranges import read_only
+from export.statistics.hankel import Transform, projected, spherical
+
+__all__ = ["RHO_CRITICAL", "DeltaSigma", "Sigma", "Statistic", "Wp", "Xi", "statistic"]
+
+Array = NDArray[np.float64]
+Lengths = Literal["Mpc", "Mpc/h"]
+Densities = Literal["Msun/Mpc^2", "Msun/pc^2", "h Msun/pc^2"]
+
+RHO_CRITICAL = 2.77536627204e11  # h^2 Msun / Mpc^3, as pyccl has it
+SHORTEST, LONGEST = 0.02, 300.0  # Mpc, comoving: where there is an answer
+
+_PER_BIN = 8  # Gauss-Legendre nodes of the average over a bin
+_ALONG = 160  # and of the line of sight
+_FAINTEST = 1e-3  # of pi_max over r_p: below, w_p would be a local quantity
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A sum of a transform of the spectrum at radii: ``weights`` of it at ``radii``.
+
+    Attributes:
+        transform: `hankel.spherical` or `hankel.projected`.
+        radii: In the statistic's own lengths, shape (R, Q).
+        weights: Shape (R, Q); of the line of sight in the same lengths.
+    """
+
+    transform: Transform
+    radii: Array
+    weights: Array
+
+
+class Statistic:
+    """A function of separation that is linear in a power spectrum.
+
+    Attributes:
+        radii: Separations, or edges of bins, in `lengths`, read-only.
+        bins: Whether these are edges, and the statistic an average over bins.
+        name: What it is called among the outputs of a call; its terms have ``_1h`` and ``_2h``
+            behind it.
+        correlation: Of which fields: ``gg``, ``gm`` or ``mm``.
+        terms: Which of ``1h``, ``2h``, ``total`` to give.
+        of: Of one of two populations its name, or of their cross power both names.
+        lengths: Units of all lengths that go in and come out: ``Mpc`` or ``Mpc/h``.
+        physical: Whether lengths (and areas) are physical, and not comoving.
+    """
+
+    kind: ClassVar[str]
+    axis: ClassVar[Literal["r", "r_p", "R"]]
+    _volume: ClassVar[int] = 2  # power of the radius in averages over bins: areas
+    unit: str = "1"
+    symbol: str
+
+    def __init__(
+        self,
+        radii: ArrayLike,
+        correlation: str,
+        *,
+        bins: bool = False,
+        lengths: Lengths = "Mpc",
+        physical: bool = False,
+        terms: str | Sequence[str] = "total",
+        of: str | Sequence[str] = (),
+        name: str = "",
+    ) -> None:
+        if lengths not in ("Mpc", "Mpc/h"):
+            raise ValueError(f"{self.kind}: lengths = {lengths!r} must be 'Mpc' or 'Mpc/h'")
+        if correlation not in CORRELATIONS:
+            raise ValueError(
+                f"{self.kind}: correlation = {correlation!r} must be one of "
+                f"{', '.join(CORRELATIONS)}"
+            )
+        self.radii = read_only(_radii(radii, f"{self.kind}: {self.axis}", lengths, bins))
+        self.bins, self.lengths, self.physical = bool(bins), lengths, bool(physical)
+        self.correlation, self.name = correlation, name or self._name(correlation)
+        self.terms = (terms,) if isinstance(terms, str) else tuple(terms)
+        if not self.terms or (odd := [one for one in self.terms if one not in TERMS]):
+            raise ValueError(
+                f"{self.kind}: terms = {terms!r} must be some of {', '.join(TERMS)}"
+            )
+        self.of = (of,) if isinstance(of, str) else tuple(of)
+        if len(self.of) > 2 or not all(isinstance(one, str) for one in self.of):
+            raise ValueError(f"{self.kind}: of = {of!r} must be one population or two, by name")
+
+    def _name(self, correlation: str) -> str:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        low, high = self.radii[0], self.radii[-1]
+        kind = "physical" if self.physical else "comoving"
+        what = f"{len(self)} bins" if self.bins else f"{len(self)}"
+        return f"<{self.kind} {self.name}: {what}, {low:g}..{high:g} {self.lengths} {kind}>"
+
+    def __len__(self) -> int:
+        """How many numbers it is for a point."""
+        return len(self.radii) - self.bins
+
+    @property
+    def outputs(self) -> dict[str, Output]:
+        """Its outputs by name, in the order of `terms`."""
+        total = self.name
+        parts = {term: total if term == "total" else f"{total}_{term}" for term in TERMS}
+        found = {}
+        for term in self.terms:
+            raised = "" if term == "total" else rf"^\mathrm{{{term}}}"
+            found[parts[term]] = Output(
+                parts[term], self.axis, self.unit, self.symbol + raised, is_positive=False,
+                correlation=self.correlation, term=term,
+                terms=(parts["1h"], parts["2h"]) if term == "total" else (),
+            )  # fmt: skip
+        return found
+
+    @property
+    def spectra(self) -> dict[str, str]:
+        """The spectrum behind each term that it gives, by term."""
+        prefix = "".join(f"{one}_" for one in self.of)
+        return {term: f"{prefix}{self.correlation}_{term}" for term in self.terms}
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Outputs of the emulator, besides the spectra, that it is made of."""
+        return ()
+
+    def scale(self, point: Mapping[str, Any]) -> Any:
+        """Comoving Mpc in one of its lengths, of each point (N,), or 1."""
+        scale: Any = 1.0
+        if self.lengths == "Mpc/h":
+            scale = scale / np.asarray(point["h"], np.float64)
+        if self.physical:
+            scale = scale * (1 + _redshift(point, self.kind))
+        return scale
+
+    def factor(self, point: Mapping[str, Any]) -> Any:
+        """What the sums are multiplied by, of each point (N, 1), or 1."""
+        return 1.0
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of parameters that points have for it, besides those of the emulator."""
+        return ()
+
+    def point_masses(self, point: Mapping[str, Any]) -> Any:
+        """What point masses add to the total and the 1-halo term, shape (N, R), or 0."""
+        return 0.0
+
+    def moment(self) -> Moment:
+        """What it is of the spectrum."""
+        raise NotImplementedError
+
+    def _averaged(self) -> tuple[Array, Array]:
+        """Radii and weights of the averages over bins, (R, Q); Q = 1 without bins."""
+        if not self.bins:
+            return self.radii[:, None], np.ones((len(self.radii), 1))
+        x, w = np.polynomial.legendre.leggauss(_PER_BIN)
+        low, high = np.log(self.radii[:-1, None]), np.log(self.radii[1:, None])
+        r = np.exp(low + 0.5 * (high - low) * (x + 1))
+        weights = w * r**self._volume
+        return r, weights / weights.sum(axis=1, keepdims=True)
+
+
+class Xi(Statistic):
+    """The correlation function xi(r) in real space.
+
+    Args:
+        r: Separations, increasing; 0.02 to 300 Mpc.
+        correlation: ``gg``, ``gm`` or ``mm``.
+        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``name`` of `Statistic`.
+
+    Raises:
+        ValueError: Separations that do not increase or are out of range; an unknown option.
+    """
+
+    kind, axis, _volume = "Xi", "r", 3
+
+    def __init__(self, r: ArrayLike, correlation: str = "gg", **options: Any) -> None:
+        super().__init__(r, correlation, **_known(options, self.kind))
+        self.symbol = rf"\xi_\mathrm{{{correlation}}}"
+
+    def _name(self, correlation: str) -> str:
+        return f"xi_{correlation}"
+
+    def moment(self) -> Moment:
+        """See `Statistic.moment`."""
+        return Moment(spherical(0), *self._averaged())
+
+
+class Wp(Statistic):
+    """The projected correlation function w_p(r_p), in `lengths`.
+
+    Args:
+        r_p: Projected separations, increasing; 0.02 to 300 Mpc.
+        pi_max: Where the line of sight ends, in `lengths`; by default nowhere.
+        kaiser: Whether to correct for the peculiar velocities that a finite line of sight leaves
+            in w_p: the ratio of linear theory with and without them, van den Bosch et al. 2013
+            (MNRAS 430, 725), equation 48, with Kaiser's (1987) and Hamilton's (1992) multipoles,
+            beta = f / b_eff and Linder's growth rate f, right to 0.3 %.
+        correlation: ``gg``, or ``gm``, ``mm`` likewise.
+        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``name`` of `Statistic`.
+
+    Raises:
+        ValueError: Separations that do not increase or are out of range; pi_max that is not
+            positive; an unknown option.
+    """
+
+    kind, axis, symbol = "Wp", "r_p", r"w_\mathrm{p}"
+
+    def __init__(
+        self,
+        r_p: ArrayLike,
+        pi_max: float | None = None,
+        *,
+        kaiser: bool = False,
+        correlation: str = "gg",
+        **options: Any,
+    ) -> None:
+        super().__init__(r_p, correlation, **_known(options, self.kind))
+        self.unit = self.lengths
+        given = np.inf if pi_max is None else numbers(pi_max, "Wp: pi_max", self.lengths)
+        if np.ndim(given) or not given > 0:
+            raise ValueError(f"Wp: pi_max = {pi_max!r} must be one number above 0 {self.lengths}")
+        self.pi_max, self.kaiser = float(given), bool(kaiser)
+        if self.pi_max < _FAINTEST * self.radii[-1]:
+            raise ValueError(
+                f"Wp: pi_max = {self.pi_max:g} {self.lengths} is below a thousandth of r_p"
+            )
+        if kaiser and (correlation != "gg" or np.isinf(self.pi_max)):
+            raise ValueError(
+                "Wp: kaiser is for galaxies (correlation 'gg') and a finite pi_max: of an "
+                "infinite one w_p does not depend on velocities"
+            )
+
+    def _name(self, correlation: str) -> str:
+        return "w_p" if correlation == "gg" else f"w_p_{correlation}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """See `Statistic.needs`."""
+        if not self.kaiser:
+            return ()
+        return ("P_lin", *(f"{one}_b_eff" for one in self.of)) if self.of else ("P_lin", "b_eff")
+
+    def moment(self) -> Moment:
+        """See `Statistic.moment`."""
+        if np.isinf(self.pi_max):
+            return Moment(projected(0), *self._averaged())
+        return self.multipole(0)
+
+    def factor(self, point: Mapping[str, Any]) -> Any:
+        """See `Statistic.factor`; w_p of an infinite line of sight comes in Mpc."""
+        if np.isinf(self.pi_max) and np.ndim(scale := self.scale(point)):
+            return 1 / np.asarray(scale)[:, None]
+        return 1.0
+
+    def multipole(self, order: int) -> Moment:
+        """2 int_0^pi_max L_l(pi / r) T_l(r) dpi, with the transform T_l of order l."""
+        r_p, average = self._averaged()
+        x, w = np.polynomial.legendre.leggauss(_ALONG)
+        end = np.arcsinh(self.pi_max / r_p)[..., None]
+        t = 0.5 * end * (x + 1)
+        r = r_p[..., None] * np.cosh(t)  # dpi = r dt with pi = r_p sinh t
+        legendre = np.polynomial.legendre.Legendre.basis(order)(np.tanh(t))
+        weights = average[..., None] * end * w * r * legendre
+        return Moment(
+            spherical(order), r.reshape(len(r), -1), weights.reshape(len(r), -1)
+        )
+
+
+class Sigma(Statistic):
+    """The surface density Sigma(R) over the mean, of matter about galaxies.
+
+    Args:
+        R: Projected separations, increasing; 0.02 to 300 Mpc.
+        units: ``Msun/Mpc^2``, ``Msun/pc^2`` or ``h Msun/pc^2``.
+        correlation: ``gm``, or ``mm`` likewise.
+        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``name`` of `Statistic`.
+
+    Raises:
+        ValueError: Separations that do not increase or are out of range; an unknown unit or option.
+    """
+
+    kind, axis, symbol = "Sigma", "R", r"\Sigma"
+    _order = 0
+
+    def __init__(
+        self,
+        R: ArrayLike,  # noqa: N803 (the field's name)
+        *,
+        units: Densities = "Msun/Mpc^2",
+        correlation: str = "gm",
+        **options: Any,
+    ) -> None:
+        super().__init__(R, correlation, **_known(options, self.kind))
+        if units not in ("Msun/Mpc^2", "Msun/pc^2", "h Msun/pc^2"):
+            raise ValueError(
+                f"{self.kind}: units = {units!r} must be 'Msun/Mpc^2', 'Msun/pc^2' or "
+                f"'h Msun/pc^2'"
+            )
+        if correlation == "gg":
+            raise ValueError(f"{self.kind} is of matter: correlation must be 'gm' or 'mm'")
+        self.unit = units
+
+    def _name(self, correlation: str) -> str:
+        return self.kind if correlation == "gm" else f"{self.kind}_{correlation}"
+
+    def factor(self, point: Mapping[str, Any]) -> Any:
+        """See `Statistic.factor`: the mean density, in units of the result."""
+        Om_c, Om_b, h = (np.asarray(point[name], np.float64) for name in ("Om_c", "Om_b", "h"))
+        return (RHO_CRITICAL * (Om_c + Om_b) * h**2 * self._per_area(point, h))[:, None]
+
+    def _per_area(self, point: Mapping[str, Any], h: Any) -> Any:
+        """A comoving Msun / Mpc^2 in units of the result."""
+        factor: Any = 1.0 if self.unit == "Msun/Mpc^2" else 1e-12
+        if self.unit == "h Msun/pc^2":
+            factor = factor / h
+        if self.physical:
+            factor = factor * (1 + _redshift(point, self.kind)) ** 2
+        return factor
+
+    def moment(self) -> Moment:
+        """See `Statistic.moment`."""
+        return Moment(projected(self._order), *self._averaged())
+
+
+class DeltaSigma(Sigma):
+    """The excess surface density Delta Sigma(R), of matter about galaxies.
+
+    Args:
+        R: Projected separations, increasing; 0.02 to 300 Mpc.
+        units: ``Msun/Mpc^2``, ``Msun/pc^2`` or ``h Msun/pc^2``.
+        point_mass: Mass in a point at each galaxy [Msun]: a number, or the name of a parameter
+            that points have besides those of the emulator, such as ``M_point``. It adds
+            M / (pi R^2).
+        correlation: ``gm``, or ``mm`` likewise.
+        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``name`` of `Statistic`.
+
+    Raises:
+        ValueError: Separations that do not increase or are out of range; an unknown unit or option.
+    """
+
+    kind, axis, symbol = "DeltaSigma", "R", r"\Delta\Sigma"
+    _order = 2
+
+    def __init__(
+        self,
+        R: ArrayLike,  # noqa: N803
+        *,
+        point_mass: float | str = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(R, **options)
+        self.point_mass = point_mass if isinstance(point_mass, str) else float(point_mass)
+        if isinstance(self.point_mass, float) and not 0 <= self.point_mass < np.inf:
+            raise ValueError(f"{self.kind}: point_mass = {point_mass!r} must be a mass [Msun]")
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """See `Statistic.parameters`."""
+        return (self.point_mass,) if isinstance(self.point_mass, str) else ()
+
+    def _name(self, correlation: str) -> str:
+        return "Delta_Sigma" if correlation == "gm" else f"Delta_Sigma_{correlation}"
+
+    def point_masses(self, point: Mapping[str, Any]) -> Any:
+        """See `Statistic.point_masses`."""
+        if self.point_mass == 0.0:
+            return 0.0
+        given = point[self.point_mass] if isinstance(self.point_mass, str) else self.point_mass
+        mass = np.asarray(given, np.float64).reshape(-1, 1)
+        r, weights = self._averaged()
+        per_area = np.sum(weights / (np.pi * r**2), axis=1)
+        h = np.asarray(point["h"], np.float64)
+        area = np.asarray(self.scale(point), np.float64).reshape(-1, 1) ** 2
+        unit = np.asarray(self._per_area(point, h), np.float64).reshape(-1, 1)
+        return mass * per_area / area * unit
+
+
+KINDS: dict[str, type[Statistic]] = {one.kind: one for one in (Xi, Wp, Sigma, DeltaSigma)}
+
+
+def statistic(given: Any) -> Statistic:
+    """A statistic, or one written down: ``{"kind": "Wp", "r_p": [...], "pi_max": 60}``.
+
+    Args:
+        given: One, or a record with its kind and the arguments of that by name.
+
+    Raises:
+        ValueError: Neither; an unknown kind or argument.
+    """
+    if isinstance(given, Statistic):
+        return given
+    if not isinstance(given, Mapping) or "kind" not in given:
+        raise ValueError(
+            f"{given!r} is no statistic: give {', '.join(KINDS)}, or a record with its kind, "
+            f"{{'kind': 'Wp', 'r_p': [...], 'pi_max': 60}}"
+        )
+    arguments = {name: value for name, value in given.items() if name != "kind"}
+    if given["kind"] not in KINDS:
+        raise ValueError(
+            f"no statistic {given['kind']}{did_you_mean(given['kind'], KINDS)}; there are "
+            f"{', '.join(KINDS)}"
+        )
+    try:
+        return KINDS[given["kind"]](**arguments)
+    except TypeError as error:
+        raise ValueError(f"{given['kind']}: {error}") from None
+
+
+_OPTIONS = ("bins", "lengths", "physical", "terms", "of", "name")
+
+
+def _known(options: dict[str, Any], kind: str) -> dict[str, Any]:
+    for name in options:
+        if name not in _OPTIONS:
+            raise ValueError(
+                f"{kind}: no option {name}{did_you_mean(name, _OPTIONS)}; there are "
+                f"{', '.join(_OPTIONS)}"
+            )
+    return options
+
+
+def _radii(given: ArrayLike, what: str, lengths: str, bins: bool) -> Array:
+    radii = np.atleast_1d(numbers(given, what, lengths)).astype(np.float64)
+    if radii.ndim != 1 or len(radii) < 1 + bins:
+        raise ValueError(
+            f"{what} has shape {radii.shape}, expected {'edges of bins, (R + 1,)' if bins else '(R,)'}"
+        )
+    if not np.isfinite(radii).all() or not (radii > 0).all():
+        i = int(np.argmax(~(np.isfinite(radii) & (radii > 0))))
+        raise ValueError(f"{what}[{i}] = {radii[i]:g} must be above 0 {lengths}")
+    if (np.diff(radii) <= 0).any():
+        i = int(np.argmax(np.diff(radii) <= 0))
+        raise ValueError(
+            f"{what} must increase, but {what.split()[-1]}[{i}] = {radii[i]:g} is followed by "
+            f"{radii[i + 1]:g} {lengths}; sort it"
+        )
+    return radii
+
+
+def _redshift(point: Mapping[str, Any], kind: str) -> Any:
+    if "z" not in point:
+        raise ValueError(f"{kind}: physical lengths need a redshift; give z, or physical=False")
+    return np.asarray(point["z"], np.float64)

@@ -1,0 +1,143 @@
+"""Statistics of one emulator: which of its outputs they need, and how these are continued."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.columns import numbers
+from export.interpolate import AtK
+from export.onnx_file import OnnxFile
+from export.populations import Populations
+from export.statistics.evaluate import NODES, Projection
+from export.statistics.kinds import Statistic
+
+__all__ = ["Measured", "Measures"]
+
+Array = NDArray[np.float64]
+
+_FROM, _TO = 0.02, 50.0  # 1/Mpc, where a grid must begin and end at the latest, and at the earliest
+_KEPT = 16  # sets of statistics whose matrices are kept
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What it takes to give some statistics.
+
+    Attributes:
+        projection: The statistics.
+        at_nodes: What continues spectra to their wavenumbers.
+        names: Outputs that are asked for beside them.
+        needed: Outputs of the emulator behind the statistics.
+        learnt: Totals that are not the sum of their terms.
+    """
+
+    projection: Projection
+    at_nodes: AtK
+    names: tuple[str, ...]
+    needed: tuple[str, ...]
+    learnt: tuple[str, ...]
+
+    def split(self, theta: Any) -> tuple[Any, list[tuple[str, Array]]]:
+        """Points without the parameters of the statistics, and these, each (N,).
+
+        Raises:
+            ValueError: There are some, and points do not have them by name.
+        """
+        wanted = self.projection.parameters
+        if not wanted:
+            return theta, []
+        if not isinstance(theta, Mapping):
+            raise ValueError(
+                f"{', '.join(wanted)} of the statistics must be given by name: points as a dictionary"
+            )
+        if missing := [name for name in wanted if name not in theta]:
+            raise ValueError(f"missing parameters: {', '.join(missing)}, of the statistics")
+        own = [(n, np.atleast_1d(numbers(theta[n], n, "Msun")).astype(float)) for n in wanted]
+        for name, values in own:
+            if not (np.isfinite(values) & (values >= 0)).all():
+                raise ValueError(f"{name} = {values} must be masses [Msun], not below 0")
+        return {name: value for name, value in theta.items() if name not in wanted}, own
+
+    def __call__(
+        self, on_grid: Mapping[str, NDArray[np.float32]], point: Mapping[str, Any]
+    ) -> dict[str, Array]:
+        """The statistics by name, each (N, R).
+
+        Args:
+            on_grid: Outputs of the emulator by name, those that are `needed` at least.
+            point: Parameters by name, each (N,).
+        """
+        given = {name: on_grid[name] for name in self.needed}
+        return self.projection(self.at_nodes(given, point), point, self.learnt)
+
+
+class Measures:
+    """The statistics that one emulator was asked for so far.
+
+    Args:
+        file: The emulator.
+        whose: Its galaxies.
+    """
+
+    def __init__(self, file: OnnxFile, whose: Populations) -> None:
+        self._file, self._whose = file, whose
+        extras = getattr(whose.each[0].occupation, "extras", ())
+        self._damped = "damping" in extras
+        self._known: dict[tuple[Any, ...], Measured] = {}
+        self._at_nodes: AtK | None = None
+
+    def __call__(self, names: tuple[str, ...], statistics: Sequence[Statistic]) -> Measured:
+        """What it takes to give statistics, and outputs beside them.
+
+        Raises:
+            ValueError: Spectra that the emulator does not have, or not at the wavenumbers that it
+                takes; a population that there is not.
+        """
+        key = (names, *statistics)
+        if key not in self._known:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[key] = self._make(names, statistics)
+        return self._known[key]
+
+    def _make(self, names: tuple[str, ...], statistics: Sequence[Statistic]) -> Measured:
+        file = self._file
+        projection = Projection(statistics)
+        for one in statistics:
+            self._check(one)
+        if self._at_nodes is None:
+            if file.k[0] > _FROM or file.k[-1] < _TO:
+                raise ValueError(
+                    f"functions of separation need spectra from {_FROM:g} to {_TO:g} 1/Mpc; the "
+                    f"emulator has them from {file.k[0]:g} to {file.k[-1]:g} 1/Mpc"
+                )
+            self._at_nodes = AtK(
+                file.k, NODES, True, file.bao, file.learnt_totals, above=True, damped=self._damped
+            )
+        spectra = self._at_nodes.needed(
+            projection.spectra(file.learnt_totals), tuple(file.units)
+        )
+        needed = tuple(dict.fromkeys((*spectra, *projection.numbers)))
+        return Measured(projection, self._at_nodes, names, needed, file.learnt_totals)
+
+    def _check(self, one: Statistic) -> None:
+        known = [population.prefix.removesuffix("_") for population in self._whose.each]
+        if self._whose.is_pair and not one.of and one.correlation != "mm":
+            raise ValueError(
+                f"{one.kind}: there are the populations {' and '.join(known)}; say of='{known[0]}', "
+                f"or of=({known[0]!r}, {known[1]!r}) for their cross correlation"
+            )
+        if one.of and (not self._whose.is_pair or list(one.of) != [n for n in known if n in one.of]):
+            raise ValueError(
+                f"{one.kind}: of = {one.of} must name populations of the emulator in their order; "
+                + (f"there are {', '.join(known)}" if self._whose.is_pair else "it has just one")
+            )
+        needed = [*Projection([one]).spectra(self._file.learnt_totals), *one.needs]
+        if missing := [name for name in needed if name not in self._file.units]:
+            raise ValueError(
+                f"{one.kind} needs {', '.join(missing)}, which the emulator does not have; it has "
+                f"{', '.join(self._file.units)}"
+            )
