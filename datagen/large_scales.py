@@ -6,17 +6,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEATURES", "features", "linear_shape"]
+__all__ = ["FEATURES", "N_S", "features", "linear_shape"]
 
 Array = NDArray[np.float64]
 
 _DEGREE = 4  # of the polynomial in both densities
 _OMEGA_M, _OMEGA_B = 0.14, 0.02  # about which it is
-_POWERS = [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) if i + j]
-_KEPT = [i * (_DEGREE + 1) + j for i, j in _POWERS]
+_OF_M, _OF_B = np.array(
+    [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) if i + j]
+).T
 
-FEATURES = len(_KEPT) + 3
+FEATURES = len(_OF_M) + 3
 """How many `features` there are."""
+N_S = FEATURES - 3
+"""Which of them is the spectral index."""
 
 
 def features(cosmology: Mapping[str, Any]) -> Array:
@@ -33,11 +36,9 @@ def features(cosmology: Mapping[str, Any]) -> Array:
     )
     u = np.log((Om_c + Om_b) * h**2 / _OMEGA_M)
     v = np.log(Om_b * h**2 / _OMEGA_B)
-    powers_u = np.vander(u, _DEGREE + 1, increasing=True)
-    powers_v = np.vander(v, _DEGREE + 1, increasing=True)
-    products = (powers_u[:, :, None] * powers_v[:, None, :]).reshape(len(u), -1)
     ln_h = np.log(h)
-    return np.column_stack([products[:, _KEPT], n_s, ln_h, ln_h * u])
+    products = u[:, None] ** _OF_M * v[:, None] ** _OF_B
+    return np.concatenate([products, np.stack([n_s, ln_h, ln_h * u], axis=1)], axis=1)
 
 
 def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:

@@ -9,12 +9,13 @@ sum of both terms where there are both.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.large_scales import features, linear_shape
+from datagen.large_scales import FEATURES, N_S, features, linear_shape
 from datagen.outputs import output
 from export.ranges import is_inside, read_only
 
@@ -67,17 +68,16 @@ class AtK:
         inside = np.clip(ln_k, ln_grid[0], ln_grid[-1])
         held = spline_matrix(ln_grid, inside)  # its last value goes on
         spline = held + _above(ln_grid, ln_k)
-        self._linear, self._ratio = spline.T, held.T
-        self._one_halo = (spline + _slope(ln_grid, ln_k)).T if damped else self._linear
-        self._wiggles = None
-        self._continuation = None
+        self._spline, self._ratio = spline.T.copy(), held.T.copy()
+        self._damped = (spline + _slope(ln_grid, ln_k)).T.copy() if damped else None
+        self._wiggles = self._continuation = None
         if bao:
             fine = np.log(bao["k"])
             missed = spline_matrix(fine, np.clip(inside, fine[0], fine[-1]))
             missed[inside >= fine[-1]] = 0
             self._wiggles = (missed @ bao["matrix"]).T, missed @ bao["offset"]
             if self._below.any():
-                self._continuation = _continuation(bao["below"], ln_k[self._below])
+                self._continuation = _continuation(bao["below"], ln_k, self._below)
 
     def needed(self, outputs: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
         """The outputs that it takes to give some of them: the terms of a total, and P_lin.
@@ -107,28 +107,26 @@ class AtK:
             spectra: By output name.
             cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
         """
-        results: dict[str, Any] = {}
-        logs = {n: _log(Pk) for n, Pk in spectra.items() if Pk.ndim == 2}
-        missed: Any = None
-        for name, ln_P in logs.items():
-            entry = output(name)
-            if entry.is_linear:
-                if missed is None:
-                    missed = self._missed(logs.get("P_lin"), cosmology)
-                results[name] = _exp(ln_P @ self._linear + missed)
-            elif not entry.is_total:
-                results[name] = _exp(ln_P @ self._one_halo)
-        for name, ln_P in logs.items():
-            if not (entry := output(name)).is_total:
-                continue
-            if not set(entry.terms) <= set(results):
-                results[name] = _exp(ln_P @ self._linear)
-                continue
-            one, two = entry.terms
-            results[name] = results[one] + results[two]
+        names = tuple([name for name, Pk in spectra.items() if Pk.ndim == 2])
+        results: dict[str, Any] = {n: Pk for n, Pk in spectra.items() if Pk.ndim == 1}
+        if not names:
+            return results
+        linear, one_halo, totals = _kinds(names)
+        logs = _log(np.array([spectra[name] for name in names]))
+        ln_P = logs @ self._spline
+        if linear:
+            ln_P_lin = logs[names.index("P_lin")] if "P_lin" in names else None
+            ln_P[linear] += self._missed(ln_P_lin, cosmology)
+        if self._damped is not None:
+            ln_P[one_halo] = logs[one_halo] @ self._damped
+        at = dict(zip(names, _exp(ln_P), strict=True))
+        results |= at
+        for name, (one, two) in totals.items():
+            results[name] = at[one] + at[two]
             if name in self._learnt:
-                results[name] *= np.exp((ln_P - _log(spectra[one] + spectra[two])) @ self._ratio)
-        return results | {name: values for name, values in spectra.items() if values.ndim == 1}
+                ratio = logs[names.index(name)] - _log(spectra[one] + spectra[two])
+                results[name] *= np.exp(ratio @ self._ratio)
+        return results
 
     def _missed(self, ln_P_lin: Array | None, cosmology: Mapping[str, Any]) -> Any:
         """What the spline lacks of ln P_lin, shape (N, K')."""
@@ -136,18 +134,26 @@ class AtK:
         if self._wiggles and ln_P_lin is not None:
             matrix, offset = self._wiggles
             missed = ln_P_lin @ matrix + offset
-        if not self._below.any():
-            return missed
         if self._continuation is not None:
-            matrix, offset, slope = self._continuation
-            below = features(cosmology) @ matrix + offset
-            below += slope * np.asarray(cosmology["n_s"], np.float64)[:, None]
-        else:
+            matrix, offset = self._continuation
+            missed = missed + (features(cosmology) @ matrix + offset)
+        elif self._below.any():
             k = self.k[self._below]
-            below = np.log(linear_shape(k, cosmology) / linear_shape(self._start, cosmology))
-        whole = np.zeros((len(below), len(self.k)))
-        whole[:, self._below] = below
-        return whole + missed
+            shape = linear_shape(k, cosmology) / linear_shape(self._start, cosmology)
+            whole = np.zeros((len(shape), len(self.k)))
+            whole[:, self._below] = np.log(shape)
+            missed = missed + whole
+        return missed
+
+
+@lru_cache(maxsize=256)
+def _kinds(names: tuple[str, ...]) -> tuple[list[int], list[int], dict[str, tuple[str, ...]]]:
+    """Of spectra by name: which are linear, which are 1-halo terms, and the terms of totals."""
+    entries = [output(name) for name in names]
+    linear = [i for i, one in enumerate(entries) if one.is_linear]
+    one_halo = [i for i, one in enumerate(entries) if not one.is_linear and not one.is_total]
+    totals = {one.name: one.terms for one in entries if one.is_total and {*one.terms} <= {*names}}
+    return linear, one_halo, totals
 
 
 def _above(ln_grid: Array, ln_k: Array) -> Array:
@@ -173,23 +179,33 @@ def _slope(ln_grid: Array, ln_k: Array) -> Array:
     return matrix
 
 
-def _continuation(below: Mapping[str, Any], ln_k: Array) -> tuple[Array, Array, Array]:
-    """The map to ln P_lin(k) / P_lin(k_0) at wavenumbers, and by how much n_s enters below it."""
+def _continuation(
+    below: Mapping[str, Any], ln_k: Array, is_below: NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """The map from features to ln P_lin(k) / P_lin(k_0) at wavenumbers, 0 on the grid."""
     known = np.log(below["k"])
-    spline = spline_matrix(known, np.maximum(ln_k, known[0]))
-    slope = np.minimum(ln_k - known[0], 0.0)
-    return (spline @ below["matrix"]).T, spline @ below["offset"], slope
+    wanted = ln_k[is_below]
+    spline = spline_matrix(known, np.maximum(wanted, known[0]))
+    matrix = np.zeros((FEATURES, len(ln_k)))
+    matrix[:, is_below] = (spline @ below["matrix"]).T
+    matrix[N_S, is_below] += np.minimum(
+        wanted - known[0], 0.0
+    )  # primordial below all that is known
+    offset = np.zeros(len(ln_k))
+    offset[is_below] = spline @ below["offset"]
+    return matrix, offset
 
 
 def _log(P: NDArray[Any]) -> Array:
     """Its logarithm; 1-halo terms may be 0, where no halo has two galaxies."""
-    result: Array = np.log(np.where(P == 0, _NONE, P.astype(np.float64)))
+    result: Array = np.log(np.maximum(P.astype(np.float64), _NONE))
     return result
 
 
 def _exp(ln_P: Array) -> Array:
     P = np.exp(ln_P)
-    return np.where(P < 10 * _NONE, 0.0, P)
+    P[P < 10 * _NONE] = 0.0
+    return P
 
 
 def _check(k: NDArray[Any], grid: Array, extrapolate: bool, above: bool) -> Array:

@@ -298,20 +298,30 @@ class OnnxEmulator:
     ) -> dict[str, NDArray[Any]]:
         """Statistics, and outputs beside them; see `__call__`."""
         theta, own = measured.split(theta)
+        point = None if out_of_range else self._ranges.single(theta)
+        if point is not None and k is None and not own:  # the call in every step of a sampler
+            if self._lowest_mass.is_near(point):
+                self._lowest_mass.warn(np.array([point], np.float32))
+            found = self._sessions.point(measured.everything, point)
+            given = {name: np.array([value]) for name, value in zip(self.names, point, strict=True)}
+            one = measured({name: value[None] for name, value in found.items()}, given)
+            if any((first := v.item(0)) != first for v in one.values()):  # NaN
+                self._no_galaxies(one, self.out_of_range)
+            return {n: found[n] for n in measured.names} | {n: v[0] for n, v in one.items()}
         x, lost, single = self._points(theta, out_of_range)
         at_k = None if k is None or not measured.names else self._at_k(k, extrapolate)
         parts = []
         for start in range(0, max(len(x), 1), MEASURED):
             rows = slice(start, start + MEASURED)
-            point = dict(zip(self.names, x[rows].T, strict=True))
+            columns = dict(zip(self.names, x[rows].T, strict=True))
             beside = () if at_k else measured.names
-            needed = tuple(dict.fromkeys((*measured.needed, *beside)))
+            needed = measured.needed if at_k else measured.everything
             on_grid = dict(zip(needed, self._sessions.run(needed, x[rows]), strict=True))
             part = {name: on_grid[name] for name in beside}
             if at_k:
                 part = self._chunk(measured.names, x[rows], at_k)
             mine = {name: values if len(values) == 1 else values[rows] for name, values in own}
-            parts.append(part | measured(on_grid, point | mine))
+            parts.append(part | measured(on_grid, columns | mine))
         results = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
         self._lose(results, lost, out_of_range)
         return {name: one[0] for name, one in results.items()} if single else results

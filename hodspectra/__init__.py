@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from export.populations import OccupationError
     from export.ranges import OutOfRange, OutOfRangeWarning
     from export.runtime import OnnxEmulator, OnnxEmulatorError, load
+    from export.statistics import DeltaSigma, Sigma, Wp, Xi
 
     __version__: str
 
 __all__ = [
     "OCCUPATIONS",
     "BelowLowestMassWarning",
+    "DeltaSigma",
     "Moments",
     "Occupation",
     "OccupationError",
@@ -28,6 +30,9 @@ __all__ = [
     "OnnxEmulatorError",
     "OutOfRange",
     "OutOfRangeWarning",
+    "Sigma",
+    "Wp",
+    "Xi",
     "__version__",
     "emulators",
     "independent",
@@ -38,6 +43,7 @@ __all__ = [
 _HOMES = {
     "OCCUPATIONS": "datagen.occupations",
     "BelowLowestMassWarning": "export.lowest_mass",
+    "DeltaSigma": "export.statistics",
     "Moments": "datagen.occupations",
     "Occupation": "datagen.occupations",
     "OccupationError": "export.populations",
@@ -45,6 +51,9 @@ _HOMES = {
     "OnnxEmulatorError": "export.runtime",
     "OutOfRange": "export.ranges",
     "OutOfRangeWarning": "export.ranges",
+    "Sigma": "export.statistics",
+    "Wp": "export.statistics",
+    "Xi": "export.statistics",
     "independent": "datagen.occupations",
     "load": "export.runtime",
     "with_central": "datagen.occupations",

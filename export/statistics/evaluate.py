@@ -27,7 +27,11 @@ _WIDE = 0.3  # and far from there
 _BENDS = (3e-3, 3e2)  # 1/Mpc
 _WIGGLE, _WIGGLES = 0.006, (0.03, 0.5)  # 1/Mpc, of the acoustic wiggles
 _LATTICE = 0.04  # in ln of the scale
-_ORDER = 6  # matrices that a scale is interpolated between
+_ORDER, _FIRST = 6, -2  # matrices that a scale is interpolated between, by Lagrange's polynomial
+_POWERS = np.arange(_ORDER, dtype=np.float64)
+_LAGRANGE = np.linalg.inv(
+    np.arange(_FIRST, _FIRST + _ORDER)[:, None] ** _POWERS
+)  # of powers of the way from one to the next: those of each matrix's weight
 
 
 def nodes(refine: float = 1.0) -> Array:
@@ -56,7 +60,7 @@ def modes(refine: float = 1.0) -> Modes:
 
 
 class Scaled:
-    """The matrices of one moment of a statistic, at any scale of its lengths.
+    """One moment of a statistic as matrices, at any scale of its lengths.
 
     Args:
         moment: Which.
@@ -65,59 +69,51 @@ class Scaled:
 
     def __init__(self, moment: Moment, refine: float = 1.0) -> None:
         self._moment, self._refine = moment, refine
-        self._last: tuple[float, Array] | None = None
-        self._at = lru_cache(maxsize=256)(lambda i: self._rows.matrix(np.exp(i * _LATTICE)).T)
+        self._radii = len(moment.radii)
+        self._matrix = lru_cache(maxsize=256)(self._at)
+        self._matrices = lru_cache(maxsize=64)(self._cell)
 
     @cached_property
     def _rows(self) -> Rows:
         moment = self._moment
         return modes(self._refine).rows(moment.transform, moment.radii, moment.weights)
 
-    def matrix(self, scale: float) -> Array:
-        """What takes P at the nodes to the moment, shape (K, R), at one scale [Mpc]."""
-        if self._last is None or self._last[0] != scale:
-            self._last = scale, self._matrix(scale)
-        return self._last[1]
+    @cached_property
+    def _comoving(self) -> Array:
+        return self._rows.matrix().T.copy()
 
-    def _matrix(self, scale: float) -> Array:
-        if scale == 1.0:
-            return self._at(0)
-        start, weights = _lagrange(np.log(scale))
-        return sum(w * self._at(start + j) for j, w in enumerate(weights))  # type: ignore[return-value]
+    def _at(self, i: int) -> Array:
+        """What takes P at the nodes to the moment at one scale of the lattice, shape (K, R)."""
+        return self._rows.matrix(np.exp(i * _LATTICE)).T
 
-    def __call__(self, P: Array, scale: Any) -> Array:
+    def _cell(self, i: int) -> Array:
+        """The matrices that a scale is interpolated between, shape (K, `_ORDER` R)."""
+        return np.concatenate([self._matrix(i + j) for j in range(_FIRST, _FIRST + _ORDER)], axis=1)
+
+    def __call__(self, P: Array, scale: Array | None) -> Array:
         """The moment of spectra, shape (N, R).
 
         Args:
             P: At the nodes, shape (N, K).
-            scale: The statistic's length [Mpc], a number or of each (N,).
+            scale: The statistic's length [Mpc], (N,) or (1,); 1 if None.
         """
-        scales = np.unique(scale)
-        if len(scales) == 1:
-            return P @ self.matrix(float(scales[0]))
-        results = np.empty((len(P), len(self._moment.radii)))
-        ln = np.log(scale)
-        cells = np.floor(ln / _LATTICE).astype(int)
+        if scale is None:
+            return P @ self._comoving
+        t = np.log(scale) / _LATTICE
+        cells = np.floor(t)
+        weights = (t - cells)[:, None] ** _POWERS @ _LAGRANGE  # (N, order)
+        if len(scale) == 1 or cells.min() == cells.max():
+            return self._interpolated(P, int(cells[0]), weights)
+        results = np.empty((len(P), self._radii))
         for cell in np.unique(cells):
             rows = np.flatnonzero(cells == cell)
-            start, weights = _lagrange(ln[rows])
-            part = P[rows]
-            results[rows] = sum(
-                w[:, None] * (part @ self._at(start + j)) for j, w in enumerate(weights)
-            )
+            results[rows] = self._interpolated(P[rows], int(cell), weights[rows])
         return results
 
-
-def _lagrange(ln_scale: Any) -> tuple[int, Array]:
-    """First of the matrices to take for scales of one cell, and the weight of each."""
-    first = int(np.floor(np.ravel(ln_scale)[0] / _LATTICE)) - _ORDER // 2 + 1
-    t = np.asarray(ln_scale) / _LATTICE - first
-    j = np.arange(_ORDER)
-    weights = []
-    for i in range(_ORDER):
-        others = np.delete(j, i)
-        weights.append(np.prod((t[..., None] - others) / (i - others), axis=-1))
-    return first, np.array(weights)
+    def _interpolated(self, P: Array, cell: int, weights: Array) -> Array:
+        parts = (P @ self._matrices(cell)).reshape(len(P), _ORDER, self._radii)
+        result: Array = (weights[:, None, :] @ parts)[:, 0]
+        return result
 
 
 class Projection:
@@ -139,6 +135,13 @@ class Projection:
                 f"two statistics are called {', '.join(twice)}; give one of them another name, "
                 f"name='...'"
             )
+        for one in statistics:
+            if one.is_comoving:
+                _check_scale(one, np.ones(1))
+        self._names = [
+            tuple(zip(one.outputs, one.terms, one.spectra.values(), strict=True))
+            for one in statistics
+        ]
         self._moments = [Scaled(one.moment(), refine) for one in statistics]
         self._velocities = [
             _Velocities(one, refine) if isinstance(one, Wp) and one.kaiser else None
@@ -192,17 +195,24 @@ class Projection:
             ValueError: Separations beyond 0.02 to 300 Mpc.
         """
         results = {}
-        for one, moment, velocities in zip(
-            self.statistics, self._moments, self._velocities, strict=True
+        for one, names, moment, velocities in zip(
+            self.statistics, self._names, self._moments, self._velocities, strict=True
         ):
-            scale, factor = one.scale(point), one.factor(point)
-            _check_scale(one, scale)
+            scale = None if one.is_comoving else np.atleast_1d(one.scale(point))
+            if scale is not None:
+                _check_scale(one, scale)
+            factor: Any = one.factor(point)
+            if velocities:
+                moved = velocities(spectra, point, scale)
+                factor = moved if factor is None else moved * factor
             added = one.point_masses(point)
-            corrected = velocities(spectra, point, scale) if velocities else 1.0
-            for name, (term, spectrum) in zip(one.outputs, one.spectra.items(), strict=True):
-                first, *rest = (spectra[part] for part in self._summands(spectrum, learnt))
-                value = moment(sum(rest, first), scale) * factor * corrected
-                results[name] = value + added if term != "2h" else value
+            for name, term, spectrum in names:
+                first, *rest = self._summands(spectrum, learnt)
+                P = spectra[first] + spectra[rest[0]] if rest else spectra[first]
+                value = moment(P, scale)
+                if factor is not None:
+                    value *= factor
+                results[name] = value if added is None or term == "2h" else value + added
         return results
 
 
@@ -213,7 +223,9 @@ class _Velocities:
         self._statistic = statistic
         self._multipoles = [Scaled(statistic.multipole(order), refine) for order in (0, 2, 4)]
 
-    def __call__(self, spectra: Mapping[str, Array], point: Mapping[str, Any], scale: Any) -> Array:
+    def __call__(
+        self, spectra: Mapping[str, Array], point: Mapping[str, Any], scale: Array | None
+    ) -> Array:
         """The factor, shape (N, R)."""
         f = growth_rate(point)
         one, *other = (f / spectra[name] for name in self._statistic.needs if name != "P_lin")
@@ -227,8 +239,8 @@ class _Velocities:
         return moved / w_0
 
 
-def _check_scale(one: Statistic, scale: Any) -> None:
-    low, high = np.min(scale) * one.radii[0], np.max(scale) * one.radii[-1]
+def _check_scale(one: Statistic, scale: Array) -> None:
+    low, high = scale.min() * one.radii[0], scale.max() * one.radii[-1]
     if low < SHORTEST * (1 - 1e-6) or high > LONGEST * (1 + 1e-6):
         bad = low if low < SHORTEST else high
         raise ValueError(

@@ -12,7 +12,6 @@ integrated along the line of sight. All is linear in the spectrum.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +86,7 @@ class Modes:
         inside = (grid >= ln_k[0]) & (grid <= ln_k[-1])
         values = np.zeros((count, len(k)))
         values[inside] = spline_matrix(ln_k, grid[inside]) * k**_BIAS
-        values *= np.exp(-(np.exp(grid[:, None]) / _TAPER) ** 2)
+        values *= np.exp(-((np.exp(grid[:, None]) / _TAPER) ** 2))
         amplitudes = np.fft.rfft(values, axis=0) / count
         amplitudes[1:-1] *= 2
         frequency = 2 * np.pi / period * np.arange(len(amplitudes))

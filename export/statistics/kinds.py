@@ -105,9 +105,7 @@ class Statistic:
         self.correlation, self.name = correlation, name or self._name(correlation)
         self.terms = (terms,) if isinstance(terms, str) else tuple(terms)
         if not self.terms or (odd := [one for one in self.terms if one not in TERMS]):
-            raise ValueError(
-                f"{self.kind}: terms = {terms!r} must be some of {', '.join(TERMS)}"
-            )
+            raise ValueError(f"{self.kind}: terms = {terms!r} must be some of {', '.join(TERMS)}")
         self.of = (of,) if isinstance(of, str) else tuple(of)
         if len(self.of) > 2 or not all(isinstance(one, str) for one in self.of):
             raise ValueError(f"{self.kind}: of = {of!r} must be one population or two, by name")
@@ -151,6 +149,11 @@ class Statistic:
         """Outputs of the emulator, besides the spectra, that it is made of."""
         return ()
 
+    @property
+    def is_comoving(self) -> bool:
+        """Whether its lengths are comoving Mpc, the same for all points."""
+        return self.lengths == "Mpc" and not self.physical
+
     def scale(self, point: Mapping[str, Any]) -> Any:
         """Comoving Mpc in one of its lengths, of each point (N,), or 1."""
         scale: Any = 1.0
@@ -161,8 +164,8 @@ class Statistic:
         return scale
 
     def factor(self, point: Mapping[str, Any]) -> Any:
-        """What the sums are multiplied by, of each point (N, 1), or 1."""
-        return 1.0
+        """What the sums are multiplied by, of each point (N, 1), or None."""
+        return None
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -170,8 +173,8 @@ class Statistic:
         return ()
 
     def point_masses(self, point: Mapping[str, Any]) -> Any:
-        """What point masses add to the total and the 1-halo term, shape (N, R), or 0."""
-        return 0.0
+        """What point masses add to the total and the 1-halo term, shape (N, R), or None."""
+        return None
 
     def moment(self) -> Moment:
         """What it is of the spectrum."""
@@ -277,9 +280,9 @@ class Wp(Statistic):
 
     def factor(self, point: Mapping[str, Any]) -> Any:
         """See `Statistic.factor`; w_p of an infinite line of sight comes in Mpc."""
-        if np.isinf(self.pi_max) and np.ndim(scale := self.scale(point)):
-            return 1 / np.asarray(scale)[:, None]
-        return 1.0
+        if np.isinf(self.pi_max) and not self.is_comoving:
+            return 1 / self.scale(point)[:, None]
+        return None
 
     def multipole(self, order: int) -> Moment:
         """2 int_0^pi_max L_l(pi / r) T_l(r) dpi, with the transform T_l of order l."""
@@ -290,9 +293,7 @@ class Wp(Statistic):
         r = r_p[..., None] * np.cosh(t)  # dpi = r dt with pi = r_p sinh t
         legendre = np.polynomial.legendre.Legendre.basis(order)(np.tanh(t))
         weights = average[..., None] * end * w * r * legendre
-        return Moment(
-            spherical(order), r.reshape(len(r), -1), weights.reshape(len(r), -1)
-        )
+        return Moment(spherical(order), r.reshape(len(r), -1), weights.reshape(len(r), -1))
 
 
 class Sigma(Statistic):
@@ -313,7 +314,7 @@ class Sigma(Statistic):
 
     def __init__(
         self,
-        R: ArrayLike,  # noqa: N803 (the field's name)
+        R: ArrayLike,
         *,
         units: Densities = "Msun/Mpc^2",
         correlation: str = "gm",
@@ -322,8 +323,7 @@ class Sigma(Statistic):
         super().__init__(R, correlation, **_known(options, self.kind))
         if units not in ("Msun/Mpc^2", "Msun/pc^2", "h Msun/pc^2"):
             raise ValueError(
-                f"{self.kind}: units = {units!r} must be 'Msun/Mpc^2', 'Msun/pc^2' or "
-                f"'h Msun/pc^2'"
+                f"{self.kind}: units = {units!r} must be 'Msun/Mpc^2', 'Msun/pc^2' or 'h Msun/pc^2'"
             )
         if correlation == "gg":
             raise ValueError(f"{self.kind} is of matter: correlation must be 'gm' or 'mm'")
@@ -372,7 +372,7 @@ class DeltaSigma(Sigma):
 
     def __init__(
         self,
-        R: ArrayLike,  # noqa: N803
+        R: ArrayLike,
         *,
         point_mass: float | str = 0.0,
         **options: Any,
@@ -393,7 +393,7 @@ class DeltaSigma(Sigma):
     def point_masses(self, point: Mapping[str, Any]) -> Any:
         """See `Statistic.point_masses`."""
         if self.point_mass == 0.0:
-            return 0.0
+            return None
         given = point[self.point_mass] if isinstance(self.point_mass, str) else self.point_mass
         mass = np.asarray(given, np.float64).reshape(-1, 1)
         r, weights = self._averaged()

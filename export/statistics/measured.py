@@ -31,6 +31,7 @@ class Measured:
         at_nodes: What continues spectra to their wavenumbers.
         names: Outputs that are asked for beside them.
         needed: Outputs of the emulator behind the statistics.
+        everything: These and `names`.
         learnt: Totals that are not the sum of their terms.
     """
 
@@ -38,6 +39,7 @@ class Measured:
     at_nodes: AtK
     names: tuple[str, ...]
     needed: tuple[str, ...]
+    everything: tuple[str, ...]
     learnt: tuple[str, ...]
 
     def split(self, theta: Any) -> tuple[Any, list[tuple[str, Array]]]:
@@ -117,11 +119,10 @@ class Measures:
             self._at_nodes = AtK(
                 file.k, NODES, True, file.bao, file.learnt_totals, above=True, damped=self._damped
             )
-        spectra = self._at_nodes.needed(
-            projection.spectra(file.learnt_totals), tuple(file.units)
-        )
+        spectra = self._at_nodes.needed(projection.spectra(file.learnt_totals), tuple(file.units))
         needed = tuple(dict.fromkeys((*spectra, *projection.numbers)))
-        return Measured(projection, self._at_nodes, names, needed, file.learnt_totals)
+        everything = tuple(dict.fromkeys((*needed, *names)))
+        return Measured(projection, self._at_nodes, names, needed, everything, file.learnt_totals)
 
     def _check(self, one: Statistic) -> None:
         known = [population.prefix.removesuffix("_") for population in self._whose.each]
@@ -130,7 +131,9 @@ class Measures:
                 f"{one.kind}: there are the populations {' and '.join(known)}; say of='{known[0]}', "
                 f"or of=({known[0]!r}, {known[1]!r}) for their cross correlation"
             )
-        if one.of and (not self._whose.is_pair or list(one.of) != [n for n in known if n in one.of]):
+        if one.of and (
+            not self._whose.is_pair or list(one.of) != [n for n in known if n in one.of]
+        ):
             raise ValueError(
                 f"{one.kind}: of = {one.of} must name populations of the emulator in their order; "
                 + (f"there are {', '.join(known)}" if self._whose.is_pair else "it has just one")

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from datagen.halomodel import HaloModelConfig
+from datagen.large_scales import linear_shape
 from datagen.space import Range, Space
 from datagen.variance import Variance
 from emulator.semianalytic.cosmology import CosmologyConfig
@@ -19,7 +20,6 @@ from emulator.semianalytic.emulator import (
     make_semianalytic,
 )
 from emulator.semianalytic.fit import FitConfig, covering
-from datagen.large_scales import linear_shape
 from export.to_onnx import to_onnx
 
 __all__ = ["SPACE", "AnalyticPower", "analytic_power", "small_onnx", "small_semianalytic"]
