@@ -188,9 +188,7 @@ def _continuation(
     spline = spline_matrix(known, np.maximum(wanted, known[0]))
     matrix = np.zeros((FEATURES, len(ln_k)))
     matrix[:, is_below] = (spline @ below["matrix"]).T
-    matrix[N_S, is_below] += np.minimum(
-        wanted - known[0], 0.0
-    )  # primordial below all that is known
+    matrix[N_S, is_below] += np.minimum(wanted - known[0], 0.0)  # k^n_s below all that is known
     offset = np.zeros(len(ln_k))
     offset[is_below] = spline @ below["offset"]
     return matrix, offset

@@ -92,7 +92,7 @@ class OnnxEmulator:
     _is_pair: bool
     _is_number: dict[str, bool]
     _last_k: AtK | None
-    _measures: Measures | None
+    _measures: Measures
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class OnnxEmulator:
             _is_pair=whose.is_pair,
             _is_number=sessions.check(names, tuple(file.units), len(file.k)),
             _last_k=None,
-            _measures=None,
+            _measures=Measures(file, whose),
         )
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
@@ -229,7 +229,7 @@ class OnnxEmulator:
             BelowLowestMassWarning: Many galaxies would live in haloes that the halo model leaves
                 out; see `export.lowest_mass`.
         """
-        measured = None if outputs is None or type(outputs) is str else self._measured(outputs)
+        measured = None if outputs is None or type(outputs) is str else self._statistics(outputs)
         if measured is not None:
             return self._measure(measured, theta, k, out_of_range, extrapolate)
         names = self.outputs if outputs is None else self._named(outputs)
@@ -275,14 +275,12 @@ class OnnxEmulator:
                 one[lost] = np.nan
         self._no_galaxies(results, out_of_range or self.out_of_range, lost)
 
-    def _measured(self, outputs: Any) -> Measured | None:
+    def _statistics(self, outputs: Any) -> Measured | None:
         """What it takes to give statistics; None if there are none among the outputs."""
         given = (outputs,) if isinstance(outputs, Statistic) else outputs
         if not isinstance(given, list | tuple) or not any(isinstance(n, Statistic) for n in given):
             return None
         names = [name for name in given if not isinstance(name, Statistic)]
-        if self._measures is None:
-            vars(self)["_measures"] = Measures(self._file, self.populations)
         return self._measures(
             self._named(names) if names else (),
             tuple(one for one in given if isinstance(one, Statistic)),
@@ -365,7 +363,7 @@ class OnnxEmulator:
         inside[self._ranges.apply(rows, "nan")[1]] = False
         return inside if points.ndim == 2 else inside[0]
 
-    def _named(self, outputs: str | Sequence[str]) -> tuple[str, ...]:
+    def _named(self, outputs: Any) -> tuple[str, ...]:
         if type(outputs) is str and outputs in self._is_number:
             return (outputs,)
         if not isinstance(outputs, Iterable):

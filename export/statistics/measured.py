@@ -126,17 +126,17 @@ class Measures:
 
     def _check(self, one: Statistic) -> None:
         known = [population.prefix.removesuffix("_") for population in self._whose.each]
-        if self._whose.is_pair and not one.of and one.correlation != "mm":
+        is_pair = self._whose.is_pair
+        if is_pair and not one.of and one.correlation != "mm":
+            first, second = known
             raise ValueError(
-                f"{one.kind}: there are the populations {' and '.join(known)}; say of='{known[0]}', "
-                f"or of=({known[0]!r}, {known[1]!r}) for their cross correlation"
+                f"{one.kind}: there are the populations {first} and {second}; say of={first!r}, or "
+                f"of=({first!r}, {second!r}) for their cross correlation"
             )
-        if one.of and (
-            not self._whose.is_pair or list(one.of) != [n for n in known if n in one.of]
-        ):
+        if one.of and (not is_pair or list(one.of) != [name for name in known if name in one.of]):
             raise ValueError(
-                f"{one.kind}: of = {one.of} must name populations of the emulator in their order; "
-                + (f"there are {', '.join(known)}" if self._whose.is_pair else "it has just one")
+                f"{one.kind}: of = {one.of} must name populations of the emulator, in their order; "
+                + (f"there are {' and '.join(known)}" if is_pair else "it has just one")
             )
         needed = [*Projection([one]).spectra(self._file.learnt_totals), *one.needs]
         if missing := [name for name in needed if name not in self._file.units]:
