@@ -118,7 +118,7 @@ class LowestMass:
                     f"Msun, and are missing in n_g and in the spectra{more}; raise the threshold "
                     f"or narrow it",
                     BelowLowestMassWarning,
-                    stacklevel=3,  # through `OnnxEmulator.__call__`, to who called it
+                    stacklevel=4,  # through `OnnxEmulator.__call__`, to who called it
                 )
 
 

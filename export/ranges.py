@@ -199,8 +199,8 @@ class Ranges:
             return evaluable, rows
         message = "; ".join(self._outside(points, inside) + self._negative(left_out))
         if policy == "warn":
-            # through this, `OnnxEmulator.__call__`, to who called it
-            warnings.warn(message, OutOfRangeWarning, stacklevel=3)
+            # through this and `OnnxEmulator.__call__`, to who called it
+            warnings.warn(message, OutOfRangeWarning, stacklevel=4)
             return x, rows[:0]
         raise OutOfRange(message)
 

@@ -230,29 +230,44 @@ class OnnxEmulator:
                 out; see `export.lowest_mass`.
         """
         measured = None if outputs is None or type(outputs) is str else self._statistics(outputs)
+        own: Sequence[tuple[str, NDArray[np.float64]]] = ()
         if measured is not None:
-            return self._measure(measured, theta, k, out_of_range, extrapolate)
-        names = self.outputs if outputs is None else self._named(outputs)
-        point = None if out_of_range else self._ranges.single(theta)
-        if point is None:
-            x, lost, single = self._points(theta, out_of_range)
-        else:  # the call in every step of a sampler
-            if self._lowest_mass.is_near(point):
-                self._lowest_mass.warn(np.array([point], np.float32))
-            if k is None:
-                results = self._sessions.point(names, point)
-                for name in self._galaxies:
-                    if name in results and (first := results[name].item(0)) != first:  # NaN
-                        both = {n: np.asarray(one)[None] for n, one in results.items()}
-                        self._no_galaxies(both, self.out_of_range)
-                    if name in results and not self._is_pair:
-                        break
-                return results
-            x, lost, single = np.array([point], np.float32), _NO_ROWS, True
+            names, (theta, own) = measured.names, measured.split(theta)
+        else:
+            names = self.outputs if outputs is None else self._named(outputs)
+        if k is None and not out_of_range and not own:
+            point = self._ranges.single(theta)
+            if point is not None:  # the call in every step of a sampler
+                return self._single(names, point, measured)
+        x, lost, single = self._points(theta, out_of_range)
         at_k = None if k is None else self._at_k(k, extrapolate)
-        results = self._chunk(names, x, at_k) if 0 < len(x) <= CHUNK else self._many(names, x, at_k)
+        if measured is not None:
+            results = self._measure(measured, x, own, at_k)
+        elif 0 < len(x) <= CHUNK:
+            results = self._chunk(names, x, at_k)
+        else:
+            results = self._many(names, x, at_k)
         self._lose(results, lost, out_of_range)
         return {name: one[0] for name, one in results.items()} if single else results
+
+    def _single(
+        self, names: tuple[str, ...], point: list[float], measured: Measured | None
+    ) -> dict[str, Any]:
+        """Outputs of one point within the ranges."""
+        if self._lowest_mass.is_near(point):
+            self._lowest_mass.warn(np.array([point], np.float32))
+        results = self._sessions.point(names if measured is None else measured.everything, point)
+        for name in self._galaxies:
+            if name in results and (first := results[name].item(0)) != first:  # NaN
+                both = {n: np.asarray(one)[None] for n, one in results.items()}
+                self._no_galaxies(both, self.out_of_range)
+            if name in results and not self._is_pair:
+                break
+        if measured is None:
+            return results
+        given = {name: np.array([value]) for name, value in zip(self.names, point, strict=True)}
+        statistics = measured({name: value[None] for name, value in results.items()}, given)
+        return {n: results[n] for n in names} | {n: one[0] for n, one in statistics.items()}
 
     def _points(
         self, theta: Any, out_of_range: Policy | None
@@ -289,40 +304,24 @@ class OnnxEmulator:
     def _measure(
         self,
         measured: Measured,
-        theta: Any,
-        k: ArrayLike | None,
-        out_of_range: Policy | None,
-        extrapolate: bool,
+        x: NDArray[np.float32],
+        own: Sequence[tuple[str, NDArray[np.float64]]],
+        at_k: AtK | None,
     ) -> dict[str, NDArray[Any]]:
-        """Statistics, and outputs beside them; see `__call__`."""
-        theta, own = measured.split(theta)
-        point = None if out_of_range else self._ranges.single(theta)
-        if point is not None and k is None and not own:  # the call in every step of a sampler
-            if self._lowest_mass.is_near(point):
-                self._lowest_mass.warn(np.array([point], np.float32))
-            found = self._sessions.point(measured.everything, point)
-            given = {name: np.array([value]) for name, value in zip(self.names, point, strict=True)}
-            one = measured({name: value[None] for name, value in found.items()}, given)
-            if any((first := v.item(0)) != first for v in one.values()):  # NaN
-                self._no_galaxies(one, self.out_of_range)
-            return {n: found[n] for n in measured.names} | {n: v[0] for n, v in one.items()}
-        x, lost, single = self._points(theta, out_of_range)
-        at_k = None if k is None or not measured.names else self._at_k(k, extrapolate)
+        """Statistics of any number of points, and outputs beside them; see `__call__`."""
         parts = []
+        needed = measured.needed if at_k else measured.everything
         for start in range(0, max(len(x), 1), MEASURED):
             rows = slice(start, start + MEASURED)
             columns = dict(zip(self.names, x[rows].T, strict=True))
-            beside = () if at_k else measured.names
-            needed = measured.needed if at_k else measured.everything
             on_grid = dict(zip(needed, self._sessions.run(needed, x[rows]), strict=True))
-            part = {name: on_grid[name] for name in beside}
-            if at_k:
+            if at_k and measured.names:
                 part = self._chunk(measured.names, x[rows], at_k)
+            else:
+                part = {name: on_grid[name] for name in measured.names}
             mine = {name: values if len(values) == 1 else values[rows] for name, values in own}
             parts.append(part | measured(on_grid, columns | mine))
-        results = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
-        self._lose(results, lost, out_of_range)
-        return {name: one[0] for name, one in results.items()} if single else results
+        return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
 
     def _no_galaxies(
         self, results: Mapping[str, Any], policy: Policy, lost: NDArray[np.intp] = _NO_ROWS
@@ -343,7 +342,7 @@ class OnnxEmulator:
         text = f"row {rows[0]}: no galaxies, n_g = 0{more}; their spectra are not defined"
         if policy != "warn":
             raise OutOfRange(text)
-        warnings.warn(text, OutOfRangeWarning, stacklevel=3)
+        warnings.warn(text, OutOfRangeWarning, stacklevel=4)
 
     def is_inside(self, theta: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
         """Which points it has an answer for, shape (N,); of a single point, one value.

@@ -22,7 +22,7 @@ __all__ = ["NODES", "Projection", "modes", "nodes"]
 Array = NDArray[np.float64]
 
 _LOW, _HIGH = 1e-5, 3e4  # 1/Mpc
-_STEP = 0.1  # in ln k, where spectra bend
+_STEP = 0.063  # in ln k, where spectra bend: three to an interval of the emulators' grid
 _WIDE = 0.3  # and far from there
 _BENDS = (3e-3, 3e2)  # 1/Mpc
 _WIGGLE, _WIGGLES = 0.006, (0.03, 0.5)  # 1/Mpc, of the acoustic wiggles

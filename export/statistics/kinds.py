@@ -104,7 +104,7 @@ class Statistic:
         self.bins, self.lengths, self.physical = bool(bins), lengths, bool(physical)
         self.correlation, self.name = correlation, name or self._name(correlation)
         self.terms = (terms,) if isinstance(terms, str) else tuple(terms)
-        if not self.terms or (odd := [one for one in self.terms if one not in TERMS]):
+        if not self.terms or not set(self.terms) <= set(TERMS):
             raise ValueError(f"{self.kind}: terms = {terms!r} must be some of {', '.join(TERMS)}")
         self.of = (of,) if isinstance(of, str) else tuple(of)
         if len(self.of) > 2 or not all(isinstance(one, str) for one in self.of):
@@ -451,9 +451,8 @@ def _known(options: dict[str, Any], kind: str) -> dict[str, Any]:
 def _radii(given: ArrayLike, what: str, lengths: str, bins: bool) -> Array:
     radii = np.atleast_1d(numbers(given, what, lengths)).astype(np.float64)
     if radii.ndim != 1 or len(radii) < 1 + bins:
-        raise ValueError(
-            f"{what} has shape {radii.shape}, expected {'edges of bins, (R + 1,)' if bins else '(R,)'}"
-        )
+        expected = "edges of bins, two at least" if bins else "(R,)"
+        raise ValueError(f"{what} has shape {radii.shape}, expected {expected}")
     if not np.isfinite(radii).all() or not (radii > 0).all():
         i = int(np.argmax(~(np.isfinite(radii) & (radii > 0))))
         raise ValueError(f"{what}[{i}] = {radii[i]:g} must be above 0 {lengths}")

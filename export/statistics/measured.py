@@ -53,7 +53,7 @@ class Measured:
             return theta, []
         if not isinstance(theta, Mapping):
             raise ValueError(
-                f"{', '.join(wanted)} of the statistics must be given by name: points as a dictionary"
+                f"the statistics have {', '.join(wanted)}: give points by name, as a dictionary"
             )
         if missing := [name for name in wanted if name not in theta]:
             raise ValueError(f"missing parameters: {', '.join(missing)}, of the statistics")
