@@ -87,6 +87,10 @@ class Output:
         """Whether it does not depend on galaxies."""
         return self.correlation == "mm" or self.name == "P_lin"
 
+    def of_term(self, term: str) -> str:
+        """The name of the same spectrum's other term."""
+        return self.name.removesuffix(self.term) + term
+
 
 def name_of(correlation: str, term: str) -> str:
     """The name of a spectrum: ``gg_1h`` of ``gg`` and ``1h``."""

@@ -153,7 +153,9 @@ class OnnxEmulator:
             _is_pair=whose.is_pair,
             _is_number=sessions.check(names, tuple(file.units), len(file.k)),
             _last_k=None,
-            _measures=Measures(file, whose),
+            _measures=Measures(
+                file, whose, lambda galaxies: OnnxEmulator(path, threads, "nan", galaxies)
+            ),
         )
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:

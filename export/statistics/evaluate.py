@@ -16,6 +16,7 @@ from datagen.outputs import output
 from export.statistics.growth import growth_rate
 from export.statistics.hankel import Modes, Rows
 from export.statistics.kinds import LONGEST, SHORTEST, Moment, Statistic, Wp
+from export.statistics.transition import added
 
 __all__ = ["NODES", "Projection", "modes", "nodes"]
 
@@ -128,7 +129,7 @@ class Projection:
     """
 
     def __init__(self, statistics: Sequence[Statistic], refine: float = 1.0) -> None:
-        self.statistics = tuple(statistics)
+        self.statistics, self._refine = tuple(statistics), refine
         named = [name for one in statistics for name in one.outputs]
         if twice := sorted({name for name in named if named.count(name) > 1}):
             raise ValueError(
@@ -163,14 +164,16 @@ class Projection:
         for one in self.statistics:
             for spectrum in one.spectra.values():
                 names += self._summands(spectrum, learnt)
-            names += [name for name in one.needs if name == "P_lin"]
+                if one.is_bent:
+                    names.append(output(spectrum).of_term("2h"))
+            names += [name for name in one.needs if output(name).is_spectrum]
         return tuple(dict.fromkeys(names))
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """Numbers that they are made of."""
         needs = (name for one in self.statistics for name in one.needs)
-        return tuple(dict.fromkeys(name for name in needs if name != "P_lin"))
+        return tuple(dict.fromkeys(name for name in needs if output(name).is_number))
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -205,14 +208,19 @@ class Projection:
             if velocities:
                 moved = velocities(spectra, point, scale)
                 factor = moved if factor is None else moved * factor
-            added = one.point_masses(point)
+            masses, changed = one.point_masses(point), None
             for name, term, spectrum in names:
                 first, *rest = self._summands(spectrum, learnt)
                 P = spectra[first] + spectra[rest[0]] if rest else spectra[first]
+                if one.is_bent and term != "1h":
+                    if changed is None:
+                        P_2h = spectra[output(spectrum).of_term("2h")]
+                        changed = added(one.bias, one.exclusion, P_2h, spectra, self._refine)
+                    P = P + changed
                 value = moment(P, scale)
                 if factor is not None:
                     value *= factor
-                results[name] = value if added is None or term == "2h" else value + added
+                results[name] = value if masses is None or term == "2h" else value + masses
         return results
 
 
@@ -228,7 +236,7 @@ class _Velocities:
     ) -> Array:
         """The factor, shape (N, R)."""
         f = growth_rate(point)
-        one, *other = (f / spectra[name] for name in self._statistic.needs if name != "P_lin")
+        one, *other = (f / spectra[name] for name in self._statistic.biases)
         two = other[0] if other else one
         both, product = (one + two)[:, None], (one * two)[:, None]
         w_0, w_2, w_4 = (each(spectra["P_lin"], scale) for each in self._multipoles)

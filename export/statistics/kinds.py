@@ -71,6 +71,10 @@ class Statistic:
         correlation: Of which fields: ``gg``, ``gm`` or ``mm``.
         terms: Which of ``1h``, ``2h``, ``total`` to give.
         of: Of one of two populations its name, or of their cross power both names.
+        bias: ``tinker05`` for a 2-halo term with scale-dependent bias, see
+            `export.statistics.transition`.
+        exclusion: ``spheres`` for one without haloes that overlap, likewise; of galaxies with
+            galaxies.
         lengths: Units of all lengths that go in and come out: ``Mpc`` or ``Mpc/h``.
         physical: Whether lengths (and areas) are physical, and not comoving.
     """
@@ -91,6 +95,8 @@ class Statistic:
         physical: bool = False,
         terms: str | Sequence[str] = "total",
         of: str | Sequence[str] = (),
+        bias: str = "",
+        exclusion: str = "",
         name: str = "",
     ) -> None:
         if lengths not in ("Mpc", "Mpc/h"):
@@ -109,6 +115,18 @@ class Statistic:
         self.of = (of,) if isinstance(of, str) else tuple(of)
         if len(self.of) > 2 or not all(isinstance(one, str) for one in self.of):
             raise ValueError(f"{self.kind}: of = {of!r} must be one population or two, by name")
+
+        for option, value, known in (
+            ("bias", bias, "tinker05"),
+            ("exclusion", exclusion, "spheres"),
+        ):
+            if value not in ("", known):
+                raise ValueError(f"{self.kind}: {option} = {value!r} must be {known!r}, or ''")
+        if exclusion and (correlation != "gg" or self.of):
+            raise ValueError(
+                f"{self.kind}: exclusion is of galaxies of one population with each other"
+            )
+        self.bias, self.exclusion = bias, exclusion
 
     def _name(self, correlation: str) -> str:
         raise NotImplementedError
@@ -147,7 +165,13 @@ class Statistic:
     @property
     def needs(self) -> tuple[str, ...]:
         """Outputs of the emulator, besides the spectra, that it is made of."""
-        return ()
+        matter = ("mm_1h", "mm_2h") if self.bias else ()
+        return (*matter, "gg_2h", "n_g") if self.exclusion else matter
+
+    @property
+    def is_bent(self) -> bool:
+        """Whether its 2-halo term is another one than that of the halo model."""
+        return bool(self.bias or self.exclusion)
 
     @property
     def is_comoving(self) -> bool:
@@ -197,7 +221,8 @@ class Xi(Statistic):
     Args:
         r: Separations, increasing; 0.02 to 300 Mpc.
         correlation: ``gg``, ``gm`` or ``mm``.
-        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``name`` of `Statistic`.
+        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``bias``, ``exclusion``,
+            ``name`` of `Statistic`.
 
     Raises:
         ValueError: Separations that do not increase or are out of range; an unknown option.
@@ -228,7 +253,8 @@ class Wp(Statistic):
             (MNRAS 430, 725), equation 48, with Kaiser's (1987) and Hamilton's (1992) multipoles,
             beta = f / b_eff and Linder's growth rate f, right to 0.3 %.
         correlation: ``gg``, or ``gm``, ``mm`` likewise.
-        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``name`` of `Statistic`.
+        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``bias``, ``exclusion``,
+            ``name`` of `Statistic`.
 
     Raises:
         ValueError: Separations that do not increase or are out of range; pi_max that is not
@@ -269,8 +295,13 @@ class Wp(Statistic):
     def needs(self) -> tuple[str, ...]:
         """See `Statistic.needs`."""
         if not self.kaiser:
-            return ()
-        return ("P_lin", *(f"{one}_b_eff" for one in self.of)) if self.of else ("P_lin", "b_eff")
+            return super().needs
+        return (*super().needs, "P_lin", *self.biases)
+
+    @property
+    def biases(self) -> tuple[str, ...]:
+        """Outputs with the bias of each of its populations."""
+        return tuple(f"{one}_b_eff" for one in self.of) or ("b_eff",)
 
     def moment(self) -> Moment:
         """See `Statistic.moment`."""
@@ -303,7 +334,8 @@ class Sigma(Statistic):
         R: Projected separations, increasing; 0.02 to 300 Mpc.
         units: ``Msun/Mpc^2``, ``Msun/pc^2`` or ``h Msun/pc^2``.
         correlation: ``gm``, or ``mm`` likewise.
-        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``name`` of `Statistic`.
+        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``bias``, ``exclusion``,
+            ``name`` of `Statistic`.
 
     Raises:
         ValueError: Separations that do not increase or are out of range; an unknown unit or option.
@@ -361,7 +393,8 @@ class DeltaSigma(Sigma):
             that points have besides those of the emulator, such as ``M_point``. It adds
             M / (pi R^2).
         correlation: ``gm``, or ``mm`` likewise.
-        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``name`` of `Statistic`.
+        options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``bias``, ``exclusion``,
+            ``name`` of `Statistic`.
 
     Raises:
         ValueError: Separations that do not increase or are out of range; an unknown unit or option.
@@ -435,7 +468,7 @@ def statistic(given: Any) -> Statistic:
         raise ValueError(f"{given['kind']}: {error}") from None
 
 
-_OPTIONS = ("bins", "lengths", "physical", "terms", "of", "name")
+_OPTIONS = ("bins", "lengths", "physical", "terms", "of", "bias", "exclusion", "name")
 
 
 def _known(options: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Statistics of one emulator: which of its outputs they need, and how these are continued."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from export.interpolate import AtK
 from export.onnx_file import OnnxFile
 from export.populations import Populations
 from export.statistics.evaluate import NODES, Projection
-from export.statistics.kinds import Statistic
+from export.statistics.kinds import RHO_CRITICAL, Statistic
+from export.statistics.transition import EXCLUDED, CutOccupation, largest_mass, unexcluded
 
 __all__ = ["Measured", "Measures"]
 
@@ -33,6 +35,8 @@ class Measured:
         needed: Outputs of the emulator behind the statistics.
         everything: These and `names`.
         learnt: Totals that are not the sum of their terms.
+        without_large: What gives the spectra of galaxies without those in large haloes, of points
+            by name and their n_g; see `unexcluded`. None if nothing asks for it.
     """
 
     projection: Projection
@@ -41,6 +45,7 @@ class Measured:
     needed: tuple[str, ...]
     everything: tuple[str, ...]
     learnt: tuple[str, ...]
+    without_large: Callable[[Mapping[str, Any], Array], tuple[Array, Array]] | None
 
     def split(self, theta: Any) -> tuple[Any, list[tuple[str, Array]]]:
         """Points without the parameters of the statistics, and these, each (N,).
@@ -73,7 +78,10 @@ class Measured:
             point: Parameters by name, each (N,).
         """
         given = {name: on_grid[name] for name in self.needed}
-        return self.projection(self.at_nodes(given, point), point, self.learnt)
+        spectra: dict[str, Any] = self.at_nodes(given, point)
+        if self.without_large:
+            spectra[EXCLUDED] = self.without_large(point, spectra["n_g"])
+        return self.projection(spectra, point, self.learnt)
 
 
 class Measures:
@@ -82,10 +90,12 @@ class Measures:
     Args:
         file: The emulator.
         whose: Its galaxies.
+        opened: What opens it with other galaxies, out-of-range points NaN.
     """
 
-    def __init__(self, file: OnnxFile, whose: Populations) -> None:
-        self._file, self._whose = file, whose
+    def __init__(self, file: OnnxFile, whose: Populations, opened: Callable[[Any], Any]) -> None:
+        self._file, self._whose, self._opened = file, whose, opened
+        self._cut: Any = None
         extras = getattr(whose.each[0].occupation, "extras", ())
         self._damped = "damping" in extras
         self._known: dict[tuple[Any, ...], Measured] = {}
@@ -122,7 +132,23 @@ class Measures:
         spectra = self._at_nodes.needed(projection.spectra(file.learnt_totals), tuple(file.units))
         needed = tuple(dict.fromkeys((*spectra, *projection.numbers)))
         everything = tuple(dict.fromkeys((*needed, *names)))
-        return Measured(projection, self._at_nodes, names, needed, everything, file.learnt_totals)
+        excludes = any(one.exclusion for one in statistics)
+        return Measured(
+            projection, self._at_nodes, names, needed, everything, file.learnt_totals,
+            self._without_large if excludes else None,
+        )  # fmt: skip
+
+    def _without_large(self, point: Mapping[str, Any], n_g: Array) -> tuple[Array, Array]:
+        """See `Measured.without_large`."""
+        if self._cut is None:
+            self._cut = self._opened(CutOccupation(self._whose.each[0].occupation))
+        M_cut = largest_mass(point, RHO_CRITICAL)
+        N, X = M_cut.shape
+        rows = {n: np.repeat(point[n], X) for n in self._cut.names if n != "M_cut"}
+        found = self._cut(rows | {"M_cut": M_cut.ravel()}, ("gg_2h", "P_lin", "n_g"))
+        assert self._at_nodes is not None
+        P = self._at_nodes({n: found[n] for n in ("gg_2h", "P_lin")}, rows)["gg_2h"]
+        return unexcluded(P.reshape(N, X, -1), found["n_g"].reshape(N, X), n_g)
 
     def _check(self, one: Statistic) -> None:
         known = [population.prefix.removesuffix("_") for population in self._whose.each]
@@ -138,6 +164,13 @@ class Measures:
                 f"{one.kind}: of = {one.of} must name populations of the emulator, in their order; "
                 + (f"there are {' and '.join(known)}" if is_pair else "it has just one")
             )
+        if one.exclusion and (self._whose.each[0].added or self._file.nodes is None):
+            raise ValueError(
+                f"{one.kind}: exclusion is for semi-analytic emulators, and occupations to which "
+                f"nothing is added; this one has {self._whose.said}"
+            )
+        if one.exclusion and json.loads(self._file.texts["halo_model"])["mass_def"] != "200m":
+            raise ValueError(f"{one.kind}: exclusion is for haloes of the mass definition 200m")
         needed = [*Projection([one]).spectra(self._file.learnt_totals), *one.needs]
         if missing := [name for name in needed if name not in self._file.units]:
             raise ValueError(
