@@ -135,14 +135,14 @@ def output(name: str) -> Output:
     if name in OUTPUTS:
         return OUTPUTS[name]
     for known, entry in OUTPUTS.items():
-        if name.endswith(f"_{known}") and not entry.is_matter:
-            prefix = name.removesuffix(known)
-            whose = prefix[:-1].replace("_", r"\ ")
+        whose = name.removesuffix(f"_{known}")
+        if whose != name and whose.isidentifier() and not entry.is_matter:
+            words = whose.replace("_", r"\ ")
             return replace(
                 entry,
                 name=name,
-                symbol=rf"{entry.symbol}\ (\mathrm{{{whose}}})",
-                terms=tuple(prefix + one for one in entry.terms),
+                symbol=rf"{entry.symbol}\ (\mathrm{{{words}}})",
+                terms=tuple(f"{whose}_{one}" for one in entry.terms),
             )
     raise ValueError(
         f"no output {name}{did_you_mean(name, OUTPUTS)}; there are {', '.join(OUTPUTS)}"
