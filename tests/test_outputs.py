@@ -1,4 +1,4 @@
-"""The registry of outputs agrees with itself, and nothing else reads what an output is in its name."""
+"""Entries of the registry of outputs agree with each other, and no other file reads names."""
 
 import re
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_spectra_are_volumes_and_numbers_have_no_parts():
     for one in map(output, NUMBERS):
         assert one.is_number
         assert not one.is_spectrum
-        assert not (one.correlation or one.term or one.terms or one.is_linear or one.is_matter)
+        assert not any((one.correlation, one.term, one.terms, one.is_linear, one.is_matter))
 
 
 def test_a_total_is_the_sum_of_two_terms_of_its_correlation():
