@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.judge import in_percent
+from benchmarks.judge import headline, in_percent
 from benchmarks.model_figures import (
     cases_figure,
     corner_figure,
@@ -18,7 +18,7 @@ from benchmarks.model_figures import (
 )
 from benchmarks.truth import Truth
 from datagen.figures import save_figure, style
-from datagen.halomodel import CORRELATIONS
+from datagen.outputs import CORRELATIONS, output
 from datagen.report import figure, markdown, paragraph, table
 from emulator.figures import accuracy_figure
 from emulator.metrics import REGIMES, fractional_error, spectra_accuracy
@@ -54,12 +54,15 @@ class Analysis:
     @property
     def spectra(self) -> list[str]:
         """The spectra mm, gm and gg among its outputs."""
-        return [name for name in self.truth.shared(self.model) if name[:2] in CORRELATIONS]
+        return [name for name in self.truth.shared(self.model) if output(name).correlation]
+
+    def _of(self, correlation: str) -> list[str]:
+        return [name for name in self.spectra if output(name).correlation == correlation]
 
     @property
     def headline(self) -> str:
         """The spectrum to speak of first: a total, of galaxies if there is one."""
-        return max(self.spectra, key=lambda n: (n.endswith("total"), n.startswith("gg"), n))
+        return headline(self.spectra)
 
     @cached_property
     def predicted(self) -> dict[str, NDArray[np.float32]]:
@@ -93,8 +96,8 @@ class Analysis:
         """
         theta, names = self.truth.labels.theta, self.truth.space.names
         found: dict[str, dict[str, dict[str, Any]]] = {}
-        for xy in dict.fromkeys(name[:2] for name in self.spectra):
-            error = np.max([e for name, e in self.worst_k.items() if name[:2] == xy], axis=0)
+        for xy in dict.fromkeys(output(name).correlation for name in self.spectra):
+            error = np.max([self.worst_k[name] for name in self._of(xy)], axis=0)
             order = np.argsort(error)
             rows = {"best": order[0], "median": order[len(order) // 2],
                     "random": np.random.default_rng(_SEED).integers(len(error)),
@@ -227,7 +230,7 @@ class Analysis:
     def _cases(self, out: Path) -> list[str]:
         pieces, rows = [], []
         for xy, cases in self.cases.items():
-            names = [name for name in self.spectra if name[:2] == xy]
+            names = self._of(xy)
             chosen = [case["row"] for case in cases.values()]
             titles = [f"{name}: {in_percent(case['error'])} %" for name, case in cases.items()]
             drawn = cases_figure(
@@ -259,7 +262,7 @@ def check_spectra(model: OnnxEmulator) -> None:
     Raises:
         ValueError: It has none.
     """
-    if not any(name[:2] in CORRELATIONS for name in model.outputs):
+    if not any(output(name).correlation for name in model.outputs):
         raise ValueError(
             f"{model.path} has none of the spectra of {', '.join(CORRELATIONS)}, only "
             f"{', '.join(model.outputs)}: there is nothing to draw"

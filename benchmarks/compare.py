@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from benchmarks.anatomy import anatomy
 from benchmarks.compare_figures import errors_figure, pareto_figure, size_figure
-from benchmarks.judge import error_cells, in_percent
+from benchmarks.judge import error_cells, headline, in_percent
 from benchmarks.timing import by_batch, on_one_core, seconds_per_point
 from benchmarks.truth import Truth, check_alike, true_spectra
 from datagen.cli import run
 from datagen.figures import save_figure, style
 from datagen.files import atomic
-from datagen.halomodel import CORRELATIONS
+from datagen.outputs import CORRELATIONS, output
 from datagen.parallel import RayConfig
 from datagen.record import provenance
 from datagen.report import figure, markdown, page, paragraph, table
@@ -118,7 +118,7 @@ def _check(emulators: dict[str, OnnxEmulator]) -> None:
     """Refuse what cannot be compared, or timed, before the truth is computed."""
     check_alike(list(emulators.values()))
     outputs = {name for model in emulators.values() for name in model.outputs}
-    if not any(name[:2] in CORRELATIONS for name in outputs):
+    if not any(output(name).correlation for name in outputs):
         raise ValueError(
             f"none of {', '.join(emulators)} has one of the spectra of {', '.join(CORRELATIONS)}, "
             f"only {', '.join(sorted(outputs))}: there is nothing to compare"
@@ -135,7 +135,7 @@ def _judged(emulators: dict[str, OnnxEmulator], truth: Truth) -> list[str]:
         name
         for model in emulators.values()
         for name in truth.shared(model)
-        if name[:2] in CORRELATIONS
+        if output(name).correlation
     )
     return [n for n, count in counts.items() if count >= min(2, len(emulators))] or list(counts)
 
@@ -155,16 +155,9 @@ def _times(model: OnnxEmulator, theta: Array, outputs: Sequence[str]) -> dict[st
     return {"seconds": seconds, "cpu_seconds": cpu}
 
 
-def _headline(result: dict[str, Any]) -> str:
-    """A spectrum that all have, a total of galaxies if there is one; empty if there is none."""
-    return max(
-        result["timed"], key=lambda n: (n.endswith("total"), n.startswith("gg"), n), default=""
-    )
-
-
 def render(result: dict[str, Any]) -> str:
     """The tables, as Markdown: all emulators, then all spectra."""
-    name, models = _headline(result), result["models"]
+    name, models = headline(result["timed"]), result["models"]
     points = next(iter(next(iter(models.values()))["accuracy"].values()))["points"]
     what = ", ".join(result["timed"]) or "all outputs of each"
     judged = f"Errors of {name}" if name else "Errors of each spectrum"
@@ -199,7 +192,7 @@ def render(result: dict[str, Any]) -> str:
 
 def _summary(result: dict[str, Any]) -> str:
     """The comparison in a paragraph."""
-    models, name = result["models"], _headline(result)
+    models, name = result["models"], headline(result["timed"])
     fastest = min(models, key=lambda label: models[label]["seconds"][ONE]["median"])
     text = (
         f"{len(models)} emulators at the same {result['test']['unseen']:,} points, which none of "

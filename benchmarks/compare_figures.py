@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from datagen.figures import k_axis, log_axis, new_figure, spectrum_panels
-from datagen.halomodel import CORRELATIONS, TERMS
+from datagen.outputs import CORRELATIONS, spectra_of
 from emulator.figures import ERROR_LABEL, error_axis
 from tuning.figures import pareto_front
 
@@ -33,7 +33,7 @@ def _looks(models: Iterable[str]) -> dict[str, dict[str, Any]]:
 def _spectra(models: Models) -> list[str]:
     """Spectra that any of the models has."""
     every = {name for model in models.values() for name in model["accuracy"]}
-    return [f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS if f"{xy}_{term}" in every]
+    return [name for name in spectra_of(CORRELATIONS) if name in every]
 
 
 def _legend(

@@ -18,8 +18,9 @@ from benchmarks.results import check_json
 from datagen.ccl import camb_power
 from datagen.cli import run
 from datagen.files import atomic
-from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
+from datagen.halomodel import HaloModel, HaloModelConfig
 from datagen.linear_power import LinearPower
+from datagen.outputs import CORRELATIONS, spectra_of
 from datagen.power import linear_power as make_linear_power
 from datagen.record import provenance
 from datagen.space import Space, parameters_of
@@ -30,7 +31,7 @@ __all__ = ["convergence", "render"]
 Array = NDArray[np.float64]
 Errors = dict[str, dict[str, dict[str, float]]]  # row -> spectrum -> percentile -> error
 
-TERMS = tuple(f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h"))
+TERMS = spectra_of(CORRELATIONS, ("1h", "2h"))
 PERCENTILES = (50, 99, 100)
 PANELS, NODES = 200, 24  # of the reference; 300 x 20 differs by 4e-7
 MASSES = (129, 513, 1025, 4097)

@@ -1,6 +1,7 @@
 """Judge an ONNX file on labels made for it alone: ``python -m benchmarks.judge``."""
 
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from benchmarks.contenders import BATCHES
 from benchmarks.timing import by_batch
 from benchmarks.truth import is_made_of, true_spectra
 from datagen.cli import run
-from datagen.error_budget import NAMES, ErrorBudget, error_budget
+from datagen.error_budget import ErrorBudget, error_budget
+from datagen.outputs import SPECTRA, output
 from datagen.space import Space
 from datagen.store import Spectra
 from emulator.metrics import spectra_accuracy
@@ -23,6 +25,7 @@ __all__ = [
     "accuracy_table",
     "counts",
     "error_cells",
+    "headline",
     "in_percent",
     "judge",
     "render",
@@ -133,7 +136,7 @@ def _record_name(model: OnnxEmulator, space: Space, name: str) -> str:
 def _measured(emulator: Path, labels: Spectra, floor: ErrorBudget) -> dict[str, Any]:
     """The error of the labels themselves, and the time of a point, on one core."""
     model = OnnxEmulator(emulator, threads=1)
-    budget = error_budget(labels, floor, tuple(n for n in model.outputs if n in NAMES))
+    budget = error_budget(labels, floor, tuple(n for n in model.outputs if n in SPECTRA))
     for found in budget.values():
         if "spectra" in found:  # over all (point, k) is enough for a card
             found["spectra"] = {name: one["all"] for name, one in found["spectra"].items()}
@@ -201,6 +204,16 @@ def error_cells(record: dict[str, Any]) -> list[str]:
 def in_percent(error: float) -> str:
     """A fraction as a number in percent, two digits."""
     return f"{100 * error:.2g}" if error < 1 else f"{100 * error:.0f}"
+
+
+def headline(names: Iterable[str]) -> str:
+    """The output to speak of first: a total, of galaxies if there is one; empty of none."""
+
+    def rank(name: str) -> tuple[bool, bool, str]:
+        one = output(name)
+        return one.is_total, one.correlation == "gg", name
+
+    return max(names, key=rank, default="")
 
 
 def main(argv: list[str] | None = None) -> None:

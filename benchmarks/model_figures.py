@@ -23,6 +23,7 @@ from datagen.figures import (
     spectrum_panels,
 )
 from datagen.label_figures import corner_panels
+from datagen.outputs import name_of, output
 from datagen.space import Space
 from emulator.figures import BANDS, ERROR_LABEL, error_axis, percent
 
@@ -56,7 +57,7 @@ def cases_figure(
     for column, title in enumerate(titles):
         top, bottom = grid[:, column]
         for name, P_true in true.items():
-            colour = TERM_COLOURS[name[3:]]
+            colour = TERM_COLOURS[output(name).term]
             P = np.asarray(predicted[name], np.float64)[column]
             top.plot(k, P_true[column], color=colour, lw=2.6, alpha=0.35)
             top.plot(k, P, color=colour, lw=0.9, ls=(0, (4, 2)))
@@ -72,7 +73,8 @@ def cases_figure(
         k_axis(bottom, k)
     grid[0, 0].set_ylabel(P_LABEL)
     grid[1, 0].set_ylabel(r"$P / P_\mathrm{true} - 1$")
-    handles = [Line2D([], [], color=TERM_COLOURS[n[3:]], label=spectrum_label(n)) for n in true]
+    handles = [Line2D([], [], color=TERM_COLOURS[output(n).term], label=spectrum_label(n))
+               for n in true]  # fmt: skip
     handles += [
         Line2D([], [], color="0.4", lw=2.6, alpha=0.5, label="truth"),
         Line2D([], [], color="0.2", lw=0.9, ls=(0, (4, 2)), label="emulator"),
@@ -143,12 +145,13 @@ def tails_figure(
         errors: Largest error over k by spectrum, each (N,).
         records: What the emulator's own record says of it; its percentiles become circles.
     """
-    used = [xy for xy in CORRELATION_COLOURS if any(name[:2] == xy for name in errors)]
+    there = {output(name).correlation for name in errors}
+    used = [xy for xy in CORRELATION_COLOURS if xy in there]
     figure = new_figure(max(2.9 * len(used) + 0.7, 5.5), 3.3)
     grid = figure.subplots(1, len(used), sharex=True, sharey=True, squeeze=False)
     for axes, xy in zip(grid[0], used, strict=True):
         for term in TERM_STYLES:
-            name = f"{xy}_{term}"
+            name = name_of(xy, term)
             if name not in errors:
                 continue
             x = np.sort(errors[name])
@@ -191,13 +194,13 @@ def regimes_figure(records: Mapping[str, dict[str, Any]]) -> Figure:
     first = records[next(iter(panels))]
     regimes = list(first["regimes"])
     for name, axes in panels.items():
-        record = records[name]
+        record, colour = records[name], CORRELATION_COLOURS[output(name).correlation]
         rows = [record["all"], *(record["regimes"][regime]["all"] for regime in regimes)]
         for y, row in enumerate(rows):
             values = [row[q] for q in BANDS]
-            axes.plot(values, [y] * len(values), color=CORRELATION_COLOURS[name[:2]], lw=1)
+            axes.plot(values, [y] * len(values), color=colour, lw=1)
             for q, value in zip(BANDS, values, strict=True):
-                axes.plot(value, y, _MARKS[q], ms=4.5, color=CORRELATION_COLOURS[name[:2]])
+                axes.plot(value, y, _MARKS[q], ms=4.5, color=colour)
         axes.axhline(0.5, color="0.8", lw=0.7)
         axes.set_yticks(range(len(rows)), ["all points", *regimes])
         axes.tick_params(axis="y", length=0)

@@ -26,7 +26,8 @@ from benchmarks.timing import agree, seconds_per_point
 from datagen.cli import run
 from datagen.figures import save_figure, style
 from datagen.files import atomic
-from datagen.halomodel import CORRELATIONS, HaloModelConfig
+from datagen.halomodel import HaloModelConfig
+from datagen.outputs import CORRELATIONS, output, spectra_of
 from datagen.record import maker, provenance
 from datagen.space import Space
 from emulator.runs import check_run_config, run_lock
@@ -233,8 +234,8 @@ def compare(
 def _with_totals(halo_model: Call, theta: Array) -> Spectra:
     """Spectra of the true code, and their totals."""
     spectra = halo_model(theta)
-    totals = {f"{xy}_total": spectra[f"{xy}_1h"] + spectra[f"{xy}_2h"] for xy in CORRELATIONS}
-    return {**spectra, **totals}
+    totals = [output(name) for name in spectra_of(CORRELATIONS, ["total"])]
+    return {**spectra} | {one.name: np.add(*(spectra[n] for n in one.terms)) for one in totals}
 
 
 def _by_name(names: Sequence[str], values: Array) -> dict[str, float]:

@@ -12,7 +12,7 @@ from benchmarks.results import check_json
 from benchmarks.truth import Truth, true_spectra
 from datagen.cli import run
 from datagen.files import atomic
-from datagen.halomodel import CORRELATIONS
+from datagen.outputs import CORRELATIONS, name_of, output
 from datagen.record import provenance
 from emulator.metrics import spectra_accuracy
 from emulator.record import standardised_errors
@@ -73,7 +73,7 @@ def _errors(predicted: Mapping[str, Any], truth: Truth) -> dict[str, dict[str, f
     """``mse``, ``mae`` of the standardised ln P and ``ln_P`` of each correlation's terms."""
     found = {}
     for xy in CORRELATIONS:
-        P = {name: values for name, values in predicted.items() if name.startswith(f"{xy}_")}
+        P = {name: values for name, values in predicted.items() if output(name).correlation == xy}
         if P:
             scale = {name: np.log(truth.labels[name]).std(axis=0) for name in P}
             unit = {name: np.ones_like(one) for name, one in scale.items()}
@@ -83,7 +83,7 @@ def _errors(predicted: Mapping[str, Any], truth: Truth) -> dict[str, dict[str, f
 
 
 def _totals(predicted: Mapping[str, Any], truth: Truth) -> dict[str, Any]:
-    totals = {name: P for name, P in predicted.items() if name.endswith("_total")}
+    totals = {name: P for name, P in predicted.items() if output(name).is_total}
     return spectra_accuracy(totals, truth.labels, truth.space)
 
 
@@ -101,7 +101,7 @@ def render(result: dict[str, Any]) -> str:
         masses = "M" if one["masses"] == "linear" else "log10 M"
         for xy, errors in one["errors"].items():
             cells = [f"{errors[what]:.2g}" for what in ("mse", "mae", "ln_P")]
-            total = one["accuracy"].get(f"{xy}_total")
+            total = one["accuracy"].get(name_of(xy, "total"))
             cells.append(f"{in_percent(total['all']['95'])} %" if total else "")
             test = one["test"]
             points = f"{test['unseen'] - test['not_positive'] - test.get('refused', 0):,}"
@@ -121,7 +121,7 @@ def _beside_others(emulators: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for name, xy, what, theirs, kind, quantiles in OTHERS:
-        ours = " / ".join(in_percent(accuracy[f"{xy}_total"][kind][q]) for q in quantiles)
+        ours = " / ".join(in_percent(accuracy[name_of(xy, "total")][kind][q]) for q in quantiles)
         lines.append(f"| {name} | {xy} | {what} | {theirs} | {ours} |")
     return lines
 

@@ -90,7 +90,7 @@ class Survey:
             truth: ``gg_total``, ``gm_total``, ``mm_total`` [Mpc^3], each (K,), and ``n_g``.
         """
         modes = self.volume * k**3 * dlnk / (2 * np.pi**2)
-        gg, gm, mm = (truth[f"{xy}_total"] for xy in ("gg", "gm", "mm"))
+        gg, gm, mm = (truth[name] for name in ("gg_total", "gm_total", "mm_total"))
         noisy, K = gg + 1 / truth["n_g"], len(k)
         blocks = [
             [2 * noisy**2 / modes + (self.floor * gg) ** 2, 2 * noisy * gm / modes],

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from datagen.design import Design
 from datagen.fields import from_record
 from datagen.generate import generate
-from datagen.halomodel import CORRELATIONS, DERIVED, HaloModelConfig
+from datagen.halomodel import HaloModelConfig
+from datagen.outputs import output
 from datagen.parallel import RayConfig
 from datagen.shards import differences
 from datagen.space import Space
@@ -98,9 +99,10 @@ def _choose(
     if not len(rows):
         raise ValueError(f"no point of {name} is unseen by every emulator; draw others")
     outputs = dict.fromkeys(n for model in models for n in model.outputs)
-    labels = Spectra.read(path, [n for n in outputs if n not in DERIVED or n in there.unread])
+    read = [n for n in outputs if not output(n).is_number or n in there.unread]
+    labels = Spectra.read(path, read)
     unseen = labels.select(rows)
-    spectra = [n for n in outputs if n[:2] in CORRELATIONS and _stored(n) <= set(labels.arrays)]
+    spectra = [n for n in outputs if output(n).correlation and _stored(n) <= set(labels.arrays)]
     positive = np.flatnonzero(unseen.is_positive(spectra)) if spectra else np.arange(len(rows))
     answered = np.all([model.is_inside(unseen.theta[positive]) for model in models], axis=0)
     if not len(positive):
@@ -123,8 +125,7 @@ def _choose(
 
 def _stored(name: str) -> set[str]:
     """The arrays of a label file behind an output."""
-    xy, _, term = name.partition("_")
-    return {f"{xy}_1h", f"{xy}_2h"} if term == "total" else {name}
+    return set(output(name).terms or (name,))
 
 
 def is_made_of(model: OnnxEmulator, labels: Spectra) -> bool:

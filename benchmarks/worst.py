@@ -15,8 +15,9 @@ from benchmarks.judge import B_EFF_MAX, F_SAT_MIN, N_G_MIN, in_percent
 from benchmarks.results import check_json
 from datagen.cli import run
 from datagen.files import atomic
-from datagen.halomodel import CORRELATIONS, TERMS, HaloModel, HaloModelConfig
+from datagen.halomodel import HaloModel, HaloModelConfig
 from datagen.occupations import occupation as by_name
+from datagen.outputs import CORRELATIONS, spectra_of
 from datagen.parallel import RayConfig
 from datagen.power import linear_power
 from datagen.record import provenance
@@ -29,7 +30,7 @@ __all__ = ["Galaxies", "Search", "render", "worst"]
 Array = NDArray[np.float64]
 
 # A total's error is not larger than those of its terms
-SPECTRA = tuple(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS if term != "total")
+SPECTRA = spectra_of(CORRELATIONS, ("1h", "2h"))
 _NELDER_MEAD = 300  # evaluations of a single point that end a search
 _FINE = {"panels": 39, "panel_nodes": 24}  # the label code itself is not to be found
 

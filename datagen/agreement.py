@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from datagen.halomodel import CORRELATIONS, TERMS
+from datagen.outputs import CORRELATIONS, spectra_of
 from datagen.space import Space
 from datagen.splits import Part, Split
 from datagen.store import Spectra
@@ -93,7 +93,7 @@ def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
         },
         "targets": {f"{a} - {b}": {} for a, b in pairs},
     }
-    for name in (f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS):
+    for name in spectra_of(CORRELATIONS):
         ln = {part: _ln(spectra[name][row]) for part, row in rows.items()}
         if all(len(y) >= MIN_ROWS and (y.std(axis=0) > _CONSTANT).all() for y in ln.values()):
             for a, b in pairs:

@@ -13,13 +13,13 @@ from datagen.cli import run
 from datagen.error_budget import ErrorBudget, error_budget
 from datagen.figures import parameter_labels, save_figure, style
 from datagen.files import atomic, exclusive
-from datagen.halomodel import CORRELATIONS, TERMS
 from datagen.label_figures import (
     agreement_figure,
     budget_figure,
     corner_figure,
     spectra_figure,
 )
+from datagen.outputs import SPECTRA
 from datagen.report import figure, page, paragraph, table
 from datagen.space import Space
 from datagen.splits import Split
@@ -28,7 +28,6 @@ from datagen.store import Spectra
 __all__ = ["SCHEMA", "analyse", "bands", "facts", "ranges", "sign_counts"]
 
 SCHEMA = "hodspectra-label-report-1"
-SPECTRA: tuple[str, ...] = ("P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS))
 _BANDS = (2.5, 16, 50, 84, 97.5)  # percentiles: the median, 68 % and 95 % of the points
 _SHOWN_FAILURES = 20
 

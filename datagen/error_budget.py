@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from datagen.halomodel import CORRELATIONS, TERMS, HaloModel, HaloModelConfig
+from datagen.halomodel import HaloModel, HaloModelConfig
+from datagen.outputs import SPECTRA
 from datagen.power import linear_power
 from datagen.space import Space
 from datagen.store import Spectra
 
-__all__ = ["NAMES", "ErrorBudget", "error_budget"]
+__all__ = ["ErrorBudget", "error_budget"]
 
 PERCENTILES = (50, 68, 95, 99, 100)
-NAMES = ("P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS))
 # so many times the panels, and the nodes of a panel: three times more panels still move the
 # reference by less than 1e-8
 FINER_PANELS, FINER_NODES = 4, 2
@@ -42,7 +42,7 @@ class ErrorBudget:
 
 
 def error_budget(
-    spectra: Spectra, config: ErrorBudget, names: tuple[str, ...] = NAMES
+    spectra: Spectra, config: ErrorBudget, names: tuple[str, ...] = SPECTRA
 ) -> dict[str, Any]:
     """The errors |P / P_ref - 1| of stored labels against labels computed more carefully.
 

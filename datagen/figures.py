@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from datagen.files import atomic
+from datagen.outputs import output
 from datagen.parameters import Parameter
 from datagen.space import Space
 
@@ -110,10 +111,7 @@ def parameter_labels(space: Space) -> dict[str, str]:
 
 def spectrum_label(name: str) -> str:
     """Symbol of a spectrum: ``gg_1h``, ``gm_total``, ``P_lin``, ..."""
-    if name == "P_lin":
-        return r"$P_\mathrm{lin}$"
-    correlation, term = name.split("_")
-    return rf"$P_\mathrm{{{correlation}}}^\mathrm{{{term}}}$"
+    return f"${output(name).symbol}$"
 
 
 def spectrum_panels(
@@ -128,19 +126,20 @@ def spectrum_panels(
         width: Width of a panel [inches].
         height: Its height.
     """
-    names = [name for name in names if name[:2] in CORRELATION_COLOURS]
-    rows = [xy for xy in CORRELATION_COLOURS if any(name[:2] == xy for name in names)]
-    columns = [term for term in TERM_STYLES if any(name[3:] == term for name in names)]
+    shown = [one for one in map(output, names) if one.correlation]
+    rows = [xy for xy in CORRELATION_COLOURS if xy in {one.correlation for one in shown}]
+    columns = [term for term in TERM_STYLES if term in {one.term for one in shown}]
     figure = new_figure(width * len(columns) + 0.6, height * len(rows) + 0.5)
     grid = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
-    panels = {f"{xy}_{term}": grid[i, j] for i, xy in enumerate(rows)
-              for j, term in enumerate(columns)}  # fmt: skip
-    for name, axes in panels.items():
-        if name in names:
-            axes.set_title(spectrum_label(name))
-        else:
-            axes.set_axis_off()
-    return figure, {name: panels[name] for name in names}
+    for axes in grid.flat:
+        axes.set_axis_off()
+    panels = {}
+    for one in shown:
+        axes = grid[rows.index(one.correlation), columns.index(one.term)]
+        axes.set_axis_on()
+        axes.set_title(spectrum_label(one.name))
+        panels[one.name] = axes
+    return figure, panels
 
 
 def k_axis(axes: Axes, k: object, label: bool = True) -> None:

@@ -36,13 +36,9 @@ from datagen.occupations.functions import NUMPY
 from datagen.space import BACKGROUND, check_theta, columns_by_name, parameters_of
 from datagen.wavenumbers import END
 
-__all__ = ["CORRELATIONS", "DERIVED", "TERMS", "HaloModel", "HaloModelConfig", "KGrid"]
+__all__ = ["HaloModel", "HaloModelConfig", "KGrid"]
 
 Array = NDArray[np.float64]
-
-CORRELATIONS: tuple[str, ...] = ("mm", "gm", "gg")
-TERMS: tuple[str, ...] = ("1h", "2h", "total")
-DERIVED: dict[str, str] = {"n_g": "1/Mpc^3", "b_eff": "1", "f_sat": "1", "mean_mass": "Msun"}
 
 _CAMB: dict[str, CambPreset] = {"standard": "converged", "g3lhalo": "pyccl"}
 _CHUNK = 64  # points whose linear power is computed at once; keeps the matrices in cache
@@ -285,9 +281,9 @@ class HaloModel:
             theta: Columns `datagen.space.parameters_of` the occupation, shape (N, P).
 
         Returns:
-            ``mm_1h``, ``mm_2h``, ``gm_1h``, ... and ``P_lin`` [Mpc^3], each (N, K); the keys of
-            `DERIVED`: galaxy density n_g, effective bias, satellite fraction and mean host halo
-            mass, each (N,).
+            ``mm_1h``, ``mm_2h``, ``gm_1h``, ... and ``P_lin`` [Mpc^3], each (N, K);
+            `datagen.outputs.NUMBERS`: galaxy density n_g, effective bias, satellite fraction and
+            mean host halo mass, each (N,).
 
         Raises:
             ValueError: Points of a wrong shape, outside of where the model is defined, or

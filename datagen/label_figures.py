@@ -19,7 +19,7 @@ from datagen.figures import (
     new_figure,
     spectrum_label,
 )
-from datagen.halomodel import CORRELATIONS, TERMS
+from datagen.outputs import CORRELATIONS, TERMS, name_of, output
 
 __all__ = [
     "agreement_figure",
@@ -127,7 +127,7 @@ def spectra_figure(k: Array, bands: dict[str, dict[str, Any]]) -> Figure:
     for i, term in enumerate(TERMS):
         for j, xy in enumerate(CORRELATIONS):
             axes = grid[i, j]
-            name = f"{xy}_{term}"
+            name = name_of(xy, term)
             _band(axes, k, bands[name], CORRELATION_COLOURS[xy])
             if term != "1h":
                 axes.plot(k, bands["P_lin"]["50"], color="0.3", ls=":", lw=1)
@@ -177,8 +177,8 @@ def agreement_figure(k: Array, agreement: dict[str, Any], labels: Mapping[str, s
             _chance(axes.axhspan, axes.axhline, allowed)
             for pair, by_name in agreement["targets"].items():
                 for term in TERMS:
-                    if f"{xy}_{term}" in by_name:
-                        axes.plot(k, by_name[f"{xy}_{term}"][what], color=_PAIR_COLOURS[pair],
+                    if (name := name_of(xy, term)) in by_name:
+                        axes.plot(k, by_name[name][what], color=_PAIR_COLOURS[pair],
                                   ls=TERM_STYLES[term], lw=1)  # fmt: skip
             axes.set_ylim(-limit, limit)
             k_axis(axes, k, label=i == len(CORRELATIONS) - 1)
@@ -235,13 +235,13 @@ def budget_figure(k: Array, budget: dict[str, Any]) -> Figure:
     for axes, (source, entry) in zip(grid[0], budget.items(), strict=True):
         axes.set_yscale("log")
         for name, errors in entry["spectra"].items():
-            xy, term = name.split("_")
-            colour = CORRELATION_COLOURS.get(xy, "black")
+            colour = CORRELATION_COLOURS.get(output(name).correlation, "black")
+            line = TERM_STYLES.get(output(name).term, "-.")
             error = np.array(errors["per_k"]["95"])
             if source == "quadrature" and name == "P_lin":
                 continue  # no integral over mass in it
             axes.plot(k, np.where(error > 0, error, np.nan), color=colour,
-                      ls=TERM_STYLES.get(term, "-."), lw=1, label=spectrum_label(name))  # fmt: skip
+                      ls=line, lw=1, label=spectrum_label(name))  # fmt: skip
         axes.set_title(f"{titles[source]}, {entry['points']} points")
         k_axis(axes, k)
     grid[0, 0].set_ylabel(r"95th percentile of $|P / P_\mathrm{ref} - 1|$")

@@ -25,6 +25,7 @@ from datagen.files import atomic, exclusive
 from datagen.halomodel import HaloModelConfig, KGrid
 from datagen.header import check_replaceable
 from datagen.json_points import read_points
+from datagen.outputs import output
 from datagen.record import provenance
 from datagen.space import Range, Space, check_theta, columns_by_name
 from datagen.store import SCHEMA, Spectra
@@ -152,7 +153,7 @@ def _imported(data: Path, parameters: Path, space: Space, k: KGrid) -> Spectra:
         },
         "provenance": provenance(),
     }
-    stored = {name: array for name, array in spectra.items() if not name.endswith("_total")}
+    stored = {name: array for name, array in spectra.items() if not output(name).is_total}
     return Spectra(theta, k.values(), stored, metadata)
 
 
@@ -194,8 +195,8 @@ def _theta(path: Path, space: Space) -> Array:
 def _check_totals(path: Path, spectra: dict[str, Array]) -> None:
     """Refuse totals that are not the sum of their terms, which the label file relies on."""
     for key, name in KEYS.items():
-        if name.endswith("_total"):
-            one, two = (spectra[name.replace("total", term)] for term in ("1h", "2h"))
+        if terms := output(name).terms:
+            one, two = (spectra[term] for term in terms)
             off = np.abs(spectra[name] - (one + two)) > _TOTAL_RTOL * (np.abs(one) + np.abs(two))
             if off.any():
                 raise ValueError(

@@ -131,15 +131,23 @@ NUMBERS: tuple[str, ...] = tuple(one.name for one in _ALL if one.is_number)
 def output(name: str) -> Output:
     """The entry of an output, of one or two populations if its name begins with theirs.
 
+    Symbols have names of populations behind them.
+
     Raises:
         ValueError: There is none of that name.
     """
     if name in OUTPUTS:
         return OUTPUTS[name]
     for known, entry in OUTPUTS.items():
-        if name.endswith(f"_{known}") and not entry.is_matter:
-            prefix = name.removesuffix(known)
-            return replace(entry, name=name, terms=tuple(prefix + one for one in entry.terms))
+        whose = name.removesuffix(f"_{known}")
+        if whose != name and whose.isidentifier() and not entry.is_matter:
+            words = whose.replace("_", r"\ ")
+            return replace(
+                entry,
+                name=name,
+                symbol=rf"{entry.symbol}\ (\mathrm{{{words}}})",
+                terms=tuple(f"{whose}_{one}" for one in entry.terms),
+            )
     raise ValueError(
         f"no output {name}{did_you_mean(name, OUTPUTS)}; there are {', '.join(OUTPUTS)}"
     )

@@ -29,21 +29,19 @@ from numpy.typing import NDArray
 
 from datagen.fields import exactly
 from datagen.files import HeldBack, atomic
-from datagen.halomodel import CORRELATIONS, DERIVED, HaloModelConfig
+from datagen.halomodel import HaloModelConfig
 from datagen.header import SIZE, DamagedError, HeaderError, check_header, write_header
 from datagen.occupations.extras import TRANSITION, total
 from datagen.occupations.functions import NUMPY
+from datagen.outputs import AXES, NUMBERS, OUTPUTS, SPECTRA
 from datagen.record import ContentHash, combined_hash
 from datagen.space import Space
 
 __all__ = ["SCHEMA", "Block", "Spectra", "StoreError", "read_blocks", "write_blocks"]
 
 SCHEMA = "hodspectra-labels-4"
-STORED: tuple[str, ...] = (
-    "P_lin",
-    *(f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")),
-)
-ARRAYS: tuple[str, ...] = (*STORED, *DERIVED)
+STORED: tuple[str, ...] = tuple(name for name in SPECTRA if not OUTPUTS[name].is_total)
+ARRAYS: tuple[str, ...] = (*STORED, *NUMBERS)
 METADATA, MORE_METADATA = ("model", "space", "design", "provenance"), ("extends", "imported")
 ROWS = 256  # rows of an HDF5 chunk: 100 kB
 
@@ -64,9 +62,9 @@ class Spectra:
     Attributes:
         theta: Points, columns ``metadata["space"]`` by name, shape (N, P).
         k: Wavenumbers [1/Mpc], shape (K,).
-        arrays: ``P_lin``, ``mm_1h``, ... [Mpc^3], each (N, K), and the keys of
-            `datagen.halomodel.DERIVED`, each (N,); all of them, or those that were read. Labels
-            from elsewhere may lack the derived numbers.
+        arrays: ``P_lin``, ``mm_1h``, ... [Mpc^3], each (N, K), and
+            `datagen.outputs.NUMBERS`, each (N,); all of them, or those that were read. Labels
+            from elsewhere may lack these numbers.
         metadata: ``model``, ``space``, ``design`` and ``provenance``; of an extended file
             ``extends``, of an imported one ``imported``.
         failed: Index in the design and reason of every point that could not be computed; such
@@ -135,7 +133,7 @@ class Spectra:
             StoreError: A spectrum is missing, for example because it was not read.
         """
         blocks = [{**self.arrays, "theta": self.theta}]
-        derived = tuple(name for name in DERIVED if name in self.arrays)
+        derived = tuple(name for name in NUMBERS if name in self.arrays)
         write_blocks(path, blocks, len(self), self.k, self.metadata, self.failed, derived)
 
     @classmethod
@@ -189,7 +187,7 @@ def write_blocks(
     k: NDArray[np.float64],
     metadata: dict[str, Any],
     failed: dict[int, str],
-    derived: tuple[str, ...] = tuple(DERIVED),
+    derived: tuple[str, ...] = NUMBERS,
 ) -> None:
     """Write a label file block by block; an interrupted write leaves nothing behind.
 
@@ -252,7 +250,7 @@ def _describe(
     columns = Space.from_dict(metadata["space"]).units
     file["theta"].attrs["names"] = np.array(list(columns), dtype=bytes)
     file["theta"].attrs["units"] = np.array(list(columns.values()), dtype=bytes)
-    units = {"k": "1/Mpc"} | dict.fromkeys(STORED, "Mpc^3") | DERIVED
+    units = {"k": AXES["k"]} | {name: OUTPUTS[name].unit for name in ARRAYS}
     digests = digests | {"k": ContentHash.of(k)}
     for name in [name for name in units if name in digests]:  # in order: equal files stay equal
         file[name].attrs["units"] = np.bytes_(units[name])
@@ -278,7 +276,7 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
             expected = list(_metadata(file, path)["space"])
             if columns != expected:
                 raise StoreError(f"{path} has columns {columns}, expected {expected}")
-            derived = [name for name in DERIVED if name in file]
+            derived = [name for name in NUMBERS if name in file]
             names = ("theta", "k", *STORED, *derived)
             yield file, {name: file[name].attrs["sha256"].decode() for name in names}
     except StoreError:
@@ -313,13 +311,11 @@ def _check_metadata(metadata: dict[str, Any], where: str) -> None:
 def _shapes(N: int, P: int, K: int) -> dict[str, tuple[int, ...]]:
     """Shape of points and arrays by name."""
     shapes: dict[str, tuple[int, ...]] = {"theta": (N, P)}
-    return shapes | dict.fromkeys(STORED, (N, K)) | dict.fromkeys(DERIVED, (N,))
+    return shapes | dict.fromkeys(STORED, (N, K)) | dict.fromkeys(NUMBERS, (N,))
 
 
 def _terms(name: str) -> tuple[str, ...]:
     """The stored arrays behind a name: itself, or both terms of a total."""
-    if name.endswith("_total") and name[:-6] in CORRELATIONS:
-        return f"{name[:-6]}_1h", f"{name[:-6]}_2h"
-    if name not in ARRAYS:
-        raise KeyError(f"no spectrum {name!r}; there are {', '.join(ARRAYS)} and totals")
-    return (name,)
+    if name not in OUTPUTS:
+        raise KeyError(f"no spectrum {name!r}; there are {', '.join(OUTPUTS)}")
+    return OUTPUTS[name].terms or (name,)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from datagen.fields import RecordError, exactly, from_record
+from datagen.outputs import output
 from datagen.record import ContentHash, combined_hash
 from datagen.space import Space
 from emulator.storage import EmulatorFileError, read_sealed, write_sealed
@@ -54,7 +55,7 @@ class Spec:
         """The outputs that come out of the network itself."""
         if self.total == "network":
             return self.outputs
-        return tuple(name for name in self.outputs if not name.endswith("_total"))
+        return tuple(name for name in self.outputs if not output(name).is_total)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, as stored in files."""

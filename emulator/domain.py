@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from datagen.domain import FEATURES, Domain, Layer, features
+from datagen.outputs import output
 
 __all__ = ["fit_domain", "terms_of"]
 
@@ -72,8 +73,7 @@ def fit_domain(
 def terms_of(outputs: Iterable[str]) -> list[str]:
     """The spectra to blame, of those that are not positive: terms, and not the totals of them."""
     names = list(outputs)
-    terms = [name for name in names if not name.endswith("_total")]
-    return [n for n in names if n in terms or not any(t[:2] == n[:2] for t in terms)]
+    return [name for name in names if not set(output(name).terms) & set(names)]
 
 
 def _share(found: NDArray[np.bool_]) -> float:

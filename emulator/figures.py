@@ -16,6 +16,7 @@ from datagen.figures import (
     new_figure,
     spectrum_panels,
 )
+from datagen.outputs import output
 
 __all__ = [
     "BANDS",
@@ -68,7 +69,7 @@ def accuracy_figure(
     """
     figure, panels = spectrum_panels(records)
     for spectrum, axes in panels.items():
-        colour = CORRELATION_COLOURS[spectrum[:2]]
+        colour = CORRELATION_COLOURS[output(spectrum).correlation]
         for q, opacity in BANDS.items():
             per_k = records[spectrum]["per_k"][q]
             axes.fill_between(k, per_k, color=colour, alpha=opacity, lw=0)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from datagen.occupations import occupation
+from datagen.outputs import output
 from emulator.base import Emulator, Spec
 from emulator.network import NetworkConfig
 from emulator.scaling import Features, Standardize
@@ -27,10 +28,10 @@ class NetworkEmulator(Emulator, kind="network"):
                 f"total: sum, but totals of {spec.space.occupation} are not the sum of their "
                 f"terms; take total: network"
             )
-        for name in spec.outputs:
-            halves = {name.replace("total", term) for term in ("1h", "2h")}
-            if name not in spec.predicted and not halves <= set(spec.predicted):
-                raise ValueError(f"{name} as a sum needs {' and '.join(sorted(halves))}")
+        self.sums = {n: output(n).terms for n in spec.outputs if n not in spec.predicted}
+        for name, terms in self.sums.items():
+            if not set(terms) <= set(spec.predicted):
+                raise ValueError(f"{name} as a sum needs {' and '.join(terms)}")
         self.features = Features(spec.space)
         self.network = spec.network.build(self.features.inputs, len(spec.predicted) * len(spec.k))
         self.targets = Standardize(len(spec.outputs), len(spec.k))
@@ -52,11 +53,8 @@ class NetworkEmulator(Emulator, kind="network"):
         y = self.network(x).unflatten(-1, (len(rows), len(spec.k)))  # (B, O K) -> (B, O, K)
         ln_P = y * self.targets.std[rows] + self.targets.mean[rows]
         terms = {name: ln_P[:, i] for i, name in enumerate(spec.predicted)}
-        for name in spec.outputs:
-            if name not in terms:
-                terms[name] = torch.logaddexp(
-                    terms[name.replace("total", "1h")], terms[name.replace("total", "2h")]
-                )
+        for name, (one, two) in self.sums.items():
+            terms[name] = torch.logaddexp(terms[one], terms[two])
         return torch.stack([terms[name] for name in spec.outputs], dim=1)
 
     def standardised(self, x: Tensor) -> Tensor:

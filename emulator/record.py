@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datagen.halomodel import TERMS
+from datagen.outputs import output
 from datagen.record import provenance
 from datagen.store import Spectra
 from emulator.data import Dropped
@@ -81,7 +81,7 @@ def make_record(
         notes: What else there is to know of how it was made.
     """
     predicted = {part: predict(emulator, labels.theta) for part, labels in parts.items()}
-    names = [name for name in emulator.spec.outputs if name.endswith(tuple(TERMS))]
+    names = [name for name in emulator.spec.outputs if output(name).correlation]
     scale = {name: np.log(parts["train"][name]).std(axis=0) for name in names}
     emulator.update_spec(
         provenance={
@@ -113,7 +113,7 @@ def largest_quantile(spec: Spec, quantile: str) -> float:
         quantile: One of `emulator.metrics.PERCENTILES` as a text: ``95``, ``100``, ...
     """
     records = spec.record["validation"]
-    return max(float(records[n]["all"][quantile]) for n in records if n.endswith(TERMS))
+    return max(float(records[n]["all"][quantile]) for n in records if output(n).correlation)
 
 
 def log_line(emulator: Emulator, when: str, test: dict[str, float] | None = None) -> str:

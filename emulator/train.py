@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from datagen.cli import run
 from datagen.figures import save_figure, style
 from datagen.files import atomic
-from datagen.halomodel import CORRELATIONS, TERMS
+from datagen.outputs import CORRELATIONS, TERMS, spectra_of
 from datagen.parallel import RayConfig
 from datagen.record import code_hash, combined_hash
 from datagen.space import Space
@@ -79,7 +79,7 @@ class TrainConfig:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the spectra: ``gg_1h``, ..."""
-        return tuple(f"{xy}_{term}" for xy in self.correlations for term in self.terms)
+        return spectra_of(self.correlations, self.terms)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, as YAML and JSON take them."""

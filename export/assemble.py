@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from datagen.halomodel import DERIVED
 from datagen.messages import shortened
 from datagen.occupations import occupation
 from datagen.occupations.extras import totals_of
+from datagen.outputs import SPECTRA, output
 from datagen.shards import differences
 from datagen.space import Space
 from datagen.store import Spectra
@@ -46,8 +46,7 @@ class Assembly(nn.Module):
         names = [name for emulator in emulators for name in emulator.spec.outputs]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two emulators have {', '.join(twice)}; leave one of them out")
-        terms = [name[:-3] for name in names if name.endswith("_1h") and f"{name[:-3]}_2h" in names]
-        names += [f"{xy}_total" for xy in terms if f"{xy}_total" not in names]
+        names += _sums(names)
         if unknown := [name for name in outputs if name not in names]:
             raise ValueError(f"no output {', '.join(unknown)}; there are {', '.join(names)}")
         self.emulators = tuple(emulators)
@@ -55,7 +54,7 @@ class Assembly(nn.Module):
         self.spec = _together(first, others, tuple(outputs) or tuple(names))
         learnt = {n for e in emulators if e.spec.total == "network" for n in e.spec.outputs}
         self.learnt_totals = [
-            name for name in self.spec.outputs if name.endswith("_total") and name in learnt
+            name for name in self.spec.outputs if output(name).is_total and name in learnt
         ]
         whose = occupation(self.spec.space.occupation)
         self.learnt_totals = self.learnt_totals or totals_of(whose, self.spec.outputs)
@@ -72,8 +71,8 @@ class Assembly(nn.Module):
             values |= zip(emulator.spec.outputs, emulator(theta), strict=True)
         for name in self.spec.outputs:
             if name not in values:
-                xy = name.removesuffix("_total")
-                values[name] = values[f"{xy}_1h"] + values[f"{xy}_2h"]
+                one, two = output(name).terms
+                values[name] = values[one] + values[two]
         return tuple(values[name] for name in self.spec.outputs)
 
     def tell_domain(self, labels: Sequence[Path]) -> None:
@@ -86,7 +85,7 @@ class Assembly(nn.Module):
             ValueError: Labels of another halo model or box, or that are positive everywhere.
         """
         learnt = [name for emulator in self.emulators for name in emulator.spec.outputs]
-        terms = [name for name in learnt if name.endswith(("_1h", "_2h"))]
+        terms = [n for n in learnt if output(n).correlation and not output(n).is_total]
         read = [Spectra.read(path, terms) for path in labels]
         for path, one in zip(labels, read, strict=True):
             space = Space.from_dict(one.metadata["space"])
@@ -107,6 +106,13 @@ class Assembly(nn.Module):
         self.spec = replace(self.spec, provenance=self.spec.provenance | {"domain": told})
 
 
+def _sums(names: Sequence[str]) -> list[str]:
+    """Totals that are not among outputs while both of their terms are, in the order of these."""
+    totals = [one for one in map(output, SPECTRA) if one.is_total and set(one.terms) <= set(names)]
+    by_first = {one.terms[0]: one.name for one in totals}
+    return [by_first[n] for n in names if n in by_first and by_first[n] not in names]
+
+
 def _domain_of(spec: Spec) -> dict[str, Any] | None:
     """Where in its box an emulator holds, as its record says; None if in all of it."""
     domain: dict[str, Any] | None = spec.record.get("dropped", {}).get("domain")
@@ -119,7 +125,7 @@ def _ends(space: Space) -> list[float]:
 
 def units(outputs: Sequence[str]) -> dict[str, str]:
     """Units of outputs by name."""
-    return {name: DERIVED.get(name, "Mpc^3") for name in outputs}
+    return {name: output(name).unit for name in outputs}
 
 
 def _check_together(first: Spec, other: Spec) -> None:

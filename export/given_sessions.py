@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from datagen.occupations.extras import totals_of
 from datagen.occupations.grid import are_resolved
+from datagen.outputs import output
 from datagen.space import BACKGROUND
 from export.galaxies import (
     ADDED,
@@ -40,7 +41,6 @@ _CROSS_TERMS: dict[str, tuple[str, ...]] = {"gg_1h": ("gg_1h", "n_g"), "gg_2h": 
 """What those of two populations are made of; their total is the sum."""
 _CROSS_TERMS["gg_total"] = (*_CROSS_TERMS["gg_1h"], *_CROSS_TERMS["gg_2h"])
 _TRIED, _MASSES = 2000, (1e10, 1e17)  # points and halo masses [Msun]
-_MATTER = ("P_lin", "mm_1h", "mm_2h", "mm_total")
 _OF_ITS_OWN = ("floor", "speed")  # what a file says of the galaxies that it has
 
 
@@ -62,7 +62,7 @@ def outputs_of(populations: Populations, units: dict[str, str]) -> dict[str, str
 
 def is_matter(name: str) -> bool:
     """Whether an output does not depend on galaxies."""
-    return name in _MATTER
+    return output(name).is_matter
 
 
 def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[OnnxFile, bool]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from datagen.domain import Domain
+from datagen.outputs import output
 from datagen.space import SumBelow
 from export.command import add_occupation, run
 from export.ranges import Parameter
@@ -122,8 +123,8 @@ def _occupation_lines(model: OnnxEmulator) -> Iterator[str]:
 def _total_lines(learnt: Sequence[str]) -> Iterator[str]:
     """Which totals are not sums."""
     for total in learnt:
-        xy = total.removesuffix("_total")
-        yield f"{_INDENT}{total} is learnt by itself: it is not the sum of {xy}_1h and {xy}_2h"
+        one, two = output(total).terms
+        yield f"{_INDENT}{total} is learnt by itself: it is not the sum of {one} and {two}"
 
 
 def _input_lines(parameters: Sequence[Parameter]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from datagen.domain import Domain
 from datagen.fields import RecordError, exactly, from_record
 from datagen.large_scales import FEATURES
 from datagen.messages import shortened
+from datagen.outputs import output
 from datagen.seal import is_whole
 from datagen.space import SumBelow, parameters_of
 from export.galaxies import Nodes
@@ -120,6 +121,9 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     parameters = _parameters(meta["parameters"])
     if not units or not all(type(u) is str for u in units.values()):
         raise RecordError("it has no outputs with units")
+    for name, unit in units.items():
+        if unit != output(name).unit:
+            raise RecordError(f"{name} is in {unit}, not in {output(name).unit}")
     if not (k > 0).all() or not (np.diff(k) > 0).all():
         raise RecordError("k does not increase from above 0")
     if not isinstance(totals, list) or not all(name in units for name in map(str, totals)):

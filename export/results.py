@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.files import atomic
+from datagen.outputs import output
 
 __all__ = ["DRAWN", "WRITTEN", "check_suffix", "writing"]
 
@@ -144,13 +145,13 @@ def _figure(path: Path, k: NDArray[np.float64], kind: str) -> Iterator[Write]:
         figure = figures.new_figure(5, 4)
         axes = figure.subplots()
         for name, values in shown.items():
-            tracers, _, term = name.partition("_")
+            one = output(name)
             for i, Pk in enumerate(values):
                 axes.loglog(
                     k,
                     Pk,
-                    color=figures.CORRELATION_COLOURS.get(tracers, "black"),
-                    ls=figures.TERM_STYLES.get(term, "-"),
+                    color=figures.CORRELATION_COLOURS.get(one.correlation, "black"),
+                    ls=figures.TERM_STYLES.get(one.term, "-"),
                     alpha=1 - 0.7 * i / len(values),
                     label=None if i else figures.spectrum_label(name),
                 )

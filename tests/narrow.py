@@ -5,11 +5,12 @@ from functools import cache
 import numpy as np
 
 from datagen.ccl import camb_cosmology
-from datagen.halomodel import CORRELATIONS, HaloModel, HaloModelConfig
+from datagen.halomodel import HaloModel, HaloModelConfig
+from datagen.outputs import CORRELATIONS, spectra_of
 from datagen.power import linear_power
 from datagen.space import COSMOLOGY, Range, Space, columns_by_name
 
-TERMS = [f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")]
+TERMS = spectra_of(CORRELATIONS, ("1h", "2h"))
 FIDUCIAL = {
     "Om_c": 0.29, "Om_b": 0.0475, "h": 0.7, "sigma_8": 0.83, "n_s": 0.96, "w0": -1.0, "wa": 0.0,
     "z": 0.0,

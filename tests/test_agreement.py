@@ -5,10 +5,9 @@ import pytest
 from scipy import stats
 
 from datagen.agreement import MIN_ROWS, agreement, difference_in_errors, features
-from datagen.halomodel import CORRELATIONS
 from datagen.space import Range, Space
 from datagen.splits import Split
-from datagen.store import Spectra
+from datagen.store import STORED, Spectra
 
 # of the spread of 2000 standardised differences, itself known to 1 / sqrt(4000); catches a
 # missing factor of two in an error, or the Gaussian formula used for every distribution
@@ -19,10 +18,7 @@ def labels(n=400, space=Space(), seed=5):
     """Smooth random spectra of random points of a space."""
     rng = np.random.default_rng(seed)
     k = np.geomspace(1e-2, 1e2, 6)
-    arrays = {
-        name: np.exp(rng.normal(3.0, 1.0, (n, 1)) - np.log(k))
-        for name in ("P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")))
-    }
+    arrays = {name: np.exp(rng.normal(3.0, 1.0, (n, 1)) - np.log(k)) for name in STORED}
     theta = space.from_unit(rng.random((n, len(Space().names))))
     return Spectra(theta, k, arrays, {"space": space.as_dict()})
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from coarse import ROOT
 
-from datagen.analyse import SCHEMA, SPECTRA, analyse, bands, main, sign_counts
+from datagen.analyse import SCHEMA, analyse, bands, main, sign_counts
 from datagen.error_budget import ErrorBudget
 from datagen.figures import (
     new_figure,
@@ -21,13 +21,14 @@ from datagen.figures import (
     style,
 )
 from datagen.files import BusyError, exclusive
-from datagen.halomodel import CORRELATIONS, HaloModelConfig, KGrid
+from datagen.halomodel import HaloModelConfig, KGrid
 from datagen.label_figures import spectra_figure
 from datagen.occupations import OCCUPATIONS
+from datagen.outputs import SPECTRA
 from datagen.report import markdown, page, paragraph, table
 from datagen.space import Range, Space, parameters_of
 from datagen.splits import Split
-from datagen.store import Spectra
+from datagen.store import STORED, Spectra
 
 QUICK = ErrorBudget(quadrature=0, linear_power=0)
 FIDUCIAL = {
@@ -41,10 +42,7 @@ def labels(space=Space(), failed=(), n=150):
     rng = np.random.default_rng(6)
     grid = KGrid(points=6)
     k = grid.values()
-    arrays = {
-        name: np.exp(rng.normal(3.0, 1.0, (n, 1)) - np.log(k))
-        for name in ("P_lin", *(f"{xy}_{term}" for xy in CORRELATIONS for term in ("1h", "2h")))
-    }
+    arrays = {name: np.exp(rng.normal(3.0, 1.0, (n, 1)) - np.log(k)) for name in STORED}
     metadata = {
         "space": space.as_dict(),
         "model": asdict(HaloModelConfig(k=grid)),

@@ -12,7 +12,6 @@ from scipy.special import ndtr
 from datagen.growth import growth_factor
 from datagen.haloes import haloes_of
 from datagen.halomodel import (
-    CORRELATIONS,
     HaloModel,
     HaloModelConfig,
     KGrid,
@@ -22,6 +21,7 @@ from datagen.halomodel import (
 )
 from datagen.occupations import occupation
 from datagen.occupations.functions import NUMPY
+from datagen.outputs import CORRELATIONS
 from datagen.space import Space
 from datagen.store import Spectra
 

@@ -222,6 +222,8 @@ def texts_of(content: bytes) -> dict[str, str]:
         ("outputs", "[]", "outputs is no record"),
         ("outputs", "{}", "no outputs with units"),
         ("outputs", '{"gg_1h": 3}', "no outputs with units"),
+        ("outputs", '{"gg_3h": "Mpc^3"}', "no output gg_3h"),
+        ("outputs", '{"gg_1h": "1"}', r"gg_1h is in 1, not in Mpc\^3"),
         ("parameters", "{}", "parameters has none of an occupation"),
         ("nodes", "[]", "nodes is no record"),
         ("nodes", '{"nodes": 60}', "nodes lacks spacing, start, log10M_min"),

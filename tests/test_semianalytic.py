@@ -9,7 +9,8 @@ import torch
 from support.small_emulator import SPACE, analytic_power, small_semianalytic
 from torch import Tensor
 
-from datagen.halomodel import CORRELATIONS, TERMS, HaloModel, HaloModelConfig
+from datagen.halomodel import HaloModel, HaloModelConfig
+from datagen.outputs import CORRELATIONS, TERMS
 from datagen.space import BACKGROUND, Range, Space
 from emulator.emulator import Emulator, SemiAnalyticEmulator
 from emulator.semianalytic.cosmology import CosmologyConfig

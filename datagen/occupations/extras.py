@@ -9,6 +9,7 @@ from typing import Any
 
 from datagen.occupations.base import Moments, Occupation, parameter
 from datagen.occupations.functions import Functions
+from datagen.outputs import output
 from datagen.parameters import Parameter
 
 __all__ = [
@@ -123,7 +124,7 @@ def parameters_of(extras: Iterable[str]) -> tuple[Parameter, ...]:
 def totals_of(occupation: Occupation, outputs: Iterable[str]) -> list[str]:
     """Totals that are not the sum of their terms: all of them, if their transition is smoothed."""
     is_smooth = "transition" in occupation.extras
-    return [name for name in outputs if is_smooth and name.endswith("_total")]
+    return [name for name in outputs if is_smooth and output(name).is_total]
 
 
 def central_profile(k: Any, p: Mapping[str, Any], f: Functions) -> Any:

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from datagen.halomodel import CORRELATIONS, TERMS, HaloModelConfig
+from datagen.halomodel import HaloModelConfig
 from datagen.linear_power import LinearPower
 from datagen.occupations.extras import C_SAT, EXTRAS, parameters_of
+from datagen.outputs import CORRELATIONS, spectra_of
 from datagen.space import BACKGROUND, Space
 from emulator.bao import fit_bao
 from emulator.base import Emulator, Spec
@@ -46,10 +47,7 @@ ADDED: tuple[str, ...] = tuple(p.name for p in parameters_of(EXTRAS))
 KINDS = ("more", "all")  # of outputs: with all that is added but c_sat, and with that
 HALOES = ("ln_M", "ln_n", "n", "step")
 """What galaxies at the nodes depend on: see `SemiAnalytic.of_galaxies`."""
-OUTPUTS: tuple[str, ...] = (
-    *(f"{xy}_{term}" for xy in CORRELATIONS for term in TERMS),
-    "P_lin", "n_g", "b_eff", "f_sat",
-)  # fmt: skip
+OUTPUTS: tuple[str, ...] = (*spectra_of(CORRELATIONS), "P_lin", "n_g", "b_eff", "f_sat")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from datagen.occupations.extras import C_SAT, central_profile, damping, total
+from datagen.outputs import spectra_of
 from emulator.functions import TORCH
 from emulator.semianalytic.occupation import Weights
 from emulator.semianalytic.profiles import Profiles
@@ -197,5 +198,5 @@ class Spectra(nn.Module):
             if damped is not None:
                 one = one * damped
             both = total(one, two, extras, TORCH) if "alpha_trans" in extras else one + two
-            results |= {f"{name}_1h": one, f"{name}_2h": two, f"{name}_total": both}
+            results |= zip(spectra_of([name]), (one, two, both), strict=True)
         return results

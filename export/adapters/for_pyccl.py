@@ -16,6 +16,7 @@ import numpy as np
 import pyccl
 from numpy.typing import ArrayLike, NDArray
 
+from datagen.outputs import output as entry_of
 from export.adapters.common import at_redshifts, left_out, redshift, redshifts
 from export.adapters.pyccl_physics import cosmology_of
 from export.runtime import OnnxEmulator, load
@@ -72,11 +73,11 @@ class HaloModelPk(pyccl.EmulatorPk):
         self.emulator = _opened(emulator, occupation)
         self.output, self.extrapolate, self.parameters = output, extrapolate, dict(parameters)
         _check_parameters(self.emulator, parameters)
-        units = self.emulator.units
-        spectra = [name for name, unit in units.items() if unit == "Mpc^3"]
+        outputs = self.emulator.outputs
+        spectra = [name for name in outputs if entry_of(name).is_spectrum]
         if output not in spectra:
             what = (
-                f"{output} is a number, no spectrum" if output in units else f"no output {output}"
+                f"{output} is a number, no spectrum" if output in outputs else f"no output {output}"
             )
             raise ValueError(f"{what}; there are {', '.join(spectra)}")
         self._k = np.geomspace(_K_MIN, self.emulator.k[-1], _K_POINTS)
