@@ -57,7 +57,7 @@ class CutOccupation(Occupation):
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Any) -> Moments:
         """See `Occupation.moments`."""
-        kept = M <= p["M_cut"]
+        kept = p["M_cut"] >= M
         return Moments(*(moment * kept for moment in self._base.moments(M, p, f)))
 
 
