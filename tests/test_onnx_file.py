@@ -119,6 +119,9 @@ def in_training(proto):
     proto.training_info.add().initialization.initializer.append(external(number()))
 
 
+_MAP = '"k": [1], "matrix": [[1, 2]], "offset": [0], "accuracy": {}'
+
+
 @pytest.mark.parametrize(
     ("forge", "message"),
     [
@@ -241,12 +244,18 @@ def texts_of(content: bytes) -> dict[str, str]:
         ("learnt_totals", '["xy_total"]', "learnt_totals is .*, not a list of outputs"),
         ("domains", "{}", "domains is no list"),
         ("domains", "[{}]", "domains lacks outputs, features"),
-        ("bao", '{"k": [1]}', "bao lacks matrix, offset, accuracy"),
+        ("bao", '{"k": [1]}', "bao lacks matrix, offset, accuracy, below"),
         (
             "bao",
-            '{"k": [1], "matrix": [[1, 2]], "offset": [0], "accuracy": {}}',
+            f'{{{_MAP}, "below": {{{_MAP}}}}}',
+            r"bao.below.matrix has shape \(1, 2\), expected \(1, 17\)",
+        ),
+        (
+            "bao",
+            f'{{{_MAP}, "below": {{{_MAP.replace("[1, 2]", str([0] * 17))}}}}}',
             r"bao.matrix has shape \(1, 2\), expected \(1, 50\)",
         ),
+        ("bao", f'{{{_MAP}, "below": {{}}}}', "bao.below lacks k, matrix, offset, accuracy"),
         ("halo_model", "3", "halo_model is no record"),
         ("surplus", "{}", "its metadata has the unknown surplus"),
     ],

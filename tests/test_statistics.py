@@ -16,6 +16,7 @@ from export.statistics import NODES, DeltaSigma, Projection, Sigma, Wp, Xi, stat
 from export.statistics.evaluate import nodes
 from export.statistics.growth import growth_rate
 from export.statistics.hankel import ln_gamma
+from export.statistics.transition import CutOccupation
 
 REFERENCE = Path(__file__).parent / "reference"
 R = np.geomspace(0.05, 150, 30)
@@ -286,6 +287,65 @@ def test_what_is_added_to_an_occupation_is_in_the_statistics():
     assert found["xi_gg_1h"][0] < plain["xi_gg_1h"][0]
     near = (R[R > 1] > 1.5) & (R[R > 1] < 4)
     assert (found["xi_gg"] / (found["xi_gg_1h"] + found["xi_gg_2h"]) > 1.05)[near].any()
+
+
+# --- the transition between both terms -----------------------------------------------------------
+
+R_TRANSITION = np.geomspace(0.3, 100, 40)
+
+
+def test_scale_dependent_bias_is_tinkers(emulator):
+    r = R_TRANSITION
+    found = emulator(POINT, [
+        Xi(r, terms=("1h", "2h", "total")), Xi(r, "mm"),
+        Xi(r, terms=("1h", "2h", "total"), bias="tinker05", name="bent"),
+    ])  # fmt: skip
+    xi_m = found["xi_mm"]
+    zeta = (1 + 1.17 * xi_m) ** 1.49 / (1 + 0.69 * xi_m) ** 2.09
+    np.testing.assert_allclose(found["bent_2h"], found["xi_gg_2h"] * zeta, rtol=1.5e-2)
+    np.testing.assert_allclose(found["bent_1h"], found["xi_gg_1h"], rtol=1e-12)
+    np.testing.assert_allclose(found["bent"], found["bent_1h"] + found["bent_2h"], rtol=1e-9)
+    far = r > 60
+    np.testing.assert_allclose(found["bent"][far], found["xi_gg"][far], rtol=3e-3)
+
+
+def test_what_bends_xi_bends_w_p_by_its_integral(emulator):
+    r_p, pi_max = np.array([1.0, 5.0, 30.0]), 60.0
+    options = {"bias": "tinker05", "exclusion": "spheres"}
+    found = emulator(POINT, [Wp(r_p, pi_max, **options), Wp(r_p, pi_max, name="straight")])
+    for i, r in enumerate(r_p):
+        t, w = np.polynomial.legendre.leggauss(300)
+        end = np.arcsinh(pi_max / r)
+        t, w = 0.5 * end * (t + 1), 0.5 * end * w
+        bent = emulator(POINT, [Xi(r * np.cosh(t), **options)])["xi_gg"]
+        expected = 2 * np.sum(w * r * np.cosh(t) * bent)
+        assert found["w_p"][i] == pytest.approx(expected, rel=2e-3)
+    assert found["w_p"][0] != pytest.approx(found["straight"][0], rel=0.02)
+
+
+def test_haloes_that_do_not_overlap(emulator):
+    """Direct: galaxies in haloes up to radius r / 2 alone, from an occupation that ends there."""
+    r = np.array([1.0, 2.0, 4.0, 8.0, 20.0, 60.0])
+    found = emulator(POINT, [Xi(r, terms="2h"), Xi(r, terms="2h", exclusion="spheres", name="e")])
+    rho_m = RHO_M
+    for i, one in enumerate(r[:4]):
+        M_cut = 4 / 3 * np.pi * 200 * rho_m * (one / 2) ** 3
+        cut = load("tinker10", occupation=CutOccupation(emulator.populations.each[0].occupation))
+        smaller = cut(POINT | {"M_cut": M_cut}, [Xi([one], terms="2h"), "n_g"])
+        share = (smaller["n_g"] / emulator(POINT, "n_g")["n_g"]) ** 2
+        expected = share * (1 + smaller["xi_gg_2h"][0]) - 1
+        assert found["e_2h"][i] == pytest.approx(expected, rel=3e-2, abs=3e-2)
+    np.testing.assert_allclose(found["e_2h"][-2:], found["xi_gg_2h"][-2:], rtol=1e-3)
+
+
+def test_exclusion_of_what_cannot_exclude(emulator):
+    with pytest.raises(ValueError, match="exclusion is of galaxies of one population"):
+        DeltaSigma(R, exclusion="spheres")
+    with pytest.raises(ValueError, match="bias = 'tinker' must be 'tinker05'"):
+        Wp(R, bias="tinker")
+    damped = load("tinker10", occupation="zheng07+damping")
+    with pytest.raises(ValueError, match="occupations to which nothing is added"):
+        damped(POINT | {"k_damp": 0.0}, [Wp(R, exclusion="spheres")])
 
 
 # --- bad input -----------------------------------------------------------------------------------
