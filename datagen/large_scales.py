@@ -34,11 +34,12 @@ def features(cosmology: Mapping[str, Any]) -> Array:
     Om_c, Om_b, h, n_s = (
         np.asarray(cosmology[name], np.float64) for name in ("Om_c", "Om_b", "h", "n_s")
     )
-    u = np.log((Om_c + Om_b) * h**2 / _OMEGA_M)
-    v = np.log(Om_b * h**2 / _OMEGA_B)
-    ln_h = np.log(h)
-    products = u[:, None] ** _OF_M * v[:, None] ** _OF_B
-    return np.concatenate([products, np.stack([n_s, ln_h, ln_h * u], axis=1)], axis=1)
+    logs = np.log([(Om_c + Om_b) / _OMEGA_M, Om_b / _OMEGA_B, h])
+    u, v = logs[:2] + 2 * logs[2]  # of Om_m h^2 and Om_b h^2
+    result = np.empty((len(u), FEATURES))
+    result[:, :N_S] = u[:, None] ** _OF_M * v[:, None] ** _OF_B
+    result[:, N_S], result[:, N_S + 1], result[:, N_S + 2] = n_s, logs[2], logs[2] * u
+    return result
 
 
 def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:

@@ -23,7 +23,7 @@ __all__ = ["AtK", "spline_matrix"]
 
 Array = NDArray[np.float64]
 
-_NONE = 1e-60  # [Mpc^3] in place of 0; far below all that float32 has
+_NONE = 1e-60  # [Mpc^3] in place of 0, which it is in float32
 _TAIL = 1.5  # e-folds at the end of the grid, to which the parabola above it is fitted
 
 
@@ -99,27 +99,39 @@ class AtK:
         return tuple(dict.fromkeys(names))
 
     def __call__(
-        self, spectra: Mapping[str, NDArray[np.float32]], cosmology: Mapping[str, Any]
+        self,
+        spectra: Mapping[str, NDArray[np.float32]],
+        cosmology: Mapping[str, Any],
+        without: Collection[str] = (),
     ) -> dict[str, Array]:
         """Spectra (N, K') from those on the grid (N, K); numbers (N,) as they are.
 
         Args:
             spectra: By output name.
             cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
+            without: Spectra that are only needed for others.
         """
         names = tuple([name for name, Pk in spectra.items() if Pk.ndim == 2])
         results: dict[str, Any] = {n: Pk for n, Pk in spectra.items() if Pk.ndim == 1}
         if not names:
             return results
+        names = tuple(sorted(names, key=without.__contains__)) if without else names
         linear, one_halo, totals = _kinds(names)
         logs = _log(np.array([spectra[name] for name in names]))
-        ln_P = logs @ self._spline
+        kept = len(names) - sum(name in without for name in names)
+        N, K = logs.shape[1:]
+        ln_P = logs[:kept].reshape(kept * N, K) @ self._spline
+        ln_P = ln_P.reshape(kept, N, len(self.k))
         if linear:
             ln_P_lin = logs[names.index("P_lin")] if "P_lin" in names else None
-            ln_P[linear] += self._missed(ln_P_lin, cosmology)
+            missed = self._missed(ln_P_lin, cosmology)
+            for i in linear:
+                if i < kept:
+                    ln_P[i] += missed
         if self._damped is not None:
-            ln_P[one_halo] = logs[one_halo] @ self._damped
-        at = dict(zip(names, _exp(ln_P), strict=True))
+            for i in one_halo:
+                ln_P[i] = logs[i] @ self._damped
+        at = dict(zip(names, np.exp(ln_P, out=ln_P), strict=False))
         results |= at
         for name, (one, two) in totals.items():
             results[name] = at[one] + at[two]
@@ -198,12 +210,6 @@ def _log(P: NDArray[Any]) -> Array:
     """Its logarithm; 1-halo terms may be 0, where no halo has two galaxies."""
     result: Array = np.log(np.maximum(P.astype(np.float64), _NONE))
     return result
-
-
-def _exp(ln_P: Array) -> Array:
-    P = np.exp(ln_P)
-    P[P < 10 * _NONE] = 0.0
-    return P
 
 
 def _check(k: NDArray[Any], grid: Array, extrapolate: bool, above: bool) -> Array:

@@ -35,6 +35,7 @@ class Measured:
         needed: Outputs of the emulator behind the statistics.
         everything: These and `names`.
         learnt: Totals that are not the sum of their terms.
+        helping: Spectra that are needed on the grid alone.
         without_large: What gives the spectra of galaxies without those in large haloes, of points
             by name and their n_g; see `unexcluded`. None if nothing asks for it.
     """
@@ -45,6 +46,7 @@ class Measured:
     needed: tuple[str, ...]
     everything: tuple[str, ...]
     learnt: tuple[str, ...]
+    helping: tuple[str, ...]
     without_large: Callable[[Mapping[str, Any], Array], tuple[Array, Array]] | None
 
     def split(self, theta: Any) -> tuple[Any, list[tuple[str, Array]]]:
@@ -78,7 +80,7 @@ class Measured:
             point: Parameters by name, each (N,).
         """
         given = {name: on_grid[name] for name in self.needed}
-        spectra: dict[str, Any] = self.at_nodes(given, point)
+        spectra: dict[str, Any] = self.at_nodes(given, point, self.helping)
         if self.without_large:
             spectra[EXCLUDED] = self.without_large(point, spectra["n_g"])
         return self.projection(spectra, point, self.learnt)
@@ -129,12 +131,14 @@ class Measures:
             self._at_nodes = AtK(
                 file.k, NODES, True, file.bao, file.learnt_totals, above=True, damped=self._damped
             )
-        spectra = self._at_nodes.needed(projection.spectra(file.learnt_totals), tuple(file.units))
+        projected = projection.spectra(file.learnt_totals)
+        spectra = self._at_nodes.needed(projected, tuple(file.units))
+        helping = () if {*projected} >= {*spectra} else ("P_lin",)
         needed = tuple(dict.fromkeys((*spectra, *projection.numbers)))
         everything = tuple(dict.fromkeys((*needed, *names)))
         excludes = any(one.exclusion for one in statistics)
         return Measured(
-            projection, self._at_nodes, names, needed, everything, file.learnt_totals,
+            projection, self._at_nodes, names, needed, everything, file.learnt_totals, helping,
             self._without_large if excludes else None,
         )  # fmt: skip
 
