@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from benchmarks.judge import counts, in_percent
 from benchmarks.results import check_json
 from benchmarks.timing import seconds_per_point
+from benchmarks.truth import check_fits
 from datagen.cli import run
 from datagen.files import atomic
 from datagen.record import provenance
@@ -60,7 +61,7 @@ def statistics(
         Errors by statistic and range of separations, and times.
 
     Raises:
-        ValueError: Labels on too few wavenumbers.
+        ValueError: Labels on too few wavenumbers, or of another halo model.
     """
     check_json(out)
     labels = Spectra.read(data)
@@ -72,6 +73,7 @@ def statistics(
         )
     occupation = Space.from_dict(labels.metadata["space"]).occupation
     model = OnnxEmulator(emulator, occupation=occupation)
+    check_fits(model, labels, str(data), any_k=True)
     counted = labels.select(np.flatnonzero(counts(labels)))
     kinds: list[Statistic] = [
         Xi(R), Wp(R, PI_MAX), Wp(R, name="w_p, infinite"), Sigma(R), DeltaSigma(R)

@@ -175,14 +175,21 @@ def check_alike(models: Sequence[OnnxEmulator]) -> None:
             )
 
 
-def check_fits(model: OnnxEmulator, labels: Spectra, name: str) -> None:
+def check_fits(model: OnnxEmulator, labels: Spectra, name: str, any_k: bool = False) -> None:
     """Refuse labels that say nothing of an emulator.
+
+    Args:
+        model: The emulator.
+        labels: Labels.
+        name: What they are called in messages.
+        any_k: Whether their wavenumbers may be others.
 
     Raises:
         ValueError: Labels of another halo model, ranges or wavenumbers.
     """
     space, choices = labels.metadata["space"], labels.metadata["model"]
-    if reason := _differ(_judged_by(model), (choices, space, labels.k)):
+    k = model.k if any_k else labels.k
+    if reason := _differ(_judged_by(model), (choices, space, k)):
         raise ValueError(
             f"{name} has {reason[0]} than {model.path} ({reason[1]}); choose labels like those "
             f"that the emulator was made of"
