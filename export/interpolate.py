@@ -1,6 +1,7 @@
 """Spectra between an emulator's wavenumbers, below them and above.
 
-Between them, a cubic spline of ln P in ln k. To 2-halo terms and P_lin it adds the wiggles that
+Between them, a spline of ln P in ln k: of 1-halo terms, which fall off where haloes end, a quintic
+one, of others a cubic one. To 2-halo terms and P_lin it adds the wiggles that
 the grid does not resolve, if the emulator knows them (see `emulator.bao`; it needs P_lin among
 its outputs). Below them, linear theory: 2-halo terms go on as b^2 P_lin, whose shape the emulator
 knows from the cosmology (or else has from Eisenstein & Hu), 1-halo terms as the constants that they
@@ -24,6 +25,7 @@ __all__ = ["AtK", "spline_matrix"]
 Array = NDArray[np.float64]
 
 _NONE = 1e-60  # [Mpc^3] in place of 0, which it is in float32
+_SMOOTH = 5  # degree of the spline of 1-halo terms, which have no wiggles to be added
 _TAIL = 1.5  # e-folds at the end of the grid, to which the parabola above it is fitted
 
 
@@ -67,9 +69,11 @@ class AtK:
         ln_grid, ln_k = np.log(grid), np.log(self.k)
         inside = np.clip(ln_k, ln_grid[0], ln_grid[-1])
         held = spline_matrix(ln_grid, inside)  # its last value goes on
-        spline = held + _above(ln_grid, ln_k)
-        self._spline, self._ratio = spline.T.copy(), held.T.copy()
-        self._damped = (spline + _slope(ln_grid, ln_k)).T.copy() if damped else None
+        beyond = _above(ln_grid, ln_k)
+        self._spline, self._ratio = (held + beyond).T.copy(), held.T.copy()
+        smooth = spline_matrix(ln_grid, inside, _SMOOTH) if len(grid) > _SMOOTH else held
+        falling = _slope(ln_grid, ln_k) if damped else 0.0
+        self._one_halo = (smooth + beyond + falling).T.copy()
         self._wiggles = self._continuation = None
         if bao:
             fine = np.log(bao["k"])
@@ -115,22 +119,17 @@ class AtK:
         results: dict[str, Any] = {n: Pk for n, Pk in spectra.items() if Pk.ndim == 1}
         if not names:
             return results
-        names = tuple(sorted(names, key=without.__contains__)) if without else names
-        linear, one_halo, totals = _kinds(names)
+        names, one_halo, linear, kept, totals = _in_order(names, tuple(without))
         logs = _log(np.array([spectra[name] for name in names]))
-        kept = len(names) - sum(name in without for name in names)
         N, K = logs.shape[1:]
-        ln_P = logs[:kept].reshape(kept * N, K) @ self._spline
-        ln_P = ln_P.reshape(kept, N, len(self.k))
-        if linear:
+        ln_P = np.empty((kept, N, len(self.k)))
+        flat, result = logs.reshape(-1, K), ln_P.reshape(kept * N, len(self.k))
+        first, last = one_halo * N, kept * N
+        np.matmul(flat[:first], self._one_halo, out=result[:first])
+        np.matmul(flat[first:last], self._spline, out=result[first:])
+        if linear > one_halo:
             ln_P_lin = logs[names.index("P_lin")] if "P_lin" in names else None
-            missed = self._missed(ln_P_lin, cosmology)
-            for i in linear:
-                if i < kept:
-                    ln_P[i] += missed
-        if self._damped is not None:
-            for i in one_halo:
-                ln_P[i] = logs[i] @ self._damped
+            ln_P[one_halo:linear] += self._missed(ln_P_lin, cosmology)
         at = dict(zip(names, np.exp(ln_P, out=ln_P), strict=False))
         results |= at
         for name, (one, two) in totals.items():
@@ -159,13 +158,23 @@ class AtK:
 
 
 @lru_cache(maxsize=256)
-def _kinds(names: tuple[str, ...]) -> tuple[list[int], list[int], dict[str, tuple[str, ...]]]:
-    """Of spectra by name: which are linear, which are 1-halo terms, and the terms of totals."""
+def _in_order(
+    names: tuple[str, ...], without: tuple[str, ...]
+) -> tuple[tuple[str, ...], int, int, int, dict[str, tuple[str, ...]]]:
+    """Spectra in the order 1-halo terms, linear ones, totals, those to be left out.
+
+    Returns:
+        Their names; where the first three end; and the terms of those totals that have them.
+    """
     entries = [output(name) for name in names]
-    linear = [i for i, one in enumerate(entries) if one.is_linear]
-    one_halo = [i for i, one in enumerate(entries) if not one.is_linear and not one.is_total]
+    kinds = [
+        3 if one.name in without else 2 if one.is_total else 1 if one.is_linear else 0
+        for one in entries
+    ]
+    ends = [sum(kind <= last for kind in kinds) for last in range(3)]
+    ordered = [name for _, name in sorted(zip(kinds, names, strict=True), key=lambda one: one[0])]
     totals = {one.name: one.terms for one in entries if one.is_total and {*one.terms} <= {*names}}
-    return linear, one_halo, totals
+    return tuple(ordered), ends[0], ends[1], ends[2], totals
 
 
 def _above(ln_grid: Array, ln_k: Array) -> Array:
@@ -233,44 +242,45 @@ def _check(k: NDArray[Any], grid: Array, extrapolate: bool, above: bool) -> Arra
     return wanted
 
 
-def spline_matrix(x: Array, wanted: Array) -> Array:
-    """What takes values at x to those of their cubic spline at `wanted`, shape (K', K).
+def spline_matrix(x: Array, wanted: Array, degree: int = 3) -> Array:
+    """What takes values at x to those of their spline at `wanted`, shape (K', K).
 
     The spline is the not-a-knot one, also scipy's default. As it is linear in the values, a
     matrix does for any number of spectra.
 
     Args:
-        x: Increasing nodes, shape (K,), at least 4.
+        x: Increasing nodes, shape (K,), at least one more than the degree.
         wanted: Where to evaluate, shape (K',), between the first node and the last.
+        degree: Of its polynomials, odd.
 
     Raises:
-        ValueError: Fewer than 4 nodes.
+        ValueError: Too few nodes.
     """
-    if len(x) < 4:
-        raise ValueError(f"interpolation in k needs 4 wavenumbers, the emulator has {len(x)}")
-    curvature = _curvatures(x)
-    i = np.clip(np.searchsorted(x, wanted, side="right") - 1, 0, len(x) - 2)
-    step = x[i + 1] - x[i]
-    b = (wanted - x[i]) / step
-    a = 1 - b
-    values = np.eye(len(x))
-    matrix: Array = (
-        a[:, None] * values[i]
-        + b[:, None] * values[i + 1]
-        + ((a**3 - a) * step**2 / 6)[:, None] * curvature[i]
-        + ((b**3 - b) * step**2 / 6)[:, None] * curvature[i + 1]
-    )
+    if len(x) <= degree:
+        raise ValueError(
+            f"interpolation in k needs {degree + 1} wavenumbers, the emulator has {len(x)}"
+        )
+    inner = (degree + 1) // 2
+    ends = np.ones(degree + 1)
+    knots = np.concatenate([x[0] * ends, x[inner : len(x) - inner], x[-1] * ends])
+    of_values = np.linalg.inv(_basis(knots, x, degree))
+    matrix: Array = _basis(knots, wanted, degree) @ of_values
     return matrix
 
 
-def _curvatures(x: Array) -> Array:
-    """What takes values at x to second derivatives of their spline at x, shape (K, K)."""
-    h = np.diff(x)
-    left, right = np.zeros((2, len(x), len(x)))
-    for i in range(1, len(x) - 1):
-        left[i, i - 1 : i + 2] = h[i - 1] / 6, (h[i - 1] + h[i]) / 3, h[i] / 6
-        right[i, i - 1 : i + 2] = 1 / h[i - 1], -1 / h[i - 1] - 1 / h[i], 1 / h[i]
-    # the third derivative is continuous at the second node and at the last but one
-    left[0, :3] = -1 / h[0], 1 / h[0] + 1 / h[1], -1 / h[1]
-    left[-1, -3:] = -1 / h[-2], 1 / h[-2] + 1 / h[-1], -1 / h[-1]
-    return np.asarray(np.linalg.solve(left, right), np.float64)
+def _basis(knots: Array, x: Array, degree: int) -> Array:
+    """B-splines at x, shape (X, B), by the recursion of Cox and de Boor."""
+    last = int(np.searchsorted(knots, knots[-1])) - 1  # interval that ends with the knots
+    interval = np.minimum(np.searchsorted(knots, x, side="right") - 1, last)
+    values = np.zeros((len(x), len(knots) - 1))
+    values[np.arange(len(x)), interval] = 1.0
+    for d in range(1, degree + 1):
+        count = len(knots) - 1 - d
+        left, right = knots[:count], knots[d + 1 : d + 1 + count]
+        rising, falling = knots[d : d + count] - left, right - knots[1 : 1 + count]
+        up = np.divide(x[:, None] - left, rising, where=rising > 0, out=np.zeros((len(x), count)))
+        down = np.divide(
+            right - x[:, None], falling, where=falling > 0, out=np.zeros((len(x), count))
+        )
+        values = up * values[:, :count] + down * values[:, 1 : count + 1]
+    return values
