@@ -161,7 +161,7 @@ def test_by_default_all_outputs_come_at_the_emulators_k(asked):
             {"outputs": "gg_total", "ks": K},
             r"no option ks \(did you mean 'k'\?\); there",
         ),
-        (["gg_total"], r"\['gg_total'\] must be a dictionary with outputs, k, z"),
+        (["gg_total"], r"\['gg_total'\] must be a dictionary with outputs, statistics, k, z"),
     ],
 )
 def test_a_requirement_that_cannot_be_met_is_an_error_at_set_up(options, message):
