@@ -139,7 +139,7 @@ def test_by_default_all_outputs_come_at_the_emulators_k(asked):
         return 0.0
 
     assert loglike(inputs(asked=asked, likelihood=likelihood)) == 0
-    assert seen.keys() == {"k", "z", *emulator().outputs}
+    assert seen.keys() == {"k", "z", "h", *emulator().outputs}
     np.testing.assert_array_equal(seen["k"], emulator().k)
     assert seen["z"] == Z
     np.testing.assert_array_equal(seen["mm_2h"], emulator()(POINT | {"z": Z})["mm_2h"])

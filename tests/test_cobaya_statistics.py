@@ -67,7 +67,7 @@ def evaluate(info, **point):
 def test_statistics_come_by_name_beside_the_spectra(ask, emulator):
     info, (seen,) = ask({"outputs": "gg_total n_g", "k": [0.1], "statistics": RECORDS})
     evaluate(info)
-    assert seen.keys() == {"k", "z", "gg_total", "n_g", "clustering", "lensing"}
+    assert seen.keys() == {"k", "z", "h", "gg_total", "n_g", "clustering", "lensing"}
     expected = emulator(
         POINT | {"z": Z}, [statistic(one) for one in RECORDS.values()] + ["gg_total"]
     )
@@ -79,7 +79,7 @@ def test_statistics_come_by_name_beside_the_spectra(ask, emulator):
 def test_statistics_alone_are_all_that_is_computed(ask):
     info, (seen,) = ask({"statistics": RECORDS})
     evaluate(info)
-    assert seen.keys() == {"k", "z", *RECORDS}
+    assert seen.keys() == {"k", "z", "h", *RECORDS}
 
 
 def test_several_redshifts_make_a_row_each(ask, emulator):
@@ -97,7 +97,7 @@ def test_likelihoods_may_ask_for_different_statistics_and_objects_will_do(ask, e
     three = {"statistics": {"w": {"kind": "Wp", "r_p": R_P, "terms": ("1h", "total")}}}
     info, seen = ask(one, two, three)
     evaluate(info)
-    names = {"k", "z", "w", "w_1h", "Delta_Sigma", "gg_total"}
+    names = {"k", "z", "h", "w", "w_1h", "Delta_Sigma", "gg_total"}
     assert all(each.keys() == names for each in seen)
     expected = emulator(POINT | {"z": Z}, Wp(R_P, terms=("1h", "total")))
     for name in ("w_p", "w_p_1h"):

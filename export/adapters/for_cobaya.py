@@ -13,7 +13,7 @@ and in a likelihood::
         return {"halo_model": {"outputs": ["gg_total", "n_g"], "k": [0.1, 1.0]}}
 
     def logp(self, **parameters):
-        spectra = self.provider.get_halo_model()  # by name; "k" and "z" are there, too
+        spectra = self.provider.get_halo_model()  # by name; "k", "z", "h" are there, too
 
 There is no h in any unit: k in 1/Mpc, spectra in Mpc^3, ``n_g`` in 1/Mpc^3, masses in Msun.
 
@@ -171,7 +171,7 @@ class HaloModel(Theory):
         z = self._option if given.get("z") is None else self._redshifts(given["z"])
         if not (outputs or statistics) or (k is not None and k.size == 0):
             raise ValueError("outputs and k must not be empty")
-        self._statistics.add(statistics, taken=("k", "z"))
+        self._statistics.add(statistics, taken=("k", "z", "h"))
         # what every step of a sampler asks for, so that its errors come now
         at = {} if z is None else {"z": z}
         rehearse(self._model, [*outputs, *statistics], k, self.extrapolate and k is not None, **at)
@@ -225,7 +225,7 @@ class HaloModel(Theory):
         Raises:
             LoggedError: Anything else that goes wrong.
         """
-        outputs: list[str | Statistic] = sorted(self._spectra | self._derived)
+        outputs: list[str | Statistic] = [*sorted(self._spectra | self._derived)]
         outputs += self._statistics.by_name.values()
         if not outputs:
             return True
@@ -243,7 +243,7 @@ class HaloModel(Theory):
             raise LoggedError(self.log, "%s", error) from error
         z = inputs.get("z", redshift(self._model).low) if self._z is None else self._z
         names = [*self._spectra, *self._statistics.outputs]
-        state["halo_model"] = {"z": z} | {name: results[name] for name in names}
+        state["halo_model"] = {"z": z, "h": inputs["h"]} | {name: results[name] for name in names}
         state["derived"] = {name: float(np.ravel(results[name])[0]) for name in self._derived}
         return True
 
@@ -256,7 +256,7 @@ class HaloModel(Theory):
         return self._model(point, outputs, k, extrapolate=extrapolate)
 
     def get_halo_model(self) -> dict[str, Any]:
-        """Outputs by name of the point at hand, with ``k`` [1/Mpc] and ``z``.
+        """Outputs by name of the point at hand, with ``k`` [1/Mpc], ``z`` and ``h``.
 
         Spectra [Mpc^3] have the shape (K,), as k, or (Z, K) if z is a list; statistics (R,) or
         (Z, R), in units of their own; numbers have the shape of z. All are copies.
