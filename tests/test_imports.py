@@ -25,6 +25,7 @@ HEAVY = {  # third party -> the only library file that may import it; hosts of a
         "datagen/ccl.py",
         "export/adapters/for_pyccl.py",
         "export/adapters/pyccl_physics.py",
+        "export/adapters/pyccl_projections.py",
     },
     "onnxruntime": {"export/sessions.py"},
     "cobaya": {
