@@ -8,12 +8,14 @@ r"""What surveys measure on the sky, one call each: C_ell, w(theta), gamma_t(the
 
 pyccl projects an emulator's spectra along the line of sight. Between angles and multipoles stand
 
-- w(theta) = int L dL / (2 pi) C_L J0(L theta), and
-- gamma_t(theta) = int L dL / (2 pi) C_L J2(L theta), with L = ell + 1/2,
+- w(theta) = int L dL / (2 pi) C_ell J0(L theta) (theta / sin theta)^(1/2), with
+  L^2 = (ell + 1/2)^2 + 1/12, and
+- gamma_t(theta) likewise with J2, and L^2 = (ell + 1/2)^2 - 5/4,
 
-both times (theta / sin theta)^(1/2), which make them the sums over the whole sky (Hilb's formula).
-They are taken of complex powers of L, as in `export.statistics`, and not by ``pyccl.correlation``:
-its FFTLog ends at ell = 60,000 and is off by tens of percent below 0.01 degrees.
+which are the sums over the whole sky: of the equations of Legendre's functions, these solve all but
+terms of the order of theta^2 (ell + 1/2)^-2. They are taken of complex powers of L, as in
+`export.statistics`, and not by ``pyccl.correlation``, whose FFTLog ends at ell = 60,000 by default
+and is off by tens of percent below 0.01 degrees.
 
 Not in it: redshift-space distortions, magnification, intrinsic alignments. The occupation is the
 same at all redshifts of a sample.
@@ -22,7 +24,7 @@ same at all redshifts of a sample.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyccl
@@ -37,7 +39,7 @@ from export.adapters.pyccl_physics import cosmology_of
 from export.interpolate import AtK
 from export.runtime import OnnxEmulator, load
 from export.statistics.evaluate import NODES, modes
-from export.statistics.hankel import Transform, projected
+from export.statistics.hankel import projected
 from export.statistics.kinds import SHORTEST
 
 __all__ = ["angular_power", "gamma_t", "w_theta"]
@@ -53,6 +55,7 @@ _LAST = 2e3  # 1/Mpc at the mean redshift; beyond, a power of L goes on
 _Z_NODES = 24
 _FINE = 512  # points of n(z) that are handed on
 _NOTHING = 1e-8  # of the maximum of n(z): what is below it is none
+_FKEM = {"fkem_chi_min": 1e-1, "fkem_Nchi": 4096}  # Mpc, and points; pyccl warns of its defaults
 _MARGIN = 5e-3  # in ln(1 + z), beside the redshifts of galaxies
 
 
@@ -143,7 +146,7 @@ def w_theta(
             180 degrees.
     """
     pair = _Pair.of(cosmo, "gg", n_z, n_z_2, emulator, occupation, term, of, parameters)
-    return pair.correlation(theta, unit, projected(0), l_limber)
+    return pair.correlation(theta, unit, 0, l_limber)
 
 
 def gamma_t(
@@ -160,7 +163,7 @@ def gamma_t(
     l_limber: Limber = -1,
     **parameters: float,
 ) -> Any:
-    """The mean tangential shear of sources about lenses gamma_t(theta), shape (T,), or a number.
+    """The mean tangential shear of sources about lenses, shape (T,), of one angle a number.
 
     Args:
         cosmo: A cosmology that the emulators know; see `HaloModelPk`.
@@ -179,7 +182,7 @@ def gamma_t(
         ValueError: As of `w_theta`.
     """
     pair = _Pair.of(cosmo, "gm", lens_n_z, source_n_z, emulator, occupation, term, of, parameters)
-    return pair.correlation(theta, unit, projected(2), l_limber)
+    return pair.correlation(theta, unit, 2, l_limber)
 
 
 @dataclass(frozen=True)
@@ -280,7 +283,9 @@ class _Pair:
         if kind == "mm" and not parameters:  # matter has no galaxies
             middle = centre(emulator)
             parameters = {p.name: middle[p.name] for p in emulator.parameters if p.is_occupation}
-        spectra = HaloModelPk(name, emulator, occupation=occupation, **parameters)
+        if odd := {"output", "extrapolate"} & parameters.keys():
+            raise ValueError(f"{odd.pop()} is no parameter of the occupation")
+        spectra = HaloModelPk(name, emulator, occupation=occupation, **cast(Any, parameters))
         if kind == "gm" and n_z_2 is None:
             raise ValueError("gm: give n_z_2, the redshifts of the sources")
         first, second = {
@@ -306,10 +311,10 @@ class _Pair:
 
     def power(self, ell: Array, l_limber: Limber) -> Array:
         """C_ell, shape (L,)."""
-        if self.spectra.emulator and not (l_limber == "auto" or type(l_limber) is int):
+        if not (l_limber == "auto" or type(l_limber) is int):
             raise ValueError(f"l_limber = {l_limber!r} must be an integer, or 'auto'")
         is_limber = l_limber == -1 or output(self.spectra.output).term == "1h"
-        z = self._nodes()
+        z = _nodes(self.ends)
         table, biases = self._table(z, with_bias=not is_limber)
         for bias in biases:
             table = table / bias[:, None]
@@ -324,15 +329,12 @@ class _Pair:
                 tracers.append(sample.counts(self.cosmo, np.exp(at)))
         options: dict[str, Any] = {}
         if not is_limber:
-            linear, _ = self._table(z, output_name="P_lin")
-            options = {"l_limber": l_limber, "p_of_k_a_lin": self._spectrum(z, linear)}
+            options = {"l_limber": l_limber, "p_of_k_a_lin": self._linear()} | _FKEM
         C_ell = pyccl.angular_cl(self.cosmo, *tracers, ell, p_of_k_a=p_of_k_a, **options)
         return np.asarray(C_ell, np.float64)
 
-    def correlation(
-        self, theta: ArrayLike, unit: Unit, transform: Transform, l_limber: Limber
-    ) -> Any:
-        """Transforms of C_ell at angles, shape (T,), or a number."""
+    def correlation(self, theta: ArrayLike, unit: Unit, order: int, l_limber: Limber) -> Any:
+        """Transforms of C_ell at angles, of order 0 or 2, shape (T,), or a number."""
         if unit not in _UNITS:
             raise ValueError(f"unit = {unit!r} must be one of {', '.join(_UNITS)}")
         angles = np.atleast_1d(numbers(theta, "theta", unit)).astype(np.float64)
@@ -349,16 +351,17 @@ class _Pair:
                 f"theta = {angles[0]:g} {unit} is {R[0]:.3g} Mpc at z = {self.mean_z:.3g}, the "
                 f"mean redshift of the galaxies; answers begin at {SHORTEST:g} Mpc"
             )
-        C = self._at_nodes(l_limber, lowest=2.0 if self.kind == "gm" else 0.0)
-        matrix = modes().rows(transform, R[:, None], np.ones((len(R), 1))).matrix()
+        C = self._at_nodes(l_limber, order)
+        matrix = modes().rows(projected(order), R[:, None], np.ones((len(R), 1))).matrix()
         result = matrix @ C * self.distance**2 * np.sqrt(radians / np.sin(radians))
         return result if np.ndim(theta) else float(result[0])
 
-    def _at_nodes(self, l_limber: Limber, lowest: float) -> Array:
+    def _at_nodes(self, l_limber: Limber, order: int) -> Array:
         """C at L = chi `NODES`, powers of L where pyccl has none."""
         ln_L = np.log(NODES * self.distance)
-        inside = np.flatnonzero((np.exp(ln_L) >= lowest + 0.5) & (NODES <= _LAST))
-        known = self.power(np.exp(ln_L[inside]) - 0.5, l_limber)
+        ell = np.sqrt(np.maximum(np.exp(2 * ln_L) + (order**2 - 0.25) / 3, 0)) - 0.5
+        inside = np.flatnonzero((ell >= order) & (NODES <= _LAST))
+        known = self.power(ell[inside], l_limber)
         C = np.zeros(len(NODES))
         C[inside] = known
         for outside, (end, next_) in (
@@ -371,11 +374,15 @@ class _Pair:
                 C[outside] = known[end] * np.exp(slope * (ln_L[outside] - ln_L[inside[end]]))
         return C
 
-    def _nodes(self) -> Array:
-        """Redshifts that spectra are splined between, descending; see `HaloModelPk`."""
-        way = 0.5 + 0.5 * np.cos(np.pi * np.arange(_Z_NODES) / (_Z_NODES - 1))
-        low, high = np.log1p(self.ends)
-        return np.clip(np.expm1(low + way * (high - low)), *self.ends)
+    def _linear(self) -> pyccl.Pk2D:
+        """Linear power, also at z = 0, from where FKEM takes it."""
+        first = redshift(self.spectra.emulator).low
+        z = _nodes((first, self.ends[1]))
+        table, _ = self._table(z, output_name="P_lin")
+        if first > 0:
+            growth = self.cosmo.growth_factor(1.0) / self.cosmo.growth_factor(1 / (1 + first))
+            z, table = np.r_[z, 0.0], np.r_[table, table[-1:] * growth**2]
+        return self._spectrum(z, table)
 
     def _table(
         self, z: Array, *, with_bias: bool = False, output_name: str = ""
@@ -407,6 +414,13 @@ class _Pair:
             pk_arr=np.log(np.maximum(table, 1e-60)),
             is_logp=True,
         )
+
+
+def _nodes(ends: tuple[float, float]) -> Array:
+    """Redshifts that spectra are splined between, descending; see `HaloModelPk`."""
+    way = 0.5 + 0.5 * np.cos(np.pi * np.arange(_Z_NODES) / (_Z_NODES - 1))
+    low, high = np.log1p(ends)
+    return np.clip(np.expm1(low + way * (high - low)), *ends)
 
 
 def _wavenumbers(emulator: OnnxEmulator) -> Array:
