@@ -21,7 +21,7 @@ from datagen.columns import check_names
 from datagen.texts import open_text
 from datagen.units import check_text
 
-__all__ = ["notes", "text_blocks"]
+__all__ = ["cell_number", "notes", "split_cells", "text_blocks"]
 
 Array = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ def _header(line: str, notes: list[str], units: Mapping[str, str], separator: st
     """The line with the names: the first that is no comment, or one behind a ``#``."""
 
     def known(text: str) -> int:
-        return len({_name_and_unit(cell)[0] for cell in _cells(text, separator)} & set(units))
+        return len({_name_and_unit(cell)[0] for cell in split_cells(text, separator)} & set(units))
 
     if known(line):
         return line
@@ -124,9 +124,9 @@ def _header(line: str, notes: list[str], units: Mapping[str, str], separator: st
             behind.append((known(text := note.strip().lstrip('"# ')), text))
     count, header = max(behind, key=itemgetter(0))
     rivals = [text for number, text in behind if number == count == len(units)]
-    if len({tuple(_cells(text, separator)) for text in rivals}) > 1:
+    if len({tuple(split_cells(text, separator)) for text in rivals}) > 1:
         raise ValueError("two lines behind # name the parameters, in different orders; leave one")
-    if not count and all(_number(cell) is not None for cell in _cells(line, separator)):
+    if not count and all(_number(cell) is not None for cell in split_cells(line, separator)):
         raise ValueError("its first line must name the parameters; it has numbers")
     return header
 
@@ -140,7 +140,7 @@ def _layout(
 ) -> _Layout:
     """How the lines after a header are laid out; its names and units are checked."""
     names = []
-    for cell in _cells(header, separator):
+    for cell in split_cells(header, separator):
         name, unit = _name_and_unit(cell)
         if name in units and unit is not None:
             check_text(unit, name, units[name])
@@ -153,7 +153,7 @@ def _layout(
     separator = separator or _separator(header)
     if separator not in first:
         separator = _separator(first)
-    beyond = _cells(first, separator)[len(names) :]
+    beyond = split_cells(first, separator)[len(names) :]
     trailing = "" if any(beyond) or separator == _BLANKS else separator * len(beyond)
     return _Layout(("",) * unnamed + tuple(names[unnamed:]), separator, trailing)
 
@@ -175,8 +175,16 @@ def _separator(line: str) -> str:
     return next((separator for separator in _SEPARATORS if separator in line), _BLANKS)
 
 
-def _cells(line: str, separator: str) -> list[str]:
-    """The cells of a line, without quotes and an inline comment."""
+def split_cells(line: str, separator: str = "") -> list[str]:
+    """The cells of a line, without quotes and an inline comment.
+
+    Args:
+        line: The line.
+        separator: What stands between cells; by default what it looks like.
+
+    Raises:
+        ValueError: Quotes that do not match.
+    """
     line, separator = re.split(_HASH, line)[0].strip(" \r\n"), separator or _separator(line)
     if separator == _BLANKS:
         cells = line.split()
@@ -198,6 +206,23 @@ def _number(cell: str) -> float | None:
         return float(cell)
     except ValueError:
         return None
+
+
+def cell_number(cell: str, what: str) -> float:
+    """The number in a cell.
+
+    Args:
+        cell: Its text.
+        what: Where it stands and its name, for the message.
+
+    Raises:
+        ValueError: It is none; the message says what it looks like.
+    """
+    if (number := _number(cell)) is not None:
+        return number
+    hints = [text for form, text in _HINTS.items() if re.fullmatch(form, cell)]
+    text = hints[0] if hints else "is not a number"
+    raise ValueError(f"{what} = {cell[:60]!r} {text}")
 
 
 def _parsed(layout: _Layout, lines: list[str], at: int, row: int) -> Array:
@@ -228,19 +253,16 @@ def _parsed(layout: _Layout, lines: list[str], at: int, row: int) -> Array:
 def _numbers(layout: _Layout, line: str, where: str) -> list[float]:
     """The numbers of a line."""
     try:
-        cells = _cells(line, layout.separator)
+        cells = split_cells(line, layout.separator)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
     if len(cells) != (wanted := len(layout.names)):
         hint = "; are there decimal commas?" if len(cells) == 2 * wanted else ""
         raise ValueError(f"{where} has {len(cells)} values, the header {wanted} names{hint}")
-    numbers = [_number(cell) for cell in cells]
-    for name, cell, number in zip(layout.names, cells, numbers, strict=True):
-        if number is None:
-            hints = [text for form, text in _HINTS.items() if re.fullmatch(form, cell)]
-            text = hints[0] if hints else "is not a number"
-            raise ValueError(f"{where}: {name or 'the first column'} = {cell[:60]!r} {text}")
-    return [number for number in numbers if number is not None]
+    return [
+        cell_number(cell, f"{where}: {name or 'the first column'}")
+        for name, cell in zip(layout.names, cells, strict=True)
+    ]
 
 
 def _wanted(

@@ -1,12 +1,17 @@
-"""An emulator as a theory of Cobaya: ``hodspectra.cobaya.HaloModel`` in an input file."""
+"""An emulator in Cobaya: the theory and a likelihood, as an input file names them.
+
+``hodspectra.cobaya.HaloModel`` and ``hodspectra.cobaya.Gaussian``.
+"""
 
 from typing import TYPE_CHECKING
 
-from hodspectra.locate import adapter
+from hodspectra.locate import adapter, ours
 
 if TYPE_CHECKING:
+    from export.adapters.cobaya_likelihood import Gaussian
     from export.adapters.for_cobaya import HaloModel
 else:
     HaloModel = adapter("cobaya").HaloModel
+    Gaussian = ours("export.adapters.cobaya_likelihood").Gaussian
 
-__all__ = ["HaloModel"]
+__all__ = ["Gaussian", "HaloModel"]

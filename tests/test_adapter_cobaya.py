@@ -139,7 +139,7 @@ def test_by_default_all_outputs_come_at_the_emulators_k(asked):
         return 0.0
 
     assert loglike(inputs(asked=asked, likelihood=likelihood)) == 0
-    assert seen.keys() == {"k", "z", *emulator().outputs}
+    assert seen.keys() == {"k", "z", "h", *emulator().outputs}
     np.testing.assert_array_equal(seen["k"], emulator().k)
     assert seen["z"] == Z
     np.testing.assert_array_equal(seen["mm_2h"], emulator()(POINT | {"z": Z})["mm_2h"])
@@ -161,7 +161,7 @@ def test_by_default_all_outputs_come_at_the_emulators_k(asked):
             {"outputs": "gg_total", "ks": K},
             r"no option ks \(did you mean 'k'\?\); there",
         ),
-        (["gg_total"], r"\['gg_total'\] must be a dictionary with outputs, k, z"),
+        (["gg_total"], r"\['gg_total'\] must be a dictionary with outputs, statistics, k, z"),
     ],
 )
 def test_a_requirement_that_cannot_be_met_is_an_error_at_set_up(options, message):

@@ -252,7 +252,7 @@ def test_matter_power_is_written_where_there_is_none(host):
     [
         ({"outputs": "gg"}, "outputs = gg must be some of mm_1h, "),
         ({"outputs": ""}, "outputs = nothing must be some of mm_1h, "),
-        ({"ks": 3}, "no option ks; there are emulator, file, "),
+        ({"ks": 3}, "no option ks; there are bins, .*, emulator, file, "),
         ({"k_max": 115}, "at k_max = 115 h/Mpc and h = 0.91: k.199. = 104.65 1/Mpc is outs"),
         ({"k_max": "big"}, "k_max = big must be a number"),
         ({"z_max": 3}, "z_max = 3: small is for z = 0 to 2"),

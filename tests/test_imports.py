@@ -25,9 +25,14 @@ HEAVY = {  # third party -> the only library file that may import it; hosts of a
         "datagen/ccl.py",
         "export/adapters/for_pyccl.py",
         "export/adapters/pyccl_physics.py",
+        "export/adapters/pyccl_projections.py",
     },
     "onnxruntime": {"export/sessions.py"},
-    "cobaya": {"export/adapters/for_cobaya.py", "export/adapters/cobaya_setup.py"},
+    "cobaya": {
+        "export/adapters/cobaya_likelihood.py",
+        "export/adapters/cobaya_setup.py",
+        "export/adapters/for_cobaya.py",
+    },
     "cosmosis": {"export/adapters/for_cosmosis.py"},
 }
 

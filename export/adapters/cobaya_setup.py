@@ -28,7 +28,7 @@ _SWITCHES = ("external_primordial_pk",)  # options of Cobaya's theories that are
 
 def check_setup(
     theory: Theory, model: Model, emulator: OnnxEmulator, inputs: Inputs, unsaid: dict[str, float]
-) -> None:
+) -> dict[str, Any]:
     """Hold an input of Cobaya against what an emulator knows.
 
     Args:
@@ -37,6 +37,9 @@ def check_setup(
         emulator: The emulator.
         inputs: Under which names its inputs come.
         unsaid: Inputs that may not be given, and their values then.
+
+    Returns:
+        The emulator's inputs at points of the prior, those that other codes derive left out.
 
     Raises:
         LoggedError: No point of the prior has an answer; physics that the emulator does not know.
@@ -61,6 +64,7 @@ def check_setup(
             raise LoggedError(theory.log, "%s: %s", code, line)
     inside = _check_ranges(theory, emulator, points)
     _check_answers(theory, emulator, points, inside)
+    return points
 
 
 def _draws(model: Model) -> dict[str, NDArray[np.float64]]:

@@ -10,6 +10,7 @@ from datagen.columns import numbers
 from datagen.space import BACKGROUND, SumBelow, parameters_of
 from export.ranges import OutOfRange, Parameter, is_inside
 from export.runtime import OnnxEmulator
+from export.statistics import Statistic
 
 __all__ = ["at_redshifts", "centre", "left_out", "redshift", "redshifts", "rehearse", "words"]
 
@@ -65,15 +66,28 @@ def _middle(p: Parameter) -> float:
 
 
 def rehearse(
-    emulator: OnnxEmulator, outputs: Sequence[str], k: Array | None, extrapolate: bool = True
+    emulator: OnnxEmulator,
+    outputs: Sequence[str | Statistic],
+    k: Array | None,
+    extrapolate: bool = True,
+    **known: Any,
 ) -> None:
     """Make the call of every point for a first time, so that errors in outputs and k come now.
 
+    Args:
+        emulator: An emulator.
+        outputs: Names and statistics.
+        k: Wavenumbers [1/Mpc], shape (K,); the emulator's if None.
+        extrapolate: Whether k may lie below the emulator's.
+        known: Values of parameters, where they are known by then.
+
     Raises:
-        ValueError: Outputs or wavenumbers that there are not.
+        ValueError: Outputs, wavenumbers or separations that there are not.
     """
+    own = {n: 0.0 for one in outputs if isinstance(one, Statistic) for n in one.parameters}
+    point = centre(emulator) | own | known
     # the middle may be a point without an answer, which is no error of the caller
-    emulator(centre(emulator), outputs, k, extrapolate=extrapolate, out_of_range="nan")
+    emulator(point, outputs, k, extrapolate=extrapolate, out_of_range="nan")
 
 
 def redshift(emulator: OnnxEmulator) -> Parameter:
@@ -108,17 +122,17 @@ def at_redshifts(
     emulator: OnnxEmulator,
     point: Mapping[str, float],
     z: Array,
-    outputs: str | Sequence[str],
+    outputs: str | Sequence[str | Statistic],
     k: Array | None,
     extrapolate: bool = True,
 ) -> dict[str, NDArray[Any]]:
-    """Outputs of one point at some redshifts, spectra (Z, K) and numbers (Z,).
+    """Outputs of one point at some redshifts: spectra (Z, K), statistics (Z, R), numbers (Z,).
 
     Args:
         emulator: An emulator.
         point: Parameters by name, but for z.
         z: Redshifts, shape (Z,).
-        outputs: Names.
+        outputs: Names and statistics.
         k: Wavenumbers [1/Mpc], shape (K,); the emulator's if None.
         extrapolate: Whether k may lie below the emulator's.
 

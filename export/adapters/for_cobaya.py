@@ -13,9 +13,21 @@ and in a likelihood::
         return {"halo_model": {"outputs": ["gg_total", "n_g"], "k": [0.1, 1.0]}}
 
     def logp(self, **parameters):
-        spectra = self.provider.get_halo_model()  # by name; "k" and "z" are there, too
+        spectra = self.provider.get_halo_model()  # by name; "k", "z", "h" are there, too
 
 There is no h in any unit: k in 1/Mpc, spectra in Mpc^3, ``n_g`` in 1/Mpc^3, masses in Msun.
+
+What surveys measure is asked for by names of one's own, as records of what `export.statistics` has,
+in the units that these say::
+
+    {"halo_model": {"statistics": {
+        "w_p": {"kind": "Wp", "r_p": r_p, "pi_max": 60, "lengths": "Mpc/h"},
+        "Delta_Sigma": {"kind": "DeltaSigma", "R": R, "lengths": "Mpc/h", "units": "h Msun/pc^2"},
+    }}}
+
+and comes by these names beside the spectra, as functions of r_p and R. Parameters of a statistic's
+own, such as the ``point_mass: M_point`` of a DeltaSigma, are parameters of the input file then.
+`hodspectra.cobaya.Gaussian` is a likelihood for files of such measurements.
 
 The redshift is an option of the theory, or of the requirement: a number, for spectra (K,), or a
 list, for spectra (Z, K). Or else ``z`` is a parameter like any other, fixed or sampled.
@@ -43,15 +55,17 @@ from numpy.typing import NDArray
 
 from datagen.columns import numbers
 from datagen.messages import did_you_mean
+from export.adapters.asked_statistics import AskedStatistics, named, rehearse_lengths
 from export.adapters.cobaya_inputs import Inputs
 from export.adapters.cobaya_setup import check_setup
 from export.adapters.common import at_redshifts, left_out, redshift, redshifts, rehearse, words
 from export.ranges import OutOfRange
 from export.runtime import load
+from export.statistics import Statistic
 
 __all__ = ["HaloModel"]
 
-_OPTIONS = ("outputs", "k", "z")  # of the requirement
+_OPTIONS = ("outputs", "statistics", "k", "z")  # of the requirement
 
 
 class HaloModel(Theory):
@@ -90,6 +104,8 @@ class HaloModel(Theory):
             raise LoggedError(self.log, "%s", error) from error
         self._numbers = [name for name, unit in self._model.units.items() if unit != "Mpc^3"]
         self._spectra: set[str] = set()  # outputs that likelihoods ask for
+        self._statistics = AskedStatistics(self._model)
+        self._is_asked = False
         self._k: NDArray[Any] | None = None
         self._derived: set[str] = set()  # numbers that are parameters
 
@@ -118,15 +134,19 @@ class HaloModel(Theory):
         """The emulator's parameters, under the names that are settled by then."""
         return dict.fromkeys(self._inputs.required)
 
-    def must_provide(self, **requirements: Any) -> None:
+    def must_provide(self, **requirements: Any) -> dict[str, None]:
         """Take up what is asked for: ``halo_model``, and numbers as derived parameters.
 
-        The options of ``halo_model`` are ``outputs`` (one name or several; by default all),
-        ``k`` [1/Mpc] (by default the emulator's) and ``z`` (by default the theory's).
+        The options of ``halo_model`` are ``outputs`` (one name or several; by default all, or
+        none if there are statistics), ``statistics`` (records or `Statistic` by name), ``k``
+        [1/Mpc] (by default the emulator's) and ``z`` (by default the theory's).
+
+        Returns:
+            Parameters of the statistics' own, which the input file has to have.
 
         Raises:
-            LoggedError: Options, outputs, redshifts or wavenumbers that there are not; a second
-                set of k or z.
+            LoggedError: Options, outputs, statistics, redshifts or wavenumbers that there are not;
+                a second set of k or z; two statistics of one name.
         """
         super().must_provide(**requirements)
         self._derived |= requirements.keys() & set(self._numbers)
@@ -135,6 +155,7 @@ class HaloModel(Theory):
                 self._ask(requirements["halo_model"])
             except (TypeError, ValueError) as error:
                 raise LoggedError(self.log, "halo_model: %s", error) from error
+        return dict.fromkeys(self._statistics.parameters)
 
     def _ask(self, options: Any) -> None:
         if not isinstance(options, (Mapping, type(None))):
@@ -144,21 +165,27 @@ class HaloModel(Theory):
             f"{name}{did_you_mean(name, _OPTIONS)}" for name in given if name not in _OPTIONS
         ]:
             raise ValueError(f"no option {', '.join(unknown)}; there are {', '.join(_OPTIONS)}")
-        outputs, asked = words(given.get("outputs", self._model.outputs)), given.get("k")
+        statistics, asked = named(given.get("statistics") or ()), given.get("k")
+        outputs = words(given.get("outputs", () if statistics else self._model.outputs))
         k = None if asked is None else np.atleast_1d(numbers(asked, "k", "1/Mpc"))
         z = self._option if given.get("z") is None else self._redshifts(given["z"])
-        if not outputs or (k is not None and k.size == 0):
+        if not (outputs or statistics) or (k is not None and k.size == 0):
             raise ValueError("outputs and k must not be empty")
+        self._statistics.add(statistics, taken=("k", "z", "h"))
         # what every step of a sampler asks for, so that its errors come now
-        rehearse(self._model, outputs, k, self.extrapolate and k is not None)
+        at = {} if z is None else {"z": z}
+        rehearse(self._model, [*outputs, *statistics], k, self.extrapolate and k is not None, **at)
         if z is not None and self._inputs.is_given("z"):
             raise ValueError("z is asked for, and is a parameter as well; take one of them out")
         if self._option is not None and not _same(z, self._option):
             raise ValueError(f"z = {z} is asked for, but the theory has the option z: {self.z}")
-        if self._spectra and not (_same(k, self._k) and _same(z, self._z)):
+        other_k = bool(self._spectra and outputs) and not _same(k, self._k)
+        if other_k or (self._is_asked and not _same(z, self._z)):
             raise ValueError("all likelihoods must ask for the same k and the same z")
-        self._k, self._z = k, z
-        self._spectra |= set(outputs)
+        self._z, self._is_asked = z, True
+        if outputs:
+            self._k = k
+            self._spectra |= set(outputs)
 
     def initialize_with_provider(self, provider: Provider) -> None:
         """Hold the parameters of the whole input against what the emulator knows.
@@ -168,9 +195,14 @@ class HaloModel(Theory):
                 point of the prior is in; physics that the emulator does not know.
         """
         super().initialize_with_provider(provider)
-        if self._spectra or self._derived:
+        if self._spectra or self._derived or self._is_asked:
             self._check_z()
-            check_setup(self, provider.model, self._model, self._inputs, self._unsaid)
+            points = check_setup(self, provider.model, self._model, self._inputs, self._unsaid)
+            at = {} if self._z is None else {"z": self._z}
+            try:
+                rehearse_lengths(self._model, self._statistics.by_name.values(), points | at)
+            except ValueError as error:
+                raise LoggedError(self.log, "in the prior of h and z, %s", error) from error
 
     def _check_z(self) -> None:
         known = redshift(self._model)
@@ -193,23 +225,29 @@ class HaloModel(Theory):
         Raises:
             LoggedError: Anything else that goes wrong.
         """
-        outputs = sorted(self._spectra | self._derived)
+        outputs: list[str | Statistic] = [*sorted(self._spectra | self._derived)]
+        outputs += self._statistics.by_name.values()
         if not outputs:
             return True
         try:
             inputs = self._unsaid | self._inputs.point(point)
-            results = self._evaluate(inputs, outputs)
+            own = {name: self.provider.get_param(name) for name in self._statistics.parameters}
+            if not all(value >= 0 for value in own.values()):
+                self.log.debug("%s must not be below 0", own)
+                return False
+            results = self._evaluate(inputs | own, outputs)
         except OutOfRange as error:
             self.log.debug("%s", error)
             return False
         except Exception as error:  # which Cobaya would take for a point without likelihood
             raise LoggedError(self.log, "%s", error) from error
         z = inputs.get("z", redshift(self._model).low) if self._z is None else self._z
-        state["halo_model"] = {"z": z} | {name: results[name] for name in self._spectra}
+        names = [*self._spectra, *self._statistics.outputs]
+        state["halo_model"] = {"z": z, "h": inputs["h"]} | {name: results[name] for name in names}
         state["derived"] = {name: float(np.ravel(results[name])[0]) for name in self._derived}
         return True
 
-    def _evaluate(self, point: dict[str, float], outputs: list[str]) -> dict[str, Any]:
+    def _evaluate(self, point: dict[str, float], outputs: list[str | Statistic]) -> dict[str, Any]:
         k, extrapolate = self._k, self.extrapolate and self._k is not None
         if isinstance(self._z, np.ndarray):
             return at_redshifts(self._model, point, self._z, outputs, k, extrapolate)
@@ -218,10 +256,10 @@ class HaloModel(Theory):
         return self._model(point, outputs, k, extrapolate=extrapolate)
 
     def get_halo_model(self) -> dict[str, Any]:
-        """Outputs by name of the point at hand, with ``k`` [1/Mpc] and ``z``.
+        """Outputs by name of the point at hand, with ``k`` [1/Mpc], ``z`` and ``h``.
 
-        Spectra [Mpc^3] have the shape (K,), as k, or (Z, K) if z is a list; numbers have that of z.
-        All are copies.
+        Spectra [Mpc^3] have the shape (K,), as k, or (Z, K) if z is a list; statistics (R,) or
+        (Z, R), in units of their own; numbers have the shape of z. All are copies.
         """
         k = self._model.k if self._k is None else self._k
         results = self.current_state["halo_model"]

@@ -13,6 +13,9 @@ In an ini file::
     k_min = 1e-4
     k_max = 1e2
     n_k = 200
+    w_p = 0.2 0.5 1.2 3 7.5 20           ; statistics: at which r_p or R [Mpc/h]; by default none
+    pi_max = 60                          ; of w_p [Mpc/h]; by default infinite
+    delta_sigma = 0.1 0.3 1 3 10
     ignore = my_parameter                ; without effect on galaxy and matter spectra
 
 Cosmology is read from ``cosmological_parameters`` (``omega_c``, ``omega_b``, ``h0``, ``n_s``,
@@ -31,19 +34,31 @@ over ``z`` and ``k_h`` [h/Mpc], evenly spaced in z: totals in ``galaxy_power``,
 others in sections of their own names. Numbers over ``z`` are in ``hod_numbers``: ``n_g``
 [(h/Mpc)^3], ``b_eff``, ``f_sat``. A section that another module has written is never replaced: that
 is an error.
+
+What surveys measure (`export.statistics`) is asked for by its separations: ``w_p`` (with ``kaiser =
+T`` and ``pi_max`` if wanted), ``delta_sigma``, ``sigma``, ``xi_gg``, ``xi_gm``, ``xi_mm``, comoving
+unless ``physical = T``. Each is a section of that name with a grid of that name over ``z`` and the
+separations ``r_p`` (of w_p) or ``r`` [Mpc/h]: w_p in Mpc/h, surface densities in h Msun/pc^2 or
+what ``units`` says. With ``bins = T`` separations are edges of bins and statistics averages, the
+block has the edges as ``r_p_edges`` or ``r_edges``, and ``r_p`` or ``r`` is the middle in the
+logarithm. ``point_mass = T`` adds a mass in a point to delta_sigma, ``log10_m_point`` of
+``hod_parameters`` [log10 Msun].
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from cosmosis.datablock import SectionOptions, names, option_section
 
+from datagen.outputs import CORRELATIONS
 from export.adapters.common import at_redshifts, left_out, redshift, redshifts, rehearse, words
 from export.adapters.cosmosis_names import INPUTS, NAMES
 from export.adapters.physics import Vocabulary, only
 from export.ranges import OutOfRange, Parameter
 from export.runtime import OnnxEmulator, load
+from export.statistics import Statistic, statistic
+from export.statistics.kinds import KINDS
 
 __all__ = ["execute", "setup"]
 
@@ -59,7 +74,19 @@ _OTHER_PHYSICS = ("de_equation_of_state", "post_friedmann_parameters")  # sectio
 _METADATA = "cosmosis_metadata:"  # what CosmoSIS keeps beside the values of a section
 _DEFAULT = ("gg_total", "gm_total")
 _GRIDS = ("z_min", "z_max", "n_z", "k_min", "k_max", "n_k")
-_OPTIONS = {"file", "emulator", "occupation", "outputs", *_GRIDS, "ignore"}
+_STATISTICS: dict[str, dict[str, Any]] = {  # options and sections, and what is there
+    "w_p": {"kind": "Wp"},
+    "delta_sigma": {"kind": "DeltaSigma"},
+    "sigma": {"kind": "Sigma"},
+    **{f"xi_{xy}": {"kind": "Xi", "correlation": xy} for xy in CORRELATIONS},
+}
+_OF_STATISTICS = ("pi_max", "kaiser", "units", "point_mass", "bins", "physical")
+_OPTIONS = {
+    *("file", "emulator", "occupation", "outputs", *_GRIDS, "ignore"),
+    *_STATISTICS,
+    *_OF_STATISTICS,
+}
+_POINT_MASS = "M_point"
 _UNITS = {"Mpc^3": ("(Mpc/h)^3", 3), "1/Mpc^3": ("(h/Mpc)^3", -3), "1": ("1", 0)}  # powers of h
 
 
@@ -74,18 +101,25 @@ def setup(options: Any) -> dict[str, Any]:
     emulator = _opened(section)
     known = emulator.units
     outputs = words(section.get_string("outputs", " ".join(n for n in _DEFAULT if n in known)))
-    if not outputs or not set(outputs) <= known.keys():
+    statistics = _statistics(section)
+    if not (outputs or statistics) or not set(outputs) <= known.keys():
         raise ValueError(
             f"outputs = {' '.join(outputs) or 'nothing'} must be some of {', '.join(known)}"
         )
     z, k_h = _redshifts(section, emulator), _wavenumbers(section)
     h = {p.name: p.high for p in emulator.parameters}["h"]
-    try:
-        rehearse(emulator, outputs, k_h * h)
-    except ValueError as error:
-        raise ValueError(f"at k_max = {k_h[-1]:g} h/Mpc and h = {h:g}: {error}") from error
+    if outputs:
+        try:
+            rehearse(emulator, outputs, k_h * h)
+        except ValueError as error:
+            raise ValueError(f"at k_max = {k_h[-1]:g} h/Mpc and h = {h:g}: {error}") from error
+    if statistics:
+        rehearse(emulator, list(statistics.values()), None, z=z[[0, -1]])
     ignored = {name.lower() for name in words(section.get_string("ignore", ""))}
-    return {"emulator": emulator, "outputs": outputs, "z": z, "k_h": k_h, "ignore": ignored}
+    return {
+        "emulator": emulator, "outputs": outputs, "statistics": statistics, "z": z, "k_h": k_h,
+        "ignore": ignored,
+    }  # fmt: skip
 
 
 def execute(block: Any, config: dict[str, Any]) -> int:
@@ -95,18 +129,23 @@ def execute(block: Any, config: dict[str, Any]) -> int:
         ValueError: A parameter that is missing, or a section that another module has written.
     """
     emulator, z, k_h = config["emulator"], config["z"], config["k_h"]
-    point = _point(block, emulator.parameters)
-    for line in _objections(block, point, emulator.parameters, config["ignore"]):
+    statistics = config["statistics"]
+    parameters = emulator.parameters + _own(statistics)
+    point = _point(block, parameters)
+    for line in _objections(block, point, parameters, config["ignore"]):
         _say(line)
         return 1
     units = emulator.units
-    _refuse_to_replace(block, config["outputs"], units)
+    _refuse_to_replace(block, config["outputs"], units, statistics)
     h = point["h"]
+    asked = [*config["outputs"], *statistics.values()]
     try:
-        results = at_redshifts(emulator, point, z, config["outputs"], k_h * h)
+        results = at_redshifts(emulator, point, z, asked, k_h * h)
     except OutOfRange as error:
         _say(str(error))
         return 1
+    for section, one in statistics.items():
+        _put(block, section, one, z, results.pop(one.name))
     for name, values in results.items():
         unit, power = _UNITS[units[name]]
         section, key = _place(name, units)
@@ -129,6 +168,62 @@ def _opened(section: Any) -> OnnxEmulator:
             f"pyccl and Cobaya"
         )
     return load(section.get_string("emulator", "standard"), occupation=occupation or None)
+
+
+def _statistics(section: Any) -> dict[str, Statistic]:
+    """Those that are asked for, by section.
+
+    Raises:
+        ValueError: Separations that cannot be; options of what is not asked for.
+    """
+    given = {name: section[name] for name in _OF_STATISTICS if section.has_value(name)}
+    for name in ("kaiser", "point_mass", "bins", "physical"):
+        if not isinstance(given.get(name, True), bool | int):
+            raise ValueError(f"{name} = {given[name]} must be T or F")
+    found: dict[str, Statistic] = {}
+    takes = {
+        "pi_max": ("w_p",), "kaiser": ("w_p",), "units": ("delta_sigma", "sigma"),
+        "point_mass": ("delta_sigma",), "bins": tuple(_STATISTICS), "physical": tuple(_STATISTICS),
+    }  # fmt: skip
+    for name, record in _STATISTICS.items():
+        if not section.has_value(name):
+            continue
+        axis = KINDS[record["kind"]].axis
+        own = {n: value for n, value in given.items() if name in takes[n]}
+        if "point_mass" in own:
+            own["point_mass"] = _POINT_MASS if own["point_mass"] else 0.0
+        if name in takes["units"]:
+            own = {"units": "h Msun/pc^2"} | own
+        try:
+            found[name] = statistic(
+                {**record, **own, axis: section[name], "lengths": "Mpc/h", "name": name}
+            )
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} = {section[name]}: {error}") from None
+    for name in given:
+        if not set(takes[name]) & found.keys():
+            raise ValueError(f"{name} is of {', '.join(takes[name])}, which is not asked for")
+    return found
+
+
+def _own(statistics: Mapping[str, Statistic]) -> tuple[Parameter, ...]:
+    """Parameters of the statistics' own, as the emulators have theirs."""
+    names_ = dict.fromkeys(name for one in statistics.values() for name in one.parameters)
+    return tuple(
+        Parameter(n, "Msun", 0.0, 1e300, "log10", "statistics", r"M_\mathrm{point}", None)
+        for n in names_
+    )
+
+
+def _put(block: Any, section: str, one: Statistic, z: Any, values: Any) -> None:
+    """Write a statistic at redshifts, (Z, R)."""
+    axis, radii = one.axis.lower(), one.radii.copy()
+    if one.bins:
+        block[section, f"{axis}_edges"] = radii
+        radii = np.sqrt(radii[:-1] * radii[1:])
+    block.put_grid(section, "z", z, axis, radii, section, values.astype(np.float64))
+    block.put_metadata(section, section, "unit", one.unit)
+    block.put_metadata(section, axis, "unit", one.lengths)
 
 
 def _redshifts(section: Any, emulator: OnnxEmulator) -> Any:
@@ -233,9 +328,11 @@ def _place(name: str, units: dict[str, str]) -> tuple[str, str]:
     return (SECTIONS.get(name, name), "p_k") if units[name] == "Mpc^3" else (_NUMBERS, name)
 
 
-def _refuse_to_replace(block: Any, outputs: list[str], units: dict[str, str]) -> None:
-    for name in outputs:
-        section, key = _place(name, units)
+def _refuse_to_replace(
+    block: Any, outputs: list[str], units: dict[str, str], statistics: Mapping[str, Statistic]
+) -> None:
+    places = {name: _place(name, units) for name in outputs} | {n: (n, n) for n in statistics}
+    for name, (section, key) in places.items():
         if block.has_value(section, key):
             raise ValueError(
                 f"{section}/{key} was written by another module, and is not replaced; take {name} "

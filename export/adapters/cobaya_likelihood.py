@@ -1,0 +1,119 @@
+"""A likelihood of Cobaya for a file of measurements, so that a fit is an input file and no code.
+
+::
+
+    theory:
+      hodspectra.cobaya.HaloModel:
+        emulator: tinker10
+        occupation: zheng07
+    likelihood:
+      hodspectra.cobaya.Gaussian:
+        data: sample.csv               # w_p, Delta Sigma, ..., n_g: see export.measurements
+        covariance: covariance.txt     # by default what the file says
+        cuts: {w_p: [0.5, 40]}         # by default all separations
+        z: 0.52
+
+Several files are several likelihoods, each under a name of its own, with
+``class: hodspectra.cobaya.Gaussian``; they are added as independent ones.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from cobaya.likelihood import Likelihood
+from cobaya.log import LoggedError
+from cobaya.theory import Provider
+from numpy.typing import NDArray
+
+from datagen.columns import numbers
+from export.measurements import Measurements
+from export.runtime import OnnxEmulator
+
+__all__ = ["Gaussian"]
+
+
+class Gaussian(Likelihood):
+    """ln L = -chi^2 / 2 of a file of measurements, without a constant.
+
+    Attributes:
+        data: The file; see `export.measurements` for the format.
+        covariance: A file with the covariance of all rows of `data`, in their order; by default
+            the one that `data` names, or else independent errors.
+        cuts: Separations to keep of a statistic by name, ``{w_p: [0.5, 40]}``, in its lengths.
+        z: The redshift of the measurements, if it is not an option of the theory or a parameter.
+    """
+
+    data: str | Path | None = None
+    covariance: str | Path | None = None
+    cuts: dict[str, Any] | None = None
+    z: Any = None
+    _enforce_types = True
+
+    def initialize(self) -> None:
+        """Read the files.
+
+        Raises:
+            LoggedError: No file; what is wrong with one; a redshift that is none.
+        """
+        if self.data is None:
+            raise LoggedError(self.log, "give the option data: a file of measurements")
+        try:
+            cuts = {name: _ends(name, ends) for name, ends in (self.cuts or {}).items()}
+            self.measured = Measurements.read(self.data, self.covariance, cuts)
+            if self.z is not None and np.ndim(numbers(self.z, "z", "1")):
+                raise ValueError(f"z = {self.z} must be one number; files are of one redshift each")
+        except (OSError, ValueError) as error:
+            raise LoggedError(self.log, "%s", error) from error
+        # under names that no other likelihood has
+        self._names = {
+            one.name: f"{self.get_name()}: {one.name}" for one in self.measured.statistics
+        }
+        self.log.info("%s", self.measured)
+
+    def get_requirements(self) -> dict[str, Any]:
+        """All that was measured."""
+        asked: dict[str, Any] = {
+            "statistics": {self._names[one.name]: one for one in self.measured.statistics},
+            "outputs": list(self.measured.numbers),
+        }
+        return {"halo_model": asked if self.z is None else asked | {"z": self.z}}
+
+    def initialize_with_provider(self, provider: Provider) -> None:
+        """Check that the theory is at one redshift.
+
+        Raises:
+            LoggedError: It is at several.
+        """
+        super().initialize_with_provider(provider)
+        z: Any = getattr(provider.requirement_providers.get("halo_model"), "z", None)
+        if np.size(z) > 1:
+            raise LoggedError(
+                self.log, "the theory has the redshifts %s, and %s is of one; give the likelihood "
+                "the option z in place of the theory", z, self.data,
+            )  # fmt: skip
+
+    def logp(self, **_parameters: Any) -> float:
+        """-chi^2 / 2 of the point at hand."""
+        return -0.5 * float(self.measured.chi2_of(self.predicted()))
+
+    def predicted(self) -> NDArray[np.float64]:
+        """What the point at hand predicts of ``measured.data``, shape (D,)."""
+        answer: Mapping[str, Any] = self.provider.get_halo_model()
+        found = {name: np.ravel(answer[theirs]) for name, theirs in self._names.items()}
+        found |= {name: np.ravel(answer[name])[0] for name in self.measured.numbers}
+
+        def given(*_call: Any, **_options: Any) -> dict[str, Any]:
+            return found
+
+        # an emulator that answers with what the theory has found
+        return self.measured.model(cast(OnnxEmulator, given), {"h": answer["h"]})
+
+
+def _ends(name: str, given: Any) -> tuple[Any, Any]:
+    """Both ends of a cut; a list of a YAML file may be an array by now."""
+    ends = list(given) if np.ndim(given) == 1 and not isinstance(given, str) else []
+    if len(ends) != 2:
+        raise ValueError(f"cuts: {name} = {given!r} must be two numbers, [low, high]")
+    return ends[0], ends[1]
