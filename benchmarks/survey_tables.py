@@ -1,7 +1,9 @@
 """Published tables of clustering and lensing, in the format of `export.measurements`.
 
 ``python -m benchmarks.survey_tables --layout zehavi11 --files table7.txt --sample Mr_22_21``. The
-tables themselves are not part of this project; docs/fits.md says where they are.
+tables themselves are not part of this project; docs/fits.md says where they are. Pair counts of a
+finite line of sight hold peculiar velocities, so w_p is written down with ``kaiser``, see
+`export.statistics`.
 """
 
 from pathlib import Path
@@ -75,7 +77,7 @@ def zehavi11(path: Path, sample: str) -> Measurements:
         r_p, w_p, error = (
             table[:, names.index(name)] for name in (names[0], f"wp_{sample}", f"wp_err_{sample}")
         )
-        statistic = Wp(r_p, pi_max=ZEHAVI11_PI_MAX, lengths="Mpc/h")
+        statistic = Wp(r_p, pi_max=ZEHAVI11_PI_MAX, kaiser=True, lengths="Mpc/h")
         return Measurements([statistic], w_p, error)
 
 
@@ -98,7 +100,7 @@ def more15(clustering: Path, lensing: Path) -> Measurements:
         names, table = _table(clustering)
         _expect(names, ["rp_hMpc", "rpwp_h2Mpc2", "rpwp_upper_h2Mpc2"])
         r_p, product, upper = table.T
-        w_p = Wp(r_p, pi_max=MORE15_PI_MAX, lengths="Mpc/h")
+        w_p = Wp(r_p, pi_max=MORE15_PI_MAX, kaiser=True, lengths="Mpc/h")
     with named(lensing):
         names, table = _table(lensing)
         _expect(names, ["rp_hMpc", "DS_hMsunpc2", "DS_upper_hMsunpc2", "DS_lower_hMsunpc2"])
