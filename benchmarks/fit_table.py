@@ -8,18 +8,19 @@ __all__ = ["render"]
 
 
 def render(result: dict[str, Any] | Path) -> str:
-    """A fit, or all fits of a folder, those with the same parameters in one table.
+    """A fit, or all fits of a folder: a table for each survey, a column for each fit.
 
     Args:
-        result: The content of a ``fit.json``, or a folder of such files.
+        result: The content of a ``fit.json``, or a folder of such files, named
+            ``SURVEY_SAMPLE.json``.
     """
     if not isinstance(result, Path):
         return _single(result)
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    surveys: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(result.glob("*.json")):
-        one = json.loads(path.read_text())
-        groups.setdefault((one["occupation"], *one["parameters"]), []).append(one)
-    return "\n\n".join(_beside(group) for group in groups.values())
+        survey = path.name.partition("_")[0]
+        surveys.setdefault(survey, []).append(json.loads(path.read_text()))
+    return "\n\n".join(_beside(fits) for fits in surveys.values())
 
 
 def _single(result: dict[str, Any]) -> str:
@@ -65,26 +66,34 @@ def _chi2(result: dict[str, Any]) -> str:
     return said if probability is None else f"{said}, probability {probability:.2g}"
 
 
-def _beside(group: list[dict[str, Any]]) -> str:
-    """Fits with the same parameters in one table, a row each."""
-    names = list(group[0]["parameters"])
-    derived = [name for name in ("f_sat", "b_eff") if all(name in one["derived"] for one in group)]
-    titles = [f"log10 {name}" if name in group[0]["log10"] else name for name in names] + derived
-    lines = [
-        f"| data, {group[0]['occupation']} | chi^2 / degrees of freedom | {' | '.join(titles)} |",
-        "|---|---|" + "---|" * len(titles),
-    ]
-    for one in group:
-        found = {**one["parameters"], **one["derived"]}
-        cells = [_with_errors(found[name]) for name in (*names, *derived)]
-        mark = "" if one["convergence"]["is_converged"] else " (not converged)"
-        chi2 = f"{one['best_chi2']:.1f} / {one['degrees_of_freedom']}"
-        lines.append(f"| {one['name']}{mark} | {chi2} | {' | '.join(cells)} |")
+def _beside(fits: list[dict[str, Any]]) -> str:
+    """Fits beside each other: median and 68 % of what each has."""
+    logs = {name for one in fits for name in one["log10"]}
+    kinds = ("parameters", "derived")
+    names = dict.fromkeys(name for kind in kinds for one in fits for name in one[kind])
+    lines = ["| | " + " | ".join(one["name"] for one in fits) + " |", "|---|" + "---|" * len(fits)]
+
+    def row(title: str, cells: list[str]) -> None:
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+
+    row("occupation", [one["occupation"] for one in fits])
+    row(
+        "chi^2 / degrees of freedom",
+        [f"{one['best_chi2']:.1f} / {one['degrees_of_freedom']}" for one in fits],
+    )
+    for name in names:
+        found = [one["parameters"].get(name) or one["derived"].get(name) for one in fits]
+        title = f"log10 {name}" if name in logs else name
+        row(title, ["" if one is None else _with_errors(one) for one in found])
+    chains = [one["convergence"] for one in fits]
+    row("largest R-hat", [f"{max(one['r_hat'].values()):.3f}" for one in chains])
+    row("fewest effective samples", [f"{min(one['effective'].values()):,}" for one in chains])
+    row("minutes", [f"{one['seconds'] / 60:.1f}" for one in fits])
     return "\n".join(lines)
 
 
 def _with_errors(one: dict[str, float]) -> str:
-    """Median, and how far it is to the ends of 68 %: to two digits of the smaller error."""
+    """Median, and how far it is to the ends of the central 68 %."""
     up, down = one["high"] - one["median"], one["median"] - one["low"]
     if abs(one["median"]) < 1e-2:
         return f"{one['median']:.3g} +{up:.2g} -{down:.2g}"
