@@ -88,7 +88,7 @@ def _beside(fits: list[dict[str, Any]]) -> str:
     chains = [one["convergence"] for one in fits]
     row("largest R-hat", [f"{max(one['r_hat'].values()):.3f}" for one in chains])
     row("fewest effective samples", [f"{min(one['effective'].values()):,}" for one in chains])
-    row("minutes", [f"{one['seconds'] / 60:.1f}" for one in fits])
+    row("likelihoods", [f"{one['evaluations']:,}" for one in fits])
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ A file of them is a CSV whose header says what each statistic is, with the argum
     # Delta_Sigma: {"kind": "DeltaSigma", "lengths": "Mpc/h", "units": "h Msun/pc^2"}
     # n_g: {"unit": "h^3/Mpc^3"}
     statistic,x,value,error
-    w_p,0.17,536.1,25.4
+    w_p,0.17,520,25
     n_g,,3.0e-4,6.0e-5
 
 Averages over bins have the columns ``low`` and ``high`` in place of ``x``; the bins of a statistic
