@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import emcee
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from benchmarks.survey import Likelihood
 from datagen.header import read_arrays, write_arrays
 
-__all__ = ["Chain", "Reweighted", "sample"]
+__all__ = ["Chain", "Reweighted", "Target", "sample"]
 
 Array = NDArray[np.float64]
 
@@ -25,6 +24,21 @@ _KEPT_EVERY = 30.0  # seconds
 # Differential evolution (ter Braak 2006, ter Braak & Vrugt 2008): a third of the stretch move's
 # autocorrelation on these posteriors
 _MOVES = ((emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2))
+
+
+class Target(Protocol):
+    """What is sampled.
+
+    Attributes:
+        evaluations: How many points were evaluated.
+        seconds: Wall time that took.
+    """
+
+    evaluations: int
+    seconds: float
+
+    def __call__(self, unit: Array) -> Any:
+        """Its logarithm at points of the unit cube (N, P), shape (N,); -inf outside of it."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,7 @@ class Chain:
 
 
 def sample(
-    likelihood: Likelihood,
+    likelihood: Target,
     start: Array,
     steps: int,
     seed: int,

@@ -14,7 +14,7 @@ A file of them is a CSV whose header says what each statistic is, with the argum
     # Delta_Sigma: {"kind": "DeltaSigma", "lengths": "Mpc/h", "units": "h Msun/pc^2"}
     # n_g: {"unit": "h^3/Mpc^3"}
     statistic,x,value,error
-    w_p,0.17,536.1,25.4
+    w_p,0.17,520,25
     n_g,,3.0e-4,6.0e-5
 
 Averages over bins have the columns ``low`` and ``high`` in place of ``x``; the bins of a statistic
@@ -36,11 +36,11 @@ from datagen.columns import numbers as as_numbers
 from datagen.messages import did_you_mean
 from datagen.outputs import output
 from export.measurement_files import Row, covariance_of, named, read_rows, write_rows
-from export.ranges import Policy, read_only
+from export.ranges import OutOfRange, Policy, read_only
 from export.runtime import OnnxEmulator
 from export.statistics.kinds import KINDS, DeltaSigma, Statistic, Wp, statistic
 
-__all__ = ["Measurements"]
+__all__ = ["Measurements", "as_record"]
 
 Array = NDArray[np.float64]
 
@@ -197,7 +197,7 @@ class Measurements:
                     f"{one.radii[0]:g} to {one.radii[-1]:g}"
                 )
             kept[self.rows[name]] = rows
-            statistics.append(_with(_record(one), name, one.radii[inside]))
+            statistics.append(_with(as_record(one), name, one.radii[inside]))
         covariance = self.covariance[np.ix_(kept, kept)]
         return Measurements(statistics, self.data[kept], covariance, self.numbers)
 
@@ -216,12 +216,26 @@ class Measurements:
             ValueError: What the emulator cannot predict; separations beyond 0.02 to 300 Mpc.
             OutOfRange: A point outside the ranges, for ``raise``.
         """
-        found = emulator(points, self.outputs, out_of_range=out_of_range)
+        found = self._asked(emulator, points, out_of_range)
+        if found is None:
+            return np.full(len(self), np.nan)
         h = _hubble(emulator, points) if any(self._powers.values()) else 1.0
         parts = [np.asarray(found[name], np.float64) for name in self.names]
         for i, name in enumerate(self.numbers, len(self.statistics)):
             parts[i] = (parts[i] * h ** self._powers[name])[..., None]
         return np.concatenate(parts, axis=-1)
+
+    def _asked(
+        self, emulator: OnnxEmulator, points: Any, out_of_range: Policy | None
+    ) -> dict[str, NDArray[Any]] | None:
+        """The outputs; None of a single point that is outside and is to be NaN."""
+        is_single = isinstance(points, dict) and all(type(one) is float for one in points.values())
+        if not is_single or out_of_range != "nan" or emulator.out_of_range != "raise":
+            return emulator(points, self.outputs, out_of_range=out_of_range)
+        try:
+            return emulator(points, self.outputs)  # the policy of the emulator takes no detour
+        except OutOfRange:
+            return None
 
     def chi2(
         self, emulator: OnnxEmulator, points: Any, *, out_of_range: Policy | None = "nan"
@@ -242,7 +256,7 @@ class Measurements:
 
     def write(self, path: str | Path) -> None:
         """Write the format of `read`; a covariance that is not diagonal goes beside the file."""
-        entries: dict[str, dict[str, Any]] = {one.name: _record(one) for one in self.statistics}
+        entries: dict[str, dict[str, Any]] = {one.name: as_record(one) for one in self.statistics}
         entries |= {name: {"unit": unit} for name, unit in self.numbers.items()}
         at: list[tuple[str, tuple[float, ...]]] = []
         for one in self.statistics:
@@ -381,8 +395,8 @@ def _with(record: Mapping[str, Any], name: str, radii: ArrayLike) -> Statistic:
     return statistic({**record, **given, "name": name})
 
 
-def _record(one: Statistic) -> dict[str, Any]:
-    """A statistic as an entry of a header: its class and arguments, without separations."""
+def as_record(one: Statistic) -> dict[str, Any]:
+    """A statistic as the entry of a header: its class and arguments, without separations."""
     record: dict[str, Any] = {"kind": one.kind, "lengths": one.lengths}
     if isinstance(one, Wp):
         record["pi_max"] = None if np.isinf(one.pi_max) else one.pi_max

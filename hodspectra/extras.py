@@ -21,8 +21,10 @@ EXTRAS = {  # from small to large: what a command does that needs it
 }
 _NEEDS = {  # modules that need another extra than their package
     "benchmarks.convergence": "datagen",
+    "benchmarks.fit": "posterior",
     "benchmarks.labels": "datagen",
     "benchmarks.posterior": "posterior",
+    "benchmarks.survey_tables": "datagen",
     "export.info": "",
     "export.occupations": "",
     "export.predict": "",

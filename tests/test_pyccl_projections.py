@@ -8,6 +8,8 @@ import pytest
 from hosts import OCCUPATION, POINT, ZHENG07
 
 from export.runtime import load
+from export.statistics import DeltaSigma, Wp
+from export.statistics.kinds import RHO_CRITICAL
 from export.to_onnx import rewrite
 
 pyccl = pytest.importorskip("pyccl")
@@ -180,6 +182,27 @@ def test_small_angles_are_the_hankel_integral(cosmo, emulator):
             integrand = L**2 / (2 * np.pi) * power * jv(order, L * one)
             integral = np.trapezoid(integrand * np.exp(-((0.01 * L * one) ** 2)), np.log(L))
             assert value == pytest.approx(integral, rel=5e-3)  # the end is a power of L
+
+
+def test_they_are_the_functions_of_separation_along_the_line_of_sight(cosmo, emulator):
+    """Of w_p(theta chi) and Delta Sigma(theta chi), which know no pyccl: units and all."""
+    theta = np.radians([0.01, 0.1, 1.0])
+    z = np.linspace(LENSES[0][0], LENSES[0][-1], 80)
+    chi = cosmo.comoving_radial_distance(1 / (1 + z))
+    counts, shear = kernel(cosmo, LENSES, z, False), kernel(cosmo, SOURCES, z, True)
+    rho_m = RHO_CRITICAL * 0.3 * COSMOLOGY["h"] ** 2
+    w, gamma = [], []
+    for one in theta:
+        at = [
+            emulator(POINT | {"z": each}, [Wp([one * r]), DeltaSigma([one * r])])
+            for each, r in zip(z, chi, strict=True)
+        ]
+        w_p, Delta_Sigma = (np.array([each[n][0] for each in at]) for n in ("w_p", "Delta_Sigma"))
+        w.append(np.trapezoid(counts**2 * w_p, chi))
+        gamma.append(np.trapezoid(counts * shear * Delta_Sigma / rho_m, chi))
+    given = {"emulator": emulator, "unit": "rad"} | OCCUPATION
+    np.testing.assert_allclose(w_theta(cosmo, theta, LENSES, **given), w, rtol=SUM)
+    np.testing.assert_allclose(gamma_t(cosmo, theta, LENSES, SOURCES, **given), gamma, rtol=SUM)
 
 
 def test_units_and_single_angles(cosmo, emulator):

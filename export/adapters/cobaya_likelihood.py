@@ -108,7 +108,7 @@ class Gaussian(Likelihood):
             return found
 
         # an emulator that answers with what the theory has found
-        return self.measured.model(cast(OnnxEmulator, given), {"h": answer["h"]})
+        return self.measured.model(cast(OnnxEmulator, given), {"h": answer["h"]}, out_of_range=None)
 
 
 def _ends(name: str, given: Any) -> tuple[Any, Any]:

@@ -14,8 +14,9 @@ pyccl projects an emulator's spectra along the line of sight. Between angles and
 
 which are the sums over the whole sky: of the equations of Legendre's functions, these solve all but
 terms of the order of theta^2 (ell + 1/2)^-2. They are taken of complex powers of L, as in
-`export.statistics`, and not by ``pyccl.correlation``, whose FFTLog ends at ell = 60,000 by default
-and is off by tens of percent below 0.01 degrees.
+`export.statistics`, and not by ``pyccl.correlation``: its FFTLog ends at ell = 60,000 by default,
+where C_ell of galaxies has not fallen off, and rings (by up to a third below 0.1 degrees for a
+sample at z = 1.15).
 
 Not in it: redshift-space distortions, magnification, intrinsic alignments. The occupation is the
 same at all redshifts of a sample.

@@ -1,0 +1,197 @@
+"""What is fitted: parameters that are held fixed, and priors of the others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.messages import did_you_mean
+from export.ranges import Parameter
+from export.runtime import OnnxEmulator
+
+__all__ = ["Prior", "Priors"]
+
+Array = NDArray[np.float64]
+
+_MATTER = "Om_m"  # Om_c + Om_b, which may be given in place of Om_c
+_GAUSSIAN = ("mean", "sigma")
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of a parameter before: flat between two ends, or Gaussian there.
+
+    Attributes:
+        name: The parameter.
+        low: Lower end, in the parameter's unit.
+        high: Upper end.
+        mean: Of the Gaussian, in its coordinate; NaN if it is flat.
+        sigma: Its standard deviation.
+        is_log: Whether its coordinate is log10 of it, and the prior flat or Gaussian in that.
+        symbol: In TeX.
+        unit: The parameter's.
+    """
+
+    name: str
+    low: float
+    high: float
+    mean: float = np.nan
+    sigma: float = np.nan
+    is_log: bool = False
+    symbol: str = ""
+    unit: str = "1"
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Both ends in its coordinate."""
+        if self.is_log:
+            return float(np.log10(self.low)), float(np.log10(self.high))
+        return self.low, self.high
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain numbers."""
+        both = {"low": self.low, "high": self.high}
+        return both if np.isnan(self.sigma) else {**both, "mean": self.mean, "sigma": self.sigma}
+
+
+class Priors:
+    """The parameters of an emulator that are sampled, F of them, and those that are not.
+
+    Args:
+        emulator: Whose.
+        fixed: Values by name. ``Om_m`` may stand for ``Om_c``, here and in the priors.
+        given: By name ``[low, high]`` for a flat prior, or a record of ``mean``, ``sigma`` and, if
+            they are not those of the emulator, ``low`` and ``high`` for a Gaussian one. Parameters
+            of the occupation that are in neither have a flat prior in the emulator's range.
+        more: Parameters that points have besides those of the emulator, all above 0 [Msun].
+
+    Attributes:
+        free: Priors of what is sampled, in the order of the emulator's parameters.
+        fixed: All others, by name; those with a default that are not given are left out.
+
+    Raises:
+        ValueError: A parameter that there is not, that is given twice or not at all; a value or a
+            prior that is out of range; nothing to sample.
+    """
+
+    def __init__(
+        self,
+        emulator: OnnxEmulator,
+        fixed: Mapping[str, float],
+        given: Mapping[str, Any],
+        more: Sequence[str] = (),
+    ) -> None:
+        known = {p.name: p for p in emulator.parameters}
+        names: list[str] = [*known, *more]
+        if _MATTER in fixed or _MATTER in given:
+            if "Om_c" in fixed or "Om_c" in given:
+                raise ValueError(f"{_MATTER} and Om_c are both given; leave one, the other is less")
+            names[names.index("Om_c")] = _MATTER
+            c, b = known["Om_c"], known["Om_b"]
+            known[_MATTER] = Parameter(
+                _MATTER, "1", c.low + b.low, c.high + b.high, "linear", "cosmology",
+                r"\Omega_\mathrm{m}", None,
+            )  # fmt: skip
+        for name in (*fixed, *given):
+            if name not in names:
+                raise ValueError(
+                    f"no parameter {name}{did_you_mean(name, names)}; there are {', '.join(names)}"
+                )
+        if both := [name for name in fixed if name in given]:
+            raise ValueError(f"{', '.join(both)}: both a fixed value and a prior; leave one")
+        missing = [
+            name for name in names
+            if name not in fixed and name not in given
+            and (name not in known or not (known[name].is_occupation or _has_default(known[name])))
+        ]  # fmt: skip
+        if missing:
+            raise ValueError(
+                f"{', '.join(missing)}: give each a value in fixed, or a prior in priors"
+            )
+        self.fixed = {
+            name: _fixed(name, fixed[name], known.get(name)) for name in names if name in fixed
+        }
+        self.free = tuple(
+            _prior(name, given.get(name), known.get(name))
+            for name in names
+            if name in given or (name not in fixed and known[name].is_occupation)
+        )
+        if not self.free:
+            raise ValueError("all parameters are held fixed; leave some to fit")
+        self.names = tuple(one.name for one in self.free)
+        self._low, self._high = np.array([one.ends for one in self.free]).T
+        self._log = np.array([one.is_log for one in self.free])
+
+    def coordinates(self, unit: Array) -> Array:
+        """The parameters of points of the unit cube, log10 of some; shape (N, F)."""
+        return self._low + unit * (self._high - self._low)
+
+    def points(self, unit: Array) -> dict[str, Any]:
+        """Points of the unit cube (N, F) for the emulator, by name."""
+        x = self.coordinates(unit)
+        values = np.where(self._log, 10.0**x, x) if self._log.any() else x
+        point: dict[str, Any] = dict(zip(self.names, values.T, strict=True))
+        point = {name: np.full(len(x), value) for name, value in self.fixed.items()} | point
+        if _MATTER in point:
+            point["Om_c"] = point.pop(_MATTER) - point["Om_b"]
+        return point
+
+    def ln(self, unit: Array) -> Array:
+        """Ln of the Gaussian priors, (N,), up to a constant; 0 where all are flat."""
+        x = self.coordinates(unit)
+        pulls = [
+            (x[:, i] - one.mean) / one.sigma
+            for i, one in enumerate(self.free)
+            if not np.isnan(one.sigma)
+        ]
+        return -0.5 * np.square(pulls).sum(axis=0) if pulls else np.zeros(len(x))
+
+
+def _has_default(p: Parameter) -> bool:
+    return p.default is not None
+
+
+def _fixed(name: str, value: Any, p: Parameter | None) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise ValueError(f"fixed: {name} = {value!r} must be a number")
+    if p and not p.low <= value <= p.high:
+        raise ValueError(
+            f"fixed: {name} = {value:g} is outside of {p.limits}, where the emulator holds"
+            f"{p.hint(value)}"
+        )
+    return float(value)
+
+
+def _prior(name: str, given: Any, p: Parameter | None) -> Prior:
+    """A prior of what was given for it."""
+    way = "give [low, high], or {mean: ..., sigma: ...}"
+    low, high = (p.low, p.high) if p else (0.0, np.inf)
+    record = {"low": low, "high": high}
+    if isinstance(given, list | tuple) and len(given) == 2:
+        record = {"low": given[0], "high": given[1]}
+    elif isinstance(given, Mapping) and {"mean", "sigma"} <= set(given) <= {*record, *_GAUSSIAN}:
+        record |= given
+    elif given is not None:
+        raise ValueError(f"priors: {name} = {given!r}: {way}")
+    for what, value in record.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+            raise ValueError(f"priors: {name}: {what} = {value!r} must be a number; {way}")
+    if not record["low"] < record["high"]:
+        raise ValueError(
+            f"priors: {name}: low = {record['low']:g} must be below high = {record['high']:g}"
+        )
+    if record["low"] < low or record["high"] > high:
+        limits = p.limits if p else "[0, inf] Msun"
+        raise ValueError(
+            f"priors: {name}: [{record['low']:g}, {record['high']:g}] leaves {limits}, where the "
+            f"emulator holds; narrow it"
+        )
+    if not record.get("sigma", 1.0) > 0:
+        raise ValueError(f"priors: {name}: sigma = {record['sigma']:g} must be above 0")
+    return Prior(
+        name, float(record["low"]), float(record["high"]),
+        float(record.get("mean", np.nan)), float(record.get("sigma", np.nan)),
+        p is not None and p.sampling == "log10", p.symbol if p else "", p.unit if p else "Msun",
+    )  # fmt: skip

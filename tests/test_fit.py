@@ -1,0 +1,192 @@
+"""Fits of measured galaxies: made-up data, whose truth is known."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import benchmarks.fit
+from benchmarks.fit import Fit, Posterior, Sampling, find_best, fit, main, split_r_hat
+from benchmarks.fit_table import render
+from benchmarks.priors import Priors
+from export.measurements import Measurements
+from export.runtime import load
+from export.statistics import DeltaSigma, Wp
+
+COSMOLOGY = {"Om_m": 0.3, "Om_b": 0.05, "h": 0.7, "n_s": 0.96, "z": 0.3}
+TRUTH = {"sigma_8": 0.82, "log10Mmin": 13.0, "log10M1": 14.1}
+HELD = COSMOLOGY | {"sigma_logM": 0.4, "log10M0": 12.8, "alpha": 1.1}
+FLAT = {"sigma_8": [0.6, 1.1], "log10Mmin": [12.0, 14.0], "log10M1": [13.0, 15.0]}
+SHORT = Sampling(walkers=16, burn_in=150, steps=350, chains=1, generations=60)
+TINY = replace(SHORT, burn_in=0, steps=10, generations=5)
+FEW = 4.0  # standard deviations that a truth may be off, with the noise of a fixed seed
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    return load("tinker10", occupation="zheng07")
+
+
+@pytest.fixture(scope="module")
+def measured(emulator):
+    """Measurements to a few percent around the truth."""
+    r = np.geomspace(0.2, 20, 8)
+    statistics = [Wp(r, pi_max=80, lengths="Mpc/h"), DeltaSigma(r, lengths="Mpc")]
+    priors = Priors(emulator, HELD, FLAT)
+    point = priors.points(np.zeros((1, 3))) | {name: [value] for name, value in TRUTH.items()}
+    numbers = {"n_g": "h^3/Mpc^3"}
+    blank = Measurements(statistics, np.ones(17), np.ones(17), numbers)
+    model = blank.model(emulator, point)[0]
+    error = 0.05 * np.abs(model)
+    noise = np.random.default_rng(3).standard_normal(17)
+    return Measurements(statistics, model + error * noise, error, numbers)
+
+
+@pytest.fixture(scope="module")
+def done(measured, emulator):
+    return Fit.of(measured, emulator, Priors(emulator, HELD, FLAT), SHORT)
+
+
+def test_the_best_fit_is_where_chi2_is_lowest(measured, emulator):
+    priors = Priors(emulator, HELD, FLAT)
+    best, cost = find_best(Posterior(measured, emulator, priors), 3, 200, seed=1)
+    again = find_best(Posterior(measured, emulator, priors), 3, 200, seed=2)
+    assert cost == pytest.approx(again[1], abs=0.02)
+    found = priors.coordinates(best[None])[0]
+    np.testing.assert_allclose(found, list(TRUTH.values()), atol=0.1)
+    at_truth = priors.points(best[None]) | {name: [value] for name, value in TRUTH.items()}
+    assert cost < measured.chi2(emulator, at_truth)[0]
+
+
+def test_the_posterior_holds_the_truth(done):
+    summary = done.summary()
+    for name, true in TRUTH.items():
+        one = summary["parameters"][name]
+        assert abs(one["median"] - true) < FEW * (one["high"] - one["low"]) / 2
+        assert one["low"] < one["best"] < one["high"] or one["best"] == pytest.approx(true, rel=0.1)
+    assert summary["degrees_of_freedom"] == 17 - 3
+    assert 1e-3 < summary["probability"] < 1 - 1e-3
+    assert sum(summary["chi2_of"].values()) == pytest.approx(summary["best_chi2"], rel=1e-2)
+    assert max(summary["convergence"]["r_hat"].values()) < 1.3
+    assert set(summary["derived"]) == {"n_g", "b_eff", "f_sat"}
+
+
+def test_a_seed_makes_a_fit(measured, emulator):
+    priors = Priors(emulator, HELD, FLAT)
+    one, two = (Fit.of(measured, emulator, priors, TINY) for _ in range(2))
+    np.testing.assert_array_equal(one.chain.samples, two.chain.samples)
+    np.testing.assert_array_equal(one.best, two.best)
+    other = Fit.of(measured, emulator, priors, replace(TINY, seed=2))
+    assert not np.array_equal(one.chain.samples, other.chain.samples)
+
+
+def test_a_gaussian_prior_pulls(measured, emulator):
+    pulled = {**FLAT, "sigma_8": {"mean": 0.7, "sigma": 1e-3}}
+    priors = Priors(emulator, HELD, pulled)
+    best, _ = find_best(Posterior(measured, emulator, priors), 3, 100, seed=1)
+    assert priors.coordinates(best[None])[0, 0] == pytest.approx(0.7, abs=0.01)
+
+
+def test_walkers_that_disagree_have_a_large_r_hat():
+    noise = np.random.default_rng(1).standard_normal((1000, 8, 1))
+    assert split_r_hat(noise)[0] == pytest.approx(1, abs=0.01)
+    assert split_r_hat(noise + np.arange(8)[:, None])[0] > 2
+
+
+def test_om_m_stands_for_om_c_and_masses_have_their_logarithms():
+    emulator = load("tinker10", occupation="linke22")
+    held = {"Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96, "z": 0.0, "alpha": 0.7,
+            "sigma": 0.3, "beta": 1.0, "Mprime": 1e14}  # fmt: skip
+    priors = Priors(emulator, held, {"Om_m": [0.2, 0.4], "Mth": [1e12, 1e14]})
+    point = priors.points(np.array([[0.5, 0.5]]))
+    assert point["Om_c"][0] == pytest.approx(0.25)
+    assert point["Mth"][0] == pytest.approx(1e13)
+    assert priors.coordinates(np.array([[0.5, 0.5]]))[0].tolist() == pytest.approx([0.3, 13])
+
+
+@pytest.mark.parametrize(
+    ("fixed", "priors", "message"),
+    [
+        ({}, {}, "Om_c, Om_b, h, sigma_8, n_s, z: give each a value in fixed, or a prior"),
+        (HELD | {"Om_c": 0.2}, FLAT, "Om_m and Om_c are both given"),
+        (HELD | {"hh": 0.2}, FLAT, r"no parameter hh \(did you mean 'h'\?\)"),
+        (HELD | {"sigma_8": 0.8}, FLAT, "sigma_8: both a fixed value and a prior"),
+        (HELD | {"h": 70}, FLAT, "fixed: h = 70 is outside of"),
+        (HELD | {"h": "0.7"}, FLAT, "fixed: h = '0.7' must be a number"),
+        (HELD | TRUTH, {}, "all parameters are held fixed"),
+        (HELD, FLAT | {"sigma_8": [0.1, 0.9]}, "sigma_8: .*0.1, 0.9.* leaves .*narrow it"),
+        (HELD, FLAT | {"sigma_8": [0.9, 0.7]}, "low = 0.9 must be below high = 0.7"),
+        (HELD, FLAT | {"sigma_8": 0.8}, r"priors: sigma_8 = 0.8: give \[low, high\]"),
+        (HELD, FLAT | {"sigma_8": {"mean": 0.8}}, r"give \[low, high\], or {mean"),
+        (HELD, FLAT | {"sigma_8": {"mean": 0.8, "sigma": 0}}, "sigma = 0 must be above 0"),
+        (HELD, FLAT | {"sigma_8": [None, 1]}, "sigma_8: low = None must be a number"),
+    ],
+)
+def test_priors_that_make_no_sense_are_refused(emulator, fixed, priors, message):
+    with pytest.raises(ValueError, match=message):
+        Priors(emulator, fixed, priors)
+
+
+def test_a_parameter_of_a_statistic_has_a_prior(emulator):
+    r = np.array([0.1, 1.0])
+    excess = DeltaSigma(r, point_mass="M_point")
+    with pytest.raises(ValueError, match="M_point: give each a value"):
+        Priors(emulator, HELD, FLAT, ["M_point"])
+    priors = Priors(emulator, HELD, FLAT | {"M_point": [0, 1e12]}, ["M_point"])
+    measured = Measurements([excess], [1e13, 1e12], [1e12, 1e11])
+    posterior = Posterior(measured, emulator, priors)
+    assert np.isfinite(posterior(np.full((3, 4), 0.5))).all()
+
+
+def test_the_command_writes_what_it_found(measured, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    measured.write("made_up.csv")
+    held, flat = HELD | {"sigma_8": 0.82}, {n: FLAT[n] for n in ("log10Mmin", "log10M1")}
+    arguments = ["--data", "made_up.csv", "--fixed", json.dumps(held), "--priors",
+                 json.dumps(flat), "--walkers", "12", "--burn_in", "20", "--steps", "40",
+                 "--chains", "1", "--generations", "10", "--out", "out",
+                 "--cuts", "{w_p: [0.5, null]}"]  # fmt: skip
+    main(arguments)
+    first = json.loads((tmp_path / "out/fit.json").read_text())
+    assert first["data"] == "made_up.csv"
+    assert first["numbers"] == 15
+    assert str(tmp_path) not in json.dumps(first)
+    text = (tmp_path / "out/fit.md").read_text()
+    assert "NOT converged: give more steps" in text
+    assert "| log10M1 | 13 to 15 |" in text
+    for name in ("data.png", "data.pdf", "posterior.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 1000
+    monkeypatch.setattr(benchmarks.fit, "save_figure", lambda *_: None)  # they take seconds
+    main(arguments)
+    again = json.loads((tmp_path / "out/fit.json").read_text())
+    assert again["parameters"] == first["parameters"]
+    table = render_of(tmp_path, first)
+    assert table.startswith("| | made_up |\n")
+    assert "| occupation | zheng07 |" in table
+    assert f"| chi^2 / degrees of freedom | {first['best_chi2']:.1f} / 13 |" in table
+    with pytest.raises(SystemExit, match="2"):
+        main([*arguments, "--seed", "2"])
+    assert "holds a run with other settings" in capsys.readouterr().err
+
+
+def render_of(folder, result) -> str:
+    (folder / "all").mkdir()
+    (folder / "all/one.json").write_text(json.dumps(result))
+    return render(folder / "all")
+
+
+def test_what_cannot_be_fitted_is_refused(measured, tmp_path):
+    measured.write(tmp_path / "made_up.csv")
+    data = tmp_path / "made_up.csv"
+    with pytest.raises(ValueError, match="walkers = 4 must be at least 6"):
+        fit(data, HELD, FLAT, walkers=4, out=tmp_path / "out")
+    with pytest.raises(ValueError, match="z = 0.1 and fixed has z, too"):
+        fit(data, HELD, FLAT, z=0.1, out=tmp_path / "out")
+    with pytest.raises(ValueError, match="steps = 0"):
+        fit(data, HELD, FLAT, steps=0, out=tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="no measurements at"):
+        fit(tmp_path / "none.csv", HELD, FLAT)
+    with pytest.raises(ValueError, match="published-gm|DeltaSigma needs|Wp needs|occupation"):
+        fit(data, HELD, FLAT, emulator="published-gm", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
