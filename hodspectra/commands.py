@@ -30,6 +30,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "info": Command("export.info", "list the shipped emulators, or print one's card"),
         "occupations": Command("export.occupations", "list the occupations, or tell of one"),
         "predict": Command("export.predict", "evaluate an emulator on a table of points"),
+        "gallery": Command("benchmarks.gallery", "draw what each parameter does to the outputs"),
         "verify": Command("export.verify", "recompute some points with the true code"),
     },
     "make labels (true spectra)": {

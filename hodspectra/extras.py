@@ -21,6 +21,7 @@ EXTRAS = {  # from small to large: what a command does that needs it
 }
 _NEEDS = {  # modules that need another extra than their package
     "benchmarks.convergence": "datagen",
+    "benchmarks.gallery": "datagen",
     "benchmarks.labels": "datagen",
     "benchmarks.posterior": "posterior",
     "export.info": "",
