@@ -34,7 +34,7 @@ from datagen.figures import (
 )
 from datagen.files import atomic
 from datagen.messages import did_you_mean
-from datagen.outputs import AXES, TERMS, Output, output
+from datagen.outputs import AXES, TERMS, Output, output, spectra_of
 from datagen.parameters import Parameter
 from datagen.space import BACKGROUND, parameters_of
 from export.ranges import is_inside
@@ -58,8 +58,8 @@ STATISTICS: dict[str, Statistic] = {
     )
 }
 """Functions of separation that can be drawn, by name; spectra can be drawn as well."""
-SHOWN = ("w_p", "Delta_Sigma", "xi_gg", "gg_total", "gm_total", "mm_total")
-_SPECTRA = SHOWN[3:]
+_SPECTRA = spectra_of(("gg", "gm", "mm"), ["total"])
+SHOWN = ("w_p", "Delta_Sigma", "xi_gg", *_SPECTRA)
 _K = np.geomspace(0.01, 50.0, 120)  # 1/Mpc
 _M = np.geomspace(1e11, 3e15, 160)  # Msun
 _DECADES = 10**4.5  # below its largest value, a function is not shown
