@@ -32,6 +32,7 @@ __all__ = [
     "PART_COLOURS",
     "P_LABEL",
     "TERM_STYLES",
+    "UNITS",
     "k_axis",
     "log_axis",
     "new_figure",
@@ -50,6 +51,12 @@ TERM_STYLES: dict[str, str] = {"1h": "--", "2h": ":", "total": "-"}
 # kinds of files, and what is not to be in them: equal figures are equal files
 FILE_METADATA: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "png": {}}
 
+# units of axes, in TeX; of masses see `parameter_label`
+UNITS: dict[str, str] = {
+    "Mpc": "Mpc", "Mpc/h": r"$h^{-1}$ Mpc", "1/Mpc": "Mpc$^{-1}$", "Mpc^3": "Mpc$^3$",
+    "1/Mpc^3": "Mpc$^{-3}$", "Msun/Mpc^2": r"M$_\odot$ Mpc$^{-2}$",
+    "Msun/pc^2": r"M$_\odot$ pc$^{-2}$", "h Msun/pc^2": r"$h$ M$_\odot$ pc$^{-2}$",
+}  # fmt: skip
 K_LABEL = r"$k$ [Mpc$^{-1}$]"
 P_LABEL = r"$P(k)$ [Mpc$^3$]"
 
@@ -101,6 +108,8 @@ def parameter_label(p: Parameter, is_log: bool) -> str:
         return f"${symbol}$"
     if p.unit == "Msun" and not is_log:
         return rf"${symbol}$ [M$_\odot$]"
+    if p.unit in UNITS:
+        return f"${symbol}$ [{UNITS[p.unit]}]"
     return rf"${symbol}\,/\,\mathrm{{M}}_\odot$"
 
 

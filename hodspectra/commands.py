@@ -32,6 +32,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "predict": Command("export.predict", "evaluate an emulator on a table of points"),
         "fit": Command("benchmarks.fit", "fit measured galaxies"),
         "survey-tables": Command("benchmarks.survey_tables", "read published tables to fit"),
+        "gallery": Command("benchmarks.gallery", "draw what each parameter does to the outputs"),
         "verify": Command("export.verify", "recompute some points with the true code"),
     },
     "make labels (true spectra)": {

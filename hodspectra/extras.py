@@ -22,6 +22,7 @@ EXTRAS = {  # from small to large: what a command does that needs it
 _NEEDS = {  # modules that need another extra than their package
     "benchmarks.convergence": "datagen",
     "benchmarks.fit": "posterior",
+    "benchmarks.gallery": "datagen",
     "benchmarks.labels": "datagen",
     "benchmarks.posterior": "posterior",
     "benchmarks.survey_tables": "datagen",
