@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import fht, fhtoffset
 from scipy.interpolate import CubicSpline
 from tqdm.auto import tqdm
 
+from benchmarks.fftlog import transformed
 from benchmarks.judge import counts, in_percent
 from benchmarks.results import check_json
 from benchmarks.timing import seconds_per_point
@@ -29,7 +29,7 @@ from datagen.store import Spectra
 from export.runtime import OnnxEmulator
 from export.statistics import DeltaSigma, Sigma, Statistic, Wp, Xi
 
-__all__ = ["render", "statistics", "transformed"]
+__all__ = ["render", "statistics"]
 
 Array = NDArray[np.float64]
 
@@ -40,8 +40,6 @@ NEAR_ZERO, OF = 0.1, 30.0  # errors are of the value, or of a tenth of that at 3
 PERCENTILES = (68, 95, 99, 100)
 _TIMED = np.geomspace(0.1, 60.0, 20)  # Mpc
 _CHUNK = 100
-_POINTS, _LOW, _HIGH = 8192, 1e-6, 3e4  # of FFTLog [1/Mpc]
-_TAIL = 0.5  # e-folds at the end of the labels whose slope goes on
 _ALONG = 400
 
 
@@ -99,33 +97,6 @@ def statistics(
             partial.write_text(json.dumps(result, indent=1) + "\n")
     print(render(result))  # noqa: T201
     return result
-
-
-def transformed(ln_k: Array, ln_P: Array, order: float, power: float) -> tuple[Array, Array]:
-    """Int k^power P(k) J_order(k r) r dk by FFTLog, at increasing r.
-
-    Args:
-        ln_k: Increasing, shape (K,); P goes on below and above as it begins and ends.
-        ln_P: Shape (K,).
-        order: Of the Bessel function.
-        power: Of k.
-
-    Returns:
-        Separations, and the transform at these.
-    """
-    step = np.log(_HIGH / _LOW) / (_POINTS - 1)
-    x = np.log(_LOW) + step * np.arange(_POINTS)
-    spline = CubicSpline(ln_k, ln_P)
-    tail = ln_k > ln_k[-1] - _TAIL
-    end = np.polyfit(ln_k[tail] - ln_k[-1], ln_P[tail], 1)[0]
-    y = spline(np.clip(x, ln_k[0], ln_k[-1]))
-    y += spline(ln_k[0], 1) * np.minimum(x - ln_k[0], 0) + end * np.maximum(x - ln_k[-1], 0)
-    k = np.exp(x)
-    values = k**power * np.exp(y - (k / 1e4) ** 2)
-    bias = -0.2
-    offset = fhtoffset(step, order, bias=bias)
-    r = np.exp(offset - x[::-1])
-    return r, fht(values, step, order, offset=offset, bias=bias)
 
 
 def _truth(labels: Spectra, model: OnnxEmulator) -> dict[str, Array]:

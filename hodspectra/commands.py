@@ -59,6 +59,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "report": Command("benchmarks.report", "accuracy and speed on the test split, as a page"),
         "worst": Command("benchmarks.worst", "search for the points where an emulator errs most"),
         "statistics": Command("benchmarks.statistics", "errors and times of xi, w_p, Delta Sigma"),
+        "peers": Command(
+            "benchmarks.peers", "w_p and Delta Sigma by other codes: values and times"
+        ),
         "analyse": Command("benchmarks.analyse", "where and when an emulator errs, as a page"),
         "compare": Command("benchmarks.compare", "accuracy, time and size of several emulators"),
         "speed": Command("benchmarks.speed", "time beside the label code and pyccl"),

@@ -1,0 +1,31 @@
+"""Other codes beside an emulator: those that run, that fail, that are not there."""
+
+import json
+
+import pytest
+
+from benchmarks import peers as study
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    def fails():
+        raise AttributeError("no corr_gg")
+
+    monkeypatch.setitem(study._PEERS, "absent", ("no_such_module", fails, ""))
+    monkeypatch.setitem(study._PEERS, "broken", ("numpy", fails, ""))
+
+
+def test_what_runs_agrees_and_what_does_not_says_why(broken, tmp_path):
+    out = tmp_path / "peers.json"
+    result = study.peers(out, rounds=2)
+    assert json.loads(out.read_text()) == result
+    rows = result["rows"]
+    differences = rows["pyccl, with scipy's FFTLog"]["differences"]
+    assert differences.keys() == {"w_p", "Delta_Sigma"}
+    assert max(differences.values()) < 2e-3
+    assert rows["absent"] == {"missing": "no_such_module is not installed"}
+    assert rows["broken"] == {"missing": "AttributeError: no corr_gg"}
+    table = study.render(result)
+    assert "| broken | | | | | AttributeError: no corr_gg |" in table
+    assert "| hodspectra, one call |" in table
