@@ -42,12 +42,13 @@ _K = np.geomspace(1e-4, 200.0, 512)  # 1/Mpc
 _ALONG = 400
 
 
-def peers(out: Path | None = None, rounds: int = 3) -> dict[str, Any]:
+def peers(out: Path | None = None, rounds: int = 3, points: int = 10_000) -> dict[str, Any]:
     """Compare and time w_p and Delta Sigma at 20 separations each, on one core.
 
     Args:
         out: JSON file to write.
         rounds: How often each time is taken.
+        points: How many the emulator evaluates at once, besides a single one.
 
     Returns:
         By code: its version, seconds of a fresh cosmology and of fresh galaxies, the largest
@@ -59,12 +60,12 @@ def peers(out: Path | None = None, rounds: int = 3) -> dict[str, Any]:
     per_h: dict[str, Any] = {"lengths": "Mpc/h"}
     kinds = [Wp(R, PI_MAX, **per_h), DeltaSigma(R, units="h Msun/pc^2", **per_h)]
     ours = emulator(POINT, kinds)
-    batch = {name: np.full(10_000, value) for name, value in POINT.items()}
+    batch = {name: np.full(points, value) for name, value in POINT.items()}
     one = seconds_per_point(lambda: emulator(POINT, kinds), 1, rounds)
-    many = seconds_per_point(lambda: emulator(batch, kinds), 10_000, rounds)
+    many = seconds_per_point(lambda: emulator(batch, kinds), points, rounds)
     rows: dict[str, Any] = {
         "hodspectra, one call": {"cosmology": one, "galaxies": one},
-        "hodspectra, 10,000 at once": {"cosmology": many, "galaxies": many},
+        f"hodspectra, {points:,} at once": {"cosmology": many, "galaxies": many},
     }
     for name, (module, prepare, says) in _PEERS.items():
         if not find_spec(module):

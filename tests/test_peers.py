@@ -18,7 +18,7 @@ def broken(monkeypatch):
 
 def test_what_runs_agrees_and_what_does_not_says_why(broken, tmp_path):
     out = tmp_path / "peers.json"
-    result = study.peers(out, rounds=2)
+    result = study.peers(out, rounds=2, points=100)
     assert json.loads(out.read_text()) == result
     rows = result["rows"]
     differences = rows["pyccl, with scipy's FFTLog"]["differences"]
