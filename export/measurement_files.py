@@ -88,7 +88,10 @@ def read_rows(path: Path) -> tuple[dict[str, dict[str, Any]], list[Row], Path | 
             else:
                 rows.append(_row(split_cells(text, separator), columns, line))
     if not is_ours:
-        raise ValueError(f"it is no file of measurements; its first line must be # {SCHEMA}")
+        raise ValueError(
+            f"it is no file of measurements; its first line must be # {SCHEMA} (hodspectra "
+            f"survey-tables makes one of some published tables)"
+        )
     if not rows:
         raise ValueError(f"it has no rows; below the header come {','.join(_COLUMNS)} and numbers")
     beside = entries.pop(_COVARIANCE, None)
