@@ -410,4 +410,6 @@ def as_record(one: Statistic) -> dict[str, Any]:
     record |= {"bins": True} if one.bins else {}
     record |= {"physical": True} if one.physical else {}
     record |= {"of": list(one.of)} if one.of else {}
+    record |= {"bias": one.bias} if one.bias else {}
+    record |= {"exclusion": one.exclusion} if one.exclusion else {}
     return record

@@ -10,7 +10,9 @@ import benchmarks.fit
 from benchmarks.fit import Fit, Posterior, Sampling, find_best, fit, main, split_r_hat
 from benchmarks.fit_table import render
 from benchmarks.priors import Priors
-from export.measurements import Measurements
+from benchmarks.transitions import render as render_transitions
+from benchmarks.transitions import transitions
+from export.measurements import Measurements, as_record
 from export.runtime import load
 from export.statistics import DeltaSigma, Wp
 
@@ -190,3 +192,33 @@ def test_what_cannot_be_fitted_is_refused(measured, tmp_path):
     with pytest.raises(ValueError, match="published-gm|DeltaSigma needs|Wp needs|occupation"):
         fit(data, HELD, FLAT, emulator="published-gm", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_models_of_the_transition_are_compared(tmp_path):
+    """Of data with scale-dependent bias, that model has the best fit."""
+    emulator = load("tinker10", occupation="zheng07")
+    r = np.geomspace(0.3, 20, 8)
+    truth = Wp(r, pi_max=60, lengths="Mpc/h", bias="tinker05")
+    point = {
+        "Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96, "z": 0.3,
+        "log10Mmin": 13.0, "sigma_logM": 0.4, "log10M0": 13.0, "log10M1": 14.1, "alpha": 1.1,
+    }  # fmt: skip
+    data = emulator(point, [truth])["w_p"]
+    straight = Wp(r, pi_max=60, lengths="Mpc/h")
+    path = tmp_path / "bent.csv"
+    Measurements([straight], data, 0.02 * data).write(path)
+    fixed = {n: v for n, v in point.items() if n not in ("log10Mmin", "log10M1")}
+    out = tmp_path / "transitions.json"
+    result = transitions(path, fixed, generations=3, out=out)
+    assert json.loads(out.read_text()) == result
+    chi2 = {row["says"]: row["chi2"] for row in result["rows"]}
+    assert chi2["scale-dependent bias"] < 1 < chi2["sum of both terms"]
+    assert len(chi2) == 5
+    assert "| halo exclusion |" in render_transitions(result)
+
+
+def test_options_of_the_transition_are_written_down():
+    bent = Wp([1.0, 2.0], pi_max=60, bias="tinker05", exclusion="spheres")
+    record = as_record(bent)
+    assert record["bias"] == "tinker05"
+    assert record["exclusion"] == "spheres"

@@ -285,6 +285,8 @@ def test_what_is_added_to_an_occupation_is_in_the_statistics():
     for name, values in exact.items():
         np.testing.assert_allclose(plain[name], values, rtol=2e-4, atol=1e-7, err_msg=name)
     assert found["xi_gg_1h"][0] < plain["xi_gg_1h"][0]
+    moved = smooth(point, [Wp(R, 60), Wp(R, 60, kaiser=True, name="moved")])
+    assert (moved["moved"] > moved["w_p"]).all()
     near = (R[R > 1] > 1.5) & (R[R > 1] < 4)
     assert (found["xi_gg"] / (found["xi_gg_1h"] + found["xi_gg_2h"]) > 1.05)[near].any()
 

@@ -133,7 +133,7 @@ class Measures:
             )
         projected = projection.spectra(file.learnt_totals)
         spectra = self._at_nodes.needed(projected, tuple(file.units))
-        helping = () if {*projected} >= {*spectra} else ("P_lin",)
+        helping = () if "P_lin" in projected else ("P_lin",)
         needed = tuple(dict.fromkeys((*spectra, *projection.numbers)))
         everything = tuple(dict.fromkeys((*needed, *names)))
         excludes = any(one.exclusion for one in statistics)
