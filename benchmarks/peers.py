@@ -7,6 +7,7 @@ run; nothing is installed for it. They have Tinker et al. 2010, Duffy et al. 200
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -145,11 +146,9 @@ def _projected(ln_gg: Array, ln_gm: Array, h: float, factor: float) -> dict[str,
 
 def _hod_mod() -> tuple[Peer, Peer]:
     """hod_mod's differentiable prediction, compiled, on wavenumbers and masses of its own."""
-    import jax
-    from hod_mod.observables.clustering import make_differentiable_prediction
-
+    jax, clustering = map(import_module, ("jax", "hod_mod.observables.clustering"))
     p, h = POINT, POINT["h"]
-    predict = make_differentiable_prediction(
+    predict = clustering.make_differentiable_prediction(
         "zheng07", cm_model="duffy08", mdef="200m", hmf_model="tinker08"
     )
     theta = {
@@ -175,13 +174,11 @@ def _hod_mod() -> tuple[Peer, Peer]:
 
 def _halomod() -> tuple[Peer, Peer]:
     """Halomod's projected correlation function; it has no Delta Sigma."""
-    from astropy.cosmology import FlatLambdaCDM
-    from halomod.integrate_corr import ProjectedCF
-
+    astropy, halomod = map(import_module, ("astropy.cosmology", "halomod.integrate_corr"))
     p, h = POINT, POINT["h"]
-    model = ProjectedCF(
+    model = halomod.ProjectedCF(
         rp_min=R[0], rp_max=R[-1], rp_num=len(R), rp_log=True, proj_limit=PI_MAX, z=p["z"],
-        cosmo_model=FlatLambdaCDM(
+        cosmo_model=astropy.FlatLambdaCDM(
             H0=100 * h, Om0=p["Om_c"] + p["Om_b"], Ob0=p["Om_b"], Tcmb0=2.7255
         ),
         sigma_8=p["sigma_8"], n=p["n_s"], hmf_model="Tinker10", bias_model="Tinker10",

@@ -10,7 +10,7 @@ __all__ = ["FEATURES", "N_S", "features", "linear_shape"]
 
 Array = NDArray[np.float64]
 
-_DEGREE = 4  # of the polynomial in both densities
+_DEGREE = 4  # of the polynomial in both densities, as `_powers` has them
 _OMEGA_M, _OMEGA_B = 0.14, 0.02  # about which it is
 _OF_M, _OF_B = np.array(
     [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) if i + j]
@@ -22,7 +22,7 @@ N_S = FEATURES - 3
 """Which of them is the spectral index."""
 
 
-def features(cosmology: Mapping[str, Any]) -> Array:
+def features(cosmology: Mapping[str, Any], xp: Any = np) -> Any:
     """What ln P_lin(k) / P_lin(k_0) at z = 0 is linear in, to 1e-4, shape (N, F).
 
     Monomials of ln Om_m h^2 and ln Om_b h^2 up to the fourth degree; n_s; and ln h, through the
@@ -30,16 +30,21 @@ def features(cosmology: Mapping[str, Any]) -> Array:
 
     Args:
         cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
+        xp: Whose arrays: numpy, or jax.numpy.
     """
-    Om_c, Om_b, h, n_s = (
-        np.asarray(cosmology[name], np.float64) for name in ("Om_c", "Om_b", "h", "n_s")
-    )
-    logs = np.log([(Om_c + Om_b) / _OMEGA_M, Om_b / _OMEGA_B, h])
-    u, v = logs[:2] + 2 * logs[2]  # of Om_m h^2 and Om_b h^2
-    result = np.empty((len(u), FEATURES))
-    result[:, :N_S] = u[:, None] ** _OF_M * v[:, None] ** _OF_B
-    result[:, N_S], result[:, N_S + 1], result[:, N_S + 2] = n_s, logs[2], logs[2] * u
-    return result
+    Om_c, Om_b, h, n_s = (xp.asarray(cosmology[n], float) for n in ("Om_c", "Om_b", "h", "n_s"))
+    ln_h = xp.log(h)
+    u = xp.log((Om_c + Om_b) / _OMEGA_M) + 2 * ln_h
+    v = xp.log(Om_b / _OMEGA_B) + 2 * ln_h
+    powers_m, powers_b = (_powers(x[:, None], xp) for x in (u, v))
+    products = powers_m[:, _OF_M] * powers_b[:, _OF_B]
+    return xp.concatenate([products, xp.stack([n_s, ln_h, ln_h * u], axis=1)], axis=1)
+
+
+def _powers(x: Any, xp: Any) -> Any:
+    """Powers of x (N, 1) up to the degree, (N, D + 1); products, whose derivatives exist at 0."""
+    square = x * x
+    return xp.concatenate([xp.ones_like(x), x, square, square * x, square * square], axis=1)
 
 
 def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:

@@ -19,9 +19,9 @@ __all__ = ["Graph", "GraphError", "Node", "Tensor", "described", "read_metadata"
 
 _DOMAIN = {"node": 7, "operator set": 1}  # the field that says whose operators are meant
 _STANDARD = ("", "ai.onnx")  # the domain of the standard operators, by both of its names
-_FLOAT, _INT64 = 1, 7  # data types of tensors
+_FLOAT, _INT64, _BOOL = 1, 7, 9  # data types of tensors
 _INT, _STRING, _INTS = 2, 3, 7  # types of attributes
-_DTYPES: dict[Any, str] = {_FLOAT: "<f4", _INT64: "<i8"}
+_DTYPES: dict[Any, str] = {_FLOAT: "<f4", _INT64: "<i8", _BOOL: "?"}
 
 # Fields of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto in onnx.proto that an
 # emulator may have; messages among them are looked into.
@@ -81,6 +81,16 @@ class Node:
         known = {name: value for name, value in numbers.items() if isinstance(value, int)}
         return cls(kind, tuple(inputs), tuple(outputs), known, rest)
 
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """All attributes by name: numbers, texts, lists of whole numbers."""
+        found: dict[str, Any] = {}
+        for one in fields(self.rest):
+            if one.number == 5:
+                name, value = _value(list(fields(one.content)))
+                found[name] = value
+        return found
+
     def renamed(self, name: Callable[[str], str]) -> "Node":
         """The node with other names of what goes in and comes out, and none of its own."""
         return replace(
@@ -108,7 +118,7 @@ class Tensor:
     content: bytes
 
     def array(self) -> NDArray[Any] | None:
-        """The numbers; None if they are of another type than float32 and int64, or packed."""
+        """The numbers; None if they are of another type than float32, int64, bool, or packed."""
         found = {f.number: f.value for f in fields(self.content)}
         shape = [f.value for f in fields(self.content) if f.number == 1]
         dtype, raw = _DTYPES.get(found.get(2)), found.get(9)
@@ -200,6 +210,26 @@ def _attribute(name: str, value: Any) -> bytes:
     if isinstance(value, int):
         return head + encode(3, value) + encode(20, _INT)
     return head + b"".join(encode(8, one) for one in value) + encode(20, _INTS)
+
+
+def _value(attribute: list[Field]) -> tuple[str, Any]:
+    """The name of an attribute and its value."""
+    by_number = {one.number: one for one in attribute}
+    name = by_number[1].text
+    if 2 in by_number:
+        return name, float(np.frombuffer(by_number[2].content, "<f4")[0])
+    if 4 in by_number:
+        return name, by_number[4].text
+    if 3 in by_number:
+        return name, _signed(by_number[3])
+    return name, [_signed(one) for one in attribute if one.number == 8]
+
+
+def _signed(one: Field) -> int:
+    value = one.value
+    if not isinstance(value, int):
+        raise GraphError(f"it holds a number, {value!r}, that is none")
+    return value - (value >> 63 << 64)  # 64 bits
 
 
 def read_metadata(content: bytes) -> dict[str, str]:

@@ -83,6 +83,26 @@ class AtK:
             if self._below.any():
                 self._continuation = _continuation(bao["below"], ln_k, self._below)
 
+    @property
+    def matrices(self) -> dict[str, Any]:
+        """What it is made of, for other libraries: see `__call__`.
+
+        ``one_halo``, ``others`` and ``ratio`` take ln P (K,) to wavenumbers; ``wiggles`` takes
+        ln P_lin, ``below`` the `features` of a cosmology, each with an offset, to what is added to
+        linear spectra.
+        """
+        none = np.zeros(len(self.k))
+        wiggles = self._wiggles or (None, none)
+        below = self._continuation or (None, none)
+        return {
+            "one_halo": self._one_halo,
+            "others": self._spline,
+            "ratio": self._ratio,
+            "wiggles": wiggles[0],
+            "below": below[0],
+            "offset": wiggles[1] + below[1],
+        }
+
     def needed(self, outputs: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
         """The outputs that it takes to give some of them: the terms of a total, and P_lin.
 

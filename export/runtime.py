@@ -14,6 +14,7 @@ from datagen.domain import Domain
 from datagen.messages import did_you_mean
 from datagen.space import SumBelow
 from export.given_sessions import GivenSessions, is_matter, with_populations
+from export.graph import Graph
 from export.interpolate import AtK
 from export.lowest_mass import LowestMass
 from export.onnx_file import SCHEMA, OnnxEmulatorError, OnnxFile
@@ -291,6 +292,28 @@ class OnnxEmulator:
             for one in results.values():
                 one[lost] = np.nan
         self._no_galaxies(results, out_of_range or self.out_of_range, lost)
+
+    @property
+    def graph(self) -> Graph:
+        """What it computes, with its galaxies.
+
+        Raises:
+            ValueError: These are integrated in Python: of one's own, or of two populations.
+        """
+        if isinstance(self._sessions, GivenSessions):
+            raise ValueError(
+                f"galaxies of {self.populations.said} are integrated in Python, and are no part of "
+                f"a graph; take an occupation by name"
+            )
+        return self._file.graph
+
+    def measured(self, statistics: Sequence[Statistic]) -> Measured:
+        """What it takes to give statistics."""
+        return self._measures((), tuple(statistics))
+
+    def at_wavenumbers(self, k: ArrayLike) -> AtK:
+        """What takes spectra on its grid to other wavenumbers [1/Mpc] within it."""
+        return self._at_k(k, False)
 
     def _statistics(self, outputs: Any) -> Measured | None:
         """What it takes to give statistics; None if there are none among the outputs."""

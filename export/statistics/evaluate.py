@@ -18,7 +18,7 @@ from export.statistics.hankel import Modes, Rows
 from export.statistics.kinds import LONGEST, SHORTEST, Moment, Statistic, Wp
 from export.statistics.transition import added
 
-__all__ = ["NODES", "Projection", "modes", "nodes"]
+__all__ = ["NODES", "Projection", "Scaled", "lagrange", "modes", "nodes"]
 
 Array = NDArray[np.float64]
 
@@ -83,13 +83,28 @@ class Scaled:
     def _comoving(self) -> Array:
         return self._rows.matrix().T.copy()
 
+    @property
+    def comoving(self) -> Array:
+        """What takes P at the nodes to the moment, lengths in Mpc, shape (K, R)."""
+        return self._comoving
+
+    def lattice(self, low: float, high: float) -> tuple[int, Array]:
+        """All matrices that scales between two ends [Mpc] are interpolated between.
+
+        Returns:
+            The number of the first, and they, shape (L, K, R); see `lagrange`.
+        """
+        first = int(np.floor(np.log(low) / _LATTICE)) + _FIRST
+        last = int(np.floor(np.log(high) / _LATTICE)) + _FIRST + _ORDER
+        return first, np.array([self._matrix(i) for i in range(first, last)])
+
     def _at(self, i: int) -> Array:
         """What takes P at the nodes to the moment at one scale of the lattice, shape (K, R)."""
         return self._rows.matrix(np.exp(i * _LATTICE)).T
 
     def _cell(self, i: int) -> Array:
         """The matrices that a scale is interpolated between, shape (K, `_ORDER` R)."""
-        return np.concatenate([self._matrix(i + j) for j in range(_FIRST, _FIRST + _ORDER)], axis=1)
+        return np.concatenate([self._matrix(i + j) for j in range(_ORDER)], axis=1)
 
     def __call__(self, P: Array, scale: Array | None) -> Array:
         """The moment of spectra, shape (N, R).
@@ -100,21 +115,34 @@ class Scaled:
         """
         if scale is None:
             return P @ self._comoving
-        t = np.log(scale) / _LATTICE
-        cells = np.floor(t)
-        weights = (t - cells)[:, None] ** _POWERS @ _LAGRANGE  # (N, order)
-        if len(scale) == 1 or cells.min() == cells.max():
-            return self._interpolated(P, int(cells[0]), weights)
+        first, weights = lagrange(scale)
+        if len(scale) == 1 or first.min() == first.max():
+            return self._interpolated(P, int(first[0]), weights)
         results = np.empty((len(P), self._radii))
-        for cell in np.unique(cells):
-            rows = np.flatnonzero(cells == cell)
-            results[rows] = self._interpolated(P[rows], int(cell), weights[rows])
+        for start in np.unique(first):
+            rows = np.flatnonzero(first == start)
+            results[rows] = self._interpolated(P[rows], int(start), weights[rows])
         return results
 
-    def _interpolated(self, P: Array, cell: int, weights: Array) -> Array:
-        parts = (P @ self._matrices(cell)).reshape(len(P), _ORDER, self._radii)
+    def _interpolated(self, P: Array, first: int, weights: Array) -> Array:
+        parts = (P @ self._matrices(first)).reshape(len(P), _ORDER, self._radii)
         result: Array = (weights[:, None, :] @ parts)[:, 0]
         return result
+
+
+def lagrange(scale: Any, xp: Any = np) -> tuple[Any, Any]:
+    """Between which matrices of the lattice scales lie, and the weights of those about them.
+
+    Args:
+        scale: Scales [Mpc], shape (N,).
+        xp: Whose arrays: numpy, or jax.numpy.
+
+    Returns:
+        The first of the matrices (N,), and the weights of it and those behind it (N, L).
+    """
+    t = xp.log(scale) / _LATTICE
+    cells = xp.floor(t)
+    return cells + _FIRST, (t - cells)[:, None] ** _POWERS @ _LAGRANGE
 
 
 class Projection:
@@ -236,15 +264,11 @@ class _Velocities:
     ) -> Array:
         """The factor, shape (N, R)."""
         f = growth_rate(point)
-        one, *other = (f / spectra[name] for name in self._statistic.biases)
-        two = other[0] if other else one
-        both, product = (one + two)[:, None], (one * two)[:, None]
-        w_0, w_2, w_4 = (each(spectra["P_lin"], scale) for each in self._multipoles)
-        # the transform of order 2 enters with a minus sign: i^l j_l
-        moved = (1 + both / 3 + product / 5) * w_0
-        moved -= (2 * both / 3 + 4 * product / 7) * w_2
-        moved += 8 * product / 35 * w_4
-        return moved / w_0
+        moments = [each(spectra["P_lin"], scale) for each in self._multipoles]
+        factor: Array = self._statistic.velocities(
+            [f / spectra[name] for name in self._statistic.biases], moments
+        )
+        return factor
 
 
 def _check_scale(one: Statistic, scale: Array) -> None:

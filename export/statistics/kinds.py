@@ -178,25 +178,37 @@ class Statistic:
         """Whether its lengths are comoving Mpc, the same for all points."""
         return self.lengths == "Mpc" and not self.physical
 
-    def scale(self, point: Mapping[str, Any]) -> Any:
-        """Comoving Mpc in one of its lengths, of each point (N,), or 1."""
+    def scale(self, point: Mapping[str, Any], xp: Any = np) -> Any:
+        """Comoving Mpc in one of its lengths, of each point (N,), or 1.
+
+        Args:
+            point: Parameters by name, each (N,).
+            xp: Whose arrays: numpy, or jax.numpy.
+        """
         scale: Any = 1.0
         if self.lengths == "Mpc/h":
-            scale = scale / np.asarray(point["h"], np.float64)
+            scale = scale / xp.asarray(point["h"], float)
         if self.physical:
-            scale = scale * (1 + _redshift(point, self.kind))
+            scale = scale * (1 + self._redshift(point, xp))
         return scale
 
-    def factor(self, point: Mapping[str, Any]) -> Any:
+    def factor(self, point: Mapping[str, Any], xp: Any = np) -> Any:
         """What the sums are multiplied by, of each point (N, 1), or None."""
         return None
+
+    def _redshift(self, point: Mapping[str, Any], xp: Any) -> Any:
+        if "z" not in point:
+            raise ValueError(
+                f"{self.kind}: physical lengths need a redshift; give z, or physical=False"
+            )
+        return xp.asarray(point["z"], float)
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """Names of parameters that points have for it, besides those of the emulator."""
         return ()
 
-    def point_masses(self, point: Mapping[str, Any]) -> Any:
+    def point_masses(self, point: Mapping[str, Any], xp: Any = np) -> Any:
         """What point masses add to the total and the 1-halo term, shape (N, R), or None."""
         return None
 
@@ -309,11 +321,27 @@ class Wp(Statistic):
             return Moment(projected(0), *self._averaged())
         return self.multipole(0)
 
-    def factor(self, point: Mapping[str, Any]) -> Any:
+    def factor(self, point: Mapping[str, Any], xp: Any = np) -> Any:
         """See `Statistic.factor`; w_p of an infinite line of sight comes in Mpc."""
         if np.isinf(self.pi_max) and not self.is_comoving:
-            return 1 / self.scale(point)[:, None]
+            return 1 / self.scale(point, xp)[:, None]
         return None
+
+    @staticmethod
+    def velocities(beta: Sequence[Any], moments: Sequence[Any]) -> Any:
+        """What peculiar velocities do to w_p in linear theory, a factor (N, R); see `Wp`.
+
+        Args:
+            beta: f / b of the population, or of both, each (N,).
+            moments: Multipoles of order 0, 2, 4 of the linear power, each (N, R).
+        """
+        one, two = beta[0], beta[-1]
+        both, product = (one + two)[:, None], (one * two)[:, None]
+        w_0, w_2, w_4 = moments
+        # the transform of order 2 enters with a minus sign: i^l j_l
+        moved = (1 + both / 3 + product / 5) * w_0
+        moved = moved - (2 * both / 3 + 4 * product / 7) * w_2
+        return (moved + 8 * product / 35 * w_4) / w_0
 
     def multipole(self, order: int) -> Moment:
         """2 int_0^pi_max L_l(pi / r) T_l(r) dpi, with the transform T_l of order l."""
@@ -364,18 +392,19 @@ class Sigma(Statistic):
     def _name(self, correlation: str) -> str:
         return self.kind if correlation == "gm" else f"{self.kind}_{correlation}"
 
-    def factor(self, point: Mapping[str, Any]) -> Any:
+    def factor(self, point: Mapping[str, Any], xp: Any = np) -> Any:
         """See `Statistic.factor`: the mean density, in units of the result."""
-        Om_c, Om_b, h = (np.asarray(point[name], np.float64) for name in ("Om_c", "Om_b", "h"))
-        return (RHO_CRITICAL * (Om_c + Om_b) * h**2 * self._per_area(point, h))[:, None]
+        Om_c, Om_b, h = (xp.asarray(point[name], float) for name in ("Om_c", "Om_b", "h"))
+        rho_m = RHO_CRITICAL * (Om_c + Om_b) * h**2
+        return (rho_m * self._per_area(point, h, xp))[:, None]
 
-    def _per_area(self, point: Mapping[str, Any], h: Any) -> Any:
+    def _per_area(self, point: Mapping[str, Any], h: Any, xp: Any) -> Any:
         """A comoving Msun / Mpc^2 in units of the result."""
         factor: Any = 1.0 if self.unit == "Msun/Mpc^2" else 1e-12
         if self.unit == "h Msun/pc^2":
             factor = factor / h
         if self.physical:
-            factor = factor * (1 + _redshift(point, self.kind)) ** 2
+            factor = factor * (1 + self._redshift(point, xp)) ** 2
         return factor
 
     def moment(self) -> Moment:
@@ -423,17 +452,17 @@ class DeltaSigma(Sigma):
     def _name(self, correlation: str) -> str:
         return "Delta_Sigma" if correlation == "gm" else f"Delta_Sigma_{correlation}"
 
-    def point_masses(self, point: Mapping[str, Any]) -> Any:
+    def point_masses(self, point: Mapping[str, Any], xp: Any = np) -> Any:
         """See `Statistic.point_masses`."""
         if self.point_mass == 0.0:
             return None
         given = point[self.point_mass] if isinstance(self.point_mass, str) else self.point_mass
-        mass = np.asarray(given, np.float64).reshape(-1, 1)
+        mass = xp.asarray(given, float).reshape(-1, 1)
         r, weights = self._averaged()
         per_area = np.sum(weights / (np.pi * r**2), axis=1)
-        h = np.asarray(point["h"], np.float64)
-        area = np.asarray(self.scale(point), np.float64).reshape(-1, 1) ** 2
-        unit = np.asarray(self._per_area(point, h), np.float64).reshape(-1, 1)
+        h = xp.asarray(point["h"], float)
+        area = xp.asarray(self.scale(point, xp), float).reshape(-1, 1) ** 2
+        unit = xp.asarray(self._per_area(point, h, xp), float).reshape(-1, 1)
         return mass * per_area / area * unit
 
 
@@ -496,9 +525,3 @@ def _radii(given: ArrayLike, what: str, lengths: str, bins: bool) -> Array:
             f"{radii[i + 1]:g} {lengths}; sort it"
         )
     return radii
-
-
-def _redshift(point: Mapping[str, Any], kind: str) -> Any:
-    if "z" not in point:
-        raise ValueError(f"{kind}: physical lengths need a redshift; give z, or physical=False")
-    return np.asarray(point["z"], np.float64)

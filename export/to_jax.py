@@ -1,0 +1,477 @@
+"""An emulator as a pure function of JAX, from the same ONNX file.
+
+The graph of the file is translated operator by operator; its weights become constants. So ``jit``,
+``vmap``, ``grad`` and ``jacfwd`` work, on whatever devices JAX has. What is around the graph in
+`export.runtime` is here too: other occupations, wavenumbers of one's own, functions of separation.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import erf
+
+from datagen.columns import check_names
+from datagen.large_scales import features
+from datagen.outputs import output
+from datagen.space import SumBelow
+from export.graph import Graph, Node
+from export.interpolate import AtK
+from export.ranges import OutOfRange
+from export.runtime import OnnxEmulator
+from export.statistics import Statistic
+from export.statistics.evaluate import Scaled, lagrange
+from export.statistics.growth import growth_rate
+from export.statistics.kinds import Wp
+
+__all__ = ["JaxFunction", "function"]
+
+_LN_0 = -1e4
+_FLOAT, _TYPES = 1, {7: jnp.int32, 9: jnp.bool_}  # of ONNX
+
+
+def function(
+    emulator: str | Path | OnnxEmulator,
+    outputs: str | Statistic | Sequence[str | Statistic] | None = None,
+    k: Any = None,
+    *,
+    occupation: Any = None,
+    dtype: str = "float32",
+    out_of_range: str = "raise",
+) -> "JaxFunction":
+    """A pure function of one point, from an emulator; see `JaxFunction`.
+
+    ::
+
+        P = function("tinker10", ["gg_total", "n_g"], occupation="zheng07")
+        P(point)["gg_total"]  # (K,)
+        jax.jit(jax.vmap(P))(points)
+        jax.jacfwd(lambda point: P(point)["gg_total"])(point)  # by parameter
+
+    Args:
+        emulator: A file, the name of a shipped one, or an open one.
+        outputs: Names and statistics; all names by default.
+        k: Wavenumbers [1/Mpc] in place of the emulator's, shape (K',), not below them.
+        occupation: See `OnnxEmulator`; by name, alone or with additions.
+        dtype: ``float32`` or ``float64``; of the latter the weights are those of the file, and
+            JAX must be told to have it (``jax.config.update("jax_enable_x64", True)``).
+        out_of_range: ``raise`` (an error; within jit, vmap and derivatives, where values are not
+            known, NaN), ``nan``, or ``ignore``, which evaluates them as they are.
+
+    Raises:
+        FileNotFoundError: No such file or name.
+        ValueError: An output, occupation, type or policy that there is not; what it does not do:
+            occupations that are integrated in Python, two populations, halo exclusion,
+            scale-dependent bias.
+    """
+    if not isinstance(emulator, OnnxEmulator):
+        emulator = OnnxEmulator(emulator, occupation=occupation)
+    elif occupation is not None:
+        raise ValueError("occupation: the emulator is open already; give its file or name")
+    return JaxFunction(emulator, outputs, k, dtype, out_of_range)
+
+
+class JaxFunction:
+    """Outputs of one point by name, spectra (K,), statistics (R,) and numbers ().
+
+    It is called with a dictionary of numbers or an array (P,) in the order of `names`. Parameters
+    with a default may be left out of a dictionary. Use ``jax.vmap`` for many points.
+
+    Attributes:
+        names: Parameters.
+        outputs: Names of what comes out.
+    """
+
+    def __init__(
+        self, emulator: OnnxEmulator, outputs: Any, k: Any, dtype: str, out_of_range: str
+    ) -> None:
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype = {dtype!r} must be 'float32' or 'float64'")
+        if dtype == "float64" and not jax.config.read("jax_enable_x64"):
+            raise ValueError(
+                "dtype = 'float64': JAX has single precision alone until it is told otherwise, "
+                "jax.config.update('jax_enable_x64', True)"
+            )
+        if out_of_range not in ("raise", "nan", "ignore"):
+            raise ValueError(f"out_of_range = {out_of_range!r} must be 'raise', 'nan' or 'ignore'")
+        if any(not isinstance(one, SumBelow) for one in emulator.domains):
+            raise ValueError(
+                f"{emulator.path.stem} holds in a part of its ranges that JAX is not told; "
+                f"use export.runtime"
+            )
+        self._emulator, self._dtype, self._policy = emulator, jnp.dtype(dtype), out_of_range
+        self.names = emulator.names
+        self._defaults = {p.name: p.default for p in emulator.parameters if p.default is not None}
+        ends = np.array([[p.low, p.high] for p in emulator.parameters]).T
+        self._low, self._high = (end.astype(np.float32) for end in ends)
+        given = emulator.outputs if outputs is None else outputs
+        given = [given] if isinstance(given, str | Statistic) else list(given)
+        statistics = [one for one in given if isinstance(one, Statistic)]
+        self._plain = tuple(name for name in given if not isinstance(name, Statistic))
+        self._parts: list[Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = []
+        needed = list(self._plain)
+        if unknown := [name for name in self._plain if name not in emulator.outputs]:
+            raise ValueError(
+                f"no output {', '.join(map(str, unknown))}; there are {', '.join(emulator.outputs)}"
+            )
+        self._at_k = None
+        if k is not None:
+            self._at_k = emulator.at_wavenumbers(k)
+            needed += self._at_k.needed(self._plain, emulator.outputs)
+        self._measured = None
+        if statistics:
+            self._measured = _Statistics(emulator, statistics)
+            needed += self._measured.needed
+        self._graph = _Translated(emulator.graph, tuple(dict.fromkeys(needed)), self._dtype)
+        self.outputs = (*self._plain, *(n for one in statistics for n in one.outputs))
+
+    def __repr__(self) -> str:
+        return (
+            f"<JaxFunction of {self._emulator.path.stem}, {self._emulator.populations.said}: "
+            f"{', '.join(self.names)} -> {', '.join(self.outputs)}, {self._dtype}>"
+        )
+
+    def __call__(self, point: Any) -> dict[str, Any]:
+        """The outputs by name.
+
+        Raises:
+            OutOfRange: A value outside of the ranges, if it is known and the policy is to raise.
+            ValueError: Names missing or unknown, a wrong shape.
+        """
+        own: dict[str, Any] = {}
+        if isinstance(point, Mapping):
+            more = self._measured.parameters if self._measured else ()
+            check_names(point, (*self.names, *more), optional=self._defaults)
+            own = {name: jnp.asarray(point[name], self._dtype)[None] for name in more}
+            values = [point.get(name, self._defaults.get(name)) for name in self.names]
+            x = jnp.stack([jnp.asarray(value, self._dtype) for value in values])
+        else:
+            x = jnp.asarray(point, self._dtype)
+        if x.shape != (len(self.names),):
+            raise ValueError(
+                f"a point has shape {x.shape}, expected ({len(self.names)},) with {self.names}; "
+                f"use jax.vmap for many"
+            )
+        inside = self._inside(x)
+        found = self._graph(x[None])
+        columns = {name: x[None, i] for i, name in enumerate(self.names)}
+        results = {name: found[name] for name in self._plain}
+        if self._at_k is not None:
+            results = _at(self._at_k, found, columns, self._plain, self._emulator.learnt_totals)
+        if self._measured is not None:
+            results |= self._measured(found, columns | own)
+        results = {name: one[0] for name, one in results.items()}
+        if inside is None:
+            return results
+        return {name: jnp.where(inside, one, jnp.nan) for name, one in results.items()}
+
+    def _inside(self, x: Any) -> Any:
+        """Whether a point is inside of the ranges; None if that does not matter."""
+        if self._policy == "ignore":
+            return None
+        if self._policy == "raise" and not isinstance(x, jax.core.Tracer):
+            self._emulator.is_inside(np.asarray(x))  # is it numbers?
+            if not self._emulator.is_inside(np.asarray(x)):
+                self._emulator(np.asarray(x), self._emulator.outputs[0], out_of_range="raise")
+                raise OutOfRange("a point is outside of the ranges")
+            return None
+        single = x.astype(jnp.float32)
+        inside = jnp.all((single >= self._low) & (single <= self._high))
+        for one in self._emulator.domains:
+            if isinstance(one, SumBelow):
+                total = sum(x[self.names.index(name)] for name in one.names)
+                inside = inside & (total < one.below)
+        return inside
+
+
+class _Statistics:
+    """Functions of separation of spectra on an emulator's grid."""
+
+    def __init__(self, emulator: OnnxEmulator, statistics: Sequence[Statistic]) -> None:
+        for one in statistics:
+            if one.is_bent:
+                raise ValueError(
+                    f"{one.name}: scale-dependent bias and halo exclusion are for export.runtime"
+                )
+        measured = emulator.measured(statistics)
+        self.needed, self._at, self._learnt = measured.needed, measured.at_nodes, measured.learnt
+        self._projection = measured.projection
+        self.parameters = self._projection.parameters
+        low, high = ({p.name: np.array([getattr(p, end)]) for p in emulator.parameters}
+                     for end in ("low", "high"))  # fmt: skip
+        low["h"], high["h"] = high["h"], low["h"]  # lengths are in Mpc/h
+        self._ends = low, high
+        self._moments = []
+        for one in statistics:
+            moments = [Scaled(one.moment())]
+            if isinstance(one, Wp) and one.kaiser:
+                moments += [Scaled(one.multipole(order)) for order in (0, 2, 4)]
+            self._moments.append([self._scaled(one, moment) for moment in moments])
+
+    def _scaled(self, one: Statistic, moment: Scaled) -> Callable[[Any, Any], Any]:
+        """The moment of spectra (1, K) at a scale (1,), as a function of JAX."""
+        if one.is_comoving:
+            matrix = jnp.asarray(moment.comoving)
+            return lambda P, scale: P @ matrix
+        low, high = (float(np.ravel(one.scale(ends))[0]) for ends in self._ends)
+        first, matrices = moment.lattice(low, high)
+        stacked = jnp.asarray(matrices)
+
+        def interpolated(P: Any, scale: Any) -> Any:
+            start, weights = lagrange(scale, jnp)
+            chosen = jax.lax.dynamic_slice_in_dim(
+                stacked, start[0].astype(int) - first, weights.shape[-1], axis=0
+            )
+            return jnp.einsum("nk,jkr,nj->nr", P, chosen, weights)
+
+        return interpolated
+
+    def __call__(self, found: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
+        """The statistics by name, each (1, R)."""
+        names = tuple(name for name in self.needed if found[name].ndim == 2)
+        at = _at(self._at, found, point, names, self._learnt)
+        results = {}
+        for one, moments in zip(self._projection.statistics, self._moments, strict=True):
+            scale = None if one.is_comoving else jnp.atleast_1d(one.scale(point, jnp))
+            factor: Any = one.factor(point, jnp)
+            if len(moments) > 1 and isinstance(one, Wp):
+                biases = [found[name].reshape(1) for name in one.biases]
+                linear = [moment(at["P_lin"], scale) for moment in moments[1:]]
+                moved = one.velocities([growth_rate(point, jnp) / b for b in biases], linear)
+                factor = moved if factor is None else moved * factor
+            masses = one.point_masses(point, jnp)
+            for (name, term), spectrum in zip(
+                zip(one.outputs, one.terms, strict=True), one.spectra.values(), strict=True
+            ):
+                parts = (spectrum,) if spectrum in self._learnt else output(spectrum).terms
+                P = sum(at[part] for part in parts or (spectrum,))
+                value = moments[0](P, scale)
+                value = value if factor is None else value * factor
+                results[name] = value if masses is None or term == "2h" else value + masses
+        return results
+
+
+def _at(
+    at: AtK, found: dict[str, Any], point: dict[str, Any], names: Sequence[str], learnt: Any
+) -> dict[str, Any]:
+    """Spectra at other wavenumbers, as `AtK` has them; numbers as they are."""
+    m = at.matrices
+    needed = at.needed(names, tuple(found))
+    logs = {n: jnp.log(jnp.maximum(found[n], 1e-37)) for n in needed if found[n].ndim == 2}
+    missed: Any = 0.0
+    if any(output(name).is_linear for name in logs):
+        missed = m["offset"]
+        if m["wiggles"] is not None:
+            missed = missed + logs["P_lin"] @ m["wiggles"]
+        if m["below"] is not None:
+            missed = missed + features(point, jnp) @ m["below"]
+    results: dict[str, Any] = {}
+    for name, ln_P in logs.items():
+        entry = output(name)
+        if entry.is_linear:
+            results[name] = jnp.exp(ln_P @ m["others"] + missed)
+        else:
+            results[name] = jnp.exp(ln_P @ (m["others"] if entry.is_total else m["one_halo"]))
+    for name in logs:
+        terms = output(name).terms
+        if terms and set(terms) <= set(results):
+            one, two = terms
+            results[name] = results[one] + results[two]
+            if name in learnt:
+                ratio = logs[name] - jnp.log(found[one] + found[two])
+                results[name] = results[name] * jnp.exp(ratio @ m["ratio"])
+    return {name: results.get(name, found[name]) for name in names}
+
+
+class _Translated:
+    """The operators of a graph, one after another, in JAX.
+
+    Args:
+        graph: The graph.
+        outputs: Which of its outputs to compute.
+        dtype: Of all numbers.
+
+    Raises:
+        ValueError: An operator that is not known.
+    """
+
+    def __init__(self, graph: Graph, outputs: Sequence[str], dtype: Any) -> None:
+        self._outputs, self._dtype = tuple(outputs), dtype
+        needed, nodes = set(outputs), []
+        for node in reversed(graph.nodes):
+            if needed & set(node.outputs):
+                nodes.append(node)
+                needed |= set(node.inputs)
+        self._nodes = [(node, node.attributes) for node in reversed(nodes)]
+        if unknown := sorted({node.kind for node in nodes} - _OPERATORS.keys()):
+            raise ValueError(f"operators that are not translated to JAX: {', '.join(unknown)}")
+        self._constants: dict[str, Any] = {}
+        for name, tensor in graph.tensors.items():
+            if name in needed:
+                array = tensor.array()
+                if array is None:
+                    raise ValueError(f"constants of a type that is not translated: {name}")
+                self._constants[name] = array.astype(dtype) if array.dtype.kind == "f" else array
+
+    def __call__(self, theta: Any) -> dict[str, Any]:
+        """The outputs by name of points (N, P), spectra (N, K) and numbers (N,)."""
+        values: dict[str, Any] = {"theta": theta, **self._constants}
+        for node, attributes in self._nodes:
+            inputs = [values[name] if name else None for name in node.inputs]
+            if node.kind == "Cast" and attributes["to"] == _FLOAT:
+                attributes = {"to": self._dtype}
+            result = _OPERATORS[node.kind](inputs, attributes, node)
+            found = result if isinstance(result, list | tuple) else (result,)
+            values |= zip(node.outputs, found, strict=True)
+        return {name: values[name] for name in self._outputs}
+
+
+def _gemm(x: list[Any], a: dict[str, Any], _: Node) -> Any:
+    left = x[0].T if a.get("transA") else x[0]
+    right = x[1].T if a.get("transB") else x[1]
+    result = a.get("alpha", 1.0) * (left @ right)
+    return result if len(x) < 3 or x[2] is None else result + a.get("beta", 1.0) * x[2]
+
+
+def _log(x: list[Any], _: dict[str, Any], __: Node) -> Any:
+    """Of 0 a large negative number, whose powers are 0 and have derivatives: 0, not NaN."""
+    positive = x[0] > 0
+    found = jnp.log(jnp.where(positive, x[0], 1.0))
+    return jnp.where(positive, found, jnp.where(x[0] == 0, _LN_0, jnp.nan))
+
+
+def _gelu(x: list[Any], a: dict[str, Any], _: Node) -> Any:
+    approximate = a.get("approximate") == "tanh"
+    return jax.nn.gelu(x[0], approximate=approximate)
+
+
+def _split(x: list[Any], a: dict[str, Any], node: Node) -> Any:
+    axis = a.get("axis", 0)
+    if len(x) > 1 and x[1] is not None:
+        return jnp.split(x[0], np.cumsum(np.asarray(x[1]))[:-1].tolist(), axis)
+    return jnp.split(x[0], len(node.outputs), axis)
+
+
+def _slice(x: list[Any], _: dict[str, Any], __: Node) -> Any:
+    starts, ends = (np.asarray(one).tolist() for one in x[1:3])
+    axes = range(len(starts)) if len(x) < 4 or x[3] is None else np.asarray(x[3]).tolist()
+    steps = [1] * len(starts) if len(x) < 5 or x[4] is None else np.asarray(x[4]).tolist()
+    index: list[Any] = [slice(None)] * x[0].ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        index[axis] = slice(start, end, step)
+    return x[0][tuple(index)]
+
+
+def _squeeze(x: list[Any], _: dict[str, Any], __: Node) -> Any:
+    axes = None if len(x) < 2 or x[1] is None else tuple(np.asarray(x[1]).tolist())
+    return jnp.squeeze(x[0], axes)
+
+
+def _unsqueeze(x: list[Any], _: dict[str, Any], __: Node) -> Any:
+    return jnp.expand_dims(x[0], tuple(np.asarray(x[1]).tolist()))
+
+
+def _reduce_sum(x: list[Any], a: dict[str, Any], _: Node) -> Any:
+    axes = None if len(x) < 2 or x[1] is None else tuple(np.asarray(x[1]).tolist())
+    return jnp.sum(x[0], axes, keepdims=bool(a.get("keepdims", 1)))
+
+
+def _scatter(x: list[Any], a: dict[str, Any], _: Node) -> Any:
+    values, index, updates = x
+    axis = a.get("axis", 0) % values.ndim
+    grid = jnp.meshgrid(*(jnp.arange(n) for n in index.shape), indexing="ij")
+    grid[axis] = jnp.where(index < 0, index + values.shape[axis], index)
+    at = values.at[tuple(grid)]
+    updates = jnp.asarray(updates, values.dtype)
+    return at.add(updates) if a.get("reduction", "none") == "add" else at.set(updates)
+
+
+def _cast(x: list[Any], a: dict[str, Any], _: Node) -> Any:
+    return jnp.asarray(x[0]).astype(_TYPES.get(a["to"], a["to"]))
+
+
+def _concat(x: list[Any], a: dict[str, Any], _: Node) -> Any:
+    numbers = np if all(isinstance(one, np.ndarray) for one in x) else jnp
+    return numbers.concatenate(x, a["axis"])
+
+
+def _gather(x: list[Any], a: dict[str, Any], _: Node) -> Any:
+    numbers = np if all(isinstance(one, np.ndarray) for one in x) else jnp
+    return numbers.take(x[0], x[1], a.get("axis", 0))
+
+
+def _reshape(x: list[Any], _: dict[str, Any], __: Node) -> Any:
+    shape = [n or x[0].shape[i] for i, n in enumerate(np.asarray(x[1]).tolist())]
+    return jnp.reshape(x[0], shape)
+
+
+def _expand(x: list[Any], _: dict[str, Any], __: Node) -> Any:
+    shape = tuple(np.asarray(x[1]).tolist())
+    return jnp.broadcast_to(x[0], jnp.broadcast_shapes(x[0].shape, shape))
+
+
+def _clip(x: list[Any], _: dict[str, Any], __: Node) -> Any:
+    low, high = (x[i] if len(x) > i and x[i] is not None else None for i in (1, 2))
+    return jnp.clip(x[0], low, high)
+
+
+def _pow(x: list[Any], _: dict[str, Any], __: Node) -> Any:
+    return jnp.power(x[0], x[1])
+
+
+_OPERATORS: dict[str, Callable[[list[Any], dict[str, Any], Node], Any]] = {
+    "Add": lambda x, a, n: x[0] + x[1],
+    "Sub": lambda x, a, n: x[0] - x[1],
+    "Mul": lambda x, a, n: x[0] * x[1],
+    "Div": lambda x, a, n: x[0] / x[1],
+    "Neg": lambda x, a, n: -x[0],
+    "Pow": _pow,
+    "Reciprocal": lambda x, a, n: 1 / x[0],
+    "Sqrt": lambda x, a, n: jnp.sqrt(x[0]),
+    "Abs": lambda x, a, n: jnp.abs(x[0]),
+    "Exp": lambda x, a, n: jnp.exp(x[0]),
+    "Log": _log,
+    "Erf": lambda x, a, n: erf(x[0]),
+    "Tanh": lambda x, a, n: jnp.tanh(x[0]),
+    "Sigmoid": lambda x, a, n: jax.nn.sigmoid(x[0]),
+    "Relu": lambda x, a, n: jax.nn.relu(x[0]),
+    "Elu": lambda x, a, n: jax.nn.elu(x[0], a.get("alpha", 1.0)),
+    "Gelu": _gelu,
+    "Softplus": lambda x, a, n: jax.nn.softplus(x[0]),
+    "Ceil": lambda x, a, n: jnp.ceil(x[0]),
+    "Floor": lambda x, a, n: jnp.floor(x[0]),
+    "Round": lambda x, a, n: jnp.round(x[0]),
+    "Max": lambda x, a, n: reduce(jnp.maximum, x),
+    "Min": lambda x, a, n: reduce(jnp.minimum, x),
+    "Equal": lambda x, a, n: x[0] == x[1],
+    "Less": lambda x, a, n: x[0] < x[1],
+    "LessOrEqual": lambda x, a, n: x[0] <= x[1],
+    "Greater": lambda x, a, n: x[0] > x[1],
+    "GreaterOrEqual": lambda x, a, n: x[0] >= x[1],
+    "Not": lambda x, a, n: ~x[0],
+    "And": lambda x, a, n: x[0] & x[1],
+    "Or": lambda x, a, n: x[0] | x[1],
+    "Where": lambda x, a, n: jnp.where(x[0], x[1], x[2]),
+    "Clip": _clip,
+    "Cast": _cast,
+    "Gemm": _gemm,
+    "MatMul": lambda x, a, n: x[0] @ x[1],
+    "ReduceSum": _reduce_sum,
+    "Concat": _concat,
+    "Split": _split,
+    "Slice": _slice,
+    "Gather": _gather,
+    "GatherElements": lambda x, a, n: jnp.take_along_axis(x[0], x[1], a.get("axis", 0)),
+    "ScatterElements": _scatter,
+    "Reshape": _reshape,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+    "Transpose": lambda x, a, n: jnp.transpose(x[0], a.get("perm")),
+    "Shape": lambda x, a, n: np.array(x[0].shape, np.int64),
+    "Expand": _expand,
+    "Identity": lambda x, a, n: x[0],
+}
