@@ -1,6 +1,7 @@
 """What surveys measure, against closed forms, pyccl and integrals done another way."""
 
 import itertools
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -422,6 +423,16 @@ def test_quantities_and_records_are_taken(emulator):
     np.testing.assert_allclose(with_units.radii, [0.1, 1.0])
     with pytest.raises(ValueError, match="has the unit"):
         Wp([100.0, 1000.0] * units.s)
+
+
+def test_a_statistic_cannot_be_changed(emulator):
+    w_p = Wp(R, 60)
+    with pytest.raises(AttributeError, match="pi_max of a statistic cannot be changed"):
+        w_p.pi_max = 100.0
+    with pytest.raises(ValueError, match="read-only"):
+        w_p.radii[0] = 1.0
+    again = pickle.loads(pickle.dumps(w_p))
+    np.testing.assert_array_equal(emulator(POINT, [again])["w_p"], emulator(POINT, [w_p])["w_p"])
 
 
 def test_a_record_is_a_statistic(emulator):

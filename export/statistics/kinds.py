@@ -60,8 +60,18 @@ class Moment:
     weights: Array
 
 
-class Statistic:
-    """A function of separation that is linear in a power spectrum.
+class _Sealed(type):
+    """Of classes whose instances cannot be changed once they are made: matrices are kept by them."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        """An instance, made and sealed."""
+        made = super().__call__(*args, **options)
+        vars(made)["_is_made"] = True
+        return made
+
+
+class Statistic(metaclass=_Sealed):
+    """A function of separation that is linear in a power spectrum; it cannot be changed.
 
     Attributes:
         radii: Separations, or edges of bins, in `lengths`, read-only.
@@ -127,6 +137,13 @@ class Statistic:
                 f"{self.kind}: exclusion is of galaxies of one population with each other"
             )
         self.bias, self.exclusion = bias, exclusion
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_is_made" in vars(self):
+            raise AttributeError(
+                f"{name} of a statistic cannot be changed; make another {self.kind}"
+            )
+        super().__setattr__(name, value)
 
     def _name(self, correlation: str) -> str:
         raise NotImplementedError
