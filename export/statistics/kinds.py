@@ -61,7 +61,7 @@ class Moment:
 
 
 class _Sealed(type):
-    """Of classes whose instances cannot be changed once they are made: matrices are kept by them."""
+    """Of classes whose instances cannot be changed once they are made: they keep matrices."""
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
         """An instance, made and sealed."""
