@@ -26,11 +26,12 @@ from export.runtime import OnnxEmulator
 from export.statistics import Statistic
 from export.statistics.evaluate import Scaled, lagrange
 from export.statistics.growth import growth_rate
-from export.statistics.kinds import Wp
+from export.statistics.kinds import LONGEST, SHORTEST, Wp
 
 __all__ = ["JaxFunction", "function"]
 
-_LN_0 = -1e4
+_LN_0 = -1e30
+_ROUNDING = 1e-6  # so near to their ends, scales may lie beyond
 _FLOAT, _TYPES = 1, {7: jnp.int32, 9: jnp.bool_}  # of ONNX
 
 
@@ -127,6 +128,7 @@ class JaxFunction:
             self._measured = _Statistics(emulator, statistics)
             needed += self._measured.needed
         self._graph = _Translated(emulator.graph, tuple(dict.fromkeys(needed)), self._dtype)
+        self._compiled = jax.jit(self._evaluate)
         self.outputs = (*self._plain, *(n for one in statistics for n in one.outputs))
 
     def __repr__(self) -> str:
@@ -156,7 +158,17 @@ class JaxFunction:
                 f"a point has shape {x.shape}, expected ({len(self.names)},) with {self.names}; "
                 f"use jax.vmap for many"
             )
-        inside = self._inside(x)
+        inside = self._inside(x, own)
+        with jax.default_matmul_precision("highest"):  # single precision is that on a GPU, too
+            results: dict[str, Any] = self._compiled(x, own)
+        if inside is None:
+            return results
+        # times NaN, and not replaced by it: so are the derivatives
+        known = jnp.where(inside, 1.0, jnp.nan).astype(self._dtype)
+        return {name: one * known for name, one in results.items()}
+
+    def _evaluate(self, x: Any, own: dict[str, Any]) -> dict[str, Any]:
+        """The outputs of a point (P,), wherever it lies; what JAX compiles."""
         found = self._graph(x[None])
         columns = {name: x[None, i] for i, name in enumerate(self.names)}
         results = {name: found[name] for name in self._plain}
@@ -164,16 +176,17 @@ class JaxFunction:
             results = _at(self._at_k, found, columns, self._plain, self._emulator.learnt_totals)
         if self._measured is not None:
             results |= self._measured(found, columns | own)
-        results = {name: one[0] for name, one in results.items()}
-        if inside is None:
-            return results
-        return {name: jnp.where(inside, one, jnp.nan) for name, one in results.items()}
+        return {name: one[0].astype(self._dtype) for name, one in results.items()}
 
-    def _inside(self, x: Any) -> Any:
+    def _inside(self, x: Any, own: dict[str, Any]) -> Any:
         """Whether a point is inside of the ranges; None if that does not matter."""
         if self._policy == "ignore":
             return None
-        if self._policy == "raise" and not isinstance(x, jax.core.Tracer):
+        known = not any(isinstance(one, jax.core.Tracer) for one in (x, *own.values()))
+        if self._policy == "raise" and known:
+            for name, mass in own.items():
+                if not (np.isfinite(mass) & (mass >= 0)).all():
+                    raise OutOfRange(f"{name} = {mass[0]:g} must be a mass [Msun], not below 0")
             self._emulator.is_inside(np.asarray(x))  # is it numbers?
             if not self._emulator.is_inside(np.asarray(x)):
                 self._emulator(np.asarray(x), self._emulator.outputs[0], out_of_range="raise")
@@ -185,6 +198,8 @@ class JaxFunction:
             if isinstance(one, SumBelow):
                 total = sum(x[self.names.index(name)] for name in one.names)
                 inside = inside & (total < one.below)
+        for mass in own.values():
+            inside = inside & (mass[0] >= 0) & (mass[0] < jnp.inf)
         return inside
 
 
@@ -215,18 +230,22 @@ class _Statistics:
     def _scaled(self, one: Statistic, moment: Scaled) -> Callable[[Any, Any], Any]:
         """The moment of spectra (1, K) at a scale (1,), as a function of JAX."""
         if one.is_comoving:
-            matrix = jnp.asarray(moment.comoving)
-            return lambda P, scale: P @ matrix
+            matrix = moment.comoving
+            return lambda P, scale: P @ matrix.astype(P.dtype)
         low, high = (float(np.ravel(one.scale(ends))[0]) for ends in self._ends)
         first, matrices = moment.lattice(low, high)
-        stacked = jnp.asarray(matrices)
+        low, high = max(low, SHORTEST / one.radii[0]), min(high, LONGEST / one.radii[-1])
+        low, high = low * (1 - _ROUNDING), high * (1 + _ROUNDING)
 
         def interpolated(P: Any, scale: Any) -> Any:
             start, weights = lagrange(scale, jnp)
             chosen = jax.lax.dynamic_slice_in_dim(
-                stacked, start[0].astype(int) - first, weights.shape[-1], axis=0
-            )
-            return jnp.einsum("nk,jkr,nj->nr", P, chosen, weights)
+                jnp.asarray(matrices, P.dtype), start[0].astype(int) - first, weights.shape[-1],
+                axis=0,
+            )  # fmt: skip
+            known = jnp.where((scale >= low) & (scale <= high), 1.0, jnp.nan).astype(P.dtype)
+            value = jnp.einsum("nk,jkr,nj->nr", P, chosen, weights.astype(P.dtype))
+            return value * known[:, None]
 
         return interpolated
 
@@ -259,7 +278,10 @@ def _at(
     at: AtK, found: dict[str, Any], point: dict[str, Any], names: Sequence[str], learnt: Any
 ) -> dict[str, Any]:
     """Spectra at other wavenumbers, as `AtK` has them; numbers as they are."""
-    m = at.matrices
+    dtype = next(iter(found.values())).dtype
+    m: dict[str, Any] = {
+        name: None if one is None else one.astype(dtype) for name, one in at.matrices.items()
+    }
     needed = at.needed(names, tuple(found))
     logs = {n: jnp.log(jnp.maximum(found[n], 1e-37)) for n in needed if found[n].ndim == 2}
     missed: Any = 0.0
