@@ -6,6 +6,7 @@ import pytest
 jax = pytest.importorskip("jax")
 
 from datagen.halomodel import HaloModel, HaloModelConfig  # noqa: E402
+from datagen.occupations import OCCUPATIONS  # noqa: E402
 from datagen.power import linear_power  # noqa: E402
 from datagen.space import Space  # noqa: E402
 from export.ranges import OutOfRange  # noqa: E402
@@ -75,6 +76,11 @@ def test_networks_are_translated_too(name):
     expected, found = model(x), jax.vmap(function(name))(x)
     for output, values in expected.items():
         np.testing.assert_allclose(found[output], values, rtol=1e-4)
+
+
+@pytest.mark.parametrize("occupation", OCCUPATIONS)
+def test_every_occupation_is_translated(occupation):
+    assert function("tinker10", "gg_total", occupation=occupation).outputs == ("gg_total",)
 
 
 def test_statistics_are_those_of_the_runtime():
