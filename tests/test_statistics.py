@@ -1,7 +1,9 @@
 """What surveys measure, against closed forms, pyccl and integrals done another way."""
 
+import importlib.util
 import itertools
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -433,6 +435,24 @@ def test_a_statistic_cannot_be_changed(emulator):
         w_p.radii[0] = 1.0
     again = pickle.loads(pickle.dumps(w_p))
     np.testing.assert_array_equal(emulator(POINT, [again])["w_p"], emulator(POINT, [w_p])["w_p"])
+
+
+def test_statistics_of_another_copy_of_the_module_are_taken(emulator):
+    """`hodspectra` may hand out one, where a folder of the user is called like our package."""
+    kinds = sys.modules["export.statistics.kinds"]
+    spec = importlib.util.spec_from_file_location("hodspectra.aside.copy", kinds.__file__)
+    copy = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = copy
+    try:
+        spec.loader.exec_module(copy)
+        theirs, ours = copy.Wp(R, 60, kaiser=True), Wp(R, 60, kaiser=True)
+        assert isinstance(theirs, Wp)
+        assert not isinstance(theirs, Xi)
+        assert not isinstance("w_p", Wp)
+        found = [emulator(POINT, [each])["w_p"] for each in (theirs, ours)]
+        np.testing.assert_array_equal(*found)
+    finally:
+        del sys.modules[spec.name]
 
 
 def test_a_record_is_a_statistic(emulator):

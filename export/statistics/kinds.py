@@ -61,7 +61,18 @@ class Moment:
 
 
 class _Sealed(type):
-    """Of classes whose instances cannot be changed once they are made: they keep matrices."""
+    """Of classes whose instances cannot be changed once they are made: they keep matrices.
+
+    Instances of such a class of the same name are its own, too: `hodspectra.locate` may load a
+    module twice in one process, below two names.
+    """
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        """Whether something is of this class, or of the one of its name in another copy."""
+        return super().__instancecheck__(instance) or any(
+            type(one).__name__ == _Sealed.__name__ and one.__name__ == cls.__name__
+            for one in type(instance).__mro__
+        )
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
         """An instance, made and sealed."""
