@@ -18,7 +18,7 @@ def render(result: dict[str, Any] | Path) -> str:
         return _single(result)
     surveys: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(result.glob("*.json")):
-        survey = path.name.partition("_")[0]
+        survey, *_ = path.stem.split("_")
         surveys.setdefault(survey, []).append(json.loads(path.read_text()))
     return "\n\n".join(_beside(fits) for fits in surveys.values())
 

@@ -23,6 +23,7 @@ from benchmarks.timing import seconds_per_point
 from benchmarks.truth import check_fits
 from datagen.cli import run
 from datagen.files import atomic
+from datagen.outputs import name_of
 from datagen.record import provenance
 from datagen.space import Space
 from datagen.store import Spectra
@@ -102,7 +103,7 @@ def statistics(
 def _truth(labels: Spectra, model: OnnxEmulator) -> dict[str, Array]:
     """The statistics of labels by name, each (N, R)."""
     ln_k = np.log(labels.k)
-    whole = {xy: labels[f"{xy}_total"] for xy in ("gg", "gm")}
+    whole = {xy: labels[name_of(xy, "total")] for xy in ("gg", "gm")}
     names = Space.from_dict(labels.metadata["space"]).names
     point = dict(zip(names, labels.theta.T, strict=True))
     factor = Sigma(R).factor(point)[:, 0]

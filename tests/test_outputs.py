@@ -31,11 +31,6 @@ PARSERS = (  # what once took names of outputs apart, or knew their units
     r"\{xy\}_",
     r"[!=]= \"Mpc\^3\"",
 )
-ELSEWHERE = {  # these still do
-    "export/adapters/for_cobaya.py",
-    "export/adapters/for_cosmosis.py",
-    "export/interpolate.py",
-}
 FILES = [path for package in LIBRARY for path in sorted((ROOT / package).glob("**/*.py"))]
 
 
@@ -129,8 +124,6 @@ def test_an_unknown_name_is_refused_with_what_it_may_have_meant(name, said):
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
 def test_no_file_takes_names_of_outputs_apart(path):
-    if str(path.relative_to(ROOT)) in ELSEWHERE:
-        pytest.skip("reads names")
     found = [
         line
         for line in path.read_text().splitlines()

@@ -55,6 +55,7 @@ from numpy.typing import NDArray
 
 from datagen.columns import numbers
 from datagen.messages import did_you_mean
+from datagen.outputs import output
 from export.adapters.asked_statistics import AskedStatistics, named, rehearse_lengths
 from export.adapters.cobaya_inputs import Inputs
 from export.adapters.cobaya_setup import check_setup
@@ -102,7 +103,7 @@ class HaloModel(Theory):
             self._inputs = Inputs(names, self.renames, {*self._unsaid, "z"})
         except (OSError, TypeError, ValueError) as error:
             raise LoggedError(self.log, "%s", error) from error
-        self._numbers = [name for name, unit in self._model.units.items() if unit != "Mpc^3"]
+        self._numbers = [name for name in self._model.outputs if output(name).is_number]
         self._spectra: set[str] = set()  # outputs that likelihoods ask for
         self._statistics = AskedStatistics(self._model)
         self._is_asked = False

@@ -51,7 +51,7 @@ from typing import Any
 import numpy as np
 from cosmosis.datablock import SectionOptions, names, option_section
 
-from datagen.outputs import CORRELATIONS
+from datagen.outputs import CORRELATIONS, output
 from export.adapters.common import at_redshifts, left_out, redshift, redshifts, rehearse, words
 from export.adapters.cosmosis_names import INPUTS, NAMES
 from export.adapters.physics import Vocabulary, only
@@ -148,7 +148,7 @@ def execute(block: Any, config: dict[str, Any]) -> int:
         _put(block, section, one, z, results.pop(one.name))
     for name, values in results.items():
         unit, power = _UNITS[units[name]]
-        section, key = _place(name, units)
+        section, key = _place(name)
         values = values.astype(np.float64) * h**power
         if section == _NUMBERS:
             block[section, "z"] = z
@@ -323,15 +323,15 @@ def _objections(
         yield from (f"{section}: {line}" for line in known.refused(others, point))
 
 
-def _place(name: str, units: dict[str, str]) -> tuple[str, str]:
+def _place(name: str) -> tuple[str, str]:
     """Section and name of an output."""
-    return (SECTIONS.get(name, name), "p_k") if units[name] == "Mpc^3" else (_NUMBERS, name)
+    return (SECTIONS.get(name, name), "p_k") if output(name).is_spectrum else (_NUMBERS, name)
 
 
 def _refuse_to_replace(
     block: Any, outputs: list[str], units: dict[str, str], statistics: Mapping[str, Statistic]
 ) -> None:
-    places = {name: _place(name, units) for name in outputs} | {n: (n, n) for n in statistics}
+    places = {name: _place(name) for name in outputs} | {n: (n, n) for n in statistics}
     for name, (section, key) in places.items():
         if block.has_value(section, key):
             raise ValueError(
