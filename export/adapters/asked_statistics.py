@@ -1,6 +1,5 @@
 """Statistics that a host asks for by name: what surveys measure, beside the spectra."""
 
-import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,15 +38,14 @@ def _called(name: Any, given: Any) -> Statistic:
     if not isinstance(name, str):
         raise ValueError(f"statistics: {name!r} must be a name")
     try:
-        one = copy.copy(statistic(given))
+        one = statistic(given)
     except (TypeError, ValueError) as error:
         raise ValueError(f"statistics: {name}: {error}") from None
     if isinstance(given, Mapping) and given.get("name", name) != name:
         raise ValueError(
             f"statistics: {name} is called {given['name']} in its record; leave that name out"
         )
-    one.name = name
-    return one
+    return one.called(name)
 
 
 class AskedStatistics:

@@ -19,6 +19,7 @@ With P the spectrum in question (gg, gm or mm; its 1-halo or 2-halo term, or the
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -155,6 +156,12 @@ class Statistic(metaclass=_Sealed):
                 f"{name} of a statistic cannot be changed; make another {self.kind}"
             )
         super().__setattr__(name, value)
+
+    def called(self, name: str) -> "Statistic":
+        """The same by another name."""
+        other = copy(self)
+        vars(other)["name"] = name
+        return other
 
     def _name(self, correlation: str) -> str:
         raise NotImplementedError
