@@ -1,11 +1,12 @@
 """Chains of a sampler, that go on where they were, and what they say."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import emcee
 import numpy as np
@@ -26,7 +27,7 @@ _KEPT_EVERY = 30.0  # seconds
 _MOVES = ((emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2))
 
 
-class Target(Protocol):
+class Target(ABC):
     """What is sampled.
 
     Attributes:
@@ -34,11 +35,23 @@ class Target(Protocol):
         seconds: Wall time that took.
     """
 
-    evaluations: int
-    seconds: float
+    def __init__(self) -> None:
+        self.evaluations, self.seconds = 0, 0.0
 
     def __call__(self, unit: Array) -> Any:
         """Its logarithm at points of the unit cube (N, P), shape (N,); -inf outside of it."""
+        result = np.full(len(unit), -np.inf)
+        inside = ((unit >= 0) & (unit <= 1)).all(axis=1)
+        if inside.any():
+            start = time.perf_counter()
+            result[inside] = self.ln(unit[inside])
+            self.seconds += time.perf_counter() - start
+            self.evaluations += int(inside.sum())
+        return result
+
+    @abstractmethod
+    def ln(self, unit: Array) -> Any:
+        """Its logarithm at points within the unit cube (N, P), shape (N,)."""
 
 
 @dataclass(frozen=True)

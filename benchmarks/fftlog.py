@@ -1,11 +1,13 @@
 """Functions of separation by scipy's FFTLog, which is not the transform of `export.statistics`."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fht, fhtoffset
 from scipy.interpolate import CubicSpline
 
-__all__ = ["transformed"]
+__all__ = ["correlation", "splined", "surface", "transformed"]
 
 Array = NDArray[np.float64]
 
@@ -38,3 +40,22 @@ def transformed(ln_k: Array, ln_P: Array, order: float, power: float) -> tuple[A
     offset = fhtoffset(step, order, bias=bias)
     r = np.exp(offset - x[::-1])
     return r, fht(values, step, order, offset=offset, bias=bias)
+
+
+def correlation(ln_k: Array, ln_P: Array) -> tuple[Array, Array]:
+    """Separations, and xi there: int k^2 P(k) j0(k r) dk / (2 pi^2)."""
+    r, values = transformed(ln_k, ln_P, 0.5, 1.5)
+    return r, values * np.sqrt(np.pi / 2) / (2 * np.pi**2) * r**-1.5
+
+
+def surface(ln_k: Array, ln_P: Array, order: int) -> tuple[Array, Array]:
+    """Separations, and int k P(k) J_order(k R) dk / (2 pi) there."""
+    r, values = transformed(ln_k, ln_P, order, 1.0)
+    return r, values / (2 * np.pi * r)
+
+
+def splined(r: Array, values: Array) -> Callable[[Array], Array]:
+    """A function of separation between 0.01 and 500 Mpc: r times it by a spline in ln r."""
+    inside = (r > 0.01) & (r < 500)
+    spline = CubicSpline(np.log(r[inside]), r[inside] * values[inside])
+    return lambda wanted: spline(np.log(wanted)) / wanted

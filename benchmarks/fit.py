@@ -7,7 +7,6 @@ down says `export.measurements`.
 
 import hashlib
 import json
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import differential_evolution, minimize
 from scipy.stats import chi2 as chi2_distribution
 
-from benchmarks.chains import Chain, sample
+from benchmarks.chains import Chain, Target, sample
 from benchmarks.fit_figures import data_figure, posterior_figure
 from benchmarks.fit_table import render
 from benchmarks.priors import Priors
@@ -80,7 +79,7 @@ class Sampling:
             )
 
 
-class Posterior:
+class Posterior(Target):
     """ln P of points in the unit cube, up to a constant; -inf where there is no answer.
 
     Args:
@@ -94,21 +93,13 @@ class Posterior:
     """
 
     def __init__(self, measured: Measurements, emulator: OnnxEmulator, priors: Priors) -> None:
+        super().__init__()
         self._measured, self._emulator, self._priors = measured, emulator, priors
-        self.evaluations, self.seconds = 0, 0.0
 
-    def __call__(self, unit: Array) -> Any:
+    def ln(self, unit: Array) -> Any:
         """Ln P of points (N, F), shape (N,)."""
-        result = np.full(len(unit), -np.inf)
-        inside = ((unit >= 0) & (unit <= 1)).all(axis=1)
-        if inside.any():
-            start = time.perf_counter()
-            points = self._priors.points(unit[inside])
-            chi2 = self._measured.chi2(self._emulator, points)
-            result[inside] = self._priors.ln(unit[inside]) - 0.5 * chi2
-            self.seconds += time.perf_counter() - start
-            self.evaluations += int(inside.sum())
-        return result
+        chi2 = self._measured.chi2(self._emulator, self._priors.points(unit))
+        return self._priors.ln(unit) - 0.5 * chi2
 
     def cost(self, unit: Array) -> Array:
         """-2 ln P, never infinite, of points (F, N) or (F,), as scipy's minimisers ask for it."""

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
-from benchmarks.fftlog import transformed
+from benchmarks.fftlog import correlation, splined, surface
 from benchmarks.results import check_json
 from benchmarks.timing import seconds_per_point
 from datagen.cli import run
@@ -132,16 +131,13 @@ def _pyccl() -> tuple[Peer, Peer]:
 
 def _projected(ln_gg: Array, ln_gm: Array, h: float, factor: float) -> dict[str, Array]:
     """w_p [Mpc/h] and Delta Sigma [h Msun / pc^2] of spectra at `_K`, by FFTLog."""
-    r, xi = transformed(np.log(_K), ln_gg, 0.5, 1.5)
-    xi = xi * np.sqrt(np.pi / 2) / (2 * np.pi**2) * r**-1.5
+    r, xi = correlation(np.log(_K), ln_gg)
     x, w = np.polynomial.legendre.leggauss(_ALONG)
     end = np.arcsinh(PI_MAX / R)[:, None]
     along = R[:, None] * np.cosh(0.5 * end * (x + 1))
     w_p = np.sum(end * w * along * np.interp(along / h, r, xi), axis=1)
-    r, surface = transformed(np.log(_K), ln_gm, 2, 1.0)
-    inside = (r > 0.01) & (r < 500)
-    spline = CubicSpline(np.log(r[inside]), (surface / (2 * np.pi))[inside])
-    return {"w_p": w_p, "Delta_Sigma": factor * spline(np.log(R / h)) / (R / h)}
+    excess = splined(*surface(np.log(_K), ln_gm, 2))
+    return {"w_p": w_p, "Delta_Sigma": factor * excess(R / h)}
 
 
 def _hod_mod() -> tuple[Peer, Peer]:

@@ -7,16 +7,15 @@ and above them.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 from tqdm.auto import tqdm
 
-from benchmarks.fftlog import transformed
+from benchmarks.fftlog import correlation, splined, surface
 from benchmarks.judge import counts, in_percent
 from benchmarks.results import check_json
 from benchmarks.timing import seconds_per_point
@@ -116,24 +115,15 @@ def _truth(labels: Spectra, model: OnnxEmulator) -> dict[str, Array]:
     }
     for i in range(len(labels)):
         gg, gm = (np.log(whole[xy][i]) for xy in ("gg", "gm"))
-        r, xi = transformed(ln_k, gg, 0.5, 1.5)
-        xi = xi * np.sqrt(np.pi / 2) / (2 * np.pi**2) * r**-1.5
-        at = _spline(r, xi)
+        at = splined(*correlation(ln_k, gg))
         found["xi_gg"].append(at(R))
         found["w_p"].append(np.sum(weights * at(along), axis=1))
         for name, ln_P, order, scale in (
             ("w_p, infinite", gg, 0, 1.0), ("Sigma", gm, 0, factor[i]),
             ("Delta_Sigma", gm, 2, factor[i]),
         ):  # fmt: skip
-            r, surface = transformed(ln_k, ln_P, order, 1.0)
-            found[name].append(scale * _spline(r, surface / (2 * np.pi * r))(R))
+            found[name].append(scale * splined(*surface(ln_k, ln_P, order))(R))
     return {name: np.array(rows) for name, rows in found.items()}
-
-
-def _spline(r: Array, values: Array) -> Callable[[Array], Array]:
-    inside = (r > 0.01) & (r < 500)
-    spline = CubicSpline(np.log(r[inside]), r[inside] * values[inside])
-    return lambda wanted: spline(np.log(wanted)) / wanted
 
 
 def _error(found: Array, truth: Array) -> Array:

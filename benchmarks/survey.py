@@ -1,6 +1,5 @@
 """Mock measurements of galaxy clustering and galaxy-matter correlation, and their likelihood."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.chains import Target
 from datagen.space import Space, complete
 
 __all__ = [
@@ -176,7 +176,7 @@ class FreeBox:
         return points[:, self._columns]
 
 
-class Likelihood:
+class Likelihood(Target):
     """ln L of points in the unit cube, on which the prior is flat; -inf outside of it.
 
     Args:
@@ -190,17 +190,10 @@ class Likelihood:
     """
 
     def __init__(self, call: Callable[[Array], Spectra], mock: Mock, box: FreeBox) -> None:
+        super().__init__()
         self._call, self._mock, self._box = call, mock, box
-        self.evaluations, self.seconds = 0, 0.0
 
-    def __call__(self, unit: Array) -> Any:
+    def ln(self, unit: Array) -> Any:
         """Ln L of points of the unit cube (N, F), shape (N,)."""
-        result = np.full(len(unit), -np.inf)
-        inside = ((unit >= 0) & (unit <= 1)).all(axis=1)
-        if inside.any():
-            start = time.perf_counter()
-            chi2 = self._mock.chi2(self._call(self._box.points(unit[inside])))
-            self.seconds += time.perf_counter() - start
-            self.evaluations += int(inside.sum())
-            result[inside] = np.where(np.isfinite(chi2), -0.5 * chi2, -np.inf)
-        return result
+        chi2 = self._mock.chi2(self._call(self._box.points(unit)))
+        return np.where(np.isfinite(chi2), -0.5 * chi2, -np.inf)

@@ -24,7 +24,7 @@ from export.interpolate import AtK
 from export.ranges import OutOfRange
 from export.runtime import OnnxEmulator
 from export.statistics import Statistic
-from export.statistics.evaluate import Scaled, lagrange
+from export.statistics.evaluate import Scaled, lagrange, summands
 from export.statistics.growth import growth_rate
 from export.statistics.kinds import LONGEST, SHORTEST, Wp
 
@@ -187,7 +187,6 @@ class JaxFunction:
             for name, mass in own.items():
                 if not (np.isfinite(mass) & (mass >= 0)).all():
                     raise OutOfRange(f"{name} = {mass[0]:g} must be a mass [Msun], not below 0")
-            self._emulator.is_inside(np.asarray(x))  # is it numbers?
             if not self._emulator.is_inside(np.asarray(x)):
                 self._emulator(np.asarray(x), self._emulator.outputs[0], out_of_range="raise")
                 raise OutOfRange("a point is outside of the ranges")
@@ -266,8 +265,7 @@ class _Statistics:
             for (name, term), spectrum in zip(
                 zip(one.outputs, one.terms, strict=True), one.spectra.values(), strict=True
             ):
-                parts = (spectrum,) if spectrum in self._learnt else output(spectrum).terms
-                P = sum(at[part] for part in parts or (spectrum,))
+                P = sum(at[part] for part in summands(spectrum, self._learnt))
                 value = moments[0](P, scale)
                 value = value if factor is None else value * factor
                 results[name] = value if masses is None or term == "2h" else value + masses

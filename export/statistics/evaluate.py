@@ -18,7 +18,7 @@ from export.statistics.hankel import Modes, Rows
 from export.statistics.kinds import LONGEST, SHORTEST, Moment, Statistic, Wp
 from export.statistics.transition import added
 
-__all__ = ["NODES", "Projection", "Scaled", "lagrange", "modes", "nodes"]
+__all__ = ["NODES", "Projection", "Scaled", "lagrange", "modes", "nodes", "summands"]
 
 Array = NDArray[np.float64]
 
@@ -145,6 +145,16 @@ def lagrange(scale: Any, xp: Any = np) -> tuple[Any, Any]:
     return cells + _FIRST, (t - cells)[:, None] ** _POWERS @ _LAGRANGE
 
 
+def summands(spectrum: str, learnt: Sequence[str]) -> tuple[str, ...]:
+    """Outputs whose sum a spectrum is: itself, or the terms of a total.
+
+    Args:
+        spectrum: Its name.
+        learnt: Totals that are not the sum of their terms.
+    """
+    return (spectrum,) if spectrum in learnt else output(spectrum).terms or (spectrum,)
+
+
 class Projection:
     """Some statistics of one emulator.
 
@@ -177,11 +187,6 @@ class Projection:
             for one in statistics
         ]
 
-    @property
-    def shapes(self) -> dict[str, int]:
-        """How many numbers each output has for a point, by name."""
-        return {name: len(one) for one in self.statistics for name in one.outputs}
-
     def spectra(self, learnt: Sequence[str]) -> tuple[str, ...]:
         """Outputs at the nodes that they are made of.
 
@@ -191,7 +196,7 @@ class Projection:
         names: list[str] = []
         for one in self.statistics:
             for spectrum in one.spectra.values():
-                names += self._summands(spectrum, learnt)
+                names += summands(spectrum, learnt)
                 if one.is_bent:
                     names.append(output(spectrum).of_term("2h"))
             names += [name for name in one.needs if output(name).is_spectrum]
@@ -207,10 +212,6 @@ class Projection:
     def parameters(self) -> tuple[str, ...]:
         """Parameters that points have for them, besides those of the emulator."""
         return tuple(dict.fromkeys(name for one in self.statistics for name in one.parameters))
-
-    @staticmethod
-    def _summands(spectrum: str, learnt: Sequence[str]) -> tuple[str, ...]:
-        return (spectrum,) if spectrum in learnt else output(spectrum).terms or (spectrum,)
 
     def __call__(
         self, spectra: Mapping[str, Array], point: Mapping[str, Any], learnt: Sequence[str] = ()
@@ -238,7 +239,7 @@ class Projection:
                 factor = moved if factor is None else moved * factor
             masses, changed = one.point_masses(point), None
             for name, term, spectrum in names:
-                first, *rest = self._summands(spectrum, learnt)
+                first, *rest = summands(spectrum, learnt)
                 P = spectra[first] + spectra[rest[0]] if rest else spectra[first]
                 if one.is_bent and term != "1h":
                     if changed is None:
