@@ -25,8 +25,8 @@ from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.emulator import Emulator
 from emulator.metrics import accuracy, fractional_error
-from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
+from emulator.optimizers import OptimizerConfig
 from emulator.record import predict
 from emulator.semianalytic.cosmology import CosmologyConfig
 from emulator.semianalytic.emulator import SemiAnalyticConfig

@@ -27,8 +27,8 @@ from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.emulator import Emulator
 from emulator.metrics import spectra_accuracy
-from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
+from emulator.optimizers import OptimizerConfig
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
 from emulator.semianalytic.cosmology import CosmologyConfig

@@ -77,6 +77,7 @@ class SpectraData(lightning.LightningDataModule):
         split: Which rows train and which validate.
         batch_size: Rows of a training batch.
         negative: What to do with points that have no logarithm.
+        seed: Seed of the shuffling.
 
     Attributes:
         changes: Whether the training data differ from epoch to epoch.
@@ -101,9 +102,10 @@ class SpectraData(lightning.LightningDataModule):
         split: Split,
         batch_size: int,
         negative: Negative = "refuse",
+        seed: int = 1,
     ) -> None:
         super().__init__()
-        self.batch_size = batch_size
+        self.batch_size, self.seed = batch_size, seed
         positive = spectra.is_positive(outputs)
         if negative == "refuse" and not positive.all():
             raise ValueError(
@@ -152,9 +154,14 @@ class SpectraData(lightning.LightningDataModule):
             y = emulator.targets(ln).float()
         return TensorDataset(x, y)
 
+    def example(self) -> tuple[Tensor, Tensor]:
+        """Features and targets of as many points as a training batch has."""
+        x, y = self.train.tensors
+        return x[: self.batch_size], y[: self.batch_size]
+
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """Shuffled batches of (features, standardised targets)."""
-        return batches(self.train, self.batch_size, shuffle=True)
+        return batches(self.train, self.batch_size, shuffle=True, seed=self.seed)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """The validation split in order."""
@@ -164,12 +171,16 @@ class SpectraData(lightning.LightningDataModule):
 class _Rows(Sampler[Tensor]):
     """Row numbers of one batch after the other, as tensors: no Python loop over rows.
 
+    How an epoch is shuffled depends on the seed and on its number, so that a training that was
+    interrupted sees the same batches as one that was not.
+
     Shuffled batches are shared out among the processes of a distributed training, which shuffle
     alike since they have the same seed; all others see every batch.
     """
 
-    def __init__(self, rows: int, size: int, shuffle: bool) -> None:
-        self.rows, self.size, self.shuffle = rows, size, shuffle
+    def __init__(self, rows: int, size: int, shuffle: bool, seed: int) -> None:
+        self.rows, self.size, self.shuffle, self.seed = rows, size, shuffle, seed
+        self.epoch = 0
         is_shared = shuffle and torch.distributed.is_initialized()
         self.rank = torch.distributed.get_rank() if is_shared else 0
         self.world = torch.distributed.get_world_size() if is_shared else 1
@@ -179,11 +190,21 @@ class _Rows(Sampler[Tensor]):
             return math.ceil(self.rows / self.size)
         return self.rows // self.size // self.world  # equally many for each process
 
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch comes; Lightning says so."""
+        self.epoch = epoch
+
     def __iter__(self) -> Iterator[Tensor]:
-        order = torch.randperm(self.rows) if self.shuffle else torch.arange(self.rows)
-        return iter(order.split(self.size)[self.rank :: self.world][: len(self)])
+        order = torch.arange(self.rows)
+        if self.shuffle:
+            seed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)[0])
+            order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(seed))
+        # one by one: Lightning makes the iterator of a resumed epoch before it says which it is
+        yield from order.split(self.size)[self.rank :: self.world][: len(self)]
 
 
-def batches(data: TensorDataset, size: int, *, shuffle: bool) -> DataLoader[tuple[Tensor, ...]]:
+def batches(
+    data: TensorDataset, size: int, *, shuffle: bool, seed: int = 1
+) -> DataLoader[tuple[Tensor, ...]]:
     """Batches of tensors, each by one indexing operation; when shuffled, all of equal size."""
-    return DataLoader(data, sampler=_Rows(len(data), size, shuffle), batch_size=None)
+    return DataLoader(data, sampler=_Rows(len(data), size, shuffle, seed), batch_size=None)

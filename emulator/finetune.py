@@ -22,7 +22,8 @@ from emulator.checkpoint import LAST_CHECKPOINT
 from emulator.data import SpectraData, batches
 from emulator.emulator import Emulator, NetworkEmulator
 from emulator.loop import run_loop
-from emulator.module import EmulatorModule, OptimizerConfig
+from emulator.module import EmulatorModule
+from emulator.optimizers import OptimizerConfig
 from emulator.record import make_record
 from emulator.runs import check_run_config, run_lock
 from emulator.schedule import ScheduleConfig
@@ -47,7 +48,7 @@ class FinetuneConfig:
     """
 
     N_bad: int = 1000
-    optimizer: OptimizerConfig = OptimizerConfig(lr=1e-5)
+    optimizer: OptimizerConfig = OptimizerConfig("adam", lr=1e-5, batch_size=256)
     epochs: int = 1000
     patience: int = 100
     seed: int = 1
@@ -62,7 +63,7 @@ class FinetuneConfig:
 
     def schedule(self) -> ScheduleConfig:
         """One stage."""
-        return ScheduleConfig(max_epochs=(self.epochs,), patience=(self.patience,))
+        return ScheduleConfig("stages", max_epochs=(self.epochs,), patience=(self.patience,))
 
 
 def point_errors(emulator: NetworkEmulator, features: Tensor, targets: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ class WorstPoints(SpectraData):
         self.emulator.train(training)
         rows = worst.indices.clone()
         bad = TensorDataset(features[rows], targets[rows])
-        return batches(bad, self.batch_size, shuffle=True)
+        return batches(bad, self.batch_size, shuffle=True, seed=self.seed)
 
 
 class TailModule(EmulatorModule):
@@ -169,12 +170,13 @@ def continue_training(
         split=from_record(Split, trained["split"], "the emulator's split"),
         batch_size=config.optimizer.batch_size,
         negative=trained["negative"],
+        seed=config.seed,
     )
     before = tail(model, points)
     settings = json.dumps(asdict(config), sort_keys=True)
     key = combined_hash(_content(model, spectra) | {"finetune": settings})
     training = config.schedule().build(monitor="val_tail")
-    module = TailModule(model, config.optimizer)
+    module = TailModule(model, config.optimizer, minimised="mse")
     history = run_loop(
         module, points, training, key=key, folder=folder, callbacks=callbacks, bar=bar,
         resume=resume,

@@ -3,20 +3,22 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from emulator.checkpoint import LAST_CHECKPOINT, Checkpoints, Keeper
+from emulator.curves import Curves
 from emulator.data import SpectraData
+from emulator.module import EmulatorModule
 from emulator.progress import EpochBar, History, quiet_lightning
 from emulator.schedule import Training
+from emulator.work import flop_of_step
 from hodspectra.ending import Interrupted
 
 __all__ = ["Hardware", "TrainingFailed", "run_loop"]
@@ -79,7 +81,7 @@ class TrainingFailed(ValueError):  # noqa: N818 (it says what happened)
 
 
 def run_loop(
-    module: lightning.LightningModule,
+    module: EmulatorModule,
     data: SpectraData,
     training: Training,
     *,
@@ -112,15 +114,17 @@ def run_loop(
     own: list[Callback] = [training, history, *callbacks]
     if bar:
         own.append(EpochBar(training, bar))
+    curves: AbstractContextManager[Any] = nullcontext()
     if folder is not None:
-        own.append(Keeper(folder / LAST_CHECKPOINT))
+        curves = Curves(folder / "tensorboard")
+        own += [Keeper(folder / LAST_CHECKPOINT), curves]
     options = hardware.trainer_options()
     options["plugins"] = [*options.get("plugins", ()), checkpoints]
     trainer = lightning.Trainer(
         max_epochs=sum(training.config.max_epochs),
         **options,
         use_distributed_sampler=False,  # the batches share themselves out
-        logger=TensorBoardLogger(folder, name="", version="tensorboard") if folder else False,
+        logger=False,
         callbacks=own,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -129,13 +133,14 @@ def run_loop(
         log_every_n_steps=1_000_000,  # per epoch, not per step
         reload_dataloaders_every_n_epochs=int(data.changes),
     )
+    training.flop = flop_of_step(module, data.example())
     module.train()
-    with _interruptible():
+    with _interruptible(), curves:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoints.usable(resume))
     if not training.best_weights:
         if folder is not None:
             (folder / LAST_CHECKPOINT).unlink(missing_ok=True)  # nothing to go on from
-        lr = trainer.optimizers[0].defaults["lr"]
+        lr = trainer.optimizers[0].param_groups[0]["initial_lr"]
         raise TrainingFailed(
             f"{training.monitor} was never finite; lower the learning rate from {lr:g}"
         )

@@ -1,6 +1,5 @@
 """The LightningModule: loss and optimiser around an emulator."""
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import lightning
@@ -9,80 +8,81 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from emulator.emulator import NetworkEmulator
+from emulator.optimizers import OptimizerConfig
 
-__all__ = ["EmulatorModule", "Optimizer", "OptimizerConfig"]
+__all__ = ["EmulatorModule", "Loss", "check_loss"]
 
-Optimizer = Literal["adam", "RAdam", "AdamW"]
+Loss = Literal["rms", "mse"]
 
-_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "RAdam": torch.optim.RAdam,
-    "AdamW": torch.optim.AdamW,
-}
+_TINY = 1e-12  # a square root has no slope at 0
 
 
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """How weights move.
-
-    Attributes:
-        name: The optimiser.
-        lr: Learning rate of the first stage.
-        batch_size: Points in a step.
-    """
-
-    name: Optimizer = "adam"
-    lr: float = 1e-3
-    batch_size: int = 256
-
-    def __post_init__(self) -> None:
-        if self.name not in get_args(Optimizer):
-            raise ValueError(
-                f"optimizer.name = {self.name!r} must be one of {', '.join(get_args(Optimizer))}"
-            )
-        if not 0 < self.lr < 1:
-            raise ValueError(f"optimizer.lr = {self.lr:g} must lie in (0, 1)")
-        if self.batch_size < 1:
-            raise ValueError(f"optimizer.batch_size = {self.batch_size} must be at least 1")
+def check_loss(loss: str) -> None:
+    """Refuse a loss that there is not."""
+    if loss not in get_args(Loss):
+        raise ValueError(f"loss = {loss!r} must be one of {', '.join(get_args(Loss))}")
 
 
 class EmulatorModule(lightning.LightningModule):
-    """Trains an emulator on the mean squared error of its standardised ln P.
+    """Trains an emulator on its standardised ln P.
+
+    ``train_loss`` and ``val_loss``, which are logged, are mean squared errors, whatever is
+    minimised.
 
     Args:
         emulator: What is trained, its scalings fitted.
         optimizer: How.
+        minimised: ``mse``, the mean squared error, or ``rms``, the mean over points of the root
+            of each one's mean squared error: hard points count less, all others more.
+        weighting: Errors are weighed by this power of the spread of ln P; see
+            `emulator.train.TrainConfig`.
         compiled: Compile what is trained; the emulator itself stays as it is.
     """
 
+    weights: Tensor
+
     def __init__(
-        self, emulator: NetworkEmulator, optimizer: OptimizerConfig, compiled: bool = False
+        self,
+        emulator: NetworkEmulator,
+        optimizer: OptimizerConfig,
+        minimised: Loss = "mse",
+        weighting: float = 0.0,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.emulator = emulator
         self.optimizer = optimizer
+        self.minimised = minimised
+        std = emulator.targets.std
+        self.register_buffer("weights", (std / std.mean()) ** weighting, persistent=False)
         self._standardised = emulator.standardised
         if compiled:
             self._standardised = torch.compile(emulator.standardised)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser over the network's weights."""
-        weights = self.emulator.network.parameters()
-        return _OPTIMIZERS[self.optimizer.name](weights, lr=self.optimizer.lr)  # type: ignore[call-arg]
+        return self.optimizer.build(self.emulator.network)
 
-    def _loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """What is minimised, and the mean squared error."""
         x, y = batch
-        return mse_loss(self._standardised(x), y)
+        difference = self._standardised(x) - y
+        mse = difference.detach().square().mean()
+        squares = (self.weights * difference).square()
+        if self.minimised == "mse":
+            return squares.mean(), mse
+        return squares.flatten(1).mean(dim=1).add(_TINY).sqrt().mean(), mse
 
     def on_train_epoch_start(self) -> None:
-        """Start the mean loss of the epoch."""
+        """Start the mean loss of the epoch, and what dropout draws in it."""
+        torch.manual_seed(self.trainer.datamodule.seed + self.current_epoch)  # type: ignore[attr-defined]
         self._losses: list[Tensor] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Loss of a training batch."""
-        loss = self._loss(batch)
-        self._losses.append(loss.detach())
-        return loss
+        """What is minimised, of a training batch."""
+        minimised, mse = self.loss(batch)
+        self._losses.append(mse)
+        return minimised
 
     def on_validation_epoch_start(self) -> None:
         """Log the mean training loss; once an epoch, since a step can be as short as a log."""
@@ -90,4 +90,5 @@ class EmulatorModule(lightning.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Log the validation loss."""
-        self.log("val_loss", self._loss(batch), batch_size=len(batch[0]))
+        x, y = batch
+        self.log("val_loss", mse_loss(self._standardised(x), y), batch_size=len(x))

@@ -1,9 +1,9 @@
-"""The network between the scalings: a multilayer perceptron."""
+"""The network between the scalings: a multilayer perceptron, residual or not."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = ["ACTIVATIONS", "Activation", "NetworkConfig"]
 
@@ -30,12 +30,15 @@ class NetworkConfig:
         units: Width of each.
         activation: Nonlinearity after each; ``swish`` is also known as SiLU.
         dropout: Fraction of hidden units dropped in training.
+        residual: Each hidden layer after the first is added to what it gets (He et al. 2016,
+            arXiv:1512.03385).
     """
 
-    layers: int = 4
-    units: int = 256
+    layers: int = 6
+    units: int = 160
     activation: Activation = "gelu"
     dropout: float = 0.0
+    residual: bool = False
 
     def __post_init__(self) -> None:
         if self.layers < 1:
@@ -54,9 +57,19 @@ class NetworkConfig:
         """The network, freshly initialised."""
         modules: list[nn.Module] = []
         width = inputs
-        for _ in range(self.layers):
-            modules += [nn.Linear(width, self.units), ACTIVATIONS[self.activation]()]
+        for layer in range(self.layers):
+            hidden = [nn.Linear(width, self.units), ACTIVATIONS[self.activation]()]
             if self.dropout > 0:
-                modules.append(nn.Dropout(self.dropout))
+                hidden.append(nn.Dropout(self.dropout))
+            modules += [_Added(*hidden)] if self.residual and layer else hidden
             width = self.units
         return nn.Sequential(*modules, nn.Linear(width, outputs))
+
+
+class _Added(nn.Sequential):
+    """Layers whose result is added to what they get."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X and what becomes of it, shape (B, units)."""
+        y: Tensor = super().forward(x)
+        return x + y

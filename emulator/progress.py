@@ -66,10 +66,7 @@ class History(Callback):
 
 
 class EpochBar(Callback):
-    """One line: how much of the longest possible training is done, rate, best validation loss.
-
-    It counts epochs, or seconds where the time is limited.
-    """
+    """One line: how much of the schedule is done, epoch, rate, best validation loss."""
 
     def __init__(self, training: Training, label: str = "training") -> None:
         self.training, self.label = training, label
@@ -79,27 +76,28 @@ class EpochBar(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Open the bar."""
-        config = self.training.config
         self.bar = tqdm(
-            total=round(60 * config.max_minutes) or sum(config.max_epochs),
-            initial=self._done(trainer.current_epoch),
+            total=100,
+            initial=self._percent,
             desc=self.label,
-            unit="s" if config.max_minutes else "epoch",
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]",
             mininterval=1.0,
             disable=not trainer.is_global_zero,
         )
 
-    def _done(self, epochs: int) -> int:
-        return round(self.training.seconds) if self.training.config.max_minutes else epochs
+    @property
+    def _percent(self) -> float:
+        return round(100 * self.training.done, 1)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Move the bar."""
         lr = trainer.optimizers[0].param_groups[0]["lr"]
-        text = f"lr {lr:.1g}, best val_loss {self.training.best:.3g}"
+        best = self.training.best
+        text = f"epoch {trainer.current_epoch + 1}, lr {lr:.1g}, best val_loss {best:.3g}"
         self.bar.set_postfix_str(text, refresh=False)
-        self.bar.update(self._done(trainer.current_epoch + 1) - self.bar.n)
+        self.bar.update(self._percent - self.bar.n)
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Close the bar."""

@@ -16,45 +16,55 @@ __all__ = ["CosineTraining", "ScheduleConfig", "StagedTraining", "Training"]
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """How long a training runs and how its rate falls; the defaults are the published ones.
+    """How long a training runs and how its learning rate falls.
 
     Attributes:
-        kind: ``stages`` runs each stage to its patience, brings the best weights back and drops
-            the rate. ``cosine`` warms up and falls along a cosine to zero over the whole budget
-            (Loshchilov & Hutter 2017, arXiv:1608.03983), and needs a budget that it can use up.
+        kind: ``cosine`` warms up and falls along a cosine to zero over the whole budget
+            (Loshchilov & Hutter 2017, arXiv:1608.03983). ``stages``, as in the published
+            emulators, runs each stage to its patience, brings the best weights back and drops
+            the rate.
         max_epochs: Most epochs of each stage; ``cosine`` runs for their sum.
         patience: Epochs without a better validation loss that end each stage; not used by
             ``cosine``.
         factor: The learning rate is multiplied by this after each stage; not used by ``cosine``.
         min_delta: Relative improvement of the validation loss that counts as better.
-        max_minutes: Most minutes of the whole training, shared equally among stages; 0 sets no
-            limit. A training that meets it has gone through all of its schedule, but depends on
-            the machine's speed.
+        max_tflop: Most work of the whole training, in 10^12 floating-point operations as
+            `emulator.work` counts them, shared equally among stages; 0 sets no limit. Small and
+            large networks take about the same time for it, and every machine makes the same
+            steps of it. One core of 2020 does some 0.05 in a second.
+        max_minutes: Wall time after which a training ends wherever it is, and says so; 0 sets no
+            limit. A safeguard, not a budget: what it leaves depends on the machine's speed.
         warmup: Share of the budget over which ``cosine`` raises the rate from zero.
     """
 
-    kind: Literal["stages", "cosine"] = "stages"
-    max_epochs: tuple[int, ...] = (1000, 1000, 10000)
-    patience: tuple[int, ...] = (100, 100, 1000)
+    kind: Literal["cosine", "stages"] = "cosine"
+    max_epochs: tuple[int, ...] = (400,)
+    patience: tuple[int, ...] = (100,)
     factor: float = 0.1
     min_delta: float = 0.0
+    max_tflop: float = 0.0
     max_minutes: float = 0.0
     warmup: float = 0.03
 
     def __post_init__(self) -> None:
         if self.kind not in ("stages", "cosine"):
             raise ValueError(f"schedule.kind = {self.kind!r} must be 'stages' or 'cosine'")
-        if len(self.max_epochs) != len(self.patience) or not self.max_epochs:
+        if not self.max_epochs:
+            raise ValueError("schedule.max_epochs is empty; name the epochs of one stage at least")
+        if self.kind == "stages" and len(self.max_epochs) != len(self.patience):
             raise ValueError(
                 f"schedule: max_epochs {self.max_epochs} and patience {self.patience} must have "
-                f"the same number of stages, at least one"
+                f"the same number of stages"
             )
-        if min(self.max_epochs) < 1 or min(self.patience) < 1:
+        if min(self.max_epochs + self.patience) < 1:
             raise ValueError("schedule: max_epochs and patience must be at least 1")
         if not 0 < self.factor <= 1:
             raise ValueError(f"schedule.factor = {self.factor:g} must lie in (0, 1]")
-        if not self.max_minutes >= 0:
-            raise ValueError(f"schedule.max_minutes = {self.max_minutes:g} must not be negative")
+        for name in ("max_tflop", "max_minutes"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"schedule.{name} = {getattr(self, name):g} must be finite, not negative"
+                )
         for name in ("min_delta", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"schedule.{name} = {getattr(self, name):g} must lie in [0, 1)")
@@ -82,22 +92,37 @@ class Training(Callback, ABC):
         best: Best value of the metric so far.
         best_epoch: Its epoch.
         stage: Number of the present stage, from 0.
+        steps: Steps so far.
+        flop: Floating-point operations of each; see `emulator.work.flop_of_step`.
         seconds: Seconds of training so far, those before a resume included.
         diverged: Whether the metric stopped being finite, which ends the training.
-        is_over: Whether the schedule has come to its end.
+        capped: Whether ``max_minutes`` ended the training before its schedule did.
+        is_over: Whether the training has come to its end.
     """
 
     _STATE: tuple[str, ...] = (
-        "stage", "best", "best_epoch", "best_weights", "seconds", "diverged", "is_over",
+        "stage", "best", "best_epoch", "best_weights", "steps", "flop", "seconds", "diverged",
+        "capped", "is_over",
     )  # fmt: skip
 
     def __init__(self, config: ScheduleConfig, monitor: str = "val_loss") -> None:
         self.config, self.monitor = config, monitor
-        self.stage, self.seconds = 0, 0.0
+        self.stage, self.steps, self.flop, self.seconds = 0, 0, 0.0, 0.0
         self.best, self.best_epoch = math.inf, -1
         self.best_weights: dict[str, Any] = {}
-        self.diverged, self.is_over = False, False
+        self.diverged, self.capped, self.is_over = False, False, False
         self._clock = time.monotonic()
+        self._batches = 0
+
+    @property
+    def tflop(self) -> float:
+        """Work so far, in 10^12 floating-point operations."""
+        return self.steps * self.flop / 1e12
+
+    @property
+    @abstractmethod
+    def done(self) -> float:
+        """The share of the schedule that is behind, in [0, 1]."""
 
     @abstractmethod
     def after_epoch(
@@ -105,24 +130,36 @@ class Training(Callback, ABC):
     ) -> None:
         """Go on to the next stage, or stop the trainer."""
 
+    def share(self, steps: int, epochs: int) -> float:
+        """The share of the budget of so many epochs that is behind after so many steps."""
+        most: float = epochs * self._batches
+        if self.config.max_tflop:
+            stages = 1 if self.config.kind == "cosine" else len(self.config.max_epochs)
+            most = min(most, 1e12 * self.config.max_tflop / stages / self.flop)
+        return min(1.0, steps / max(1.0, most))
+
     def on_fit_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Do nothing more after the checkpoint of a training that was over."""
         trainer.should_stop = self.is_over
 
-    def on_train_start(self, *_: Any) -> None:
+    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Start the clock."""
         self._clock = time.monotonic()
+        self._batches = int(trainer.num_training_batches)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Cut a long epoch at the end of the time; its validation still runs."""
+        """Cut a long epoch at the end of the budget; its validation still runs."""
         now = time.monotonic()
         self.seconds += now - self._clock
         self._clock = now
-        if self.config.max_minutes:
-            over = self.seconds >= self.config.max_seconds
+        self.steps += 1
+        if self.done >= 1:
+            trainer.should_stop = True
+        elif self.config.max_minutes:
+            over = self.seconds >= 60 * self.config.max_minutes
             # processes of a distributed training have clocks of their own and must agree
             if trainer.strategy.reduce_boolean_decision(over, all=False):
-                trainer.should_stop = True
+                self.capped = trainer.should_stop = True
 
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -141,7 +178,7 @@ class Training(Callback, ABC):
         if not math.isfinite(value):
             self.diverged = True
             trainer.should_stop = True
-        else:
+        elif not self.capped:
             self.after_epoch(trainer, pl_module, better)
         self.is_over = trainer.should_stop
 
@@ -164,14 +201,25 @@ class StagedTraining(Training):
     """Stages, each to its patience; after each the best weights come back and the rate drops.
 
     A stage ends at its epoch limit, when the metric has not improved for its patience, or when
-    its share of the time is over. The optimiser starts afresh after each.
+    its share of the work is done. The optimiser starts afresh after each.
     """
 
-    _STATE = (*Training._STATE, "epochs_in_stage", "waited")
+    _STATE = (*Training._STATE, "epochs_in_stage", "steps_before", "waited")
 
     def __init__(self, config: ScheduleConfig, monitor: str = "val_loss") -> None:
         super().__init__(config, monitor)
-        self.epochs_in_stage, self.waited = 0, 0
+        self.epochs_in_stage, self.steps_before, self.waited = 0, 0, 0
+
+    @property
+    def _done_of_stage(self) -> float:
+        if self.stage == len(self.config.max_epochs):
+            return 0.0
+        return self.share(self.steps - self.steps_before, self.config.max_epochs[self.stage])
+
+    @property
+    def done(self) -> float:
+        """See `Training`."""
+        return (self.stage + self._done_of_stage) / len(self.config.max_epochs)
 
     def after_epoch(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, better: bool
@@ -179,16 +227,15 @@ class StagedTraining(Training):
         """See `Training`."""
         self.epochs_in_stage += 1
         self.waited = 0 if better else self.waited + 1
-        stages = len(self.config.max_epochs)
         if (
             self.waited < self.config.patience[self.stage]
             and self.epochs_in_stage < self.config.max_epochs[self.stage]
-            and self.seconds < self.config.max_seconds * (self.stage + 1) / stages
+            and self._done_of_stage < 1
         ):
             return
         self.stage += 1
-        self.epochs_in_stage, self.waited = 0, 0
-        if self.stage == stages:
+        self.epochs_in_stage, self.steps_before, self.waited = 0, self.steps, 0
+        if self.stage == len(self.config.max_epochs):
             trainer.should_stop = True
             return
         module.load_state_dict(self.best_weights)
@@ -196,6 +243,7 @@ class StagedTraining(Training):
             optimizer.state.clear()
             for group in optimizer.param_groups:
                 group["lr"] *= self.config.factor
+                group.pop("step", None)  # where SOAP counts
 
 
 class CosineTraining(Training):
@@ -208,29 +256,20 @@ class CosineTraining(Training):
             return done / warmup
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warmup) / (1 - warmup))))
 
-    def _done(self, epochs: float) -> float:
-        """The used share of the budget: of the time if it is limited, else of the epochs."""
-        if self.config.max_minutes:
-            return self.seconds / self.config.max_seconds
-        return epochs / sum(self.config.max_epochs)
+    @property
+    def done(self) -> float:
+        """See `Training`."""
+        return self.share(self.steps, sum(self.config.max_epochs))
 
-    def on_train_batch_start(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Set the rate of the step."""
-        # a step in, so that the first is not lost
-        epochs = trainer.current_epoch + (batch_idx + 1) / trainer.num_training_batches
+        done = self.share(self.steps + 1, sum(self.config.max_epochs))  # the first is not lost
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = optimizer.defaults["lr"] * self.rate(self._done(epochs))
+                group["lr"] = group["initial_lr"] * self.rate(done)
 
     def after_epoch(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, better: bool
     ) -> None:
         """See `Training`."""
-        if self._done(trainer.current_epoch + 1) >= 1:
-            trainer.should_stop = True
+        trainer.should_stop = self.done >= 1

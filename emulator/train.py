@@ -28,8 +28,9 @@ from emulator.data import Negative, SpectraData
 from emulator.emulator import Emulator, NetworkEmulator, Spec
 from emulator.figures import accuracy_figure, history_figure
 from emulator.loop import Hardware, run_loop
-from emulator.module import EmulatorModule, OptimizerConfig
+from emulator.module import EmulatorModule, Loss, check_loss
 from emulator.network import NetworkConfig
+from emulator.optimizers import OptimizerConfig
 from emulator.record import accuracy_table, log_line, make_record
 from emulator.runs import check_run_config, run_lock
 from emulator.schedule import ScheduleConfig
@@ -50,6 +51,11 @@ class TrainConfig:
             a separate one.
         total: ``sum`` adds the predicted terms, ``network`` predicts the total by itself.
         network: The network.
+        loss: What is minimised, of the standardised ln P: ``rms``, the mean over points of the
+            root of each one's mean squared error, or ``mse``, as in the published emulators.
+        weighting: Errors of the standardised ln P are weighed by this power of the spread of ln P
+            of each output and k: with 0 they count as they are, as in the published emulators,
+            with 1 by what they are in P, where a spectrum that varies much costs more.
         optimizer: How weights move.
         schedule: How long, and how the learning rate falls.
         split: Which labels train, validate and test.
@@ -62,6 +68,8 @@ class TrainConfig:
     terms: tuple[str, ...] = TERMS
     total: Literal["sum", "network"] = "sum"
     network: NetworkConfig = NetworkConfig()
+    loss: Loss = "rms"
+    weighting: float = 0.5
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     split: Split = Split()
@@ -69,6 +77,9 @@ class TrainConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        check_loss(self.loss)
+        if not 0 <= self.weighting <= 2:
+            raise ValueError(f"weighting = {self.weighting:g} must lie in [0, 2]")
         for name, known in (("correlations", CORRELATIONS), ("terms", TERMS)):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values) or not set(values) <= set(known):
@@ -125,7 +136,9 @@ def fit(
 
     Returns:
         The emulator with its best weights and its validation record, and the training's
-        history: ``epochs``, ``best_epoch``, ``best_val_loss``, ``diverged``.
+        history: ``epochs``, ``best_epoch``, ``best_val_loss``, ``diverged``, ``capped`` (whether
+        ``max_minutes`` cut it, when the share ``done`` of its schedule was behind), ``steps``,
+        ``tflop``, ``seconds``.
 
     Raises:
         ValueError: Labels or settings that cannot be trained on.
@@ -134,13 +147,16 @@ def fit(
     """
     lightning.seed_everything(config.seed, verbose=False)
     data = SpectraData(
-        spectra, config.outputs, config.split, config.optimizer.batch_size, config.negative
-    )
+        spectra, config.outputs, config.split, config.optimizer.batch_size, config.negative,
+        config.seed,
+    )  # fmt: skip
     emulator = make_emulator(spectra, config)
     data.fit_scalings(emulator)
     data.prepare(emulator)
     training = config.schedule.build()
-    module = EmulatorModule(emulator, config.optimizer, hardware.compile)
+    module = EmulatorModule(
+        emulator, config.optimizer, config.loss, config.weighting, hardware.compile
+    )
     history = run_loop(
         module, data, training, key=_key(spectra, config), folder=folder, callbacks=callbacks,
         bar=bar, resume=resume, hardware=hardware,
@@ -152,12 +168,20 @@ def fit(
         config.as_dict(),
         dropped=data.dropped,
         epochs=len(history.epochs),
+        steps=training.steps,
+        tflop=training.tflop,
         seconds=training.seconds,
+        **({"done": training.done} if training.capped else {}),
     )
     return emulator, {
         "best_val_loss": training.best,
         "best_epoch": training.best_epoch,
         "diverged": training.diverged,
+        "capped": training.capped,
+        "done": training.done,
+        "steps": training.steps,
+        "tflop": training.tflop,
+        "seconds": training.seconds,
         "epochs": history.epochs,
     }
 
@@ -282,6 +306,11 @@ def _report(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
     lines = [f"{out}: validation loss {history['best_val_loss']:.4g}"]
     if history["diverged"]:
         lines.append("the loss stopped being finite; kept the best weights before that")
+    if history["capped"]:
+        lines.append(
+            f"stopped by schedule.max_minutes with {100 * history['done']:.0f} % of the schedule "
+            f"done, before the learning rate had fallen to its end; raise it to do better"
+        )
     if dropped := emulator.spec.provenance["dropped"]:
         lines.append(f"{dropped} points with values that are not positive were left out")
     print("\n".join([*lines, accuracy_table(emulator)]))  # noqa: T201

@@ -18,8 +18,9 @@ from datagen.store import Spectra
 from emulator.data import SpectraData
 from emulator.emulator import NetworkEmulator
 from emulator.loop import run_loop
-from emulator.module import EmulatorModule, OptimizerConfig
+from emulator.module import EmulatorModule
 from emulator.network import NetworkConfig
+from emulator.optimizers import OptimizerConfig
 from emulator.schedule import ScheduleConfig
 from emulator.train import TrainConfig, make_emulator
 
@@ -78,8 +79,8 @@ def test_training(contender: str, size: str, labels: Spectra, benchmark: Any) ->
     torch.set_num_threads(THREADS)
     config = TrainConfig(
         network=NetworkConfig(units=units),
-        optimizer=OptimizerConfig(batch_size=batch),
-        schedule=ScheduleConfig(max_epochs=(EPOCHS,), patience=(EPOCHS,)),
+        optimizer=OptimizerConfig("adam", batch_size=batch),
+        schedule=ScheduleConfig("stages", max_epochs=(EPOCHS,), patience=(EPOCHS,)),
         split=Split(test=0.0),
     )
     data = SpectraData(labels, config.outputs, config.split, batch)

@@ -16,8 +16,8 @@ from datagen.power import linear_power
 from datagen.space import Range, Space
 from datagen.store import Spectra
 from emulator.emulator import Emulator
-from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
+from emulator.optimizers import OptimizerConfig
 from emulator.schedule import ScheduleConfig
 from emulator.train import TrainConfig, fit
 
@@ -30,8 +30,10 @@ SMALL_SPACE = Space(
 SMALL_MODEL = HaloModelConfig()
 SMALL_TRAINING = TrainConfig(
     network=NetworkConfig(layers=2, units=64, activation="swish"),
-    optimizer=OptimizerConfig(lr=3e-3, batch_size=32),
-    schedule=ScheduleConfig(max_epochs=(30, 10), patience=(30, 10)),
+    loss="mse",
+    weighting=0.0,
+    optimizer=OptimizerConfig("adam", lr=3e-3, batch_size=32),
+    schedule=ScheduleConfig("stages", max_epochs=(30, 10), patience=(30, 10)),
 )
 
 

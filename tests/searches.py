@@ -21,14 +21,14 @@ PATIENCE = 180.0  # seconds for what takes a few, on a machine that is busy
 
 SPACE = SearchSpace(
     layers=(1, 2), units=(8, 32), activation=("gelu", "tanh"), optimizer=("adam",),
-    lr=(1e-3, 1e-2), batch_size=(16, 64), dropout=(0.0, 0.0),
+    lr=(1e-3, 1e-2), batch_size=(16, 64), dropout=(0.0, 0.0), residual=(False,), loss=("mse",),
 )  # fmt: skip
-BRIEF = replace(SMALL_TRAINING, schedule=ScheduleConfig(max_epochs=(4,), patience=(4,)))
+BRIEF = replace(SMALL_TRAINING, schedule=ScheduleConfig("stages", max_epochs=(4,), patience=(4,)))
 
 
 def write_config(path, data, out, *, minutes, **settings):
     """The configuration of a search whose trials take `minutes` each; for a process of its own."""
-    long = ScheduleConfig(max_epochs=(100_000,), patience=(100_000,), max_minutes=minutes)
+    long = ScheduleConfig("stages", max_epochs=(100_000,), patience=(100_000,), max_minutes=minutes)
     config = {
         "data": str(data),
         "out": str(out),

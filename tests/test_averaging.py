@@ -12,8 +12,8 @@ from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
-from emulator.module import OptimizerConfig
 from emulator.network import NetworkConfig
+from emulator.optimizers import OptimizerConfig
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
 from emulator.semianalytic.cosmology import CosmologyConfig
@@ -23,7 +23,7 @@ from emulator.train import TrainConfig, fit
 SMALL = Plan(
     schedules=("cosine",),
     network=NetworkConfig(layers=1, units=8),
-    optimizer=OptimizerConfig(batch_size=32),
+    optimizer=OptimizerConfig("adam", batch_size=32),
     minutes=0.02,
     semianalytic=SemiAnalyticConfig(cosmology=CosmologyConfig(units=20, rank=8)),
 )
@@ -57,8 +57,8 @@ def test_a_small_plan(ray, label_file, tmp_path, monkeypatch, capsys):
 
 
 def test_weights_are_averaged_over_the_steps(spectra):
-    config = TrainConfig(network=NetworkConfig(layers=1, units=4),
-                         schedule=ScheduleConfig(max_epochs=(3,), patience=(3,)))  # fmt: skip
+    schedule = ScheduleConfig("stages", max_epochs=(3,), patience=(3,))
+    config = TrainConfig(network=NetworkConfig(layers=1, units=4), schedule=schedule)
     frozen, last = WeightAverage(decay=1.0), WeightAverage(decay=0.0)
     emulator, history = fit(spectra, config, callbacks=(frozen, last))
     assert history["best_epoch"] == 2  # the last epoch, so that its weights are those that count

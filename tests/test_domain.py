@@ -27,7 +27,7 @@ POINT = {
 TODAY = POINT | {"z": 0.0}
 FEW = {"alpha": 0.2}  # with so few centrals, gg_1h of g3lhalo is -12 % of gg_2h at k = 0.1
 ALPHA = Space().names.index("alpha")
-QUICK = replace(SMALL_TRAINING, schedule=ScheduleConfig(max_epochs=(2,), patience=(2,)))
+QUICK = replace(SMALL_TRAINING, schedule=ScheduleConfig("stages", max_epochs=(2,), patience=(2,)))
 REASON = "lies where gg_1h of this halo model is negative; the emulator was not trained there"
 
 

@@ -151,7 +151,7 @@ def separate(spectra, folder, term, **changes) -> Path:
     config = replace(
         SMALL_TRAINING,
         terms=(term,),
-        schedule=ScheduleConfig(max_epochs=(2,), patience=(2,)),
+        schedule=ScheduleConfig("stages", max_epochs=(2,), patience=(2,)),
     )
     emulator, _ = fit(spectra, config)
     emulator.update_spec(**changes).save(folder / f"{term}.safetensors")

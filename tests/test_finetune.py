@@ -17,13 +17,13 @@ from emulator.checkpoint import LAST_CHECKPOINT, Keeper
 from emulator.emulator import Emulator
 from emulator.finetune import FinetuneConfig, WorstPoints, finetune, tail
 from emulator.metrics import fractional_error
-from emulator.module import OptimizerConfig
+from emulator.optimizers import OptimizerConfig
 from emulator.record import predict
 from emulator.runs import run_lock
 from hodspectra.ending import Interrupted
 
 BRIEF = FinetuneConfig(
-    N_bad=64, optimizer=OptimizerConfig(lr=1e-4, batch_size=16), epochs=3, patience=3
+    N_bad=64, optimizer=OptimizerConfig("adam", lr=1e-4, batch_size=16), epochs=3, patience=3
 )
 
 
@@ -68,7 +68,7 @@ def test_it_keeps_the_better_of_both(emulator, points, label_file, tmp_path, cap
 
 
 def test_a_harmful_one_is_not_kept(emulator, spectra, label_file, tmp_path):
-    wild = replace(BRIEF, optimizer=OptimizerConfig(lr=0.03, batch_size=16))
+    wild = replace(BRIEF, optimizer=OptimizerConfig("adam", lr=0.03, batch_size=16))
     assert not finetune(tmp_path / "emulator.safetensors", label_file, tmp_path / "tuned", wild)
     kept = Emulator.load(tmp_path / "tuned" / "emulator.safetensors")
     for name, P in predict(emulator, spectra.theta).items():

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from searches import BRIEF, SPACE
 
+from datagen.fields import from_record
 from datagen.parallel import RayConfig
 from emulator.emulator import Emulator
 from emulator.finetune import FinetuneConfig
@@ -23,8 +25,10 @@ from tuning.study import Budget
 from tuning.task import NetworkTask, quality
 
 
-def test_default_spaces_are_the_published_ones():
-    space, tuning = SearchSpace(), FinetuneSpace()
+def test_published_spaces_are_there():
+    path = Path(__file__).parent.parent / "configs/published/search.yaml"
+    space = from_record(SearchSpace, yaml.safe_load(path.read_text())["space"], "space")
+    tuning = FinetuneSpace()
     assert (space.layers, space.units, space.batch_size) == ((1, 20), (16, 2048), (16, 2048))
     assert len(space.activation) == 8
     assert (tuning.lr, tuning.epochs) == ((1e-6, 1e-4), (100, 20000))
@@ -110,7 +114,7 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, caps
     out = tmp_path / "search"
     command = {"data": label_file, "out": out, "train": BRIEF, "space": SPACE,
                "final": BRIEF.schedule, "ray": RayConfig(cpus=1)}  # fmt: skip
-    best = search(**command, budget=Budget(trials=3))
+    best = search(**command, budget=Budget(3, scheduler="none"))
     table = pd.read_csv(out / "trials.csv", dtype={"trial": str})
     assert list(table["state"]) == ["finished"] * 3
     assert table["val_loss"].is_monotonic_increasing
@@ -133,17 +137,19 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, caps
         assert history["epochs"][-1]["val_loss"] >= trial.report["val_loss"] * 0.999
         assert list(trial.folder.glob("events.out.tfevents.*"))
         assert f"'n_units': {trial.point['units']}" in lines[int(trial.name) - 1]
-    assert "[3/3" in capsys.readouterr().out
+    assert "[3/3, 0:0" in capsys.readouterr().out
     # the same command finds all done, and does nothing again
     before = first.stat().st_mtime_ns
-    search(**command, budget=Budget(trials=3))
+    search(**command, budget=Budget(3, scheduler="none"))
     assert "trial 0" not in capsys.readouterr().out.split("emulator.safetensors")[0]
     assert first.stat().st_mtime_ns == before
     # a larger budget goes on, another request is refused and changes nothing
-    search(**command, budget=Budget(trials=4))
+    search(**command, budget=Budget(4, scheduler="none"))
     assert len(Journal(out).trials()) == 4
     with pytest.raises(ValueError, match="other settings .space.units is .8, 32., not .8, 64."):
-        search(**command | {"space": replace(SPACE, units=(8, 64))}, budget=Budget(trials=4))
+        search(
+            **command | {"space": replace(SPACE, units=(8, 64))}, budget=Budget(4, scheduler="none")
+        )
     assert len(Journal(out).trials()) == 4
     for name in ("progress", "corner", "parallel"):
         for suffix in (".png", ".pdf"):

@@ -1,7 +1,7 @@
 """The run directory of a search: kept by content, never in the way, and damage is named."""
 
 import json
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 
 import pytest
@@ -83,7 +83,7 @@ def test_a_space_that_is_used_up_ends_the_search_with_a_word(
 ):
     past = Report(tmp_path)
 
-    def two(*_):
+    def two(*_, **__):
         past.add(point(8), 0.1)
         past.add(point(9), 0.2)
 
@@ -97,7 +97,7 @@ def test_a_space_that_is_used_up_ends_the_search_with_a_word(
     monkeypatch.setattr(study, "_run_trials", two)
     run_study(
         Spaced(), past.journal, Budget(trials=trials), sampler="tpe", objectives=("val_loss",),
-        known=(), seed=1, ray=RayConfig(),
+        known=(), seed=1, ray=RayConfig(), stack=ExitStack(),
     )  # fmt: skip
     printed = capsys.readouterr().out
     assert ("ends after 2 trials: its space holds no further point" in printed) == says

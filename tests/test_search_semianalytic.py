@@ -97,7 +97,7 @@ def test_a_space_is_known_by_its_ranges(space):
 
 @pytest.mark.parametrize("name", ["asha", "median", "none"])
 def test_no_scheduler_stops_a_fit(name, task, tmp_path):
-    assert make_scheduler(name, task.longest, "p95", Journal(tmp_path)) is None
+    assert make_scheduler(name, task.longest, "p95", []) is None
 
 
 def test_search_finds_and_writes_the_best(ray, label_file, spectra, task, tmp_path, capsys):

@@ -20,7 +20,7 @@ from tuning.figures import Dimension, pareto_front
 from tuning.finetune import search_finetune
 from tuning.journal import Journal
 from tuning.search import search
-from tuning.searcher import OptunaSearcher, make_sampler
+from tuning.searcher import OptunaSearcher
 from tuning.space import FinetuneSpace
 from tuning.study import Budget, _at_once
 from tuning.task import FinetuneTask, NetworkTask, quality
@@ -100,15 +100,14 @@ def test_trials_read_the_labels_from_shared_memory(ray, label_file, tmp_path, mo
 def best_of(name, tmp_path, trials=30):
     """The best of a smooth toy, by a sampler that is asked and told as in a search."""
     journal = Journal(tmp_path / name)
-    searcher = OptunaSearcher(
-        journal, SPACE.distributions(), make_sampler(name, 1), ("val_loss",), (), 1
-    )
+    searcher = OptunaSearcher(journal, SPACE.distributions(), name, ("val_loss",), (), 1, 1)
     values = []
     for i in range(trials):
-        point = searcher.suggest(str(i))["point"]
+        proposed = searcher.suggest(str(i))
+        point = proposed["point"]
         away = math.log10(point["lr"] / 3e-3) ** 2 + math.log10(point["units"] / 20) ** 2
         values.append(10 ** (4 * away + (point["activation"] == "tanh")))
-        searcher.on_trial_complete(str(i), {"val_loss": values[-1]})
+        journal.end(proposed["trial"], "finished", {"val_loss": values[-1]}, 1.0, "")
     return min(values)
 
 

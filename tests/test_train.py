@@ -23,8 +23,8 @@ from emulator.data import SpectraData
 from emulator.emulator import Emulator
 from emulator.loop import Hardware, TrainingFailed
 from emulator.metrics import REGIMES, accuracy, fractional_error, spectra_accuracy
-from emulator.module import _OPTIMIZERS, OptimizerConfig
 from emulator.network import NetworkConfig
+from emulator.optimizers import _MAKERS, OptimizerConfig
 from emulator.record import log_line
 from emulator.runs import run_lock
 from emulator.schedule import ScheduleConfig
@@ -33,7 +33,9 @@ from hodspectra.ending import Interrupted
 
 # The same steps in another order of sums; seeds or shares of the batches that differ cost 0.1.
 SAME_STEPS = 1e-3
-QUICK = replace(SMALL_TRAINING, schedule=ScheduleConfig(max_epochs=(3, 2), patience=(3, 2)))
+QUICK = replace(
+    SMALL_TRAINING, schedule=ScheduleConfig("stages", max_epochs=(3, 2), patience=(3, 2))
+)
 
 
 def test_it_learns(trained, spectra):
@@ -71,7 +73,7 @@ def test_scalings_see_the_training_split_only(spectra):
 
 
 def test_stages_drop_the_rate_after_epochs_or_patience(spectra):
-    schedule = ScheduleConfig(max_epochs=(4, 50, 2), patience=(50, 1, 2), min_delta=0.5)
+    schedule = ScheduleConfig("stages", max_epochs=(4, 50, 2), patience=(50, 1, 2), min_delta=0.5)
     _, history = fit(spectra, replace(QUICK, schedule=schedule))
     rates = [epoch["lr"] for epoch in history["epochs"]]
     assert [epoch["epoch"] for epoch in history["epochs"]] == list(range(len(rates)))
@@ -81,7 +83,7 @@ def test_stages_drop_the_rate_after_epochs_or_patience(spectra):
 
 
 def test_cosine_warms_up_and_ends_at_zero(spectra):
-    schedule = ScheduleConfig(kind="cosine", max_epochs=(10,), patience=(1,), warmup=0.2)
+    schedule = ScheduleConfig("cosine", max_epochs=(10,), patience=(1,), warmup=0.2)
     _, history = fit(spectra, replace(QUICK, schedule=schedule))
     rates = [epoch["lr"] for epoch in history["epochs"]]  # at the end of each epoch
     assert len(rates) == 10
@@ -91,12 +93,64 @@ def test_cosine_warms_up_and_ends_at_zero(spectra):
     assert rates[-1] == pytest.approx(0, abs=1e-9)
 
 
-def test_time_limit_runs_every_stage(spectra):
+def test_work_is_shared_among_stages(spectra):
+    """And ends a training after the same steps on any machine."""
     schedule = ScheduleConfig(
-        max_epochs=(10_000, 10_000), patience=(10_000, 10_000), max_minutes=0.05
+        "stages", max_epochs=(10_000, 10_000), patience=(10_000, 10_000), max_tflop=0.01
     )
     _, history = fit(spectra, replace(QUICK, schedule=schedule))
-    assert {round(np.log10(epoch["lr"] / 3e-3)) for epoch in history["epochs"]} == {0, -1}
+    rates = [round(np.log10(epoch["lr"] / 3e-3)) for epoch in history["epochs"]]
+    assert set(rates) == {0, -1}
+    assert abs(rates.count(0) - rates.count(-1)) <= 1
+    assert history["tflop"] == pytest.approx(0.01, rel=0.02)
+    assert history["done"] == 1
+    assert not history["capped"]
+
+
+def test_work_ends_a_cosine_at_rate_zero(spectra):
+    schedule = ScheduleConfig("cosine", max_epochs=(10_000,), max_tflop=0.005)
+    _, history = fit(spectra, replace(QUICK, schedule=schedule))
+    assert history["tflop"] == pytest.approx(0.005, rel=0.02)
+    assert history["epochs"][-1]["lr"] == pytest.approx(0, abs=1e-8)
+
+
+def test_wall_time_is_a_cap_that_is_reported(label_file, tmp_path, capsys):
+    schedule = ScheduleConfig("cosine", max_epochs=(100_000,), max_minutes=0.02)
+    history = train(label_file, tmp_path, replace(QUICK, schedule=schedule))
+    assert history["capped"]
+    assert history["done"] < 0.5
+    printed = capsys.readouterr().out
+    assert re.search(r"stopped by schedule.max_minutes with \d+ % of the schedule done", printed)
+    assert Emulator.load(tmp_path / "emulator.safetensors").spec.provenance["done"] < 0.5
+
+
+@pytest.mark.parametrize("name", ["SOAP", "Muon", "adam", "RAdam", "AdamW"])
+@pytest.mark.parametrize("residual", [False, True])
+def test_every_optimiser_learns_and_resumes(spectra, tmp_path, name, residual):
+    class Stop(Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            if trainer.current_epoch == 4:
+                trainer.save_checkpoint(tmp_path / "middle.ckpt")
+                raise KeyboardInterrupt
+
+    lr = {"SOAP": 2e-2, "Muon": 1e-1}.get(name, 1e-2)
+    config = replace(
+        QUICK,
+        network=NetworkConfig(layers=4, units=32, residual=residual),
+        optimizer=OptimizerConfig(name, lr=lr, batch_size=32),
+        loss="rms",
+        weighting=0.5,
+        schedule=ScheduleConfig("cosine", max_epochs=(20,)),
+    )
+    whole, history = fit(spectra, config)
+    losses = [epoch["val_loss"] for epoch in history["epochs"]]
+    assert min(losses) < 0.5 * losses[0]
+    with pytest.raises(SystemExit):
+        fit(spectra, config, callbacks=(Stop(),))
+    resumed, again = fit(spectra, config, resume=tmp_path / "middle.ckpt")
+    assert again["epochs"] == history["epochs"]
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_resumed_training_equals_an_uninterrupted_one(spectra, tmp_path):
@@ -106,7 +160,7 @@ def test_resumed_training_equals_an_uninterrupted_one(spectra, tmp_path):
                 trainer.save_checkpoint(tmp_path / "middle.ckpt")
                 raise KeyboardInterrupt
 
-    config = replace(QUICK, schedule=ScheduleConfig(max_epochs=(3, 4), patience=(3, 4)))
+    config = replace(QUICK, schedule=ScheduleConfig("stages", max_epochs=(3, 4), patience=(3, 4)))
     _, whole_history = fit(spectra, config)
     with pytest.raises(SystemExit):
         fit(spectra, config, callbacks=(Stop(),))
@@ -145,7 +199,7 @@ def test_training_that_never_worked_says_what_to_change(spectra):
 
 
 def test_an_epoch_longer_than_the_time_is_cut_and_validated(spectra):
-    schedule = ScheduleConfig(max_epochs=(5,), patience=(5,), max_minutes=1e-6)
+    schedule = ScheduleConfig("stages", max_epochs=(5,), patience=(5,), max_minutes=1e-6)
     _, history = fit(spectra, replace(QUICK, schedule=schedule))
     assert len(history["epochs"]) == 1
     assert np.isfinite(history["best_val_loss"])
@@ -153,7 +207,7 @@ def test_an_epoch_longer_than_the_time_is_cut_and_validated(spectra):
 
 def test_more_points_in_a_batch_than_there_are(spectra):
     with pytest.raises(ValueError, match="320 training points are fewer than batch_size = 321"):
-        fit(spectra, replace(QUICK, optimizer=OptimizerConfig(batch_size=321)))
+        fit(spectra, replace(QUICK, optimizer=OptimizerConfig("adam", batch_size=321)))
 
 
 @pytest.fixture
@@ -190,11 +244,14 @@ def test_points_without_a_logarithm_are_dropped_and_counted(negative):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ScheduleConfig(max_epochs=(1, 2), patience=(1,)), "same number of stages"),
+        (
+            lambda: ScheduleConfig("stages", max_epochs=(1, 2), patience=(1,)),
+            "same number of stages",
+        ),
         (lambda: ScheduleConfig(factor=0), "factor = 0 must lie in"),
-        (lambda: ScheduleConfig(max_minutes=-1), "max_minutes = -1 must not be negative"),
-        (lambda: OptimizerConfig(lr=0), "lr = 0 must lie in"),
-        (lambda: OptimizerConfig(name="sgd"), "must be one of adam, RAdam, AdamW"),
+        (lambda: ScheduleConfig(max_minutes=-1), "max_minutes = -1 must be finite, not negative"),
+        (lambda: OptimizerConfig("adam", lr=0), "lr = 0 must lie in"),
+        (lambda: OptimizerConfig(name="sgd"), "must be one of SOAP, Muon, adam"),
         (lambda: NetworkConfig(layers=0), "layers = 0 must be at least 1"),
         (lambda: NetworkConfig(activation="step"), "must be one of relu, selu"),
         (lambda: NetworkConfig(dropout=1), "dropout = 1 must lie in"),
@@ -270,7 +327,7 @@ def test_record_has_the_published_figures(trained, spectra):
     )
 
 
-LONG = replace(QUICK, schedule=ScheduleConfig(max_epochs=(12, 2), patience=(12, 2)))
+LONG = replace(QUICK, schedule=ScheduleConfig("stages", max_epochs=(12, 2), patience=(12, 2)))
 
 
 @pytest.fixture
@@ -345,7 +402,7 @@ def test_a_full_disk_at_the_end_costs_nothing_but_the_same_command(
     label_file, tmp_path, monkeypatch, patience
 ):
     """The emulator is the last of the results; what was trained is not trained again."""
-    schedule = ScheduleConfig(max_epochs=(14,), patience=(patience,), min_delta=0.5)
+    schedule = ScheduleConfig("stages", max_epochs=(14,), patience=(patience,), min_delta=0.5)
     config, out = replace(QUICK, schedule=schedule), tmp_path / "run"
 
     def full(figure, path):
@@ -372,10 +429,10 @@ def test_what_was_refused_does_not_stand_in_the_way(negative, label_file, tmp_pa
     with pytest.raises(ValueError, match="train with --train.negative drop"):
         train(tmp_path / "negative.h5", out, QUICK, threads=1)
     with pytest.raises(ValueError, match="fewer than batch_size = 500"):
-        train(label_file, out, replace(QUICK, optimizer=OptimizerConfig(batch_size=500)))
+        train(label_file, out, replace(QUICK, optimizer=OptimizerConfig("adam", batch_size=500)))
     wild = replace(QUICK, optimizer=OptimizerConfig("AdamW", batch_size=32))
     with monkeypatch.context() as patch:
-        patch.setitem(_OPTIMIZERS, "AdamW", lambda weights, lr: torch.optim.SGD(weights, lr=1e30))
+        patch.setitem(_MAKERS, "AdamW", lambda net, _: torch.optim.SGD(net.parameters(), lr=1e30))
         with pytest.raises(TrainingFailed, match="lower the learning rate"):
             train(label_file, out, wild, threads=1)
     train(label_file, out, QUICK, threads=1)
@@ -499,7 +556,7 @@ def test_workers_that_cannot_run_are_refused(ray, label_file, tmp_path):
 
 @pytest.mark.slow
 def test_what_every_worker_refuses_is_said_once(ray, label_file, tmp_path):
-    many = replace(QUICK, optimizer=OptimizerConfig(batch_size=500))
+    many = replace(QUICK, optimizer=OptimizerConfig("adam", batch_size=500))
     with pytest.raises(ValueError, match="320 training points are fewer than batch_size = 500"):
         train(label_file, tmp_path, many, Hardware(accelerator="cpu", workers=2))
 

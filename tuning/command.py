@@ -1,6 +1,7 @@
 """What the commands of all searches do: search, write down what came of it, keep the best."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from datagen.parallel import RayConfig
 from emulator.emulator import Emulator
 from emulator.train import EMULATOR_FILE
 from tuning.journal import Journal, Trial
+from tuning.progress import Afterwards
 from tuning.report import report
 from tuning.results import (
     Objective,
@@ -35,6 +37,7 @@ def run_search(
     request: dict[str, Any],
     best_config: Callable[[dict[str, Any]], dict[str, Any]],
     rivals: Callable[[Trial], dict[str, Emulator]] = lambda _: {},
+    afterwards: Afterwards = lambda _: 0.0,
     budget: Budget,
     sampler: Sampler,
     objective: Objective,
@@ -52,6 +55,7 @@ def run_search(
         request: What else makes the search, besides the arguments here.
         best_config: What ``best.yaml`` says of the best point.
         rivals: Emulators that the one of the best trial has to beat.
+        afterwards: Estimates from the trials the seconds that these take.
         budget: What it may cost.
         sampler: Who proposes points.
         objective: What is minimised, and decides which is the best.
@@ -77,13 +81,14 @@ def run_search(
         }  # fmt: skip
         open_study(journal, shared, request, objectives, budget)
         others = known_trials(known, shared, objectives, task.ranges)
-        run_study(
-            task, journal, budget, sampler=sampler, objectives=objectives, latency=latency,
-            known=others, seed=seed, ray=ray,
-        )  # fmt: skip
-        best = best_trial(journal, objective)
-        write_results(task, journal, objective, best_config(best.point))
-        candidates = {f"trial {best.name}": candidate(task, best), **rivals(best)}
-        keep_best(task, out, objective, candidates)
-        report(out)
+        with ExitStack() as stack:
+            run_study(
+                task, journal, budget, sampler=sampler, objectives=objectives, latency=latency,
+                known=others, seed=seed, ray=ray, stack=stack, afterwards=afterwards,
+            )  # fmt: skip
+            best = best_trial(journal, objective)
+            write_results(task, journal, objective, best_config(best.point))
+            candidates = {f"trial {best.name}": candidate(task, best), **rivals(best)}
+            keep_best(task, out, objective, candidates)
+            report(out)
     return out / EMULATOR_FILE

@@ -79,6 +79,11 @@ class Trial:
         return self.folder.name
 
     @property
+    def number(self) -> int:
+        """Its number, from 1."""
+        return int(self.folder.name)
+
+    @property
     def reports(self) -> list[dict[str, float]]:
         """All of its reports."""
         history: dict[str, Any] = _read_json(self.folder / HISTORY_FILE, {})
@@ -100,10 +105,25 @@ class Journal:
     def __init__(self, out: Path) -> None:
         self.out = out
         self.folder = out / "trials"
+        self._ended = 0  # so many trials, from the first on, are known to have ended
 
     def trials(self) -> list[Trial]:
         """All trials, in the order in which they were proposed."""
         return [self._read(path.parent) for path in sorted(self.folder.glob(f"*/{_POINT_FILE}"))]
+
+    def has_ended(self, number: int) -> bool:
+        """Whether all trials up to a number have ended, as far as they are there."""
+        between = [path for path in self.folder.glob("[0-9]*") if int(path.name) > self._ended]
+        between = [path for path in between if int(path.name) <= number]
+        if not all((path / _TRIAL_FILE).exists() for path in between):
+            return False
+        self._ended = max(self._ended, number)
+        return True
+
+    @property
+    def next(self) -> int:
+        """The number of the trial that is proposed next."""
+        return 1 + max((int(path.name) for path in self.folder.glob("[0-9]*")), default=0)
 
     def _read(self, folder: Path) -> Trial:
         point = _read_json(folder / _POINT_FILE, {})
@@ -115,8 +135,7 @@ class Journal:
 
     def propose(self, point: dict[str, Any]) -> Trial:
         """Make a folder for a trial that is about to start."""
-        numbers = [int(path.name) for path in self.folder.glob("[0-9]*")]
-        folder = self.folder / f"{max(numbers, default=0) + 1:04d}"
+        folder = self.folder / f"{self.next:04d}"
         write_json(folder / _POINT_FILE, point)
         return Trial(folder, point)
 

@@ -1,7 +1,10 @@
 """The search in the terminal: a live table, or a line for every ended trial; and its notes."""
 
+import math
 import sys
 import time
+from collections.abc import Callable as Function
+from collections.abc import Sequence
 from typing import Any
 
 from ray.tune import Callback
@@ -10,12 +13,18 @@ from rich.live import Live
 from rich.table import Table
 
 from tuning.journal import Clock, Journal, Trial
+from tuning.task import OBJECTIVES
 from tuning.trial import FAILED_LOSS, LATENCY
 
-__all__ = ["Watch", "describe"]
+__all__ = ["Afterwards", "Watch", "cell", "describe", "heading", "shown"]
 
 _REFRESH_SECONDS = 2.0
+_TELL_SECONDS = 60.0  # between lines where there is no terminal and no trial ends
 _BEST = 5  # trials in the table, besides the running ones
+_QUANTILES = {"p95": "95 % error", "p99": "99 % error"}
+_OTHERS = {"val_loss": "validation loss", LATENCY: "us a point"}
+
+Afterwards = Function[[Sequence[Trial]], float]
 
 
 def describe(point: dict[str, Any]) -> str:
@@ -29,6 +38,23 @@ def describe(point: dict[str, Any]) -> str:
 def _duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def shown(name: str, value: float) -> str:
+    """An objective of the validation split, in words; errors of P in percent."""
+    if name in _QUANTILES:
+        return f"{_QUANTILES[name]} {100 * value:.3g} %"
+    return f"{_OTHERS[name]} {value:.3g}"
+
+
+def heading(name: str) -> str:
+    """The name of an objective above a column of numbers as `cell` gives them."""
+    return f"{_QUANTILES[name]} [%]" if name in _QUANTILES else _OTHERS[name]
+
+
+def cell(name: str, value: float) -> str:
+    """An objective below its `heading`."""
+    return f"{100 * value if name in _QUANTILES else value:.3g}"
 
 
 def _extent(report: dict[str, Any]) -> str:
@@ -46,6 +72,8 @@ class Watch(Callback):
         clock: The search's.
         objectives: What is minimised.
         trials: Number of trials in all; 0 for no limit.
+        at_once: How many run at once.
+        afterwards: Estimates from the trials the seconds of what comes after them.
     """
 
     def __init__(
@@ -54,12 +82,14 @@ class Watch(Callback):
         clock: Clock,
         objectives: tuple[str, ...],
         trials: int,
+        at_once: int = 1,
+        afterwards: Afterwards = lambda _: 0.0,
     ) -> None:
         self.journal, self.clock, self.objectives = journal, clock, objectives
-        self.limit = trials
+        self.limit, self.at_once, self.afterwards = trials, at_once, afterwards
         self.ended = [trial for trial in journal.trials() if trial.state != "open"]
-        self.running: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
-        self._noted = -_REFRESH_SECONDS
+        self.running: list[Trial] = []
+        self._noted = self._told = -_REFRESH_SECONDS
         self._live: Any = None
         if self.ended:
             print(f"resuming: {len(self.ended)} trials are done")  # noqa: T201
@@ -78,10 +108,17 @@ class Watch(Callback):
         self._noted = time.monotonic()
         self.journal.seconds = self.clock.seconds
         self.running = [
-            (trial.config["trial"], trial.config["point"], dict(trial.last_result or {}))
+            Trial(
+                self.journal.folder / trial.config["trial"],
+                trial.config["point"],
+                report=dict(trial.last_result or {}),
+            )
             for trial in trials
             if trial.status == "RUNNING"
         ]
+        if self._live is None and self._noted >= self._told + _TELL_SECONDS:
+            self._told = self._noted
+            print(self._headline(), flush=True)  # noqa: T201
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note what came of a trial."""
@@ -100,52 +137,70 @@ class Watch(Callback):
         self._end(trial, "failed", {}, error)
 
     def _end(self, trial: Any, state: str, result: dict[str, Any], error: str = "") -> None:
-        names = ("val_loss", "p95", "p99", LATENCY, "epochs", "seconds", "finished")
+        names = (*OBJECTIVES, LATENCY, "epochs", "seconds", "tflop", "finished", "capped")
         report = {name: result[name] for name in names if name in result}
         name, point = trial.config["trial"], trial.config["point"]
         self.journal.end(name, state, report, self.clock.seconds, error)
         ended = Trial(self.journal.folder / name, point, state, report, self.clock.seconds, error)
         self.ended.append(ended)
-        self.running = [row for row in self.running if row[0] != name]
+        self.running = [one for one in self.running if one.name != name]
         if self._live is None:
             print(self._line(ended), flush=True)  # noqa: T201
+            self._told = time.monotonic()
 
     def _line(self, trial: Trial) -> str:
         of = f"/{self.limit}" if self.limit else ""
-        text = trial.error or ", ".join(f"{n} {trial.report[n]:.3g}" for n in self.objectives)
+        text = trial.error or ", ".join(shown(n, trial.report[n]) for n in self.objectives)
         return (
-            f"[{len(self.ended)}{of}, {_duration(self.clock.seconds)}] trial {trial.name} "
+            f"[{len(self.ended)}{of}, {self._times()}] trial {trial.name} "
             f"{trial.state}: {text} after {_extent(trial.report)}: {describe(trial.point)}"
         )
 
+    def _times(self) -> str:
+        left = self.remaining
+        to_go = f", {_duration(left)} to go" if left < math.inf else ""
+        return f"{_duration(self.clock.seconds)} used{to_go}"
+
+    def _headline(self) -> str:
+        of = f" of {self.limit}" if self.limit else ""
+        return f"{len(self.ended)}{of} trials done, {len(self.running)} running; {self._times()}"
+
     @property
     def remaining(self) -> float:
-        """An estimate of the seconds that the search still takes."""
+        """An estimate of the seconds that the search and what follows it still take."""
         left = self.clock.limit - self.clock.seconds
-        if self.limit and self.ended:
-            each = self.clock.seconds / len(self.ended)
-            left = min(left, each * (self.limit - len(self.ended)))
-        return max(0.0, left)
+        going = [
+            one for one in self.running if one.report.get("progress") and "seconds" in one.report
+        ]
+        whole = [one.report["seconds"] / one.report["progress"] for one in going]
+        seconds = [one.report["seconds"] for one in self.ended if "seconds" in one.report]
+        if self.limit and (each := seconds + whole):
+            mean = sum(each) / len(each)
+            spent = sum(one.report["seconds"] for one in going)
+            to_do = mean * (self.limit - len(self.ended)) - spent
+            left = min(left, max(0.0, to_do) / min(self.at_once, max(1, self.limit)))
+        return max(0.0, left) + self.afterwards([*self.ended, *going])
 
     def table(self) -> Table:
         """The best trials and the running ones."""
-        of = f" of {self.limit}" if self.limit else ""
-        eta = _duration(self.remaining) if self.remaining < float("inf") else "unknown"
-        table = Table(
-            title=f"{len(self.ended)}{of} trials done, {len(self.running)} running; "
-            f"{_duration(self.clock.seconds)} used, {eta} to go",
-            title_justify="left",
-        )
-        for name in ("trial", "state", *self.objectives, "epochs", "hyperparameters"):
-            table.add_column(name, justify="right" if name in self.objectives else "left")
+        table = Table(title=self._headline(), title_justify="left")
+        for name in ("trial", "state"):
+            table.add_column(name)
+        for name in self.objectives:
+            table.add_column(heading(name), justify="right")
+        for name in ("epochs", "hyperparameters"):
+            table.add_column(name)
         objective = self.objectives[0]
         best = sorted(self.ended, key=lambda trial: trial.value(objective))[:_BEST]
-        rows = [(t.name, t.state, t.report, t.point) for t in best]
-        rows += [(name, "running", report, point) for name, point, report in self.running]
-        for name, state, report, point in rows:
-            numbers = [f"{report[n]:.3g}" if n in report else "" for n in self.objectives]
-            epochs = str(report.get("epochs") or "")
-            table.add_row(name, state, *numbers, epochs, describe(point))
+        names = {trial.name for trial in self.ended}
+        for trial in [*best, *(one for one in self.running if one.name not in names)]:
+            numbers = [
+                cell(name, trial.report[name]) if name in trial.report else ""
+                for name in self.objectives
+            ]
+            state = "running" if trial.state == "open" else trial.state
+            epochs = str(trial.report.get("epochs") or "")
+            table.add_row(trial.name, state, *numbers, epochs, describe(trial.point))
         return table
 
     def close(self) -> None:

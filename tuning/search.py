@@ -1,5 +1,6 @@
 """Search for good hyperparameters: ``python -m tuning.search``."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,19 @@ def search(
     def best_config(point: dict[str, Any]) -> TrainConfig:
         return replace(space.apply(point, train), schedule=final)
 
+    def seconds(trials: Sequence[Trial]) -> float:
+        """An estimate for the final training, at the speed of the trials."""
+        trials = [trial for trial in trials if trial.report.get("epochs")]
+        spent = sum(trial.report["seconds"] for trial in trials)
+        if not spent or list((out / "final").glob(f"*/{EMULATOR_FILE}")):
+            return 0.0
+        epochs = sum(trial.report["epochs"] for trial in trials)
+        found = sum(final.max_epochs) * spent / max(1, epochs)
+        if final.max_tflop:
+            work = sum(trial.report["tflop"] for trial in trials)
+            found = min(found, final.max_tflop * spent / work)
+        return min(found, 60 * final.max_minutes or found)
+
     def final_training(best: Trial) -> dict[str, Emulator]:
         folder = out / "final" / best.name
         if not (folder / EMULATOR_FILE).exists():
@@ -87,6 +101,7 @@ def search(
         request={"data": str(data), "final": asdict(final)},
         best_config=lambda point: {"train": best_config(point).as_dict()},
         rivals=final_training,
+        afterwards=seconds,
         budget=budget,
         sampler=sampler,
         objective=objective,

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 from emulator.finetune import FinetuneConfig
-from emulator.module import Optimizer
+from emulator.module import Loss
 from emulator.network import Activation
+from emulator.optimizers import Optimizer
 from emulator.semianalytic.cosmology import CosmologyConfig
 from emulator.semianalytic.grid import MassGrid
 from emulator.train import TrainConfig
@@ -86,9 +87,10 @@ class Ranges:
 
 @dataclass(frozen=True)
 class SearchSpace(Ranges):
-    """The network and its training; the defaults are the published ranges.
+    """The network and its training.
 
-    Equal ends hold a number fixed, a single name holds a choice.
+    Equal ends hold a number fixed, a single name holds a choice. The published ranges are in
+    ``configs/published/search.yaml``.
 
     Attributes:
         layers: Hidden layers.
@@ -99,24 +101,28 @@ class SearchSpace(Ranges):
         batch_size: Points in a step, drawn evenly in its logarithm.
         dropout: Fraction of hidden units dropped in training, drawn in tenths of its range:
             so none at all is among them, and the least of it already costs accuracy.
+        residual: Whether hidden layers are added to what they get.
+        loss: What is minimised, to choose from; see `emulator.train.TrainConfig`.
     """
 
-    CHOICES = ("activation", "optimizer")
+    CHOICES = ("activation", "optimizer", "residual", "loss")
     LOGS = ("units", "lr", "batch_size")
     GRIDS: ClassVar[dict[str, int]] = {"dropout": 10}
 
-    layers: tuple[int, int] = (1, 20)
-    units: tuple[int, int] = (16, 2048)
-    activation: tuple[Activation, ...] = get_args(Activation)
-    optimizer: tuple[Optimizer, ...] = ("adam", "RAdam")
-    lr: tuple[float, float] = (1e-5, 1e-2)
-    batch_size: tuple[int, int] = (16, 2048)
-    dropout: tuple[float, float] = (0.0, 0.5)
+    layers: tuple[int, int] = (3, 8)
+    units: tuple[int, int] = (64, 384)
+    activation: tuple[Activation, ...] = ("gelu", "swish", "tanh")
+    optimizer: tuple[Optimizer, ...] = ("SOAP",)
+    lr: tuple[float, float] = (1e-3, 2e-2)
+    batch_size: tuple[int, int] = (128, 1024)
+    dropout: tuple[float, float] = (0.0, 0.0)
+    residual: tuple[bool, ...] = (False, True)
+    loss: tuple[Loss, ...] = ("rms", "mse")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for choices, name in ((self.activation, "activation"), (self.optimizer, "optimizer")):
-            for choice in choices:
+        for name in self.CHOICES:
+            for choice in getattr(self, name):
                 self.apply(self._corner(0) | {name: choice}, TrainConfig())
         self.apply(self._corner(1), TrainConfig())  # the ends themselves must be valid settings
 
@@ -126,7 +132,7 @@ class SearchSpace(Ranges):
     @staticmethod
     def apply(point: dict[str, Any], base: TrainConfig) -> TrainConfig:
         """A training with the hyperparameters of a point; all else as in `base`."""
-        names = ("layers", "units", "activation", "dropout")
+        names = ("layers", "units", "activation", "dropout", "residual")
         network = replace(base.network, **{name: point[name] for name in names})
         optimizer = replace(
             base.optimizer,
@@ -134,7 +140,7 @@ class SearchSpace(Ranges):
             lr=point["lr"],
             batch_size=point["batch_size"],
         )
-        return replace(base, network=network, optimizer=optimizer)
+        return replace(base, network=network, optimizer=optimizer, loss=point["loss"])
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,30 @@
 
 Ray Tune schedules; what is known lies in the run directory (see `tuning.journal`). So a search
 that was killed is begun anew with what lies there: ended trials are told to the sampler and to
-the scheduler, open ones go on from their own checkpoints.
+the scheduler, open ones resume from their own checkpoints.
+
+What is proposed and what is stopped early depends on the trials that were proposed well before,
+not on which of those beside happens to be ahead: a busy machine finds what a quiet one finds.
 """
 
 import contextlib
+import functools
 import logging
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.stopper import Stopper
 
 from datagen.parallel import RayConfig, ray_session
 from tuning.journal import Clock, Journal, Trial
-from tuning.progress import Watch
-from tuning.searcher import OptunaSearcher, Sampler, make_sampler
+from tuning.progress import Afterwards, Watch, describe
+from tuning.searcher import OptunaSearcher, Sampler
 from tuning.task import Task
 from tuning.trial import run_trial
 
@@ -43,16 +48,20 @@ class Budget:
         minutes: Wall time after which no trial goes on, those before an interruption included;
             0 sets no limit.
         threads: Threads of each trial; as many trials run at once as the cores allow.
+        at_once: Trials that run at once, as far as the cores allow, and that know nothing of
+            each other; 0 takes as many as the cores allow. The same number makes the same search
+            on another machine.
         gpus: GPUs of each trial; a fraction lets several share one.
         scheduler: Which trials are stopped early: ``asha`` stops those behind the better half at
-            a quarter and at half of their time (Li et al. 2020, arXiv:1810.05934), ``median``
-            those whose best is worse than the median of the others' means so far (Golovin et al.
-            2017), ``none`` no trial. Fits are not stopped by either.
+            a quarter and at half of their schedule (Li et al. 2020, arXiv:1810.05934),
+            ``median`` those whose best is worse than the median of the others' means so far
+            (Golovin et al. 2017), ``none`` no trial. Fits are not stopped by either.
     """
 
     trials: int = 50
     minutes: float = 0.0
     threads: int = 1
+    at_once: int = 0
     gpus: float = 0.0
     scheduler: Scheduler = "asha"
 
@@ -63,6 +72,8 @@ class Budget:
             raise ValueError(f"budget.minutes = {self.minutes:g} must be finite, not negative")
         if not self.trials and not self.minutes:
             raise ValueError("budget: trials = 0 sets no limit, and minutes = 0 none either")
+        if self.at_once < 0:
+            raise ValueError(f"budget.at_once = {self.at_once} must not be negative")
         if self.threads < 1:
             raise ValueError(f"budget.threads = {self.threads} must be at least 1")
         if not 0 <= self.gpus < math.inf or (self.gpus > 1 and self.gpus % 1):
@@ -97,6 +108,8 @@ def run_study(
     known: Sequence[Trial],
     seed: int,
     ray: RayConfig,
+    stack: contextlib.ExitStack,
+    afterwards: Afterwards = lambda _: 0.0,
 ) -> None:
     """Run trials until the budget is used up; what came of them is in the journal.
 
@@ -110,6 +123,8 @@ def run_study(
         known: Ended trials of other run directories.
         seed: Seed of the sampler.
         ray: Where trials run.
+        stack: Keeps Ray and its dashboard up until it is closed.
+        afterwards: Estimates from the trials the seconds of what comes after them.
 
     Raises:
         ValueError: A trial takes more cores or GPUs than there are.
@@ -122,15 +137,18 @@ def run_study(
     clock = Clock(journal.seconds, 60 * budget.minutes or math.inf)
     if clock.is_over or (budget.trials and ended >= budget.trials):
         return
-    with ray_session(ray) as session:
-        if session.dashboard_url:
-            taken = not ray.address and not session.dashboard_url.endswith(f":{ray.dashboard_port}")
-            print(  # noqa: T201
-                f"Ray dashboard: http://{session.dashboard_url}, with the token of "
-                f"'ray get-auth-token'" + f" (port {ray.dashboard_port} is taken)" * taken
-            )
-        left = budget.trials - ended if budget.trials else -1
-        _run_trials(task, journal, budget, clock, left, sampler, objectives, latency, known, seed)
+    session = stack.enter_context(ray_session(ray))
+    if session.dashboard_url:
+        taken = not ray.address and not session.dashboard_url.endswith(f":{ray.dashboard_port}")
+        print(  # noqa: T201
+            f"Ray dashboard: http://{session.dashboard_url}, with the token of "
+            f"'ray get-auth-token'" + f" (port {ray.dashboard_port} is taken)" * taken
+        )
+    left = budget.trials - ended if budget.trials else -1
+    _run_trials(
+        task, journal, budget, clock, left, sampler, objectives, latency, known, seed,
+        named=ray.dashboard, afterwards=afterwards,
+    )  # fmt: skip
     ended = sum(trial.state != "open" for trial in journal.trials())
     if not clock.is_over and (not budget.trials or ended < budget.trials):
         print(  # noqa: T201
@@ -150,6 +168,8 @@ def _run_trials(
     latency: int,
     known: Sequence[Trial],
     seed: int,
+    named: bool,
+    afterwards: Afterwards,
 ) -> None:
     # Ctrl-C must reach us, the logs are ours, and Tune's snapshots are of no use to us
     os.environ |= {
@@ -159,36 +179,27 @@ def _run_trials(
         "RAY_AIR_NEW_OUTPUT": "0",
     }
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the watch names failed trials
-    at_once = _at_once(budget)
-    seen = len(journal.trials())
+    cores_allow = _at_once(budget)
+    at_once = budget.at_once or cores_allow
     searcher = OptunaSearcher(
-        journal,
-        task.ranges.distributions(),
-        make_sampler(sampler, seed + seen),  # not the same draws again after an interruption
-        objectives,
-        known,
-        seed + seen,
+        journal, task.ranges.distributions(), sampler, objectives, known, seed, at_once
     )
-    scheduler = make_scheduler(budget.scheduler, task.longest, objectives[0], journal)
-    trainable = tune.with_parameters(
-        run_trial,
-        task=task,
-        folder=journal.folder.resolve(),
-        threads=budget.threads,
-        latency=latency,
-    )
+    make = functools.partial(make_scheduler, budget.scheduler, task.longest, objectives[0])
+    trainable = _trainable(task, journal, budget.threads, latency)
     notes = (journal.out / _TUNE_FOLDER).resolve()
     shutil.rmtree(notes, ignore_errors=True)
-    watch = Watch(journal, clock, objectives, budget.trials)
+    running = min(at_once, cores_allow)
+    watch = Watch(journal, clock, objectives, budget.trials, running, afterwards)
     try:
         tune.Tuner(
             tune.with_resources(trainable, {"cpu": budget.threads, "gpu": budget.gpus}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=scheduler,
+                scheduler=_InOrder(make, journal, at_once),
                 num_samples=left,
-                max_concurrent_trials=at_once,
-                reuse_actors=True,  # an actor takes longer to start than a small trial
+                max_concurrent_trials=running,
+                # an actor takes longer to start than a small trial, but its name never changes
+                reuse_actors=not named,
                 trial_dirname_creator=lambda trial: trial.trial_id,
                 trial_name_creator=lambda trial: f"trial {trial.config['trial']}",
             ),
@@ -226,6 +237,64 @@ def _at_once(budget: Budget) -> int:
     return min(counts)
 
 
+def _trainable(task: Task, journal: Journal, threads: int, latency: int) -> Any:
+    """What Ray's actors run; they are shown by what they return as their own name."""
+    from ray.tune.trainable import wrap_function
+
+    function = tune.with_parameters(
+        run_trial, task=task, folder=journal.folder.resolve(), threads=threads, latency=latency
+    )
+
+    kind: Any = wrap_function(function)
+
+    class Trial(kind):
+        def __repr__(self) -> str:
+            config = self.config or {}
+            return f"trial {config.get('trial', '')}: {describe(config.get('point', {}))}"
+
+    return Trial
+
+
+class _InOrder(FIFOScheduler):
+    """Stops a trial for what those have reached that were proposed well before it.
+
+    Args:
+        make: Makes Ray Tune's scheduler that has seen some trials.
+        journal: The run directory.
+        at_once: How many trials may run at once.
+    """
+
+    def __init__(
+        self, make: Callable[[Sequence[Trial]], Any], journal: Journal, at_once: int
+    ) -> None:
+        super().__init__()
+        self.make, self.journal, self.at_once = make, journal, at_once
+        self._of: dict[str, Any] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Make the trial's own scheduler, which has seen what it reported itself, too."""
+        number = int(trial.config["trial"])
+        trials = {one.number: one for one in self.journal.trials()}
+        before = [one for one in trials.values() if one.number <= number - self.at_once]
+        if (scheduler := self.make(before)) is not None:
+            self._of[trial.trial_id] = scheduler
+            scheduler.on_trial_add(tune_controller, trial)
+            for report in milestones(trials[number]):
+                scheduler.on_trial_result(tune_controller, trial, report)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Whether it may go on."""
+        scheduler = self._of.get(trial.trial_id)
+        if scheduler is None or not result["milestone"]:
+            return str(FIFOScheduler.CONTINUE)
+        return str(scheduler.on_trial_result(tune_controller, trial, result))
+
+
+def milestones(trial: Trial) -> list[dict[str, float]]:
+    """The reports that trials are compared by."""
+    return [report for report in trial.reports if report["milestone"]]
+
+
 class _Past:
     """A trial of before, and who ran it then, as schedulers know them."""
 
@@ -238,15 +307,15 @@ class _Past:
 
 
 def make_scheduler(
-    name: Scheduler, longest: tuple[str, float] | None, metric: str, journal: Journal
+    name: Scheduler, longest: tuple[str, float] | None, metric: str, trials: Sequence[Trial]
 ) -> Any:
-    """Ray Tune's scheduler of a name, which has seen the ended trials of the journal.
+    """Ray Tune's scheduler of a name, which has seen some trials.
 
     Args:
         name: See `Budget`.
         longest: See `Task.longest`.
         metric: What trials are judged by.
-        journal: The run directory.
+        trials: The trials, in the order in which they were proposed.
     """
     from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule
 
@@ -261,8 +330,8 @@ def make_scheduler(
         scheduler: Any = ASHAScheduler(**options)
     else:
         scheduler = MedianStoppingRule(**options)
-    for trial in journal.trials():
-        reports = trial.reports
+    for trial in trials:
+        reports = milestones(trial)
         if trial.state in ("finished", "stopped") and reports:
             past = _Past(trial)
             scheduler.on_trial_add(past, past)

@@ -73,7 +73,9 @@ class Task(ABC, Generic[E]):
     @property
     @abstractmethod
     def longest(self) -> tuple[str, float] | None:
-        """How a trial's progress is counted, ``seconds`` or ``epochs``, and its largest count.
+        """How a trial's progress is counted, ``progress`` or ``epochs``, and its largest count.
+
+        ``progress`` is the share of the schedule that is behind.
 
         None for trials that can only run to their end.
         """
@@ -153,10 +155,7 @@ class NetworkTask(TrainingTask):
     @property
     def longest(self) -> tuple[str, float]:
         """See `Task`."""
-        schedule = self.base.schedule
-        if schedule.max_minutes:
-            return "seconds", 60 * schedule.max_minutes
-        return "epochs", sum(schedule.max_epochs)
+        return "progress", 1.0
 
     def settings(self, point: dict[str, Any] | None = None) -> dict[str, Any]:
         """See `Task`."""

@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from emulator.checkpoint import LAST_CHECKPOINT
+from emulator.curves import Curves
 from emulator.emulator import Emulator, NetworkEmulator
 from emulator.loop import TrainingFailed
 from emulator.progress import History
@@ -29,6 +30,7 @@ FAILED_LOSS = 1e9  # a NaN would leave the searcher waiting for this trial for e
 _REPORT_SECONDS = 3.0  # least time between reports
 _REPORT_GROWTH = 0.01  # and least share of the training so far, so that they stay a few hundred
 _REPORT_SHARE = 0.05  # of the time, at most, for reports and their checkpoints
+_MILESTONES = 20  # reports that come however fast a trial is: trials are compared by these
 _ROUNDS = 50
 
 
@@ -47,48 +49,55 @@ def evaluation_time(emulator: Emulator, points: int) -> float:
 
 
 class Reporter(Callback):
-    """Every few seconds, the quality of the best weights so far, and a checkpoint.
+    """Every few seconds and at milestones, the quality of the best weights so far; checkpoints.
 
     Args:
-        folder: The trial's folder.
+        trial: The trial, with what it reported before an interruption.
         latency: How many points at once are timed, to report that too; 0 for none.
+        longest: See `Task.longest`.
     """
 
-    def __init__(self, folder: Path, latency: int) -> None:
-        self.folder, self.latency = folder, latency
+    def __init__(self, trial: Trial, latency: int, longest: tuple[str, float] | None) -> None:
+        self.folder, self.latency = trial.folder, latency
         self.measured: dict[str, float] = {}
-        self.reports: list[dict[str, Any]] = []
-        self.curves: Any = None
-        self.seconds = 0.0
+        self.reports = trial.reports
+        self.attribute, self.most = longest or ("progress", 1.0)
+        passed = [report[self.attribute] for report in self.reports if report["milestone"]]
+        self._passed = self._milestone(max(passed, default=0.0))
+        self.seconds, self.tflop = 0.0, 0.0
+
+    def _milestone(self, count: float) -> int:
+        return int(_MILESTONES * count / self.most + 1e-9)
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Open the TensorBoard log."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        # a resumed training writes its last epochs again
-        self.curves = SummaryWriter(self.folder, purge_step=trainer.current_epoch)
+        """Start the clock."""
         self._due = time.monotonic() + _REPORT_SECONDS
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Log the epoch, and report if it is time."""
+        """Report if it is time."""
         (training,) = (c for c in trainer.callbacks if isinstance(c, Training))  # type: ignore[attr-defined]
         (history,) = (c for c in trainer.callbacks if isinstance(c, History))  # type: ignore[attr-defined]
-        for name in ("train_loss", "val_loss", "lr"):
-            self.curves.add_scalar(name, history.epochs[-1][name], trainer.current_epoch)
         self.seconds, start = training.seconds, time.monotonic()
-        if start < self._due or not training.best_weights:
+        self.tflop = training.tflop
+        counts = {"progress": training.done, "epochs": len(history.epochs)}
+        passed = self._milestone(counts[self.attribute])
+        is_milestone = passed > self._passed
+        if not training.best_weights or not (is_milestone or start >= self._due):
             return
+        self._passed = passed
         emulator: NetworkEmulator = deepcopy(pl_module.emulator).cpu().eval()  # type: ignore[union-attr, assignment]
         prefix = "emulator."
         emulator.load_state_dict(
             {name.removeprefix(prefix): w for name, w in training.best_weights.items()}
         )
+        found = quality(emulator, trainer.datamodule)  # type: ignore[attr-defined]
+        notes = {"progress": training.done, "milestone": is_milestone, "finished": False}
+        self.report(emulator, found, history.epochs, notes)
         trainer.save_checkpoint(self.folder / LAST_CHECKPOINT)
-        self.report(emulator, quality(emulator, trainer.datamodule), history.epochs)  # type: ignore[attr-defined]
         cost = time.monotonic() - start
         wait = (_REPORT_SECONDS, cost / _REPORT_SHARE, _REPORT_GROWTH * self.seconds)
         self._due = start + max(wait)
@@ -98,7 +107,7 @@ class Reporter(Callback):
         emulator: Emulator,
         found: dict[str, float],
         epochs: list[dict[str, Any]],
-        finished: bool = False,
+        notes: dict[str, Any],
     ) -> None:
         """Save an emulator and the history, and report the emulator's quality, `found`."""
         from ray import tune
@@ -107,17 +116,12 @@ class Reporter(Callback):
             self.measured = {LATENCY: evaluation_time(emulator, self.latency)}
         if not all(map(math.isfinite, found.values())):
             found = dict.fromkeys(OBJECTIVES, FAILED_LOSS)
-        report = found | self.measured
-        report |= {"epochs": len(epochs), "seconds": self.seconds, "finished": finished}
+        report = found | self.measured | notes
+        report |= {"epochs": len(epochs), "seconds": self.seconds, "tflop": self.tflop}
         self.reports.append(report)
         emulator.save(self.folder / EMULATOR_FILE)
         write_json(self.folder / HISTORY_FILE, {"reports": self.reports, "epochs": epochs})
         tune.report(report)
-
-    def close(self) -> None:
-        """Write out the TensorBoard log."""
-        if self.curves is not None:
-            self.curves.close()
 
 
 def run_trial(
@@ -139,21 +143,27 @@ def run_trial(
 
     torch.set_num_threads(threads)
     home, point = folder / config["trial"], config["point"]
-    reporter = Reporter(home, latency)
-    nothing = dict.fromkeys((*OBJECTIVES, LATENCY), FAILED_LOSS) | {"epochs": 0, "seconds": 0.0}
+    nothing = dict.fromkeys((*OBJECTIVES, LATENCY), FAILED_LOSS) | {
+        "epochs": 0, "seconds": 0.0, "tflop": 0.0, "progress": 0.0, "milestone": False,
+    }  # fmt: skip
     try:
-        reporter.reports = Trial(home, point).reports
+        reporter = Reporter(Trial(home, point), latency, task.longest)
         if reporter.reports and reporter.reports[-1]["finished"]:
             tune.report(reporter.reports[-1])  # the search was killed before it took note
             return
-        emulator, history = task.fit(point, (reporter,), home / LAST_CHECKPOINT)
-        reporter.seconds = history.get("seconds", reporter.seconds)
-        reporter.report(emulator, task.quality(emulator), history["epochs"], finished=True)
+        with Curves(home) as curves:
+            emulator, history = task.fit(point, (curves, reporter), home / LAST_CHECKPOINT)
+            reporter.seconds = history.get("seconds", reporter.seconds)
+            found = task.quality(emulator)
+            curves.write_point(point, found)
+        notes = {"progress": 1.0, "milestone": False, "finished": True}
+        if history.get("capped"):
+            notes["capped"] = True
+        reporter.report(emulator, found, history["epochs"], notes)
     except TrainingFailed:
         tune.report(nothing | {"finished": True})
     except Exception as error:
         (home / "error.txt").write_text(traceback.format_exc())
         tune.report(nothing | {"finished": True, "error": f"{type(error).__name__}: {error}"})
     finally:
-        reporter.close()
         gc.collect()  # a trainer and its data are a cycle, and this process goes on with others

@@ -1,0 +1,77 @@
+"""How weights move: the optimisers that networks are trained with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import pytorch_optimizer
+import torch
+from torch import nn
+
+__all__ = ["Optimizer", "OptimizerConfig"]
+
+Optimizer = Literal["SOAP", "Muon", "adam", "RAdam", "AdamW"]
+
+_MUON_REST = 0.1  # learning rate of what Muon leaves to Adam, over its own
+_EPSILON = 1e-12  # far below the gradients at the end of a training, which are small
+
+
+def _soap(network: nn.Module, lr: float) -> torch.optim.Optimizer:
+    return pytorch_optimizer.SOAP(
+        network.parameters(), lr=lr, weight_decay=0.0, precondition_frequency=10, eps=_EPSILON
+    )
+
+
+def _muon(network: nn.Module, lr: float) -> torch.optim.Optimizer:
+    weights = [p for p in network.parameters() if p.ndim == 2]
+    hidden = weights[1:-1]
+    rest = [p for p in network.parameters() if all(p is not one for one in hidden)]
+    groups: list[dict[str, Any]] = [{"params": rest, "lr": _MUON_REST * lr, "use_muon": False}]
+    if hidden:
+        groups.insert(0, {"params": hidden, "lr": lr, "use_muon": True})
+    return pytorch_optimizer.Muon(groups)
+
+
+_MAKERS: dict[str, Callable[[nn.Module, float], torch.optim.Optimizer]] = {
+    "SOAP": _soap,
+    "Muon": _muon,
+    "adam": lambda network, lr: torch.optim.Adam(network.parameters(), lr=lr),
+    "RAdam": lambda network, lr: torch.optim.RAdam(network.parameters(), lr=lr),
+    "AdamW": lambda network, lr: torch.optim.AdamW(network.parameters(), lr=lr),
+}
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How weights move.
+
+    Attributes:
+        name: ``SOAP`` takes Adam's steps along the axes of Shampoo's preconditioner (Vyas et al.
+            2024, arXiv:2409.11321); ``Muon`` makes the steps of hidden layers orthogonal (Jordan
+            et al. 2024) and takes Adam's steps of a tenth of the rate for the rest; ``adam``
+            (Kingma & Ba 2015, arXiv:1412.6980), ``RAdam``, ``AdamW`` are PyTorch's.
+        lr: Learning rate at its highest: about 5e-3 for ``SOAP``, 1e-1 for ``Muon``, 1e-3 for
+            the others.
+        batch_size: Points in a step.
+    """
+
+    name: Optimizer = "SOAP"
+    lr: float = 5e-3
+    batch_size: int = 512
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(Optimizer):
+            raise ValueError(
+                f"optimizer.name = {self.name!r} must be one of {', '.join(get_args(Optimizer))}"
+            )
+        if not 0 < self.lr < 1:
+            raise ValueError(f"optimizer.lr = {self.lr:g} must lie in (0, 1)")
+        if self.batch_size < 1:
+            raise ValueError(f"optimizer.batch_size = {self.batch_size} must be at least 1")
+
+    def build(self, network: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of a network's weights, the highest rate noted as ``initial_lr``."""
+        optimizer = _MAKERS[self.name](network, self.lr)
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        return optimizer
