@@ -1,4 +1,5 @@
-# make search: set up, and go the whole way once: labels, search, ONNX file, accuracy and speed
+# make search: set up, and go the whole way once: labels, search, ONNX file, a semi-analytic
+#              emulator of the same model, accuracy and speed of all
 # make test:   set up, and run the tests
 # make slow:   set up, and run the tests that take longer: kills, clusters, all reference points
 # make wheel:  set up, build the wheel, and use it in an environment that has nothing else
@@ -24,7 +25,9 @@ search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
 	$(PY) -m tuning.search --config configs/quick/search.yaml
 	$(PY) -m export.to_onnx --emulator $(RUN)/emulator.safetensors --out $(RUN)/emulator.onnx
-	OMP_NUM_THREADS=1 $(PY) -m benchmarks.report --emulator $(RUN)/emulator.onnx --data $(RUN)/labels.h5 --out $(RUN)/report
+	$(PY) -m emulator.train_semianalytic --config configs/quick/semianalytic.yaml
+	$(PY) -m export.to_onnx --emulator $(RUN)/semianalytic/emulator.safetensors --out $(RUN)/semianalytic.onnx
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.report --emulator $(RUN)/emulator.onnx --data $(RUN)/labels.h5 --beside '[$(RUN)/semianalytic.onnx]' --out $(RUN)/report
 
 test: $(READY)
 	$(PY) -m pytest

@@ -1,12 +1,12 @@
-"""Learning curves: ``python -m benchmarks.learning``.
+"""What makes a network accurate: ``python -m benchmarks.learning``.
 
-How the error falls with training points, with weights, and with the schedule, for networks that
-all get the same time on one core; and semi-analytic emulators, which need no labels, beside them.
+Networks that differ in one thing and all get the same work on one core: label points, size,
+optimiser, schedule, loss. A semi-analytic emulator, which needs no labels, is set beside them.
 """
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,141 +27,132 @@ from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.emulator import Emulator
 from emulator.metrics import spectra_accuracy
-from emulator.network import NetworkConfig
 from emulator.optimizers import OptimizerConfig
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
-from emulator.semianalytic.cosmology import CosmologyConfig
-from emulator.semianalytic.emulator import SemiAnalyticConfig
-from emulator.semianalytic.fit import FitConfig
-from emulator.semianalytic.grid import MassGrid
 from emulator.train import TrainConfig, fit
-from emulator.train_semianalytic import check_labels, of_labels
 from export.runtime import OnnxEmulator
 from export.to_onnx import to_onnx
 
-__all__ = ["Plan", "learning", "render", "timed_schedule"]
+__all__ = ["Plan", "learning", "render"]
 
 VALIDATION = 0.1
 BATCHES = (1, 128)
 SHOWN = ("gg_1h", "gg_2h", "gg_total")
+PUBLISHED = "Adam, stages, mse"  # as the published emulators were trained
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which networks are trained: one changes at a time.
+    """Which networks are trained: one thing changes at a time.
 
     Attributes:
         points: Numbers of label points, a tenth of which validate.
-        units: Widths, at the largest number of points.
-        layers: Depth of all.
-        schedules: Schedules, at the largest number of points.
-        lr: Learning rate at its highest.
-        batch_size: Points in a step.
-        minutes: Time of each training, on one core.
-        semianalytic: Semi-analytic emulators.
-        semianalytic_fit: How each of these is fitted.
+        sizes: Hidden layers and units, at the largest number of points.
+        tflop: Work of each training; see `emulator.schedule.ScheduleConfig`.
+        base: The training that all others differ from in one thing.
     """
 
-    points: tuple[int, ...] = (5_000, 20_000, 50_000, 200_000)
-    units: tuple[int, ...] = (128, 256, 512)
-    layers: int = 4
-    schedules: tuple[str, ...] = ("cosine", "stages")
-    lr: float = 2e-3
-    batch_size: int = 256
-    minutes: float = 6.0
-    semianalytic: tuple[SemiAnalyticConfig, ...] = (
-        SemiAnalyticConfig(MassGrid(78, 0.25, -5.45), CosmologyConfig(units=64, rank=24)),
-        SemiAnalyticConfig(cosmology=CosmologyConfig(units=160)),
-        SemiAnalyticConfig(),
-    )
-    semianalytic_fit: FitConfig = FitConfig()
+    points: tuple[int, ...] = (20_000, 50_000, 200_000)
+    sizes: tuple[tuple[int, int], ...] = ((4, 128), (4, 256), (6, 128))
+    tflop: float = 3.0
+    base: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:
-        for name in ("points", "units"):
-            if min(getattr(self, name), default=0) < 2:
-                raise ValueError(
-                    f"plan.{name} = {list(getattr(self, name))} must be numbers of 2 or more"
-                )
-        if not self.schedules or not self.semianalytic:
-            raise ValueError("plan: schedules and semianalytic must each have one entry at least")
-        NetworkConfig(layers=self.layers)
-        OptimizerConfig(lr=self.lr, batch_size=self.batch_size)
-        for kind in self.schedules:
-            timed_schedule(kind, self.minutes)  # refuses what there is not
+        if min(self.points, default=0) < 2:
+            raise ValueError(f"plan.points = {list(self.points)} must be numbers of 2 or more")
+        self.runs()  # refuses what there is not
 
     def runs(self) -> list[dict[str, Any]]:
-        """Settings of each training; the middle width and the first schedule stand for all."""
-        base = {
-            "points": max(self.points),
-            "units": sorted(self.units)[len(self.units) // 2],
-            "schedule": self.schedules[0],
+        """Name, number of points and settings of each training."""
+        schedule = ScheduleConfig("cosine", max_epochs=(100_000,), max_tflop=self.tflop)
+        stages = replace(schedule, kind="stages", max_epochs=(100_000,) * 3, patience=(10, 10, 30))
+        base = replace(self.base, schedule=schedule, split=Split(validation=VALIDATION, test=0.0))
+        adam = OptimizerConfig("adam", lr=2e-3, batch_size=min(256, base.optimizer.batch_size))
+        muon = replace(base.optimizer, name="Muon", lr=1e-1)
+        network, most = base.network, max(self.points)
+        changes: dict[str, Any] = {
+            "Adam": {"optimizer": adam},
+            "Muon": {"optimizer": muon},
+            "stages": {"schedule": stages},
+            PUBLISHED: {"optimizer": adam, "schedule": stages, "loss": "mse", "weighting": 0.0},
+            "mse": {"loss": "mse"},
+            "errors as standardised": {"weighting": 0.0},
+            "errors of P": {"weighting": 1.0},
+            "residual": {"network": replace(network, residual=not network.residual)},
         }
-        changes = [{name: value} for name, values in (
-            ("points", self.points), ("units", self.units), ("schedule", self.schedules),
-        ) for value in values]  # fmt: skip
-        runs = [base | change for change in changes]
-        return [one for i, one in enumerate(runs) if one not in runs[:i]]
+        for layers, units in self.sizes:
+            sized = replace(network, layers=layers, units=units)
+            changes[f"{layers} x {units}"] = {"network": sized}
+        runs = [
+            {"name": f"{points:,} points", "points": points, "config": base}
+            for points in self.points
+        ]
+        return runs + [
+            {"name": name, "points": most, "config": replace(base, **change)}
+            for name, change in changes.items()
+        ]
 
 
-def timed_schedule(kind: str, minutes: float) -> ScheduleConfig:
-    """A schedule that nothing but time ends."""
-    never = (100_000,) * 3
-    return ScheduleConfig(kind=kind, max_epochs=never, patience=never, max_minutes=minutes)  # type: ignore[arg-type]
-
-
-def _train(settings: dict[str, Any], *, plan: Plan, data: Path, out: Path) -> dict[str, Any]:
+def _train(settings: dict[str, Any], *, data: Path, out: Path) -> dict[str, Any]:
     """Train one network, in a worker."""
     torch.set_num_threads(1)
     spectra = Spectra.read(data, SHOWN)
     spectra = spectra.select(np.arange(settings["points"]))
-    config = TrainConfig(
-        network=NetworkConfig(layers=plan.layers, units=settings["units"]),
-        optimizer=OptimizerConfig(lr=plan.lr, batch_size=plan.batch_size),
-        schedule=timed_schedule(settings["schedule"], plan.minutes),
-        split=Split(validation=VALIDATION, test=0.0),
-    )
+    config: TrainConfig = settings["config"]
     start = time.process_time()
     emulator, history = fit(spectra, config)
     seconds = time.process_time() - start
-    path = out / ("-".join(map(str, settings.values())) + ".safetensors")
+    path = out / (settings["name"].replace(",", "").replace(" ", "-") + ".safetensors")
     emulator.save(path)
-    epochs = len(history["epochs"])
-    return settings | {"epochs": epochs, "cpu_seconds": seconds, "path": path.name}
-
-
-def _semianalytic(plan: Plan, data: Path, out: Path) -> list[dict[str, Any]]:
-    """Fit the semi-analytic emulators; the labels are for their records alone."""
-    spectra, found = Spectra.read(data), []
-    for number, config in enumerate(plan.semianalytic, start=1):
-        path = out / f"semianalytic-{number}.safetensors"
-        start = time.process_time()
-        emulator = of_labels(spectra, config, plan.semianalytic_fit, Split(VALIDATION, test=0.0))
-        seconds = time.process_time() - start
-        emulator.save(path)
-        found.append({"config": asdict(config), "cpu_seconds": seconds, "path": path.name})
-    return found
+    return {
+        "name": settings["name"],
+        "points": settings["points"],
+        "config": config.as_dict(),
+        "epochs": len(history["epochs"]),
+        "steps": history["steps"],
+        "cpu_seconds": seconds,
+        "curve": [epoch["val_loss"] for epoch in history["epochs"]],
+        "path": path.name,
+    }
 
 
 def _judge(path: Path, test: Spectra) -> dict[str, Any]:
     """Accuracy on the test labels, and time through onnxruntime on one core."""
     emulator = Emulator.load(path)
-    names = [name for name in emulator.spec.outputs if name in SHOWN]
     predicted = predict(emulator, test.theta)
     space = Space.from_dict(test.metadata["space"])
     model = OnnxEmulator(to_onnx(path, path.with_suffix(".onnx")), threads=1)
     return {
         "weights": sum(weights.numel() for weights in emulator.parameters()),
         "standardised": emulator.spec.record["standardised"],
-        "test": spectra_accuracy({name: predicted[name] for name in names}, test, space),
+        "test": spectra_accuracy({name: predicted[name] for name in SHOWN}, test, space),
         "seconds": by_batch(model, test.theta, BATCHES),
     }
 
 
+def _beside(name: str, test: Spectra) -> dict[str, Any]:
+    """A semi-analytic emulator, judged by the same labels."""
+    model = OnnxEmulator(name, threads=1)
+    space = Space.from_dict(test.metadata["space"])
+    predicted = model(test.theta, SHOWN)
+    call = partial(model, outputs=SHOWN)
+    return {
+        "name": name,
+        "test": spectra_accuracy(predicted, test, space),
+        "seconds": by_batch(call, test.theta, BATCHES),
+    }
+
+
 def learning(
-    data: Path, test: Path, out: Path, plan: Plan = Plan(), ray: RayConfig = RayConfig()
+    data: Path,
+    test: Path,
+    out: Path,
+    plan: Plan = Plan(),
+    beside: str = "standard",
+    ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
-    """Train networks of P_gg that differ in one thing, and semi-analytic emulators.
+    """Train networks of P_gg that differ in one thing, at equal work on one core.
 
     The errors are of P, on test labels that were drawn on their own and are opened here. Written
     as ``learning.json`` and a figure.
@@ -171,28 +162,27 @@ def learning(
         test: Label file to judge by, of another seed and the same halo model.
         out: Folder for the results.
         plan: Which networks.
+        beside: A semi-analytic emulator to set beside them: a shipped one, or an ONNX file.
         ray: Where they are trained, one core each.
 
     Returns:
         The content of ``learning.json``.
 
     Raises:
-        ValueError: Too few labels, labels without a semi-analytic emulator, or test labels that
-            are among them or of another box or halo model.
+        ValueError: Too few labels, or test labels that are among them or of another box or halo
+            model.
         BusyError: Another process writes in the folder.
     """
     labels, truth = Spectra.read(data, ()), Spectra.read(test, SHOWN)
     _check(labels, truth, plan, data, test)
     with exclusive(out, folder=True):
-        return _learning(truth, data, out, plan, ray)
+        return _learning(truth, data, out, plan, beside, ray)
 
 
 def _check(labels: Spectra, truth: Spectra, plan: Plan, data: Path, test: Path) -> None:
     """Refuse labels that the plan cannot be done with, before anything is trained."""
     if len(labels) < max(plan.points):
         raise ValueError(f"{data} has {len(labels)} points, the plan needs {max(plan.points)}")
-    for config in plan.semianalytic:
-        check_labels(labels, config)
     mine, theirs = ({n: one.metadata[n] for n in ("model", "space")} for one in (labels, truth))
     if differ := differences(theirs, mine):
         raise ValueError(f"{test} is not of the box and halo model of {data} ({'; '.join(differ)})")
@@ -200,19 +190,20 @@ def _check(labels: Spectra, truth: Spectra, plan: Plan, data: Path, test: Path) 
         raise ValueError(f"{test} shares points with {data}; draw it with another design.seed")
 
 
-def _learning(truth: Spectra, data: Path, out: Path, plan: Plan, ray: RayConfig) -> dict[str, Any]:
+def _learning(
+    truth: Spectra, data: Path, out: Path, plan: Plan, beside: str, ray: RayConfig
+) -> dict[str, Any]:
+    work = partial(_train, data=data.resolve(), out=out.resolve())
     runs = plan.runs()
-    work = partial(_train, plan=plan, data=data.resolve(), out=out.resolve())
     with ray_session(ray):
         done = dict(ray_map(work, runs, label="networks", unit="training"))
     networks = [done[i] for i in range(len(runs))]
-    semianalytic = _semianalytic(plan, data, out)
-    for one in (*networks, *semianalytic):
+    for one in networks:
         one |= _judge(out / one["path"], truth)
     result = {
         "plan": asdict(plan),
         "networks": networks,
-        "semianalytic": semianalytic,
+        "semianalytic": _beside(beside, truth),
         "environment": provenance(),
     }
     with atomic(out / "learning.json") as partial_file:
@@ -225,66 +216,65 @@ def _learning(truth: Spectra, data: Path, out: Path, plan: Plan, ray: RayConfig)
 
 def render(result: dict[str, Any]) -> str:
     """The table, as Markdown."""
-    points = result["semianalytic"][0]["test"]["gg_total"]["points"]
-    plan = result["plan"]
+    plan, base = result["plan"], result["plan"]["base"]
+    points = result["semianalytic"]["test"]["gg_total"]["points"]
+    network, optimizer = base["network"], base["optimizer"]
     lines = [
         f"Error of the gg total on {points:,} test points, abs(P/P_true - 1) in percent, and time "
-        f"per point of all outputs through onnxruntime on one core (networks: gg alone; "
-        f"semi-analytic emulators: gg, gm, mm and more). Each network had {plan['minutes']:g} "
-        f"minutes of wall time.",
+        f"per point of the three gg spectra through onnxruntime on one core. Every network had "
+        f"{plan['tflop']:g} * 10^12 operations on one core. First: {network['layers']} x "
+        f"{network['units']} {network['activation']}, {optimizer['name']} with batches of "
+        f"{optimizer['batch_size']} along a cosine, loss {base['loss']}; all others differ from "
+        f"the third in one thing.",
         "",
-        "| emulator | label points | schedule | CPU minutes | weights | MSE train / validation "
-        "| 68 % | 95 % | 99 % | largest over k: median | "
+        "| network | label points | epochs | CPU s | weights | MSE train / validation "
+        "| 68 % | 95 % | 99 % | gg 1h, 95 % | "
         + " | ".join(f"us, {batch:,} at once" for batch in BATCHES)
         + " |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in result["networks"]:
         mse = " / ".join(f"{one['standardised'][p]['mse']:.1e}" for p in ("train", "validation"))
-        name = f"{plan['layers']} x {one['units']}"
-        lines.append(f"| {name} | {one['points']:,} | {one['schedule']} | {_numbers(one, mse)} |")
-    for one in result["semianalytic"]:
-        size = one["config"]
-        name = f"semi-analytic, {size['cosmology']['units']} units, {size['grid']['nodes']} nodes"
-        lines.append(f"| {name} | none | least squares | {_numbers(one, '')} |")
+        made = [f"{one['points']:,}", str(one["epochs"]), f"{one['cpu_seconds']:.0f}",
+                f"{one['weights']:,}", mse]  # fmt: skip
+        lines.append(f"| {' | '.join([one['name'], *made, *_numbers(one)])} |")
+    one = result["semianalytic"]
+    cells = [f"semi-analytic, `{one['name']}`", "none", *[""] * 4, *_numbers(one)]
+    lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _numbers(one: dict[str, Any], mse: str) -> str:
-    record = one["test"]["gg_total"]
-    errors = [record["all"][q] for q in ("68", "95", "99")] + [record["worst_k"]["50"]]
+def _numbers(one: dict[str, Any]) -> list[str]:
+    record = one["test"]["gg_total"]["all"]
+    errors = [record["68"], record["95"], record["99"], one["test"]["gg_1h"]["all"]["95"]]
     times = [one["seconds"][str(batch)]["median"] for batch in BATCHES]
-    cells = [f"{100 * x:.2g}" for x in errors] + [f"{1e6 * x:.3g}" for x in times]
-    return " | ".join([f"{one['cpu_seconds'] / 60:.1f}", f"{one['weights']:,}", mse, *cells])
+    return [f"{100 * x:.2g}" for x in errors] + [f"{1e6 * x:.3g}" for x in times]
 
 
 def _figure(result: dict[str, Any]) -> Figure:
-    """95 % error of the gg total against label points, and against weights."""
-    figure = new_figure(7, 3)
-    plan = result["plan"]
-    common = {
-        "points": max(plan["points"]),
-        "units": sorted(plan["units"])[len(plan["units"]) // 2],
-        "schedule": plan["schedules"][0],
-    }
-    for axes, name, label in zip(
-        figure.subplots(1, 2, sharey=True), ("points", "units"), ("label points", "weights"),
-        strict=True,
-    ):  # fmt: skip
-        others = {key: value for key, value in common.items() if key != name}
-        chosen = [one for one in result["networks"] if others.items() <= one.items()]
-        chosen.sort(key=lambda one: one[name])
-        x = [one["points" if name == "points" else "weights"] for one in chosen]
-        for q, line in (("68", ":"), ("95", "-"), ("99", "--")):
-            y = [100 * one["test"]["gg_total"]["all"][q] for one in chosen]
-            axes.loglog(x, y, line, marker="o", ms=4, color="#0072B2", label=f"network, {q} %")
-            best = min(one["test"]["gg_total"]["all"][q] for one in result["semianalytic"])
-            axes.axhline(100 * best, ls=line, color="#D55E00", label=f"semi-analytic, {q} %")
-        log_axis(axes.xaxis, "{:,.0f}".format)
-        axes.set_xlabel(label)
-    figure.axes[0].set_ylabel(r"$|P_\mathrm{gg} / P_\mathrm{true} - 1|$ [%]")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper")
+    """Validation loss against work for what is changed most, and 95 % error against labels."""
+    figure = new_figure(8, 3.2)
+    left, right = figure.subplots(1, 2)
+    networks = {one["name"]: one for one in result["networks"]}
+    most = max(one["points"] for one in networks.values())
+    base, tflop = f"{most:,} points", result["plan"]["tflop"]
+    shown = {base: "SOAP", "Muon": "Muon", "Adam": "Adam", PUBLISHED: PUBLISHED}
+    for name, label in shown.items():
+        curve = networks[name]["curve"]
+        left.semilogy(tflop * np.arange(1, len(curve) + 1) / len(curve), curve, label=label)
+    left.set_xlabel(r"work [$10^{12}$ operations]")
+    left.set_ylabel("validation loss")
+    left.legend()
+    chosen = [one for one in result["networks"] if one["name"].endswith(" points")]
+    for q, line in (("68", ":"), ("95", "-"), ("99", "--")):
+        errors = [100 * one["test"]["gg_total"]["all"][q] for one in chosen]
+        right.loglog([one["points"] for one in chosen], errors, line, marker="o", ms=4,
+                     color="#0072B2", label=f"{q} %")  # fmt: skip
+    log_axis(right.xaxis, "{:,.0f}".format)
+    log_axis(right.yaxis, "{:g}".format)
+    right.set_xlabel("label points")
+    right.set_ylabel(r"gg total: $|P / P_\mathrm{true} - 1|$ [%]")
+    right.legend()
     return figure
 
 

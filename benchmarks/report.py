@@ -10,15 +10,20 @@ from benchmarks import speed
 from benchmarks.analyse import history_pieces, summary
 from benchmarks.analysis import Analysis, check_spectra
 from benchmarks.anatomy import anatomy, training_history
-from benchmarks.truth import Truth, is_made_of, true_spectra
+from benchmarks.contenders import BATCHES
+from benchmarks.judge import headline
+from benchmarks.timing import by_batch
+from benchmarks.truth import Truth, check_alike, is_made_of, true_spectra
 from datagen.analyse import SCHEMA, facts, ranges
 from datagen.cli import run
 from datagen.error_budget import ErrorBudget, error_budget
 from datagen.files import atomic
 from datagen.halomodel import HaloModelConfig
+from datagen.outputs import output
 from datagen.record import provenance
 from datagen.report import link, markdown, page, paragraph, preformatted, table
 from datagen.store import Spectra
+from emulator.metrics import spectra_accuracy
 from export.info import card
 from export.runtime import OnnxEmulator
 from tuning.report import sections as search_sections
@@ -29,7 +34,7 @@ BUDGET = ErrorBudget(quadrature=32, linear_power=16)
 CORNER_POINTS = 4000
 
 
-def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
+def report(emulator: Path, data: Path, out: Path, beside: tuple[str, ...] = ()) -> dict[str, Any]:
     """Open the test split: how accurate an emulator is, and how fast beside the true code.
 
     The errors are |P/P_true - 1| on the test points of the emulator's own labels, which neither
@@ -42,6 +47,8 @@ def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
         emulator: ONNX file of ``export.to_onnx``.
         data: The label file that the emulator was trained on.
         out: Folder for the report.
+        beside: Other emulators of the same box and halo model to set beside it: ONNX files, or
+            names of shipped ones.
 
     Returns:
         The content of ``report.json``.
@@ -51,6 +58,8 @@ def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
     """
     model = OnnxEmulator(emulator, threads=1)
     check_spectra(model)
+    others = [OnnxEmulator(name, threads=1) for name in beside]
+    check_alike([model, *others])
     analysis = Analysis(model, _test_split(model, data))
     test = analysis.truth.labels
     times = speed.times(  # first: it refuses codes that do not agree, or that run on more cores
@@ -59,8 +68,11 @@ def report(emulator: Path, data: Path, out: Path) -> dict[str, Any]:
         HaloModelConfig.from_dict(test.metadata["model"]),
         {name: test[name][: speed.PYCCL_POINTS] for name in test.arrays},
     )
+    rivals = [_rival(other, analysis.truth) for other in others]
     result = {
         "emulator": str(emulator),
+        "kind": model.metadata["kind"],
+        "beside": rivals,
         "megabytes": emulator.stat().st_size / 1e6,
         "accuracy": analysis.accuracy(),
         "floor": error_budget(test, BUDGET, tuple(analysis.spectra)),
@@ -94,7 +106,48 @@ def _test_split(model: OnnxEmulator, data: Path) -> Truth:
 
 def render(result: dict[str, Any]) -> str:
     """The report as Markdown."""
-    return "\n".join([_accuracy(result), "", speed.render(result["speed"]), ""])
+    return "\n".join(
+        [_accuracy(result), "", speed.render(result["speed"]), "", _side_by_side(result), ""]
+    )
+
+
+def _rival(model: OnnxEmulator, truth: Truth) -> dict[str, Any]:
+    """Accuracy and times of another emulator at the same points."""
+    names = [name for name in truth.shared(model) if output(name).correlation]
+    predicted = model(truth.labels.theta, names)
+    return {
+        "emulator": str(model.path),
+        "kind": model.metadata["kind"],
+        "outputs": len(model.outputs),
+        "accuracy": spectra_accuracy(predicted, truth.labels, truth.space),
+        "seconds": by_batch(model, truth.labels.theta, BATCHES["onnxruntime"]),
+    }
+
+
+def _side_by_side(result: dict[str, Any]) -> str:
+    """What a user can choose from: emulators, label code, pyccl; accuracy and time of each."""
+    name = headline(list(result["accuracy"]))
+    times = result["speed"]
+    one, many = "1", str(max(BATCHES["onnxruntime"]))
+    lines = [
+        f"Errors of {name} on the test split, in percent, and microseconds a point on one core",
+        "",
+        f"| | 68 % | 95 % | 99 % | outputs | one point | {int(many):,} at once |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    own = {"kind": result["kind"], "accuracy": result["accuracy"], "seconds": times["onnxruntime"],
+           "outputs": times["outputs"]}  # fmt: skip
+    for each in (own, *result["beside"]):
+        errors = [f"{100 * each['accuracy'][name]['all'][q]:.2g}" for q in ("68", "95", "99")]
+        seconds = [f"{1e6 * each['seconds'][batch]['median']:,.3g}" for batch in (one, many)]
+        cells = [f"{each['kind']} emulator", *errors, str(each["outputs"]), *seconds]
+        lines.append(f"| {' | '.join(cells)} |")
+    label = [f"{1e6 * times['labels'][batch]['median']:,.0f}" for batch in (one, "100")]
+    lines.append(f"| label code (100 at once) | 0 | 0 | 0 | all | {label[0]} | {label[1]} |")
+    if "pyccl" in times:
+        slow = f"{1e6 * times['pyccl']['median']:,.0f}"
+        lines.append(f"| pyccl, fresh cosmology | | | | all | {slow} | |")
+    return "\n".join(lines)
 
 
 def _accuracy(result: dict[str, Any]) -> str:
@@ -132,7 +185,7 @@ def _page(analysis: Analysis, result: dict[str, Any], data: Path, out: Path) -> 
         "Training": history_pieces(training_history(model), out),
         "The emulator": [preformatted(card(model))],
         **analysis.sections(out, CORNER_POINTS, _accuracy(result)),
-        "Speed": [markdown(speed.render(result["speed"]))],
+        "Speed": [markdown(speed.render(result["speed"])), markdown(_side_by_side(result))],
         "Made with": [table((), result["environment"].items())],
     }
     return page(f"Report on {made['name']}", sections)

@@ -66,7 +66,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "compare": Command("benchmarks.compare", "accuracy, time and size of several emulators"),
         "speed": Command("benchmarks.speed", "time beside the label code and pyccl"),
         "scaling": Command("benchmarks.scaling", "time and memory by points and weights"),
-        "learning": Command("benchmarks.learning", "error by the number of labels"),
+        "learning": Command(
+            "benchmarks.learning", "what makes a network accurate: labels, size, optimiser"
+        ),
         "posterior": Command("benchmarks.posterior", "posterior of the emulator and of the code"),
         "published": Command("benchmarks.published", "accuracy beside published networks"),
         "labels": Command("benchmarks.labels", "time of the labels beside pyccl"),

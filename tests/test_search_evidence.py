@@ -13,12 +13,19 @@ from tuning.journal import Journal
 
 
 def test_table_tells_median_and_spread_over_seeds():
-    curves = {"random": [[3.0] * 8, [2.0] * 8, [1.0] * 8], "tpe": [[1.0] * 7 + [0.5]] * 3}
-    lines = render({"best": curves}).splitlines()
-    assert lines[0] == "| best validation loss after | 6 trials | 8 trials |"
-    cell = "2.00e+00 (1.00e+00 to 3.00e+00)"
-    assert lines[2] == f"| random | {cell} | {cell} |"
-    assert lines[3].endswith("| 5.00e-01 (5.00e-01 to 5.00e-01) |")
+    curves = {
+        "none": [[0.02], [0.04], [0.03]],
+        "random": [[0.03] * 8, [0.02] * 8, [0.01] * 8],
+        "tpe": [[0.01] * 7 + [0.005]] * 3,
+    }
+    winner = {"point": {"units": 8}, "report": {"p95": 0.005}}
+    text = render({"best": curves, "trials": 8, "objective": "p95", "winner": winner})
+    lines = text.splitlines()
+    assert lines[0] == "| best 95 % error [%], validation, after | 1 trial | 6 trials | 8 trials |"
+    assert lines[2] == "| no search, the default | 3 (2 to 4) |  |  |"
+    assert lines[3] == "| random | 2 (1 to 3) | 2 (1 to 3) | 2 (1 to 3) |"
+    assert lines[4].endswith("| 0.5 (0.5 to 0.5) |")
+    assert lines[6] == "best of all: 95 % error 0.5 %, units 8"
 
 
 @pytest.mark.slow
@@ -30,9 +37,10 @@ def test_equal_trials_for_each_sampler_and_seed(ray, label_file, tmp_path):
         for seed, curve in zip((1, 2), result["best"][sampler], strict=True):
             trials = Journal(tmp_path / f"{sampler}-{seed}").trials()
             assert [trial.state for trial in trials] == ["finished"] * 2
-            assert curve[-1] == min(trial.report["val_loss"] for trial in trials)
+            assert curve[-1] == min(trial.report["p95"] for trial in trials)
             assert curve == sorted(curve, reverse=True)
     assert (tmp_path / "evidence.png").exists()
+    assert len(result["best"]["none"]) == 2
 
 
 def test_searches_with_other_labels_or_settings_are_not_mixed(
@@ -40,7 +48,7 @@ def test_searches_with_other_labels_or_settings_are_not_mixed(
 ):
     def one_trial(task, journal, *_, **__):
         trial = journal.propose({"lr": 1.0})
-        journal.end(trial.name, "finished", {"val_loss": 1.0}, 1.0, "")
+        journal.end(trial.name, "finished", {"p95": 1.0}, 1.0, "")
 
     monkeypatch.setattr("benchmarks.search_evidence.run_study", one_trial)
     out, options = tmp_path / "out", {"trials": 1, "seeds": (1,), "samplers": ("random",)}

@@ -34,8 +34,8 @@ STATE_COLOURS = {"finished": "#0072B2", "stopped": "#E69F00", "open": "#56B4E9",
                  "diverged": "#D55E00", "failed": "black"}  # fmt: skip
 OBJECTIVE_LABELS = {
     "val_loss": "validation loss",
-    "p95": r"95th percentile of $|P / P_\mathrm{true} - 1|$",
-    "p99": r"99th percentile of $|P / P_\mathrm{true} - 1|$",
+    "p95": "95 % error, validation [%]",
+    "p99": "99 % error, validation [%]",
     "latency_us": r"time of a point [$\mu$s]",
 }
 _COLOURS = colormaps["viridis"]  # the best are dark
@@ -61,7 +61,7 @@ class Dimension:
     @property
     def is_choice(self) -> bool:
         """Whether it is one of several names."""
-        return isinstance(self.values[0], str)
+        return isinstance(self.values[0], (str, bool))
 
     @property
     def label(self) -> str:
@@ -78,7 +78,7 @@ class Dimension:
     def ticks(self, most: int = 4) -> list[tuple[float, str]]:
         """Positions and texts of ticks."""
         if self.is_choice:
-            return [(self.position(value), value) for value in self.values]
+            return [(self.position(value), str(value)) for value in self.values]
         low, high = self.values
         if self.is_log and high >= 10 * low:
             steps = [b * 10.0**e for e in range(-8, 8) for b in (1, 2, 5)]
@@ -95,6 +95,11 @@ class Dimension:
 
 def _plain(value: float) -> str:
     return f"{value:g}".replace("e-0", "e-")
+
+
+def _shown(trial: Trial, objective: str) -> float:
+    """An objective as it is drawn: errors in percent."""
+    return trial.value(objective) * (100 if objective in ("p95", "p99") else 1)
 
 
 def _of_colour(values: Array) -> tuple[LogNorm, NDArray[np.float64]]:
@@ -114,7 +119,7 @@ def progress_figure(trials: Sequence[Trial], objective: str) -> Figure:
     figure = new_figure(8.5, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
     ended = sorted((t for t in trials if not math.isnan(t.at)), key=lambda trial: trial.at)
-    values = np.array([trial.value(objective) for trial in ended])
+    values = np.array([_shown(trial, objective) for trial in ended])
     best = np.minimum.accumulate(values)
     unit, name = (3600, "h") if ended[-1].at > 7200 else (60, "min")
     numbers, times = np.arange(1, len(ended) + 1), np.array([t.at for t in ended]) / unit
@@ -124,7 +129,7 @@ def progress_figure(trials: Sequence[Trial], objective: str) -> Figure:
             chosen = usable & np.array([trial.state == state for trial in ended])
             axes.plot(x[chosen], values[chosen], "o", ms=3.5, color=colour, lw=0)
         axes.step(x[np.isfinite(best)], best[np.isfinite(best)], color="0.2", where="post")
-        axes.set_yscale("log")
+        _spread(axes.yaxis, axes.set_yscale, values[usable])
         for position in x[~usable]:
             axes.axvline(position, ymin=0.96, color=STATE_COLOURS["diverged"], lw=1)
     left.set_xlabel("trials that ended")
@@ -136,7 +141,7 @@ def progress_figure(trials: Sequence[Trial], objective: str) -> Figure:
     handles += [
         Line2D([], [], marker="o", ms=3.5, lw=0, color=colour, label=state)
         for state, colour in STATE_COLOURS.items()
-        if any(t.state == state and math.isfinite(t.value(objective)) for t in ended)
+        if any(t.state == state and math.isfinite(_shown(t, objective)) for t in ended)
     ]
     if not usable.all():
         handles.append(Line2D([], [], marker="|", lw=0, color=STATE_COLOURS["diverged"],
@@ -167,8 +172,8 @@ def corner_figure(
 
     Choices are spread out a little, so that trials do not hide each other.
     """
-    trials = sorted(trials, key=lambda trial: -trial.value(objective))  # the best on top
-    values = np.array([trial.value(objective) for trial in trials])
+    trials = sorted(trials, key=lambda trial: -_shown(trial, objective))  # the best on top
+    values = np.array([_shown(trial, objective) for trial in trials])
     norm, colours = _of_colour(values)
     x = _positions(trials, dimensions)
     D = len(dimensions)
@@ -182,7 +187,7 @@ def corner_figure(
                 continue
             if i == j:
                 axes.scatter(x[:, j], values, c=colours, s=8, lw=0)
-                axes.set_yscale("log")
+                _spread(axes.yaxis, axes.set_yscale, values)
                 axes.yaxis.tick_right()
                 axes.tick_params(axis="y", which="both", labelsize=6)
             else:
@@ -221,8 +226,8 @@ def parallel_figure(
     trials: Sequence[Trial], dimensions: Sequence[Dimension], objective: str
 ) -> Figure:
     """A line for each trial through all of its hyperparameters, coloured by the objective."""
-    trials = sorted(trials, key=lambda trial: -trial.value(objective))  # the best on top
-    values = np.array([trial.value(objective) for trial in trials])
+    trials = sorted(trials, key=lambda trial: -_shown(trial, objective))  # the best on top
+    values = np.array([_shown(trial, objective) for trial in trials])
     norm, colours = _of_colour(values)
     figure = new_figure(1.25 * len(dimensions) + 1.2, 3.8)
     axes: Axes = figure.subplots()
@@ -268,7 +273,7 @@ def pareto_figure(trials: Sequence[Trial], objectives: Sequence[str]) -> Figure:
     """The trials in the plane of two objectives, and their Pareto front."""
     figure = new_figure(5.5, 3.8)
     axes = figure.subplots()
-    points = np.array([[trial.value(name) for name in objectives] for trial in trials])
+    points = np.array([[_shown(trial, name) for name in objectives] for trial in trials])
     front = pareto_front(points)
     axes.plot(points[:, 1], points[:, 0], "o", ms=3.5, color="0.65", label="trials")
     best = points[front][np.argsort(points[front, 1])]

@@ -1,5 +1,6 @@
 """The report of a search, finished or running: ``python -m tuning.report --run DIR``."""
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from datagen.cli import run as run_command
 from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.report import figure, page, paragraph, table
+from emulator.emulator import Emulator
+from emulator.train import EMULATOR_FILE
 from tuning.figures import (
     Dimension,
     corner_figure,
@@ -22,10 +25,11 @@ from tuning.figures import (
     progress_figure,
 )
 from tuning.journal import Journal, Trial
-from tuning.progress import describe
+from tuning.progress import cell, describe, heading, shown
 from tuning.results import read_study, write_table
 from tuning.space import space_of
 from tuning.trial import LATENCY
+from tuning.verdict import verdict
 
 __all__ = ["importances", "report", "sections"]
 
@@ -75,7 +79,13 @@ def sections(run: Path, folder: str) -> dict[str, list[str]]:
     if not usable:
         raise ValueError(f"no trial of {run} has a result yet; try again later")
     write_table(journal, objectives[0])
-    found: dict[str, list[str]] = {"": [paragraph(_summary(trials, usable, objectives[0]))]}
+    sentences = verdict(run)
+    found: dict[str, list[str]] = {
+        "": [paragraph(one, "lead") for one in sentences]
+        + [paragraph(_summary(trials, usable, objectives[0]))]
+    }
+    if sentences:
+        found["Errors"] = _errors(run)
     with style():
         for heading, (name, drawn, caption) in _figures(config, trials, usable).items():
             png = save_figure(drawn, run / "figures" / name)
@@ -91,8 +101,9 @@ def _summary(trials: Sequence[Trial], usable: Sequence[Trial], objective: str) -
     best = min(usable, key=lambda trial: trial.value(objective))
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     return (
-        f"{len(trials)} trials: {states}. The best is trial {best.name} with {objective} "
-        f"{best.value(objective):.3g}: {describe(best.point)}."
+        f"{len(trials)} trials: {states}. The best is trial {best.name} with "
+        f"{shown(objective, best.value(objective))} on the validation split: "
+        f"{describe(best.point)}."
     )
 
 
@@ -169,7 +180,7 @@ def _table(usable: Sequence[Trial], objectives: Sequence[str]) -> str:
     best = sorted(usable, key=lambda trial: trial.value(objective))[:_SHOWN]
     names = ["val_loss", "p95", "p99"] + [LATENCY] * (LATENCY in objectives)
     counts = ["epochs"] * any(trial.report["epochs"] for trial in best)  # fits have none
-    header = ["trial", "state", *names, *counts, "seconds", "hyperparameters"]
+    header = ["trial", "state", *map(heading, names), *counts, "seconds", "hyperparameters"]
     front: set[str] = set()
     if len(objectives) > 1:
         points = np.array([[trial.value(name) for name in objectives] for trial in usable])
@@ -177,13 +188,43 @@ def _table(usable: Sequence[Trial], objectives: Sequence[str]) -> str:
     rows = [
         [
             trial.name + " (Pareto)" * (trial.name in front), trial.state,
-            *(f"{trial.report[name]:.3g}" for name in names),
+            *(cell(name, trial.report[name]) for name in names),
             *(trial.report[name] for name in counts),
             f"{trial.report['seconds']:.0f}", describe(trial.point),
         ]
         for trial in best
     ]  # fmt: skip
     return table(header, rows)
+
+
+def _errors(run: Path) -> list[str]:
+    """The errors of the emulator that was kept, and its final training, if there was one."""
+    spec = Emulator.load(run / EMULATOR_FILE).spec
+    quantiles = ("68", "95", "99", "100")
+    rows = [
+        [name, *(f"{100 * record['all'][q]:.3g}" for q in quantiles)]
+        for name, record in spec.record["validation"].items()
+    ]
+    header = [
+        "abs(P/P_true - 1), validation split",
+        "68 % [%]",
+        "95 % [%]",
+        "99 % [%]",
+        "worst [%]",
+    ]
+    pieces = [table(header, rows)]
+    for path in sorted((run / "final").glob("*/history.json")):
+        history = json.loads(path.read_text())
+        pieces.append(
+            paragraph(
+                f"The final training, of the settings of trial {path.parent.name}: "
+                f"{len(history['epochs'])} epochs, {history['tflop']:.3g} * 10^12 operations, "
+                f"{history['seconds'] / 60:.3g} minutes, best at epoch {history['best_epoch'] + 1}"
+                + f"; max_minutes ended it at {100 * history['done']:.0f} %" * history["capped"]
+                + "."
+            )
+        )
+    return pieces
 
 
 def _settings(config: dict[str, Any]) -> str:

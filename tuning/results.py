@@ -17,9 +17,11 @@ from emulator.record import log_line
 from emulator.runs import CONFIG_FILE, check_run_config
 from emulator.train import EMULATOR_FILE
 from tuning.journal import HISTORY_FILE, Journal, Trial
+from tuning.progress import shown
 from tuning.space import Ranges
 from tuning.study import Budget
 from tuning.task import Task
+from tuning.verdict import write_choice
 
 __all__ = [
     "Objective",
@@ -148,8 +150,11 @@ def keep_best(task: Task, out: Path, objective: str, candidates: dict[str, Emula
     values = {name: task.quality(emulator)[objective] for name, emulator in candidates.items()}
     best = min(values, key=lambda name: values[name])
     candidates[best].save(out / EMULATOR_FILE)
-    others = ", ".join(f"{name} {value:.3g}" for name, value in values.items() if name != best)
-    print(f"{out / EMULATOR_FILE}: {objective} {values[best]:.3g}, "  # noqa: T201
+    others = ", ".join(
+        f"{name} {shown(objective, value)}" for name, value in values.items() if name != best
+    )
+    write_choice(out, objective, values, best)
+    print(f"{out / EMULATOR_FILE}: {shown(objective, values[best])} (validation), "  # noqa: T201
           f"from {best}" + f" ({others})" * bool(others))  # fmt: skip
 
 

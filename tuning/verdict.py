@@ -1,0 +1,95 @@
+"""What a search came to, in a few sentences: how good, for what, what limits it, what next."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from datagen.outputs import output
+from emulator.emulator import Emulator
+from emulator.train import EMULATOR_FILE
+from tuning.journal import write_json
+from tuning.progress import shown
+
+__all__ = ["read_choice", "verdict", "write_choice"]
+
+_CHOICE_FILE = "choice.json"
+_OVERFITTED = 3.0  # validation over training loss from which labels are what is missing
+_LONGER_HELPS = 1.2  # error of the trial over that of the final from which still longer will help
+_MARGIN = 3.0  # an emulator is to be so many times better than a measurement
+
+
+def write_choice(out: Path, objective: str, values: dict[str, float], kept: str) -> None:
+    """Note which emulators there were to choose from, and which was kept."""
+    write_json(out / _CHOICE_FILE, {"objective": objective, "values": values, "kept": kept})
+
+
+def read_choice(out: Path) -> dict[str, Any]:
+    """What `write_choice` wrote; empty while the search goes on."""
+    path = out / _CHOICE_FILE
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def verdict(out: Path) -> list[str]:
+    """The sentences; none while the search goes on.
+
+    Args:
+        out: The run directory of a search.
+    """
+    choice = read_choice(out)
+    if not choice or not (out / EMULATOR_FILE).exists():
+        return []
+    spec = Emulator.load(out / EMULATOR_FILE).spec
+    return [_how_good(spec.record["validation"]), _choice(choice), _what_next(spec, choice, out)]
+
+
+def _how_good(record: dict[str, Any]) -> str:
+    errors = {name: record[name]["all"] for name in record if output(name).correlation}
+    worst = max(errors, key=lambda name: float(errors[name]["95"]))
+    p95, p99 = (100 * errors[worst][q] for q in ("95", "99"))
+    return (
+        f"On the validation split, 95 % of all values of {worst}, the spectrum with the largest "
+        f"errors, are within {p95:.2g} % of the labels, 99 % within {p99:.2g} %: good for "
+        f"measurements that are uncertain by {_MARGIN * p95:.1g} % or more."
+    )
+
+
+def _choice(choice: dict[str, Any]) -> str:
+    values, kept, objective = choice["values"], choice["kept"], choice["objective"]
+    others = [name for name in values if name != kept]
+    text = f"Kept: {kept}, with {shown(objective, values[kept])}"
+    if not others:
+        return f"{text}."
+    rest = "; ".join(f"{name} has {shown(objective, values[name])}" for name in others)
+    return f"{text} ({rest})."
+
+
+def _what_next(spec: Any, choice: dict[str, Any], out: Path) -> str:
+    """What limits the emulator, and the command that goes on from here."""
+    losses = {part: spec.record["standardised"][part]["mse"] for part in ("train", "validation")}
+    command = f"python -m tuning.search --config {out / 'config.yaml'}"
+    if spec.kind != "network":
+        return "More nodes and units make it more accurate and slower: widen the space."
+    values, kept = choice["values"], choice["kept"]
+    ratio = losses["validation"] / losses["train"]
+    if ratio > _OVERFITTED:
+        return (
+            f"Labels limit it: its loss is {ratio:.1f} times larger on the validation split than "
+            f"on the training split. Generate more: python -m datagen.generate --design.points N."
+        )
+    trial = next((value for name, value in values.items() if name.startswith("trial")), None)
+    if trial is not None and kept.startswith("trial"):
+        return (
+            "The final training, with the same settings and more work, did not improve on the "
+            "trial: the learning rate of so short a trial does not suit a long training, or "
+            f"chance decided. Search with longer trials (train.schedule), or more: {command} "
+            "--budget.trials N."
+        )
+    if trial is not None and trial > _LONGER_HELPS * values[kept]:
+        return (
+            f"Work limits it: the final training lowered the error from {100 * trial:.2g} to "
+            f"{100 * values[kept]:.2g} % and a longer one will lower it further: python -m "
+            f"emulator.train --config {out / 'best.yaml'} --data LABELS --out DIR "
+            f"--train.schedule.max_tflop N."
+        )
+    return f"The space may hold better networks: {command} --budget.trials N goes on searching."
