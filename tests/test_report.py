@@ -69,16 +69,19 @@ def test_the_search_beside_the_emulator_is_shown(tmp_path):
     journal = Journal(run)
     for units, loss in ((8, 0.2), (16, 0.1)):
         network = asdict(NetworkConfig(layers=1, units=units))
-        trial = journal.propose(network | {"optimizer": "adam", "lr": 1e-3, "batch_size": 32})
+        trial = journal.propose(
+            network | {"optimizer": "adam", "lr": 1e-3, "batch_size": 32, "loss": "rms"}
+        )
         measured = {"val_loss": loss, "p95": loss, "p99": loss, "epochs": 4, "seconds": 1.0}
         journal.end(trial.name, "finished", measured, at=9.0, error="")
     space = SearchSpace(
-        (1, 1), (8, 32), ("gelu",), ("adam",), lr=(1e-3, 1e-3), batch_size=(32, 32), dropout=(0, 0)
-    )
+        (1, 1), (8, 32), ("gelu",), ("adam",), lr=(1e-3, 1e-3), batch_size=(32, 32),
+        dropout=(0, 0), residual=(False,), loss=("rms",),
+    )  # fmt: skip
     config = {"objectives": ["val_loss"], "space": asdict(space)}
     (run / "config.yaml").write_text(json.dumps(config | {"shared": {}}))
     found = module._search(run, run / "report")
-    assert "The best is trial 0002 with val_loss 0.1" in found["Search: result"][0]
+    assert "The best is trial 0002 with validation loss 0.1 on" in found["Search: result"][0]
     assert 'href="../figures/progress.pdf"' in found["Search: progress"][0]
     assert (run / "report" / "../figures/progress.pdf").resolve().exists()
     assert "units 16" in found["Search: best trials"][0]

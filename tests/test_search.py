@@ -1,6 +1,7 @@
 """The search: its spaces, a real small one, what it leaves, its resume, and its failures."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,6 +155,26 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, caps
     for name in ("progress", "corner", "parallel"):
         for suffix in (".png", ".pdf"):
             assert (out / "figures" / (name + suffix)).stat().st_size > 10_000
+
+
+def test_a_busy_machine_finds_what_a_quiet_one_finds(ray, label_file, tmp_path, monkeypatch):
+    """Trials that take their time, each another one, change nothing."""
+
+    class Slow(NetworkTask):
+        def fit(self, point, *args):
+            time.sleep(2.0 * (point["units"] % 2))
+            return super().fit(point, *args)
+
+    command = {"train": BRIEF, "space": SPACE, "final": BRIEF.schedule, "ray": RayConfig(cpus=2)}
+    budget, found = Budget(5, at_once=2, scheduler="asha"), []
+    for task in (NetworkTask, Slow):
+        out = tmp_path / task.__name__
+        monkeypatch.setattr("tuning.search.NetworkTask", task)
+        best = search(label_file, out, budget=budget, **command)
+        trials = Journal(out).trials()
+        found.append([(one.point, one.state, one.report["p95"]) for one in trials])
+        found[-1].append([w.tolist() for w in Emulator.load(best).network.parameters()])
+    assert found[0] == found[1]
 
 
 def emulator_spectra(label_file):
