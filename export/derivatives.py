@@ -1,0 +1,123 @@
+"""Derivatives of an emulator's outputs with onnxruntime and numpy alone.
+
+Each is that of the polynomial through four calls along its parameter, all in one batch. The calls
+are so far apart that single precision hardly matters, and near enough that the fifth order does
+not (measured in ``tests/test_derivatives.py``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.space import SumBelow
+from export.ranges import Parameter
+
+__all__ = ["STEP", "Stencil", "stencil"]
+
+STEP = 0.01  # distance of calls, as a share of a parameter's range
+_OFFSETS = np.array([-2.0, -1.0, 1.0, 2.0])
+_MARGIN = 1e-5  # below the limit of a sum, against rounding
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """Where to call, and how to add up what comes out.
+
+    Attributes:
+        points: Points (N, D, S, P), S = 4 for each of D parameters.
+        weights: What each counts in the derivative, (N, D, S).
+    """
+
+    points: NDArray[np.float32]
+    weights: Array
+
+    def derivatives(self, values: NDArray[np.floating]) -> Array:
+        """Derivatives (N, D, ...) from what the points, all in one row (N D S, ...), came to."""
+        N, D, S, _ = self.points.shape
+        values = values.reshape(N, D, S, *values.shape[1:])
+        weights = self.weights[:, :, None]  # (N, D, 1, S) by (N, D, S, K)
+        slopes: Array = weights @ values.reshape(N, D, S, -1).astype(np.float64)
+        return slopes.reshape(N, D, *values.shape[3:])
+
+
+def stencil(
+    x: NDArray[np.float32],
+    parameters: Sequence[Parameter],
+    columns: Sequence[int],
+    domains: Sequence[object] = (),
+) -> Stencil:
+    """The calls for derivatives at points, none of them beyond the trained ranges.
+
+    Args:
+        x: Points within the ranges, shape (N, P).
+        parameters: The parameters of the columns.
+        columns: The D columns along which there are to be derivatives.
+        domains: Where in the ranges the emulator holds; of sums of parameters, calls keep within.
+    """
+    chosen = [parameters[column] for column in columns]
+    is_log = np.array([one.sampling == "log10" for one in chosen])
+    ends = np.array([[one.low, one.high] for one in chosen])
+    middle = x[:, columns].astype(np.float64)  # (N, D)
+    low, high = np.broadcast_to(ends[:, 0], middle.shape), _highest(x, parameters, chosen, domains)
+    step = ends[:, 1] - ends[:, 0]
+    if is_log.any():
+        logs = np.where(is_log, np.log(np.where(is_log, ends.T, 1.0)), ends.T)
+        step = logs[1] - logs[0]
+        low, high, middle = (
+            np.where(is_log, np.log(np.where(is_log, one, 1.0)), one) for one in (low, high, middle)
+        )
+    step = STEP * step
+    # near the end of a range all calls move inwards
+    first = np.maximum(np.minimum(middle - 2 * step, high - 4 * step), low)
+    u = first[..., None] + step[:, None] * (_OFFSETS + 2)  # (N, D, S)
+    value = np.where(is_log[:, None], np.exp(np.where(is_log[:, None], u, 0.0)), u)
+    value = np.clip(value.astype(np.float32), *ends.T.astype(np.float32)[..., None])
+    exact = value.astype(np.float64)
+    u = np.where(is_log[:, None], np.log(np.where(is_log[:, None], exact, 1.0)), exact)
+    weights = _weights((u - middle[..., None]) / step[:, None]) / step[:, None]
+    weights /= np.where(is_log, x[:, columns], 1.0)[..., None]
+    N, D = middle.shape
+    points = np.broadcast_to(x[:, None, None], (N, D, len(_OFFSETS), x.shape[1])).copy()
+    points[:, np.arange(D), :, list(columns)] = value.swapaxes(0, 1)
+    return Stencil(points, weights)
+
+
+def _highest(
+    x: NDArray[np.float32],
+    parameters: Sequence[Parameter],
+    chosen: Sequence[Parameter],
+    domains: Sequence[object],
+) -> Array:
+    """Largest values (N, D) that each parameter can have while the others stay."""
+    high = np.broadcast_to([one.high for one in chosen], (len(x), len(chosen)))
+    names = [one.name for one in parameters]
+    for domain in domains:
+        if isinstance(domain, SumBelow):
+            total = x[:, [names.index(name) for name in domain.names]].sum(axis=1)
+            room = np.maximum(domain.below - total - _MARGIN, 0.0)
+            for i, one in enumerate(chosen):
+                if one.name in domain.names:
+                    high = high.copy()
+                    high[:, i] = np.minimum(high[:, i], x[:, names.index(one.name)] + room)
+    return high
+
+
+def _weights(u: Array) -> Array:
+    """Weights (..., S) of values at positions u (..., S) for the derivative at 0.
+
+    That of the polynomial through them, by Lagrange's formula.
+    """
+    S = u.shape[-1]
+    away = u[..., :, None] - u[..., None, :] + np.eye(S)  # (..., S, S)
+    others = ~np.eye(S, dtype=bool)
+    top = np.zeros_like(u)
+    for i in range(S):
+        rest = u[..., others[i]]  # (..., S - 1)
+        left = [np.delete(rest, j, axis=-1) for j in range(S - 1)]
+        top[..., i] = sum(np.prod(-one, axis=-1) for one in left)
+    weights: Array = top / away.prod(axis=-1)
+    return weights
