@@ -41,7 +41,7 @@ def test_jacobians_are_those_of_jax(name, occupation):
             expected = np.asarray(exact[output])[..., i]
             error = np.abs(found[output][parameter] - expected)
             most = np.abs(expected).max()  # 0 of matter by parameters of galaxies
-            assert np.quantile(error, 0.95) <= MEASURED * most, (output, parameter)
+            assert np.quantile(error, 0.95) <= MEASURED * most + 1e-8, (output, parameter)
 
 
 def test_one_point_many_points_statistics_and_own_wavenumbers():
