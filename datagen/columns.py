@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.messages import did_you_mean, shortened
+from datagen.messages import shortened
+from datagen.synonyms import hint
 from datagen.units import in_unit, unit_of
 
 __all__ = ["PLAIN", "as_array", "carry_units", "check_names", "is_plain", "numbers", "stack"]
@@ -34,7 +35,7 @@ def check_names(given: Iterable[Any], names: Sequence[str], optional: Container[
     unknown = [name for name in dict.fromkeys(given) if name not in names]
     faults = {
         "missing parameters": missing,
-        "unknown parameters": [f"{name}{did_you_mean(name, names)}" for name in unknown],
+        "unknown parameters": [f"{name}{hint(name, names)}" for name in unknown],
         "given twice": [str(name) for name in names if given.count(name) > 1],
     }
     text = "; ".join(f"{fault}: {', '.join(odd)}" for fault, odd in faults.items() if odd)

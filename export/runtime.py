@@ -30,6 +30,12 @@ from export.statistics.measured import Measured, Measures
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
 
 _NO_ROWS = np.empty(0, np.intp)
+# What `OnnxEmulator.example` has: cosmology by Planck Collaboration VI 2020, galaxies as CMASS's.
+_TYPICAL = {
+    "Om_c": 0.26, "Om_b": 0.049, "h": 0.68, "sigma_8": 0.81, "n_s": 0.966, "z": 0.5,
+    "alpha": 1.0, "sigma": 0.5, "Mth": 1e13, "Mprime": 2e14, "beta": 1.0,
+    "log10Mmin": 13.0, "sigma_logM": 0.3, "log10M0": 13.0, "log10M1": 14.1,
+}  # fmt: skip
 CHUNK = 512  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
 MEASURED = 256  # and with statistics
 
@@ -170,16 +176,91 @@ class OnnxEmulator:
         self.__setattr__(name, None)
 
     def __repr__(self) -> str:
-        halo_model = json.loads(self._file.texts["halo_model"]).get("model", "unknown")
-        ranges = ", ".join(f"{p.name} {p.low:g}..{p.high:g}" for p in self.parameters)
-        part = "".join(f", but not where {domain.reason}" for domain in self.domains)
-        return (
-            f"<OnnxEmulator {self.path.stem}: {', '.join(self.outputs)} of the halo model "
-            f"{halo_model}, k = {self.k[0]:g}..{self.k[-1]:g} 1/Mpc,\n"
-            f" galaxies of {'the occupations' if self.populations.is_pair else 'the occupation'} "
-            f"{self.populations.said},\n"
-            f" for {ranges}{part}>"
-        )
+        model = json.loads(self._file.texts["halo_model"])
+        fits = [model[n] for n in ("mass_function", "halo_bias", "concentration") if n in model]
+        made_of = ", ".join([str(model.get("model", "unknown")), *fits])
+        whose = "occupations" if self.populations.is_pair else "occupation"
+        lines = [
+            f"<OnnxEmulator {self.path.stem}",
+            f"  halo model  {made_of}",
+            f"  {whose:11s} {self.populations.said}",
+            f"  outputs     {', '.join(self.outputs)}",
+            f"  k           {self.k[0]:g} to {self.k[-1]:g} 1/Mpc, {len(self.k)} values",
+        ]
+        groups: dict[str, list[str]] = {}
+        for p in self.parameters:
+            unit = f" {p.unit}" if p.unit != "1" else ""
+            text = f"{p.name} {p.low:g}..{p.high:g}{unit}"
+            groups.setdefault(p.group, []).append(text)
+        lines += [f"  {group:11s} {', '.join(texts)}" for group, texts in groups.items()]
+        lines += [f"  but not     where {domain.reason}" for domain in self.domains]
+        return "\n".join(lines) + ">"
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest trained value of each parameter."""
+        return {p.name: (p.low, p.high) for p in self.parameters}
+
+    @property
+    def example(self) -> dict[str, float]:
+        """A point to begin with: a cosmology near Planck's, massive galaxies at z = 0.5."""
+        middle = {p.name: _middle(p) for p in self.parameters}
+        known = {name: value for name, value in _TYPICAL.items() if name in middle}
+        return middle | {
+            name: value
+            for name, value in known.items()
+            if self.ranges[name][0] <= value <= self.ranges[name][1]
+        }
+
+    def sample(self, n: int, seed: int = 1) -> dict[str, NDArray[np.float64]]:
+        """Points drawn evenly in the ranges, as training points were, (n,) by name.
+
+        Args:
+            n: How many.
+            seed: Of the random numbers.
+
+        Raises:
+            ValueError: Not a number of points.
+        """
+        if type(n) is not int or n < 1:
+            raise ValueError(f"n = {n!r} must be a number of points, at least 1")
+        rng = np.random.default_rng(seed)
+        found = np.empty((0, len(self.names)))
+        while len(found) < n:
+            unit = rng.random((2 * n, len(self.names)))
+            columns = [_from_unit(p, u) for p, u in zip(self.parameters, unit.T, strict=True)]
+            x = np.stack(columns, axis=1)
+            found = np.concatenate([found, x[self.is_inside(x)]])
+        return dict(zip(self.names, found[:n].T, strict=True))
+
+    def plot(
+        self,
+        theta: ArrayLike | Mapping[str, ArrayLike] | None = None,
+        outputs: str | Sequence[str] | None = None,
+        k: ArrayLike | None = None,
+    ) -> Any:
+        """Spectra against k, a panel for each of mm, gm, gg and a line for each term.
+
+        Args:
+            theta: A point or a few; `example` by default.
+            outputs: Names of spectra; all by default.
+            k: Wavenumbers [1/Mpc] in place of the emulator's.
+
+        Returns:
+            A matplotlib figure, which notebooks show; ``.savefig("spectra.png")`` saves it.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+            ValueError: None of the outputs is a spectrum; and see `__call__`.
+        """
+        from export.figures import spectra_figure
+
+        wanted = None if outputs is None else self._named(outputs)
+        names = [n for n in wanted or self.outputs if not self._is_number[n] and n != "P_lin"]
+        if not names:
+            raise ValueError(f"none of {', '.join(wanted or self.outputs)} is a spectrum to plot")
+        found = self(self.example if theta is None else theta, names, k)
+        return spectra_figure(self.k if k is None else np.asarray(k), found)
 
     @property
     def units(self) -> dict[str, str]:
@@ -504,6 +585,20 @@ class OnnxEmulator:
         return results
 
 
+def _middle(parameter: Parameter) -> float:
+    if parameter.default is not None:
+        return parameter.default
+    return float(_from_unit(parameter, np.array(0.5)))
+
+
+def _from_unit(parameter: Parameter, u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values from numbers in 0..1, evenly spread as training points were."""
+    low, high = parameter.low, parameter.high
+    if parameter.sampling == "log10":
+        return np.asarray(low * (high / low) ** u)
+    return np.asarray(low + (high - low) * u)
+
+
 def _lowest_mass(file: OnnxFile, whose: Populations) -> LowestMass:
     log10_M = json.loads(file.texts["halo_model"]).get("log10M_min")
     M_min = 10.0**log10_M if type(log10_M) in (int, float) else 0.0  # it may not say
@@ -517,8 +612,26 @@ def load(
     out_of_range: Policy = "raise",
     occupation: Any = None,
 ) -> OnnxEmulator:
-    """Open an ONNX emulator, a file or a shipped one by name; see `OnnxEmulator`.
+    """Open an emulator.
 
-    ``load("tinker10", occupation="zheng07")`` has the galaxies of another occupation than the file.
+    ::
+
+        emulator = load("tinker10", occupation="zheng07")
+        spectra = emulator(emulator.example | {"sigma_8": 0.76})
+        spectra["gg_total"]  # Mpc^3 at each of emulator.k
+
+    Args:
+        path_or_name: A file of ``hodspectra export``, or the name of an emulator that comes with
+            the package: ``standard``, ``tinker10``, ...; `hodspectra.emulators` tells of all.
+        threads: Threads of onnxruntime.
+        out_of_range: What happens to points outside the trained ranges: ``raise``, ``warn``,
+            ``nan`` or ``clip``.
+        occupation: Other galaxies than the file's: ``zheng07``, ``more15``, ..., an object of one's
+            own, or two populations; see `OnnxEmulator`.
+
+    Raises:
+        FileNotFoundError: No such file or name.
+        OccupationError: An occupation that there is not, or that cannot be one.
+        OnnxEmulatorError: Damaged, altered, of another schema, or not an emulator.
     """
     return OnnxEmulator(path_or_name, threads, out_of_range, occupation)

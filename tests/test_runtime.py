@@ -358,16 +358,18 @@ def test_names_that_were_mistyped_get_a_suggestion(model, point):
 
 
 def test_it_says_what_it_is(model):
-    first, whose, second = repr(model).splitlines()
-    assert whose == " galaxies of the occupation linke22,"
-    assert first.startswith("<OnnxEmulator small: mm_1h, mm_2h, mm_total, ")
-    assert "of the halo model standard, k = 0.01..100 1/Mpc" in first
-    assert second.startswith(" for Om_c 0.1..0.6, ")
+    lines = repr(model).splitlines()
+    assert lines[0] == "<OnnxEmulator small"
+    assert lines[1].startswith("  halo model  standard, ")
+    assert lines[2] == "  occupation  linke22"
+    assert lines[3].startswith("  outputs     mm_1h, mm_2h, mm_total, ")
+    assert lines[4] == f"  k           0.01 to 100 1/Mpc, {len(model.k)} values"
+    assert lines[5].startswith("  cosmology   Om_c 0.1..0.6, ")
 
 
 def test_it_says_whose_galaxies_it_predicts(small_file):
     both = load(small_file, occupation={"red": "zheng07", "blue": "hmq"})
-    assert "galaxies of the occupations red: zheng07, blue: hmq,\n" in repr(both)
+    assert "  occupations red: zheng07, blue: hmq\n" in repr(both)
     assert "red_log10Mmin 11..15" in repr(both)
     assert both.metadata["parameters"]["red_log10Mmin"]["high"] == 15
     assert both.metadata["outputs"] == both.units

@@ -1,0 +1,70 @@
+"""What parameters of other codes are called here, for messages about unknown names."""
+
+from collections.abc import Collection
+
+from datagen.messages import did_you_mean
+from datagen.occupations import OCCUPATIONS
+
+__all__ = ["hint"]
+
+# by lower-case name without _ and blanks: what to give instead
+_INSTEAD = {
+    "omegam": "Om_c and Om_b, the densities of dark matter and of baryons over the critical one",
+    "om": "Om_c and Om_b, the densities of dark matter and of baryons over the critical one",
+    "om0": "Om_c and Om_b, the densities of dark matter and of baryons over the critical one",
+    "omegac": "Om_c",
+    "omegacdm": "Om_c",
+    "omegab": "Om_b",
+    "ob": "Om_b",
+    "ob0": "Om_b",
+    "omch2": "Om_c = omch2 / h^2",
+    "ombh2": "Om_b = ombh2 / h^2",
+    "omegach2": "Om_c = omega_c / h^2",
+    "omegabh2": "Om_b = omega_b / h^2",
+    "h0": "h = H0 / 100",
+    "hubble": "h = H0 / 100",
+    "s8": "sigma_8 = S8 / sqrt((Om_c + Om_b) / 0.3)",
+    "as": "sigma_8, which goes with the square root of A_s",
+    "a_s": "sigma_8, which goes with the square root of A_s",
+    "logas": "sigma_8, which goes with the square root of A_s",
+    "ln1010as": "sigma_8, which goes with the square root of A_s",
+    "w": "w0",
+    "w0fld": "w0",
+    "wafld": "wa",
+    "redshift": "z",
+    "a": "z = 1 / a - 1",
+    "mnu": "nothing: neutrinos have no mass here",
+    "omegak": "nothing: space is flat here",
+    "ok": "nothing: space is flat here",
+    "logmmin": "log10Mmin",
+    "logm0": "log10M0",
+    "logm1": "log10M1",
+    "logmcut": "log10M0",
+    "siglogm": "sigma_logM",
+    "sigmalogm": "sigma_logM",
+}
+
+
+def hint(name: object, known: Collection[str]) -> str:
+    """What to put behind a parameter's name that there is not.
+
+    Args:
+        name: What was given.
+        known: The parameters that there are.
+
+    Returns:
+        Text in brackets with a blank before it; empty if there is nothing to say.
+    """
+    instead = _INSTEAD.get(str(name).lower().replace("_", "").replace(" ", ""), "")
+    if instead and (instead.split(" ")[0].strip(",:") in {*known, "nothing"}):
+        return f" (give {instead})"
+    if guess := did_you_mean(name, known):
+        return guess
+    owners = [
+        label
+        for label, one in OCCUPATIONS.items()
+        if any(parameter.name == name for parameter in one.parameters)
+    ]
+    if owners:
+        return f" (of the occupation {' or '.join(owners[:3])}: choose it with occupation=)"
+    return ""
