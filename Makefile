@@ -7,7 +7,8 @@
 # make docs:   set up, build the site into site/, and run all code on its pages
 # make lint:   set up, style and types
 # make standard, make tinker10: set up, make a shipped emulator, and evaluate it on fresh labels
-# make published: set up, and make the emulators of the published set-up (half an hour)
+# make network: set up, and make network-gg (half an hour)
+# make published: set up, and make the emulators of the published set-up (an hour)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,7 +20,7 @@ COSMOLOGY := --config configs/survey/box.yaml
 BOX := $(COSMOLOGY) --config configs/survey/linke22.yaml
 OCCUPATIONS := zheng07 more15 leauthaud11
 
-.PHONY: search test slow wheel newest docs lint benchmarks standard tinker10 published clean
+.PHONY: search test slow wheel newest docs lint benchmarks standard tinker10 network published clean
 
 search: $(READY)
 	$(PY) -m datagen.generate --config configs/quick/labels.yaml
@@ -63,13 +64,20 @@ standard tinker10: $(READY)
 	$(PY) -m datagen.generate $(COSMOLOGY) --config configs/$@/model.yaml --config configs/survey/test_occupation.yaml --space.occupation $$name --out runs/$@/$$name.h5 && \
 	$(PY) -m benchmarks.judge --emulator runs/$@/$@.onnx --data runs/$@/$$name.h5 || exit 1; done
 
+network: $(READY)
+	$(PY) -m datagen.generate --config configs/network/labels.yaml
+	$(PY) -m datagen.generate --config configs/network/labels.yaml --design.points 20000 --design.seed 3 --out runs/network/test.h5
+	$(PY) -m emulator.train --config configs/network/train.yaml
+	$(PY) -m export.to_onnx --emulator runs/network/gg/emulator.safetensors --out runs/network/network-gg.onnx
+	$(PY) -m benchmarks.judge --emulator runs/network/network-gg.onnx --data runs/network/test.h5
+
 published: $(READY)
 	$(PY) -m datagen.generate --config configs/published/labels.yaml
 	$(PY) -m datagen.generate --config configs/published/labels.yaml --design.points 30000 --design.seed 32 --out $(PUBLISHED)/test.h5
 	$(PY) -m emulator.train --config configs/published/train.yaml
-	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[1h]' --out $(PUBLISHED)/gm_1h --train.schedule.max_minutes 6
-	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[2h]' --out $(PUBLISHED)/gm_2h --train.schedule.max_minutes 6
-	$(PY) -m emulator.train --config configs/published/train.yaml --train.correlations '[gg]' --out $(PUBLISHED)/gg --train.schedule.max_minutes 10
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[1h]' --out $(PUBLISHED)/gm_1h --train.schedule.max_tflop 15
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[2h]' --out $(PUBLISHED)/gm_2h --train.schedule.max_tflop 15
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.correlations '[gg]' --out $(PUBLISHED)/gg
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm/emulator.safetensors --out $(PUBLISHED)/published-gm.onnx
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm_1h/emulator.safetensors --merge $(PUBLISHED)/gm_2h/emulator.safetensors --out $(PUBLISHED)/published-gm-separate.onnx
 	$(PY) -m datagen.generate --config configs/published/labels.yaml --space.Mth.sampling log10 --space.Mprime.sampling log10 --design.points 30000 --design.seed 33 --out $(PUBLISHED)/domain.h5

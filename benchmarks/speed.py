@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.contenders import AGREEMENT, BATCHES, direct, forms
+from benchmarks.pyccl_model import PycclHaloModel
 from benchmarks.results import check_json
 from benchmarks.timing import agree, by_batch, seconds_per_point
 from datagen.cli import run
@@ -36,8 +38,8 @@ def speed(emulator: str = "standard", seed: int = 1, out: Path | None = None) ->
     """Time an emulator in onnxruntime (with all its checks), torch and numpy, and the true codes.
 
     Everything runs on one core, in this one run, on the same points; pyccl starts from a fresh
-    cosmology at every point. They must agree before they are timed: the true codes to a percent,
-    the forms of the emulator to rounding.
+    cosmology at every point, with CAMB as pyccl calls it and with converged CAMB. They must agree
+    before they are timed: the true codes to a percent, the forms of the emulator to rounding.
 
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
@@ -84,7 +86,9 @@ def times(
         for name, call in contenders.items():
             agree(name, call, first, known, AGREEMENT[name])
             if name == "pyccl":  # point by point; CAMB takes longer for some than for others
-                result[name] = seconds_per_point(partial(call, first), len(first), rounds=3)
+                usual = PycclHaloModel(replace(config, camb="pyccl"))
+                for key, code in (("pyccl", usual), ("pyccl_converged", call)):
+                    result[key] = seconds_per_point(partial(code, first), len(first), rounds=3)
                 continue
             result[name] = by_batch(call, theta, BATCHES[name])
     return result
@@ -101,6 +105,10 @@ def render(result: dict[str, Any]) -> str:
     slow = result["pyccl"]["median"] if "pyccl" in result else float("nan")
     if "pyccl" in result:
         lines.append(f"| pyccl's halo model, fresh cosmology | 1 | {1e6 * slow:,.0f} | 1 |")
+    if "pyccl_converged" in result:
+        exact = result["pyccl_converged"]["median"]
+        cells = f"1 | {1e6 * exact:,.0f} | {slow / exact:.2g}"
+        lines.append(f"| the same, converged linear power | {cells} |")
     for name, label in NAMES.items():
         for batch, time in result.get(name, {}).items():
             fast = time["median"]
