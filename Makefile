@@ -69,7 +69,7 @@ network: $(READY)
 	$(PY) -m datagen.generate --config configs/network/labels.yaml --design.points 20000 --design.seed 3 --out runs/network/test.h5
 	$(PY) -m emulator.train --config configs/network/train.yaml
 	$(PY) -m export.to_onnx --emulator runs/network/gg/emulator.safetensors --out runs/network/network-gg.onnx
-	$(PY) -m benchmarks.judge --emulator runs/network/network-gg.onnx --data runs/network/test.h5
+	$(PY) -m benchmarks.judge --emulator runs/network/network-gg.onnx --data runs/network/test.h5 --floor.linear_power 8
 
 published: $(READY)
 	$(PY) -m datagen.generate --config configs/published/labels.yaml
