@@ -185,14 +185,14 @@ def _run_trials(
         journal, task.ranges.distributions(), sampler, objectives, known, seed, at_once
     )
     make = functools.partial(make_scheduler, budget.scheduler, task.longest, objectives[0])
-    trainable = _trainable(task, journal, budget.threads, latency)
+    trainable = _trainable(task, journal, budget, latency)
     notes = (journal.out / _TUNE_FOLDER).resolve()
     shutil.rmtree(notes, ignore_errors=True)
     running = min(at_once, cores_allow)
     watch = Watch(journal, clock, objectives, budget.trials, running, afterwards)
     try:
         tune.Tuner(
-            tune.with_resources(trainable, {"cpu": budget.threads, "gpu": budget.gpus}),
+            trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=_InOrder(make, journal, at_once),
@@ -237,22 +237,28 @@ def _at_once(budget: Budget) -> int:
     return min(counts)
 
 
-def _trainable(task: Task, journal: Journal, threads: int, latency: int) -> Any:
+def _trainable(task: Task, journal: Journal, budget: Budget, latency: int) -> Any:
     """What Ray's actors run; they are shown by what they return as their own name."""
     from ray.tune.trainable import wrap_function
 
     function = tune.with_parameters(
-        run_trial, task=task, folder=journal.folder.resolve(), threads=threads, latency=latency
-    )
-
+        run_trial, task=task, folder=journal.folder.resolve(), threads=budget.threads,
+        latency=latency,
+    )  # fmt: skip
     kind: Any = wrap_function(function)
+    bundle = {"CPU": budget.threads, "GPU": budget.gpus}
 
-    class Trial(kind):
+    class Named(kind):
+        @classmethod
+        def default_resource_request(cls, config: dict[str, Any]) -> Any:
+            return tune.PlacementGroupFactory([bundle])
+
         def __repr__(self) -> str:
             config = self.config or {}
             return f"trial {config.get('trial', '')}: {describe(config.get('point', {}))}"
 
-    return Trial
+    Named.__name__ = Named.__qualname__ = "trial"
+    return Named
 
 
 class _InOrder(FIFOScheduler):
