@@ -55,7 +55,7 @@ class Curves(Callback):
             found: ``val_loss``, and ``p95``, ``p99`` as fractions, which are logged in percent.
         """
         metrics = {
-            f"{name} (percent)" if name.startswith("p") else name:
+            f"best {name} [%]" if name.startswith("p") else f"best {name}":
             100 * value if name.startswith("p") else value
             for name, value in found.items()
         }  # fmt: skip

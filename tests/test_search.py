@@ -136,9 +136,12 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, caps
         history = json.loads((trial.folder / "history.json").read_text())
         assert len(history["epochs"]) == trial.report["epochs"] == 4
         assert history["epochs"][-1]["val_loss"] >= trial.report["val_loss"] * 0.999
-        assert list(trial.folder.glob("events.out.tfevents.*"))
+        assert scalars(trial.folder)["val_loss"] == list(range(4))
         assert f"'n_units': {trial.point['units']}" in lines[int(trial.name) - 1]
     assert "[3/3, 0:0" in capsys.readouterr().out
+    # trials and the final training count epochs; hyperparameters and objectives stand beside
+    assert scalars(first.parent / "tensorboard")["val_loss"] == list(range(4))
+    assert "best p95 [%]" in scalars(trial.folder)
     # the same command finds all done, and does nothing again
     before = first.stat().st_mtime_ns
     search(**command, budget=Budget(3, scheduler="none"))
@@ -175,6 +178,15 @@ def test_a_busy_machine_finds_what_a_quiet_one_finds(ray, label_file, tmp_path, 
         found.append([(one.point, one.state, one.report["p95"]) for one in trials])
         found[-1].append([w.tolist() for w in Emulator.load(best).network.parameters()])
     assert found[0] == found[1]
+
+
+def scalars(folder):
+    """Steps of each scalar in a folder of TensorBoard events."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {tag: [one.step for one in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def emulator_spectra(label_file):
