@@ -320,8 +320,8 @@ def fit(
 ) -> dict[str, Any]:
     """Fit measured galaxies: the best parameters, their posterior, and figures of both.
 
-    Written as ``fit.json``, ``fit.md``, ``data.png`` and ``posterior.png`` (PDF, too). A fit that
-    was interrupted goes on when the same command is given again.
+    Written as ``fit.json``, ``fit.md``, ``data.png`` and ``posterior.png`` (PDF, too). Rerun the
+    command to resume a fit that was interrupted.
 
     Args:
         data: File of measurements, see `export.measurements`.

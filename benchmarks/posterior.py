@@ -94,8 +94,8 @@ def posterior(
 ) -> dict[str, Any]:
     """Sample the posterior of mock data with an emulator and with the true code, and compare.
 
-    Written as ``posterior.json`` and a figure. A run that was interrupted goes on when the same
-    command is given again: the steps of the true code, which take the time, are in ``truth.npz``.
+    Written as ``posterior.json`` and a figure. Rerun the command to resume a run that was
+    interrupted: the steps of the true code, which take the time, are in ``truth.npz``.
 
     Args:
         out: Folder for the results.
