@@ -60,7 +60,7 @@ def open_study(
     Raises:
         ValueError: The folder holds another search.
     """
-    spent = {"threads": budget.threads, "gpus": budget.gpus, "scheduler": budget.scheduler}
+    spent = {name: getattr(budget, name) for name in ("threads", "at_once", "gpus", "scheduler")}
     whole = {"shared": shared, **request, "objectives": list(objectives), "budget": spent}
     code = {"code": code_hash("tuning.task", "tuning.trial")}
     paths = ("data", "emulator", "out")
