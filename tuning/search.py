@@ -19,6 +19,7 @@ from tuning.searcher import Sampler
 from tuning.space import SearchSpace
 from tuning.study import Budget
 from tuning.task import NetworkTask
+from tuning.verdict import FINAL
 
 __all__ = ["search"]
 
@@ -92,7 +93,7 @@ def search(
         folder = out / "final" / best.name
         if not (folder / EMULATOR_FILE).exists():
             train_emulator(data, folder, best_config(best.point), threads=ray.cpus)
-        return {"its final training": Emulator.load(folder / EMULATOR_FILE)}
+        return {FINAL: Emulator.load(folder / EMULATOR_FILE)}
 
     return run_search(
         NetworkTask(spectra, train, space),

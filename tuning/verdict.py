@@ -10,8 +10,9 @@ from emulator.train import EMULATOR_FILE
 from tuning.journal import write_json
 from tuning.progress import shown
 
-__all__ = ["read_choice", "verdict", "write_choice"]
+__all__ = ["FINAL", "read_choice", "verdict", "write_choice"]
 
+FINAL = "its final training"  # how it is called beside the trial that it is of
 _CHOICE_FILE = "choice.json"
 _OVERFITTED = 3.0  # validation over training loss from which labels are what is missing
 _LONGER_HELPS = 1.2  # error of the trial over that of the final from which still longer will help
@@ -49,8 +50,8 @@ def _how_good(record: dict[str, Any]) -> str:
     p95, p99 = (100 * errors[worst][q] for q in ("95", "99"))
     return (
         f"On the validation split, 95 % of all values of {worst}, the spectrum with the largest "
-        f"errors, are within {p95:.2g} % of the labels, 99 % within {p99:.2g} %: good for "
-        f"measurements that are uncertain by {_MARGIN * p95:.1g} % or more."
+        f"errors, are within {_plain(p95)} % of the labels, 99 % within {_plain(p99)} %: good for "
+        f"measurements that are uncertain by {_plain(_MARGIN * p95)} % or more."
     )
 
 
@@ -65,31 +66,37 @@ def _choice(choice: dict[str, Any]) -> str:
 
 
 def _what_next(spec: Any, choice: dict[str, Any], out: Path) -> str:
-    """What limits the emulator, and the command that goes on from here."""
-    losses = {part: spec.record["standardised"][part]["mse"] for part in ("train", "validation")}
-    command = f"python -m tuning.search --config {out / 'config.yaml'}"
+    """What limits the emulator, and what goes on from here."""
     if spec.kind != "network":
         return "More nodes and units make it more accurate and slower: widen the space."
-    values, kept = choice["values"], choice["kept"]
+    losses = {part: spec.record["standardised"][part]["mse"] for part in ("train", "validation")}
+    values, kept, objective = choice["values"], choice["kept"], choice["objective"]
     ratio = losses["validation"] / losses["train"]
     if ratio > _OVERFITTED:
         return (
             f"Labels limit it: its loss is {ratio:.1f} times larger on the validation split than "
-            f"on the training split. Generate more: python -m datagen.generate --design.points N."
+            f"on the training split. Make more: hodspectra generate --design.points N."
         )
     trial = next((value for name, value in values.items() if name.startswith("trial")), None)
-    if trial is not None and kept.startswith("trial"):
+    if trial is None or FINAL not in values:
+        return "The space may hold better ones: repeat the command with --budget.trials N."
+    if kept != FINAL:
         return (
             "The final training, with the same settings and more work, did not improve on the "
-            "trial: the learning rate of so short a trial does not suit a long training, or "
-            f"chance decided. Search with longer trials (train.schedule), or more: {command} "
-            "--budget.trials N."
+            "trial: what suits so short a trial does not suit a long training, or chance decided. "
+            "Search with longer trials (--train.schedule), or with more of them: repeat the "
+            "command with --budget.trials N."
         )
-    if trial is not None and trial > _LONGER_HELPS * values[kept]:
+    if trial > _LONGER_HELPS * values[FINAL]:
         return (
-            f"Work limits it: the final training lowered the error from {100 * trial:.2g} to "
-            f"{100 * values[kept]:.2g} % and a longer one will lower it further: python -m "
-            f"emulator.train --config {out / 'best.yaml'} --data LABELS --out DIR "
+            f"Work limits it: from {shown(objective, trial)} of the trial the final training came "
+            f"to {shown(objective, values[FINAL])}, and a longer one will go further: hodspectra "
+            f"train --config {out / 'best.yaml'} --data LABELS --out DIR "
             f"--train.schedule.max_tflop N."
         )
-    return f"The space may hold better networks: {command} --budget.trials N goes on searching."
+    return "The space may hold better networks: repeat the command with --budget.trials N."
+
+
+def _plain(percent: float) -> str:
+    """Two digits, never as a power of ten."""
+    return f"{float(f'{percent:.2g}'):g}"
