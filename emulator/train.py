@@ -39,6 +39,7 @@ from emulator.workers import run_workers
 __all__ = ["EMULATOR_FILE", "TrainConfig", "check_unfinished", "fit", "make_emulator", "train"]
 
 EMULATOR_FILE = "emulator.safetensors"
+_THREAD_FLOP = 1e9  # of a step, that make a thread worth its while
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,9 @@ def train(
         out: Folder for the results.
         train: What is learned, by which network, and how.
         hardware: Where it runs.
-        threads: Threads of each process; 0 takes all cores, or one for each of Ray's workers.
+        threads: Threads of each process; 0 takes one, and more of the cores where steps are large
+            enough to be shared: small ones are slower on several threads, and much slower beside
+            other work.
         ray: Where Ray's workers run, if there are some (``hardware.workers``); on a cluster, the
             folder must be one that all of its machines see.
 
@@ -266,12 +269,19 @@ def _train_on(
 ) -> tuple[Emulator, dict[str, Any]]:
     """Train here or in Ray's workers, and write the results."""
     if not hardware.workers:
-        return _train(spectra, out, train, hardware, threads or os.cpu_count() or 1)
+        return _train(spectra, out, train, hardware, threads or _threads(spectra, train))
     one = partial(_train, spectra, out.resolve(), train, hardware, threads or 1)
     use_gpu = hardware.accelerator != "cpu"
     run_workers(one, hardware.workers, out, ray, cpus=threads or 1, use_gpu=use_gpu)
     history: dict[str, Any] = json.loads((out / "history.json").read_text())
     return Emulator.load(out / EMULATOR_FILE), history
+
+
+def _threads(spectra: Spectra, config: TrainConfig) -> int:
+    """Threads that a training has use for."""
+    weights = sum(p.numel() for p in make_emulator(spectra, config).network.parameters())
+    flop = 6 * config.optimizer.batch_size * weights  # forwards, and twice as many backwards
+    return max(1, min(os.cpu_count() or 1, int(flop / _THREAD_FLOP)))
 
 
 def _train(

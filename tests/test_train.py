@@ -28,7 +28,7 @@ from emulator.optimizers import _MAKERS, OptimizerConfig
 from emulator.record import log_line
 from emulator.runs import run_lock
 from emulator.schedule import ScheduleConfig
-from emulator.train import fit, main, make_emulator, train
+from emulator.train import _threads, fit, main, make_emulator, train
 from hodspectra.ending import Interrupted
 
 # The same steps in another order of sums; seeds or shares of the batches that differ cost 0.1.
@@ -91,6 +91,14 @@ def test_cosine_warms_up_and_ends_at_zero(spectra):
     assert max(rates) == pytest.approx(3e-3)
     assert rates[5] == pytest.approx(3e-3 * 0.5, rel=1e-6)  # half of the way down
     assert rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+def test_small_steps_are_not_shared_among_threads(spectra):
+    large = replace(
+        QUICK, network=NetworkConfig(6, 512), optimizer=OptimizerConfig(batch_size=4096)
+    )
+    assert _threads(spectra, QUICK) == 1
+    assert _threads(spectra, large) == min(os.cpu_count(), 35)
 
 
 def test_work_is_shared_among_stages(spectra):

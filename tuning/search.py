@@ -92,7 +92,7 @@ def search(
     def final_training(best: Trial) -> dict[str, Emulator]:
         folder = out / "final" / best.name
         if not (folder / EMULATOR_FILE).exists():
-            train_emulator(data, folder, best_config(best.point), threads=ray.cpus)
+            train_emulator(data, folder, best_config(best.point))
         return {FINAL: Emulator.load(folder / EMULATOR_FILE)}
 
     return run_search(
