@@ -126,7 +126,7 @@ def test_the_card_tells_of_it(model, small_file):
     early = "domain       part of this box: points where w0 + wa is not below -0.1 are refused\n\n"
     assert early in card(load(small_file))
     assert "on a part of its box" in summaries()["published-gg"]
-    assert ", but not where gg_1h of this halo model is negative>" in repr(model)
+    assert "  but not     where gg_1h of this halo model is negative>" in repr(model)
 
 
 def synthetic(points: int) -> tuple[np.ndarray, np.ndarray]:

@@ -31,7 +31,7 @@ def test_every_emulator_that_ships_has_its_card():
 
 def test_code_runs(tmp_path):
     text = executed(ROOT / "README.md", README, tmp_path)
-    assert text.count("```text\n[") == 2 + README.count("```text\n[")
+    assert text.count("```text\n[") == 1 + README.count("```text\n[")
 
 
 def test_every_command_exists_and_explains_itself(capsys):
