@@ -353,7 +353,7 @@ def test_parameter_files_in_hdf5_are_tables_too(tmp_path, suffix):
     columns = [NAMES.index(name) for name in ORDER]
     shuffled = read_table(path, {name: UNITS[name] for name in ORDER})
     np.testing.assert_array_equal(shuffled, POINTS[:, columns])
-    with pytest.raises(ValueError, match=r"points\..5: unknown parameters: beta; expected Om_c"):
+    with pytest.raises(ValueError, match=r"points\..5: unknown parameters: beta .*; expected Om_c"):
         read_table(path, {name: UNITS[name] for name in NAMES[:-1]})
     path.write_bytes(path.read_bytes()[:-1])
     refused(path, "was altered or damaged: its checksum does not match its content$")
