@@ -30,7 +30,7 @@ from tuning.report import sections as search_sections
 
 __all__ = ["report"]
 
-BUDGET = ErrorBudget(quadrature=32, linear_power=16)
+BUDGET = ErrorBudget(quadrature=32, linear_power=8)
 CORNER_POINTS = 4000
 
 

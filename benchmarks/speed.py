@@ -87,8 +87,9 @@ def times(
             agree(name, call, first, known, AGREEMENT[name])
             if name == "pyccl":  # point by point; CAMB takes longer for some than for others
                 usual = PycclHaloModel(replace(config, camb="pyccl"))
-                for key, code in (("pyccl", usual), ("pyccl_converged", call)):
-                    result[key] = seconds_per_point(partial(code, first), len(first), rounds=3)
+                for key, code, rounds in (("pyccl", usual, 3), ("pyccl_converged", call, 1)):
+                    few = partial(code, first)
+                    result[key] = seconds_per_point(few, len(first), rounds=rounds)
                 continue
             result[name] = by_batch(call, theta, BATCHES[name])
     return result
