@@ -87,7 +87,7 @@ def times(
             agree(name, call, first, known, AGREEMENT[name])
             if name == "pyccl":  # point by point; CAMB takes longer for some than for others
                 usual = PycclHaloModel(replace(config, camb="pyccl"))
-                for key, code, rounds in (("pyccl", usual, 3), ("pyccl_converged", call, 1)):
+                for key, code, rounds in (("pyccl", usual, 3), ("pyccl_converged", call, 2)):
                     few = partial(code, first)
                     result[key] = seconds_per_point(few, len(first), rounds=rounds)
                 continue
