@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.judge import in_percent
 from datagen.cli import run
 from export.runtime import OnnxEmulator
 
@@ -55,7 +56,7 @@ def _accuracy(statistics: dict[str, Any]) -> list[str]:
 
 
 def _row(label: str, points: int, name: str, errors: dict[str, float]) -> str:
-    cells = [f"{100 * errors[q]:.2g}" for q in ("68", "95", "99")]
+    cells = [in_percent(errors[q]) for q in ("68", "95", "99")]
     return f"| {label} | {points:,} | {name} | {' | '.join(cells)} |"
 
 
@@ -78,7 +79,7 @@ def _speed(stored: dict[str, Any]) -> list[str]:
         if "cosmology" not in row or name.startswith("hodspectra"):
             continue
         spectra = f"{1e3 * speed['pyccl']['median']:.0f} ms" if name.startswith("pyccl") else ""
-        differs = f"{100 * max(row['differences'].values()):.2g} %"
+        differs = f"{in_percent(max(row['differences'].values()))} %"
         time = f"{1e3 * row['cosmology']['median']:.0f} ms"
         lines.append(f"| {name} {row['version']} | {spectra} | {time} | {differs} |")
     return lines

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from benchmarks.judge import in_percent
 from benchmarks.timing import by_batch
 from datagen.cli import run
 from datagen.figures import log_axis, new_figure, save_figure, style
@@ -248,7 +249,7 @@ def _numbers(one: dict[str, Any]) -> list[str]:
     record = one["test"]["gg_total"]["all"]
     errors = [record["68"], record["95"], record["99"], one["test"]["gg_1h"]["all"]["95"]]
     times = [one["seconds"][str(batch)]["median"] for batch in BATCHES]
-    return [f"{100 * x:.2g}" for x in errors] + [f"{1e6 * x:.3g}" for x in times]
+    return [in_percent(x) for x in errors] + [f"{1e6 * x:.3g}" for x in times]
 
 
 def _figure(result: dict[str, Any]) -> Figure:

@@ -11,7 +11,7 @@ from benchmarks.analyse import history_pieces, summary
 from benchmarks.analysis import Analysis, check_spectra
 from benchmarks.anatomy import anatomy, training_history
 from benchmarks.contenders import BATCHES
-from benchmarks.judge import headline
+from benchmarks.judge import headline, in_percent
 from benchmarks.timing import by_batch
 from benchmarks.truth import Truth, check_alike, is_made_of, true_spectra
 from datagen.analyse import SCHEMA, facts, ranges
@@ -138,7 +138,7 @@ def _side_by_side(result: dict[str, Any]) -> str:
     own = {"kind": result["kind"], "accuracy": result["accuracy"], "seconds": times["onnxruntime"],
            "outputs": times["outputs"]}  # fmt: skip
     for each in (own, *result["beside"]):
-        errors = [f"{100 * each['accuracy'][name]['all'][q]:.2g}" for q in ("68", "95", "99")]
+        errors = [in_percent(each["accuracy"][name]["all"][q]) for q in ("68", "95", "99")]
         seconds = [f"{1e6 * each['seconds'][batch]['median']:,.3g}" for batch in (one, many)]
         cells = [f"{each['kind']} emulator", *errors, str(each["outputs"]), *seconds]
         lines.append(f"| {' | '.join(cells)} |")

@@ -7,11 +7,13 @@ from datagen.occupations import OCCUPATIONS
 
 __all__ = ["hint"]
 
+_DENSITIES = "Om_c and Om_b, the densities of dark matter and of baryons over the critical one"
+_AMPLITUDE = "sigma_8, which goes with the square root of A_s"
 # by lower-case name without _ and blanks: what to give instead
 _INSTEAD = {
-    "omegam": "Om_c and Om_b, the densities of dark matter and of baryons over the critical one",
-    "om": "Om_c and Om_b, the densities of dark matter and of baryons over the critical one",
-    "om0": "Om_c and Om_b, the densities of dark matter and of baryons over the critical one",
+    "omegam": _DENSITIES,
+    "om": _DENSITIES,
+    "om0": _DENSITIES,
     "omegac": "Om_c",
     "omegacdm": "Om_c",
     "omegab": "Om_b",
@@ -24,10 +26,9 @@ _INSTEAD = {
     "h0": "h = H0 / 100",
     "hubble": "h = H0 / 100",
     "s8": "sigma_8 = S8 / sqrt((Om_c + Om_b) / 0.3)",
-    "as": "sigma_8, which goes with the square root of A_s",
-    "a_s": "sigma_8, which goes with the square root of A_s",
-    "logas": "sigma_8, which goes with the square root of A_s",
-    "ln1010as": "sigma_8, which goes with the square root of A_s",
+    "as": _AMPLITUDE,
+    "logas": _AMPLITUDE,
+    "ln1010as": _AMPLITUDE,
     "w": "w0",
     "w0fld": "w0",
     "wafld": "wa",
