@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from datagen.figures import new_figure
 from tuning.journal import Trial
+from tuning.progress import scaled
 
 __all__ = [
     "Dimension",
@@ -99,7 +100,7 @@ def _plain(value: float) -> str:
 
 def _shown(trial: Trial, objective: str) -> float:
     """An objective as it is drawn: errors in percent."""
-    return trial.value(objective) * (100 if objective in ("p95", "p99") else 1)
+    return scaled(objective, trial.value(objective))
 
 
 def _of_colour(values: Array) -> tuple[LogNorm, NDArray[np.float64]]:

@@ -16,7 +16,7 @@ from tuning.journal import Clock, Journal, Trial
 from tuning.task import OBJECTIVES
 from tuning.trial import FAILED_LOSS, LATENCY
 
-__all__ = ["Afterwards", "Watch", "cell", "describe", "heading", "shown"]
+__all__ = ["Afterwards", "Watch", "cell", "describe", "heading", "scaled", "shown"]
 
 _REFRESH_SECONDS = 2.0
 _TELL_SECONDS = 60.0  # between lines where there is no terminal and no trial ends
@@ -40,11 +40,16 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
+def scaled(name: str, value: float) -> float:
+    """An objective as it is shown: errors of P in percent."""
+    return 100 * value if name in _QUANTILES else value
+
+
 def shown(name: str, value: float) -> str:
     """An objective of the validation split, in words; errors of P in percent."""
     if name in _QUANTILES:
-        return f"{_QUANTILES[name]} {100 * value:.3g} %"
-    return f"{_OTHERS[name]} {value:.3g}"
+        return f"{_QUANTILES[name]} {cell(name, value)} %"
+    return f"{_OTHERS[name]} {cell(name, value)}"
 
 
 def heading(name: str) -> str:
@@ -54,7 +59,7 @@ def heading(name: str) -> str:
 
 def cell(name: str, value: float) -> str:
     """An objective below its `heading`."""
-    return f"{100 * value if name in _QUANTILES else value:.3g}"
+    return f"{scaled(name, value):.3g}"
 
 
 def _extent(report: dict[str, Any]) -> str:
