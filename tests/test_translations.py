@@ -155,7 +155,7 @@ def test_another_hubble_constant(name, theirs):
 
 
 def test_page_has_every_translation():
-    page = (Path(__file__).resolve().parent.parent / "docs" / "occupations.md").read_text()
+    page = (Path(__file__).resolve().parent.parent / "docs" / "translations.md").read_text()
     rows = re.findall(r"^\| (from_\w+|\w+_threshold) \|", page, re.M)
     assert sorted(rows) == sorted(set(translate.__all__) - {"Translation"})
 
