@@ -1,4 +1,4 @@
-"""Evaluate an ONNX emulator with numpy and onnxruntime; nothing else is needed."""
+"""Evaluate an ONNX emulator with numpy and onnxruntime alone."""
 
 import json
 import warnings
@@ -41,40 +41,40 @@ MEASURED = 256  # and with statistics
 
 
 class OnnxEmulator:
-    """Power spectra of physical parameters, from one ONNX file.
+    """An emulator of power spectra in one ONNX file; `load` opens it.
 
-    Calls may come from several threads at once, and pickles go to worker processes. Nothing can be
-    changed: attributes are read-only, arrays too, and dictionaries are copies.
+    It can be called from several threads at once, and pickled for worker processes. It is
+    immutable: attributes and arrays are read-only, and dictionaries are copies.
 
     Attributes:
         path: The file.
-        content: Its bytes.
-        threads: As given.
-        out_of_range: As given.
-        parameters: The inputs, in the order of columns.
-        names: Their names.
-        outputs: Names of the spectra and numbers, such as ``gg_1h`` and ``n_g``.
+        content: The bytes of the file.
+        threads: Number of threads of one evaluation.
+        out_of_range: Default treatment of points outside the trained ranges.
+        parameters: The input parameters, in the order of columns.
+        names: The names of the parameters.
+        outputs: Names of spectra and derived numbers, such as ``gg_1h`` and ``n_g``.
         k: Wavenumbers [1/Mpc], shape (K,).
-        learnt_totals: Totals that are predicted by themselves, and are not the sum of their terms.
-        domains: Where in the trained ranges it holds, if not everywhere in them.
-        occupation: As given.
-        populations: Whose galaxies it predicts, those of the file included.
-        can_change: Whether these can be other ones: of a semi-analytic emulator.
+        learnt_totals: Totals that are predicted separately, and are not the sum of their terms.
+        domains: Regions of the trained ranges to which the emulator is restricted, if any.
+        occupation: The occupation that was given, or None.
+        populations: The galaxies that it predicts.
+        can_change: Whether its occupation can be replaced, as in semi-analytic emulators.
 
     Args:
-        path_or_name: A file of ``export.to_onnx``, or the name of a shipped emulator.
-        threads: Threads of one evaluation.
-        out_of_range: What happens to points outside the trained ranges, if a call does not say
-            otherwise; see `Ranges.apply`.
-        occupation: Of a semi-analytic emulator, whose galaxies to predict in place of those that
-            its file has: an occupation by name (`datagen.occupations`), an object of one's own with
-            ``parameters`` and ``moments``, or two populations, ``{"red": ..., "blue": ...}``, with
-            their cross power. The points have the parameters of these.
+        path_or_name: A file of ``hodspectra export``, or the name of a shipped emulator.
+        threads: Number of threads of one evaluation.
+        out_of_range: Default treatment of points outside the trained ranges: ``raise``, ``warn``,
+            ``nan`` or ``clip``; see `export.ranges.Ranges.apply`.
+        occupation: Occupation of a semi-analytic emulator, in place of the one in its file: a name
+            (see `datagen.occupations`), an object with ``parameters`` and ``moments``, or two
+            populations, ``{"red": ..., "blue": ...}``, with their cross power. Points then have
+            the parameters of this occupation.
 
     Raises:
         FileNotFoundError: No such file or name.
-        OccupationError: An occupation that there is not, or that cannot be one.
-        OnnxEmulatorError: Damaged, altered, of another schema, or not an emulator.
+        OccupationError: Unknown or invalid occupation.
+        OnnxEmulatorError: The file is damaged, modified, of another schema, or not an emulator.
     """
 
     path: Path
@@ -198,12 +198,12 @@ class OnnxEmulator:
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Smallest and largest trained value of each parameter."""
+        """Lower and upper end of the trained range of each parameter, by name."""
         return {p.name: (p.low, p.high) for p in self.parameters}
 
     @property
     def example(self) -> dict[str, float]:
-        """A point to begin with: a cosmology near Planck's, massive galaxies at z = 0.5."""
+        """A valid point: a cosmology close to Planck 2018, massive galaxies at z = 0.5."""
         middle = {p.name: _middle(p) for p in self.parameters}
         known = {name: value for name, value in _TYPICAL.items() if name in middle}
         return middle | {
@@ -213,14 +213,17 @@ class OnnxEmulator:
         }
 
     def sample(self, n: int, seed: int = 1) -> dict[str, NDArray[np.float64]]:
-        """Points drawn evenly in the ranges, as training points were, (n,) by name.
+        """Random points, uniform in the trained ranges (some masses in their logarithm).
 
         Args:
-            n: How many.
-            seed: Of the random numbers.
+            n: Number of points.
+            seed: Seed of the random numbers.
+
+        Returns:
+            Arrays of shape (n,) by parameter.
 
         Raises:
-            ValueError: Not a number of points.
+            ValueError: n is not a positive integer.
         """
         if type(n) is not int or n < 1:
             raise ValueError(f"n = {n!r} must be a number of points, at least 1")
@@ -239,15 +242,15 @@ class OnnxEmulator:
         outputs: str | Sequence[str] | None = None,
         k: ArrayLike | None = None,
     ) -> Any:
-        """Spectra against k, a panel for each of mm, gm, gg and a line for each term.
+        """Plot spectra against k, with a panel for each of mm, gm, gg and a line for each term.
 
         Args:
-            theta: A point or a few; `example` by default.
+            theta: One or a few points; `example` by default.
             outputs: Names of spectra; all by default.
-            k: Wavenumbers [1/Mpc] in place of the emulator's.
+            k: Wavenumbers [1/Mpc], shape (K',); `k` by default.
 
         Returns:
-            A matplotlib figure, which notebooks show; ``.savefig("spectra.png")`` saves it.
+            A matplotlib figure, which notebooks display; ``.savefig("spectra.png")`` saves it.
 
         Raises:
             ImportError: matplotlib is not installed.
@@ -269,9 +272,9 @@ class OnnxEmulator:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """All that the file says of itself, a copy.
+        """The metadata of the file, a copy.
 
-        Halo model, versions, commit, data hash, how it was trained, accuracy, citation.
+        Halo model, versions, commit, hash of the labels, training, accuracy, citation.
         """
         return {name: json.loads(text) for name, text in self._file.texts.items()}
 
@@ -284,35 +287,50 @@ class OnnxEmulator:
         out_of_range: Policy | None = None,
         extrapolate: bool = False,
     ) -> dict[str, NDArray[Any]]:
-        """Outputs by name: spectra [Mpc^3], each (N, K), and numbers, each (N,).
-
-        Of a single point (K,) and a number. Statistics, such as ``Wp(r_p)``, are outputs like
-        others, each (N, R); see `export.statistics`.
+        """Evaluate spectra, derived numbers and statistics at one or many points.
 
         Args:
-            theta: Points as a mapping from `names` to numbers or arrays (N,), a table or a
-                structured array with these columns (pandas, polars, xarray, pyarrow, astropy),
-                or an array (N, P) or (P,), columns in the order of `names`; in physical units:
-                masses in Msun, not their logarithms. Quantities with units are converted. By
-                name, parameters with a default may be left out: w0 = -1, wa = 0, and those that
-                have just one value.
-            outputs: Which ones, names and statistics; all names by default. Only what they need
-                is computed: the first call for a new set of them prepares that, in some
-                milliseconds, of statistics in some tenths of a second.
-            k: Wavenumbers [1/Mpc] in place of the emulator's, shape (K',).
-            out_of_range: What happens to points outside the trained ranges: ``raise``, ``warn``,
+            theta: The points, in one of these forms: a mapping from `names` to numbers or arrays
+                (N,); a table or structured array with these columns (pandas, polars, xarray,
+                pyarrow, astropy); an array (N, P) or (P,) with columns in the order of `names`.
+                Masses are in Msun, unless the name begins with log10. Quantities with units are
+                converted. Parameters with a default (w0 = -1, wa = 0) or a single value may be
+                omitted if names are given.
+            outputs: Names of outputs, and statistics such as ``Wp(r_p)``; all names by default.
+                Only the necessary parts of the graph are evaluated. The first call for a new set
+                of outputs prepares it, which takes some milliseconds, for statistics some tenths
+                of a second.
+            k: Wavenumbers [1/Mpc], shape (K',); `k` by default.
+            out_of_range: Treatment of points outside the trained ranges: ``raise``, ``warn``,
                 ``nan`` or ``clip``.
-            extrapolate: Whether k may lie below the emulator's; see `export.interpolate`.
+            extrapolate: Allow k below those of the emulator; see `export.interpolate`.
+
+        Returns:
+            Arrays by name: spectra [Mpc^3] of shape (N, K), derived numbers (N,), and statistics
+            (N, R). For a single point the first axis is omitted.
 
         Raises:
             OutOfRange: NaN, or a value outside the trained range; the message names row,
-                parameter, value and limits. Or a point where a spectrum is negative in truth, so
-                that the emulator was not trained there.
-            ValueError: Names missing or unknown, a wrong shape, what is not a number.
+                parameter, value and limits. Also for points at which the true spectrum is
+                negative, which were excluded from the training.
+            ValueError: Missing or unknown names, a wrong shape, or values that are not numbers.
 
         Warns:
-            BelowLowestMassWarning: Many galaxies would live in haloes that the halo model leaves
-                out; see `export.lowest_mass`.
+            BelowLowestMassWarning: Many galaxies would live in haloes below the lowest mass of the
+                halo model; see `export.lowest_mass`.
+
+        Examples:
+            >>> from hodspectra import Wp, load
+            >>> emulator = load("tinker10", occupation="zheng07")
+            >>> result = emulator(emulator.example | {"z": [0.0, 0.5]}, ["gg_total", "n_g"])
+            >>> result["gg_total"].shape, result["n_g"].shape
+            ((2, 50), (2,))
+            >>> w_p = Wp([1.0, 10.0], pi_max=100)
+            >>> emulator(emulator.example, w_p)["w_p"].round()  # Mpc
+            array([200.,  41.])
+            >>> emulator(emulator.example | {"sigma_8": 2.0})
+            Traceback (most recent call last):
+            export.ranges.OutOfRange: ...
         """
         measured = None if outputs is None or type(outputs) is str else self._statistics(outputs)
         own: Sequence[tuple[str, NDArray[np.float64]]] = ()
@@ -344,27 +362,37 @@ class OnnxEmulator:
         *,
         out_of_range: Policy | None = None,
     ) -> dict[str, dict[str, NDArray[np.float64]]]:
-        """Derivatives of outputs by parameters, ``found["gg_total"]["sigma_8"]``.
+        """Derivatives of outputs with respect to parameters, by finite differences.
 
-        Four calls along each parameter, in one batch; see `export.derivatives`. Mostly right to
-        1e-4 of each output's largest derivative by the parameter; `hodspectra.jax` is exact.
+        Four evaluations per parameter, in one batch; see `export.derivatives`. The error is mostly
+        below 1e-4 of the largest derivative of an output with respect to the parameter;
+        `hodspectra.jax` computes exact derivatives.
 
         Args:
             theta: Points; see `__call__`.
-            outputs: See `__call__`.
-            parameters: By which parameters, of `names`; by default by all that have a range.
-            k: See `__call__`.
-            out_of_range: See `__call__`.
+            outputs: Names of outputs and statistics; see `__call__`.
+            parameters: Names of parameters; by default all that are not fixed.
+            k: Wavenumbers [1/Mpc]; see `__call__`.
+            out_of_range: Treatment of points outside the trained ranges; see `__call__`.
 
         Returns:
-            By output and by parameter: of spectra (N, K), of numbers (N,), of statistics (N, R), in
-            units of the output over units of the parameter (masses: per Msun); of a single point
-            without the first axis.
+            Arrays by output and by parameter: spectra (N, K), numbers (N,), statistics (N, R), in
+            units of the output over those of the parameter (masses: per Msun). For a single point
+            the first axis is omitted.
 
         Raises:
             OutOfRange: See `__call__`.
-            ValueError: See `__call__`; or a parameter that there is not, or that is held fixed, or
-                statistics with parameters of their own.
+            ValueError: See `__call__`; unknown or fixed parameters; statistics with parameters of
+                their own.
+
+        Examples:
+            >>> from hodspectra import load
+            >>> emulator = load("tinker10", occupation="zheng07")
+            >>> slopes = emulator.jacobian(emulator.example, ["gg_total", "b_eff"], "sigma_8")
+            >>> slopes["gg_total"]["sigma_8"].shape
+            (50,)
+            >>> float(slopes["b_eff"]["sigma_8"].round(1))
+            -2.5
         """
         measured = None if outputs is None or type(outputs) is str else self._statistics(outputs)
         if measured is not None and (own := measured.projection.parameters):
@@ -444,10 +472,10 @@ class OnnxEmulator:
 
     @property
     def graph(self) -> Graph:
-        """What it computes, with its galaxies.
+        """The computational graph, including the occupation.
 
         Raises:
-            ValueError: These are integrated in Python: of one's own, or of two populations.
+            ValueError: The occupation is integrated in Python, and not a part of the graph.
         """
         if isinstance(self._sessions, GivenSessions):
             raise ValueError(
@@ -457,11 +485,11 @@ class OnnxEmulator:
         return self._file.graph
 
     def measured(self, statistics: Sequence[Statistic]) -> Measured:
-        """What it takes to give statistics."""
+        """The outputs and matrices that statistics need."""
         return self._measures((), tuple(statistics))
 
     def at_wavenumbers(self, k: ArrayLike) -> AtK:
-        """What takes spectra on its grid to other wavenumbers [1/Mpc] within it."""
+        """The interpolation from the wavenumbers of the emulator to others [1/Mpc]."""
         return self._at_k(k, False)
 
     def _statistics(self, outputs: Any) -> Measured | None:
@@ -519,16 +547,16 @@ class OnnxEmulator:
         warnings.warn(text, OutOfRangeWarning, stacklevel=4)
 
     def is_inside(self, theta: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
-        """Which points it has an answer for, shape (N,); of a single point, one value.
-
-        These lie in the trained ranges and, if the training left out points of them where a
-        spectrum is negative, beside these.
+        """Whether points are inside the trained ranges, and in the domain of the emulator.
 
         Args:
-            theta: See `__call__`.
+            theta: Points; see `__call__`.
+
+        Returns:
+            Booleans of shape (N,); a single one for a single point.
 
         Raises:
-            ValueError: Names missing or unknown, a wrong shape, what is not a number.
+            ValueError: Missing or unknown names, a wrong shape, or values that are not numbers.
         """
         points = as_points(theta, self._inputs, self._defaults)
         rows = np.atleast_2d(points)
@@ -614,24 +642,28 @@ def load(
 ) -> OnnxEmulator:
     """Open an emulator.
 
-    ::
-
-        emulator = load("tinker10", occupation="zheng07")
-        spectra = emulator(emulator.example | {"sigma_8": 0.76})
-        spectra["gg_total"]  # Mpc^3 at each of emulator.k
-
     Args:
         path_or_name: A file of ``hodspectra export``, or the name of an emulator that comes with
-            the package: ``standard``, ``tinker10``, ...; `hodspectra.emulators` tells of all.
-        threads: Threads of onnxruntime.
-        out_of_range: What happens to points outside the trained ranges: ``raise``, ``warn``,
+            the package, such as ``standard`` or ``tinker10``; `hodspectra.emulators` lists them.
+        threads: Number of threads of onnxruntime.
+        out_of_range: Default treatment of points outside the trained ranges: ``raise``, ``warn``,
             ``nan`` or ``clip``.
-        occupation: Other galaxies than the file's: ``zheng07``, ``more15``, ..., an object of one's
-            own, or two populations; see `OnnxEmulator`.
+        occupation: Occupation in place of the one in the file: a name such as ``zheng07``, an
+            object of your own, or two populations; see `OnnxEmulator`.
+
+    Returns:
+        The emulator, a callable from points to spectra.
 
     Raises:
         FileNotFoundError: No such file or name.
-        OccupationError: An occupation that there is not, or that cannot be one.
-        OnnxEmulatorError: Damaged, altered, of another schema, or not an emulator.
+        OccupationError: Unknown or invalid occupation.
+        OnnxEmulatorError: The file is damaged, modified, of another schema, or not an emulator.
+
+    Examples:
+        >>> from hodspectra import load
+        >>> emulator = load("tinker10", occupation="zheng07")
+        >>> spectra = emulator(emulator.example | {"sigma_8": 0.76})
+        >>> spectra["gg_total"].shape  # Mpc^3, at each of emulator.k
+        (50,)
     """
     return OnnxEmulator(path_or_name, threads, out_of_range, occupation)

@@ -1,8 +1,8 @@
 """An emulator as a pure function of JAX, from the same ONNX file.
 
-The graph of the file is translated operator by operator; its weights become constants. So ``jit``,
-``vmap``, ``grad`` and ``jacfwd`` work, on whatever devices JAX has. What is around the graph in
-`export.runtime` is here too: other occupations, wavenumbers of one's own, functions of separation.
+The graph of the file is translated operator by operator; its weights become constants. ``jit``,
+``vmap``, ``grad`` and ``jacfwd`` work on all devices that JAX supports. Other occupations, any
+wavenumbers and functions of separation are available as in `export.runtime`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,30 +44,38 @@ def function(
     dtype: str = "float32",
     out_of_range: str = "raise",
 ) -> "JaxFunction":
-    """A pure function of one point, from an emulator; see `JaxFunction`.
-
-    ::
-
-        P = function("tinker10", ["gg_total", "n_g"], occupation="zheng07")
-        P(point)["gg_total"]  # (K,)
-        jax.jit(jax.vmap(P))(points)
-        jax.jacfwd(lambda point: P(point)["gg_total"])(point)  # by parameter
+    """An emulator as a pure function of one point.
 
     Args:
-        emulator: A file, the name of a shipped one, or an open one.
-        outputs: Names and statistics; all names by default.
-        k: Wavenumbers [1/Mpc] in place of the emulator's, shape (K',), not below them.
-        occupation: See `OnnxEmulator`; by name, alone or with additions.
-        dtype: ``float32`` or ``float64``; of the latter the weights are those of the file, and
-            JAX must be told to have it (``jax.config.update("jax_enable_x64", True)``).
-        out_of_range: ``raise`` (an error; within jit, vmap and derivatives, where values are not
-            known, NaN), ``nan``, or ``ignore``, which evaluates them as they are.
+        emulator: A file, the name of a shipped emulator, or an open emulator.
+        outputs: Names of outputs and statistics; all names by default.
+        k: Wavenumbers [1/Mpc] within those of the emulator, shape (K',); the latter by default.
+        occupation: Name of an occupation, with or without additions; see `OnnxEmulator`.
+        dtype: ``float32`` or ``float64``. The latter uses the weights of the file without rounding,
+            and must be enabled in JAX (``jax.config.update("jax_enable_x64", True)``).
+        out_of_range: Treatment of points outside the trained ranges: ``raise`` (within jit, vmap
+            and derivatives, where values are unknown, NaN instead), ``nan``, or ``ignore``, which
+            extrapolates.
+
+    Returns:
+        The function, from a dictionary of parameters to a dictionary of outputs.
 
     Raises:
         FileNotFoundError: No such file or name.
-        ValueError: An output, occupation, type or policy that there is not; what it does not do:
-            occupations that are integrated in Python, two populations, halo exclusion,
-            scale-dependent bias.
+        ValueError: Unknown output, occupation, type or policy; unsupported options: occupations
+            that are integrated in Python, two populations, halo exclusion, scale-dependent bias.
+
+    Examples:
+        >>> import jax
+        >>> from hodspectra import load
+        >>> from hodspectra.jax import function
+        >>> point = load("tinker10", occupation="zheng07").example
+        >>> P = function("tinker10", ["gg_total", "n_g"], occupation="zheng07")
+        >>> P(point)["gg_total"].shape
+        (50,)
+        >>> slopes = jax.jacfwd(P)(point)
+        >>> slopes["gg_total"]["sigma_8"].shape
+        (50,)
     """
     if not isinstance(emulator, OnnxEmulator):
         emulator = OnnxEmulator(emulator, occupation=occupation)
@@ -77,14 +85,14 @@ def function(
 
 
 class JaxFunction:
-    """Outputs of one point by name, spectra (K,), statistics (R,) and numbers ().
+    """A function from one point to outputs by name: spectra (K,), statistics (R,), numbers ().
 
-    It is called with a dictionary of numbers or an array (P,) in the order of `names`. Parameters
-    with a default may be left out of a dictionary. Use ``jax.vmap`` for many points.
+    A point is a dictionary of numbers, or an array (P,) in the order of `names`. Parameters with a
+    default may be omitted from a dictionary. Use ``jax.vmap`` for many points.
 
     Attributes:
-        names: Parameters.
-        outputs: Names of what comes out.
+        names: Names of the parameters.
+        outputs: Names of the outputs.
     """
 
     def __init__(

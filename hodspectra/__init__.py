@@ -1,8 +1,8 @@
-"""Emulators of the power spectra of the halo model: what users need, in one place.
+"""Emulators of the power spectra of the halo model: the user interface.
 
-``from hodspectra import load`` opens an emulator, `emulators` tells which ones come along;
-``hodspectra.cobaya``, ``hodspectra.pyccl`` and ``hodspectra.cosmosis`` are the adapters, and
-``hodspectra --help`` lists the commands. Everything is imported when it is first asked for.
+`load` opens an emulator, `emulators` lists the shipped ones, ``hodspectra.cobaya``,
+``hodspectra.pyccl`` and ``hodspectra.cosmosis`` are the adapters, and ``hodspectra --help`` lists
+the commands. Everything is imported when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ _HOMES = {
 
 
 def emulators() -> dict[str, str]:
-    """The emulators that come with the package: what each of them is, by name."""
+    """The emulators that come with the package, with a description of each, by name."""
     summaries: dict[str, str] = ours("export.info").summaries()
     return summaries
 

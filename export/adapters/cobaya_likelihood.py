@@ -1,4 +1,4 @@
-"""A likelihood of Cobaya for a file of measurements, so that a fit is an input file and no code.
+"""A likelihood of Cobaya for a file of measurements: a fit without code.
 
 ::
 
@@ -13,8 +13,8 @@
         cuts: {w_p: [0.5, 40]}         # by default all separations
         z: 0.52
 
-Several files are several likelihoods, each under a name of its own, with
-``class: hodspectra.cobaya.Gaussian``; they are added as independent ones.
+For several independent files use several likelihoods with different names, each with
+``class: hodspectra.cobaya.Gaussian``.
 """
 
 from collections.abc import Mapping
@@ -35,13 +35,13 @@ __all__ = ["Gaussian"]
 
 
 class Gaussian(Likelihood):
-    """ln L = -chi^2 / 2 of a file of measurements, without a constant.
+    """A Gaussian likelihood of a file of measurements, ln L = -chi^2 / 2.
 
     Attributes:
         data: The file; see `export.measurements` for the format.
         covariance: A file with the covariance of all rows of `data`, in their order; by default
             the one that `data` names, or else independent errors.
-        cuts: Separations to keep of a statistic by name, ``{w_p: [0.5, 40]}``, in its lengths.
+        cuts: Range of separations to use, by statistic: ``{w_p: [0.5, 40]}``, in its lengths.
         z: The redshift of the measurements, if it is not an option of the theory or a parameter.
     """
 

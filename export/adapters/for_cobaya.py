@@ -1,4 +1,4 @@
-"""An emulator as a theory of Cobaya; a likelihood asks it for spectra.
+"""An emulator as a theory of Cobaya.
 
 In an input file::
 
@@ -13,35 +13,35 @@ and in a likelihood::
         return {"halo_model": {"outputs": ["gg_total", "n_g"], "k": [0.1, 1.0]}}
 
     def logp(self, **parameters):
-        spectra = self.provider.get_halo_model()  # by name; "k", "z", "h" are there, too
+        spectra = self.provider.get_halo_model()  # by name, and "k", "z", "h"
 
-There is no h in any unit: k in 1/Mpc, spectra in Mpc^3, ``n_g`` in 1/Mpc^3, masses in Msun.
+No unit contains h: k in 1/Mpc, spectra in Mpc^3, ``n_g`` in 1/Mpc^3, masses in Msun.
 
-What surveys measure is asked for by names of one's own, as records of what `export.statistics` has,
-in the units that these say::
+Functions of separation (see `export.statistics`) are requested by names of your choice, with their
+class and its arguments, in the units given there::
 
     {"halo_model": {"statistics": {
         "w_p": {"kind": "Wp", "r_p": r_p, "pi_max": 60, "lengths": "Mpc/h"},
         "Delta_Sigma": {"kind": "DeltaSigma", "R": R, "lengths": "Mpc/h", "units": "h Msun/pc^2"},
     }}}
 
-and comes by these names beside the spectra, as functions of r_p and R. Parameters of a statistic's
-own, such as the ``point_mass: M_point`` of a DeltaSigma, are parameters of the input file then.
+The provider returns them by these names, with the spectra. Parameters of a statistic, such as the
+``point_mass: M_point`` of a DeltaSigma, become parameters of the input file.
 `hodspectra.cobaya.Gaussian` is a likelihood for files of such measurements.
 
-The redshift is an option of the theory, or of the requirement: a number, for spectra (K,), or a
-list, for spectra (Z, K). Or else ``z`` is a parameter like any other, fixed or sampled.
+The redshift is an option of the theory or of the requirement: a number, for spectra (K,), or a
+list, for spectra (Z, K). Otherwise ``z`` is a parameter, fixed or sampled.
 
-Galaxies are those of the emulator's file, or of the option ``occupation``: a name, such as
+The option ``occupation`` selects another occupation than that of the file: a name, such as
 ``zheng07``, or two populations, ``{red: zheng07, blue: hmq}``, with outputs such as
-``red_gg_total`` and ``red_blue_gg_total``. Their parameters follow.
+``red_gg_total`` and ``red_blue_gg_total``. The input file then has their parameters.
 
-Parameters have the emulator's names (``Om_c``, ..., ``Mth``). Masses are sampled in their logarithm
-through Cobaya's dynamic parameters: ``Mth: {value: "lambda log10Mth: 10**log10Mth"}``. Beside CAMB
-or CLASS the cosmology comes from their parameters (``omch2``, ``ombh2``, ``H0``, ``ns``, ``w``,
-``wa``), and from what they derive (``sigma8``). Dark energy that is not given is a cosmological
-constant. Numbers, such as ``n_g`` and ``b_eff``, can be derived parameters, at one redshift: list
-them under ``params`` with a LaTeX label alone.
+Parameters have the names of the emulator (``Om_c``, ..., ``Mth``). To sample the logarithm of a
+mass, use a dynamic parameter of Cobaya: ``Mth: {value: "lambda log10Mth: 10**log10Mth"}``. Together
+with CAMB or CLASS, the cosmology is given by their parameters (``omch2``, ``ombh2``, ``H0``,
+``ns``, ``w``, ``wa``) and their derived ``sigma8``. Dark energy is a cosmological constant by
+default. Derived numbers, such as ``n_g`` and ``b_eff``, can be derived parameters at one redshift:
+list them under ``params`` with only a LaTeX label.
 """
 
 from collections.abc import Mapping
@@ -70,19 +70,21 @@ _OPTIONS = ("outputs", "statistics", "k", "z")  # of the requirement
 
 
 class HaloModel(Theory):
-    """Spectra of one emulator; points outside its ranges have no likelihood.
+    """Spectra and statistics of one emulator.
 
-    All other errors stop the run: those of the input file when it is set up.
+    Points outside its ranges have zero likelihood. All other errors stop the run; errors of the
+    input file do so at set-up.
 
     Attributes:
-        emulator: File, or name of a shipped one.
-        occupation: Whose galaxies, if not those of the file: a name, or two populations; from
-            Python also an object of one's own, see `export.runtime.OnnxEmulator`.
-        z: Redshift, or a list of them; none if it is a parameter, or asked for by likelihoods.
-        extrapolate: Whether k may lie below the emulator's.
-        renames: Names of parameters in the input file, by the emulator's: ``{Mth: M_min}``.
-        ignore: Parameters of CAMB or CLASS that galaxy and matter spectra do not depend on, of
-            which the emulator does not know that.
+        emulator: A file, or the name of a shipped emulator.
+        occupation: Occupation in place of the one in the file: a name, or two populations; in
+            Python also an object of your own, see `export.runtime.OnnxEmulator`.
+        z: Redshift, or a list of redshifts; None if z is a parameter or given by likelihoods.
+        extrapolate: Allow k below those of the emulator.
+        renames: Names of parameters in the input file, by those of the emulator:
+            ``{Mth: M_min}``.
+        ignore: Parameters of CAMB or CLASS to ignore: those that do not affect galaxy and matter
+            spectra, but are not known to the emulator.
     """
 
     emulator: str | Path = "standard"

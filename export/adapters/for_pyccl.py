@@ -1,12 +1,12 @@
-"""An emulator as power spectra of pyccl, which projects them: angular spectra, correlations.
+"""An emulator as power spectra of pyccl, for angular power spectra and correlation functions.
 
-For example, angular clustering of galaxies at z = 0.5::
+For example, the angular clustering of galaxies::
 
     galaxies = HaloModelPk("gg_total", alpha=0.9, sigma=0.3, Mth=1e12, Mprime=2e13, beta=1.0)
     C_ell = pyccl.angular_cl(cosmo, tracer, tracer, ell, p_of_k_a=galaxies.get_pk2d(cosmo))
 
-and with another occupation ``HaloModelPk("gg_total", occupation="zheng07", log10Mmin=12.5, ...)``.
-Units are pyccl's, without h: k in 1/Mpc, spectra in Mpc^3, masses in Msun.
+or, with another occupation, ``HaloModelPk("gg_total", occupation="zheng07", log10Mmin=12.5, ...)``.
+Units are those of pyccl, without h: k in 1/Mpc, spectra in Mpc^3, masses in Msun.
 """
 
 from pathlib import Path
@@ -31,34 +31,42 @@ _NO_GROWTH, _GROWTH = 404, 401  # pyccl's flags of what happens beyond the last 
 
 
 class HaloModelPk(pyccl.EmulatorPk):
-    """A spectrum of the halo model with its occupation held fixed, at any flat w0waCDM cosmology.
+    """A spectrum of the halo model with a fixed occupation, for any flat w0waCDM cosmology.
 
-    A cosmology of other physics than that is refused by name: all that defines a pyccl cosmology
-    is compared with one that is made as for the labels. Dark energy changes growth alone; where it
-    clusters, below k = 0.01 1/Mpc, CAMB differs (docs/faq.md says by how much).
+    All parameters of the pyccl cosmology are compared with those of the labels, and a cosmology
+    with other physics raises an error that names it. Dark energy changes the growth alone; where
+    it clusters, below k = 0.01 1/Mpc, CAMB differs (docs/faq.md has numbers).
 
-    `get_pk_at_a` gives what the emulator says at any scale factor. `get_pk2d` splines 24 of them:
-    half-way between, at 100 random points of a box with z from 0 to 3, 95 % (99 %) of the errors
-    that this adds are below 0.002 % (0.006 %) in ``gg_total`` where n_g is above 1e-7 1/Mpc^3, and
-    none is above 0.02 %.
+    `get_pk_at_a` evaluates the emulator at any scale factor. `get_pk2d` is a spline through 24 of
+    them. Half-way between these, at 100 random points of a box with z from 0 to 3, 95 % (99 %) of
+    its errors are below 0.002 % (0.006 %) in ``gg_total`` where n_g is above 1e-7 1/Mpc^3, and all
+    are below 0.02 %.
 
     Args:
         output: Name of the spectrum: ``gg_total``, ``gm_1h``, ``P_lin``, ...
-        emulator: A file, or the name of a shipped one.
-        extrapolate: Whether the Pk2D may be asked for k and z beyond the emulator, where pyccl
-            goes on with straight lines in ln k, with linear growth to higher z, and with the last
-            spectrum to lower z. Otherwise a call is an error that names them, and a projection
-            ends in pyccl's "integration error" where it reaches other redshifts; of k,
-            projections always take more than there is.
-        occupation: Whose galaxies, if not those of the emulator's file: a name such as
-            ``zheng07``, an object of one's own, or two populations, whose spectra then have names
-            such as ``red_gg_total`` and ``red_blue_gg_total``; see `export.runtime.OnnxEmulator`.
-        parameters: Those of the occupation; by default of the emulators ``alpha``, ``sigma``,
-            ``Mth`` [Msun], ``Mprime`` [Msun], ``beta``.
+        emulator: A file, the name of a shipped emulator, or an open emulator.
+        extrapolate: Allow the Pk2D to extrapolate in k and z, as pyccl does: linearly in ln k, with
+            linear growth to higher z, and with the last spectrum to lower z. Otherwise such a call
+            raises an error, and a projection that reaches other redshifts ends in the "integration
+            error" of pyccl; projections always extrapolate in k.
+        occupation: Occupation in place of the one in the file: a name such as ``zheng07``, an
+            object of your own, or two populations, whose spectra have names such as
+            ``red_gg_total`` and ``red_blue_gg_total``; see `export.runtime.OnnxEmulator`.
+        parameters: Parameters of the occupation; those of the default are ``alpha``, ``sigma``,
+            ``Mth`` [Msun], ``Mprime`` [Msun] and ``beta``.
 
     Raises:
-        ValueError: An occupation that there is not, a parameter of it that is missing or that there
-            is not, or a spectrum there is not.
+        ValueError: Unknown occupation or spectrum; missing or unknown parameters.
+
+    Examples:
+        >>> import pyccl
+        >>> from hodspectra.pyccl import HaloModelPk
+        >>> galaxies = {"log10Mmin": 12.5, "sigma_logM": 0.3, "log10M0": 12.0, "log10M1": 13.6}
+        >>> P = HaloModelPk("gg_total", occupation="zheng07", alpha=1.0, **galaxies)
+        >>> cosmo = pyccl.Cosmology(Omega_c=0.25, Omega_b=0.05, h=0.7, sigma8=0.8, n_s=0.96)
+        >>> k, P_gg = P.get_pk_at_a(cosmo, 0.5)  # 1/Mpc, Mpc^3
+        >>> k.shape, P_gg.shape
+        ((400,), (400,))
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-r"""What surveys measure on the sky, one call each: C_ell, w(theta), gamma_t(theta).
+r"""Angular statistics with pyccl: C_ell, w(theta), gamma_t(theta).
 
 ::
 
@@ -6,20 +6,20 @@ r"""What surveys measure on the sky, one call each: C_ell, w(theta), gamma_t(the
     w = w_theta(cosmo, theta, (z, n), occupation="zheng07", log10Mmin=12.5, ...)
     gamma_t = gamma_t(cosmo, theta, lenses, sources, occupation="zheng07", log10Mmin=12.5, ...)
 
-pyccl projects an emulator's spectra along the line of sight. Between angles and multipoles stand
+pyccl projects the spectra of an emulator along the line of sight. Angles and multipoles are related
+by
 
 - w(theta) = int L dL / (2 pi) C_ell J0(L theta) (theta / sin theta)^(1/2), with
   L^2 = (ell + 1/2)^2 + 1/12, and
 - gamma_t(theta) likewise with J2, and L^2 = (ell + 1/2)^2 - 5/4,
 
-which are the sums over the whole sky: of the equations of Legendre's functions, these solve all but
-terms of the order of theta^2 (ell + 1/2)^-2. They are taken of complex powers of L, as in
-`export.statistics`, and not by ``pyccl.correlation``: its FFTLog ends at ell = 60,000 by default,
-where C_ell of galaxies has not fallen off, and rings (by up to a third below 0.1 degrees for a
-sample at z = 1.15).
+which equal the sums over multipoles on the full sky up to terms of the order of
+theta^2 (ell + 1/2)^-2. They are evaluated with complex powers of L, as in `export.statistics`, and
+not with ``pyccl.correlation``: its FFTLog ends at ell = 60,000 by default, where C_ell of galaxies
+is still large, and oscillates (by up to a third below 0.1 degrees for a sample at z = 1.15).
 
-Not in it: redshift-space distortions, magnification, intrinsic alignments. The occupation is the
-same at all redshifts of a sample.
+Redshift-space distortions, magnification and intrinsic alignments are not included. The occupation
+is the same at all redshifts of a sample.
 """
 
 from collections.abc import Sequence
@@ -74,29 +74,48 @@ def angular_power(
     l_limber: Limber = -1,
     **parameters: float,
 ) -> Any:
-    """Angular power spectra C_ell, shape (L,), of one ell a number.
+    """Angular power spectra C_ell of galaxy counts and shear.
 
     Args:
-        cosmo: A cosmology that the emulators know; see `HaloModelPk`.
-        ell: Multipoles, increasing.
-        n_z_1: Redshifts and how many galaxies there are, in any normalisation, (z, n), linear in
-            between: of ``gg`` and ``gm`` the galaxies that trace, of ``mm`` those whose shapes do.
-        n_z_2: Of the other sample: of ``gg`` more galaxies, of ``gm`` and ``mm`` sources of shear.
-            By default the same; ``gm`` needs it.
-        kind: ``gg`` (counts with counts), ``gm`` (counts with shear), ``mm`` (shear with shear).
-        emulator: A file, the name of a shipped one, or an open one (opening takes longest).
-        occupation: Whose galaxies, if not those of the emulator's file; see `HaloModelPk`.
+        cosmo: A flat w0waCDM cosmology; see `HaloModelPk`.
+        ell: Multipoles, increasing, shape (L,) or a number.
+        n_z_1: Redshift distribution (z, n) in any normalisation, interpolated linearly: of the
+            galaxies for ``gg`` and ``gm``, of the sources for ``mm``.
+        n_z_2: Redshift distribution of the second sample: galaxies for ``gg``, sources for ``gm``
+            and ``mm``. By default the first one; required for ``gm``.
+        kind: ``gg`` (counts and counts), ``gm`` (counts and shear) or ``mm`` (shear and shear).
+        emulator: A file, the name of a shipped emulator, or an open emulator, which saves time.
+        occupation: Occupation in place of the one in the file; see `HaloModelPk`.
         term: ``1h``, ``2h`` or ``total``.
-        of: Of two populations the name of one, or of their cross power both names.
-        l_limber: Up to which ell not to take Limber's approximation, ``auto`` for as far as it
-            matters: pyccl's FKEM (Fang et al. 2020, JCAP 05, 010) for b_eff^2 P_lin, Limber for
-            what differs from it. The 1-halo term is always Limber's.
-        parameters: Of the occupation; none are needed for ``mm``.
+        of: With two populations, the name of one, or both names for their cross power.
+        l_limber: The ell above which Limber's approximation is used; ``auto`` chooses it. Below,
+            b_eff^2 P_lin is projected with FKEM of pyccl (Fang et al. 2020, JCAP 05, 010), and the
+            rest with Limber's approximation, as is the whole 1-halo term.
+        parameters: Parameters of the occupation; none are needed for ``mm``.
+
+    Returns:
+        C_ell, shape (L,), or a number.
 
     Raises:
-        ValueError: ell that do not increase, or whose wavenumbers at the mean redshift are beyond
-            the emulator; n(z) that is negative, empty, unsorted, or outside of its redshifts; an
-            unknown kind, term or population; a parameter that is missing or that there is not.
+        ValueError: ell that do not increase, or whose wavenumbers at the mean redshift exceed those
+            of the emulator; n(z) that is negative, empty, unsorted, or outside the redshifts of the
+            emulator; unknown kind, term or population; missing or unknown parameters.
+
+    Examples:
+        >>> import numpy as np
+        >>> import pyccl
+        >>> from hodspectra import load
+        >>> from hodspectra.pyccl import angular_power
+        >>> cosmo = pyccl.Cosmology(Omega_c=0.25, Omega_b=0.05, h=0.7, sigma8=0.8, n_s=0.96)
+        >>> emulator = load("tinker10", occupation="zheng07")
+        >>> galaxies = {"log10Mmin": 12.5, "sigma_logM": 0.3, "log10M0": 12.0, "log10M1": 13.6}
+        >>> z = np.linspace(0, 2, 200)
+        >>> lenses = z, np.exp(-0.5 * ((z - 0.5) / 0.05) ** 2)
+        >>> C_ell = angular_power(
+        ...     cosmo, [10, 100, 1000], lenses, emulator=emulator, alpha=1.0, **galaxies
+        ... )
+        >>> C_ell.shape
+        (3,)
     """
     pair = _Pair.of(cosmo, kind, n_z_1, n_z_2, emulator, occupation, term, of, parameters)
     wanted = np.atleast_1d(numbers(ell, "ell", "1")).astype(np.float64)
@@ -125,26 +144,44 @@ def w_theta(
     l_limber: Limber = -1,
     **parameters: float,
 ) -> Any:
-    """The angular correlation function of galaxies w(theta), shape (T,), of one angle a number.
+    """The angular correlation function of galaxies, w(theta).
 
-    It has no integral constraint taken off, and is negative beyond its zero crossing.
+    The integral constraint is not subtracted; w is negative beyond its zero crossing.
 
     Args:
-        cosmo: A cosmology that the emulators know; see `HaloModelPk`.
-        theta: Angles, increasing, in `unit`; from 0.02 Mpc at the mean redshift of the galaxies.
-        n_z: Redshifts and how many galaxies there are, (z, n); see `angular_power`.
-        n_z_2: Of a second sample, for their cross correlation.
-        unit: Of theta: ``deg``, ``arcmin`` or ``rad``.
-        emulator: See `angular_power`, also for the options after it.
-        occupation: Likewise.
-        term: Likewise.
-        of: Likewise.
-        l_limber: Likewise.
-        parameters: Of the occupation.
+        cosmo: A flat w0waCDM cosmology; see `HaloModelPk`.
+        theta: Angles, increasing, in `unit`, shape (T,) or a number; at least 0.02 Mpc at the mean
+            redshift of the galaxies.
+        n_z: Redshift distribution (z, n); see `angular_power`.
+        n_z_2: Redshift distribution of a second sample, for a cross correlation.
+        unit: Unit of theta: ``deg``, ``arcmin`` or ``rad``.
+        emulator: See `angular_power`.
+        occupation: See `angular_power`.
+        term: See `angular_power`.
+        of: See `angular_power`.
+        l_limber: See `angular_power`.
+        parameters: Parameters of the occupation.
+
+    Returns:
+        w, shape (T,), or a number.
 
     Raises:
-        ValueError: As of `angular_power`; angles that do not increase, or are not from 0.02 Mpc to
-            180 degrees.
+        ValueError: See `angular_power`; angles that do not increase, or are not between 0.02 Mpc
+            and 180 degrees.
+
+    Examples:
+        >>> import numpy as np
+        >>> import pyccl
+        >>> from hodspectra import load
+        >>> from hodspectra.pyccl import w_theta
+        >>> cosmo = pyccl.Cosmology(Omega_c=0.25, Omega_b=0.05, h=0.7, sigma8=0.8, n_s=0.96)
+        >>> emulator = load("tinker10", occupation="zheng07")
+        >>> galaxies = {"log10Mmin": 12.5, "sigma_logM": 0.3, "log10M0": 12.0, "log10M1": 13.6}
+        >>> z = np.linspace(0, 2, 200)
+        >>> lenses = z, np.exp(-0.5 * ((z - 0.5) / 0.05) ** 2)
+        >>> w = w_theta(cosmo, [0.1, 1.0], lenses, emulator=emulator, alpha=1.0, **galaxies)
+        >>> w.shape
+        (2,)
     """
     pair = _Pair.of(cosmo, "gg", n_z, n_z_2, emulator, occupation, term, of, parameters)
     return pair.correlation(theta, unit, 0, l_limber)
@@ -164,23 +201,45 @@ def gamma_t(
     l_limber: Limber = -1,
     **parameters: float,
 ) -> Any:
-    """The mean tangential shear of sources about lenses, shape (T,), of one angle a number.
+    """The mean tangential shear of sources around lenses.
 
     Args:
-        cosmo: A cosmology that the emulators know; see `HaloModelPk`.
-        theta: Angles, increasing, in `unit`; from 0.02 Mpc at the mean redshift of the lenses.
-        lens_n_z: Redshifts and how many lenses there are, (z, n); see `angular_power`.
-        source_n_z: Those of the sources, which may lie beyond the emulator's redshifts.
-        unit: Of theta: ``deg``, ``arcmin`` or ``rad``.
-        emulator: See `angular_power`, also for the options after it.
-        occupation: Likewise.
-        term: Likewise.
-        of: Likewise.
-        l_limber: Likewise.
-        parameters: Of the occupation.
+        cosmo: A flat w0waCDM cosmology; see `HaloModelPk`.
+        theta: Angles, increasing, in `unit`, shape (T,) or a number; at least 0.02 Mpc at the mean
+            redshift of the lenses.
+        lens_n_z: Redshift distribution of the lenses (z, n); see `angular_power`.
+        source_n_z: Redshift distribution of the sources, which may exceed the redshifts of the
+            emulator.
+        unit: Unit of theta: ``deg``, ``arcmin`` or ``rad``.
+        emulator: See `angular_power`.
+        occupation: See `angular_power`.
+        term: See `angular_power`.
+        of: See `angular_power`.
+        l_limber: See `angular_power`.
+        parameters: Parameters of the occupation.
+
+    Returns:
+        gamma_t, shape (T,), or a number.
 
     Raises:
-        ValueError: As of `w_theta`.
+        ValueError: See `w_theta`.
+
+    Examples:
+        >>> import numpy as np
+        >>> import pyccl
+        >>> from hodspectra import load
+        >>> from hodspectra.pyccl import gamma_t
+        >>> cosmo = pyccl.Cosmology(Omega_c=0.25, Omega_b=0.05, h=0.7, sigma8=0.8, n_s=0.96)
+        >>> emulator = load("tinker10", occupation="zheng07")
+        >>> galaxies = {"log10Mmin": 12.5, "sigma_logM": 0.3, "log10M0": 12.0, "log10M1": 13.6}
+        >>> z = np.linspace(0, 2, 200)
+        >>> lenses = z, np.exp(-0.5 * ((z - 0.5) / 0.05) ** 2)
+        >>> sources = z, z**2 * np.exp(-((z / 0.5) ** 1.5))
+        >>> gamma = gamma_t(
+        ...     cosmo, [0.1, 1.0], lenses, sources, emulator=emulator, alpha=1.0, **galaxies
+        ... )
+        >>> gamma.shape
+        (2,)
     """
     pair = _Pair.of(cosmo, "gm", lens_n_z, source_n_z, emulator, occupation, term, of, parameters)
     return pair.correlation(theta, unit, 2, l_limber)

@@ -1,4 +1,4 @@
-r"""What surveys measure of galaxies, as outputs beside the spectra: xi, w_p, Delta Sigma, Sigma.
+r"""Functions of separation as outputs of an emulator: xi, w_p, Delta Sigma, Sigma.
 
 ::
 
@@ -273,6 +273,11 @@ class Xi(Statistic):
 
     Raises:
         ValueError: Separations that do not increase or are out of range; an unknown option.
+
+    Examples:
+        >>> from hodspectra import Xi
+        >>> Xi([1.0, 10.0, 50.0], "gm")
+        <Xi xi_gm: 3, 1..50 Mpc comoving>
     """
 
     kind, axis, _volume = "Xi", "r", 3
@@ -294,18 +299,28 @@ class Wp(Statistic):
 
     Args:
         r_p: Projected separations, increasing; 0.02 to 300 Mpc.
-        pi_max: Where the line of sight ends, in `lengths`; by default nowhere.
-        kaiser: Whether to correct for the peculiar velocities that a finite line of sight leaves
-            in w_p: the ratio of linear theory with and without them, van den Bosch et al. 2013
-            (MNRAS 430, 725), equation 48, with Kaiser's (1987) and Hamilton's (1992) multipoles,
-            beta = f / b_eff and Linder's growth rate f, right to 0.3 %.
-        correlation: ``gg``, or ``gm``, ``mm`` likewise.
+        pi_max: Half the length of the line of sight, in `lengths`; infinite by default.
+        kaiser: Multiply by the ratio of linear theory with and without redshift-space distortions,
+            for a finite line of sight: van den Bosch et al. 2013 (MNRAS 430, 725), equation 48,
+            with the multipoles of Kaiser (1987) and Hamilton (1992), beta = f / b_eff and the
+            growth rate f of Linder (2005), accurate to 0.3 %.
+        correlation: ``gg``, ``gm`` or ``mm``.
         options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``bias``, ``exclusion``,
             ``name`` of `Statistic`.
 
     Raises:
         ValueError: Separations that do not increase or are out of range; pi_max that is not
             positive; an unknown option.
+
+    Examples:
+        >>> import numpy as np
+        >>> from hodspectra import Wp, load
+        >>> w_p = Wp(np.geomspace(0.1, 30, 12), pi_max=60, lengths="Mpc/h")
+        >>> w_p
+        <Wp w_p: 12, 0.1..30 Mpc/h comoving>
+        >>> emulator = load("tinker10", occupation="zheng07")
+        >>> emulator(emulator.example, [w_p, "n_g"])["w_p"].shape
+        (12,)
     """
 
     kind, axis, symbol = "Wp", "r_p", r"w_\mathrm{p}"
@@ -391,12 +406,12 @@ class Wp(Statistic):
 
 
 class Sigma(Statistic):
-    """The surface density Sigma(R) over the mean, of matter about galaxies.
+    """The surface density of matter around galaxies in excess of the mean, Sigma(R).
 
     Args:
         R: Projected separations, increasing; 0.02 to 300 Mpc.
         units: ``Msun/Mpc^2``, ``Msun/pc^2`` or ``h Msun/pc^2``.
-        correlation: ``gm``, or ``mm`` likewise.
+        correlation: ``gm`` or ``mm``.
         options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``bias``, ``exclusion``,
             ``name`` of `Statistic`.
 
@@ -448,20 +463,26 @@ class Sigma(Statistic):
 
 
 class DeltaSigma(Sigma):
-    """The excess surface density Delta Sigma(R), of matter about galaxies.
+    """The excess surface density of matter around galaxies, Delta Sigma(R).
 
     Args:
         R: Projected separations, increasing; 0.02 to 300 Mpc.
         units: ``Msun/Mpc^2``, ``Msun/pc^2`` or ``h Msun/pc^2``.
-        point_mass: Mass in a point at each galaxy [Msun]: a number, or the name of a parameter
-            that points have besides those of the emulator, such as ``M_point``. It adds
-            M / (pi R^2).
-        correlation: ``gm``, or ``mm`` likewise.
+        point_mass: Point mass at the centre of each lens [Msun]: a number, or the name of an
+            additional parameter of the points, such as ``M_point``. It adds M / (pi R^2).
+        correlation: ``gm`` or ``mm``.
         options: ``bins``, ``lengths``, ``physical``, ``terms``, ``of``, ``bias``, ``exclusion``,
             ``name`` of `Statistic`.
 
     Raises:
         ValueError: Separations that do not increase or are out of range; an unknown unit or option.
+
+    Examples:
+        >>> from hodspectra import DeltaSigma, load
+        >>> lensing = DeltaSigma([0.1, 1.0, 10.0], units="Msun/pc^2", point_mass="M_point")
+        >>> emulator = load("tinker10", occupation="zheng07")
+        >>> emulator(emulator.example | {"M_point": 1e11}, lensing)["Delta_Sigma"].shape
+        (3,)
     """
 
     kind, axis, symbol = "DeltaSigma", "R", r"\Delta\Sigma"

@@ -1,0 +1,25 @@
+"""Examples in docstrings of what users call give what they say."""
+
+import doctest
+import importlib
+
+import pytest
+
+WITH_EXAMPLES = {
+    "export.runtime": ["OnnxEmulator.__call__", "OnnxEmulator.jacobian", "load"],
+    "export.statistics.kinds": ["DeltaSigma", "Wp", "Xi"],
+    "export.to_jax": ["function"],
+    "export.adapters.for_pyccl": ["HaloModelPk"],
+    "export.adapters.pyccl_projections": ["angular_power", "gamma_t", "w_theta"],
+}
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples(name):
+    module = importlib.import_module(name)
+    found = [one for one in doctest.DocTestFinder().find(module, name) if one.examples]
+    assert [one.name for one in found] == [f"{name}.{what}" for what in WITH_EXAMPLES[name]]
+    runner = doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
+    for one in found:
+        runner.run(one)
+    assert not runner.failures
