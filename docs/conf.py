@@ -4,32 +4,47 @@ import os
 import re
 import shutil
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 MODULE = r"### \1\n\n```{eval-rst}\n.. automodule:: \1\n```"
+DOWNLOAD = '\n\n<a href="{}.ipynb" download>Download as a notebook</a>\n\n'
+TUTORIAL = re.compile(r"tutorials/\d+-\w+")
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
-from pages import executed, help_texts  # noqa: E402
+import nbformat  # noqa: E402
+from notebooks import notebook  # noqa: E402
+from pages import HELP, blocks, timed  # noqa: E402
 
 project = "hodspectra"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
 exclude_patterns = ["**/runs", "runs"]
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_copyright = False
+html_show_sourcelink = False
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 default_role = "code"  # docstrings write `name`
 autodoc_default_options = {"members": True, "special-members": "__call__"}
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # docstrings say what arguments are
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
 napoleon_use_ivar = True
+napoleon_use_rtype = False
 
 
 def start(app: Any) -> None:
@@ -43,13 +58,44 @@ def start(app: Any) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run_code(app: Any, name: str, source: list[str]) -> None:
-    """Run a page's code in a fresh process and the page's folder; it may write to ``runs``."""
-    page = Path(app.env.doc2path(name))
-    text = source[0].replace("<!-- commands -->", help_texts()) if name == "commands" else source[0]
-    text = re.sub(r"<!-- module (\S+) -->", MODULE, text)
+def run_page(page: Path, text: str) -> str:
+    """A page with the output of its code, which runs in a fresh process."""
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        source[0] = process.submit(executed, page, text, page.parent).result()
+        return process.submit(timed, page, text).result()
+
+
+def start_pages(app: Any, env: Any, names: list[str], run: Any = run_page) -> None:
+    """Begin to run the code of all pages: folders side by side, the pages of one in turn.
+
+    Pages of a folder share its ``runs``, and later ones may need what earlier ones leave there.
+    """
+    app.running, pools = {}, {}
+    for name in sorted(names, key=_by_number):
+        page = Path(env.doc2path(name))
+        text = page.read_text()
+        if HELP in text or any(block.is_run for block in blocks(page, text)):
+            pool = pools.setdefault(page.parent, ThreadPoolExecutor(1))
+            app.running[name] = pool.submit(run, page, text)
+
+
+def _by_number(name: str) -> list[Any]:
+    """The order of pages: 2-points before 10-statistics."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def read_page(app: Any, name: str, source: list[str]) -> None:
+    """Take a page with the output of its code, its modules, and a notebook of it."""
+    text = source[0]
+    if name in app.running:
+        try:
+            text = app.running[name].result()
+        except Exception:
+            for other in app.running.values():
+                other.cancel()
+            raise
+    if TUTORIAL.fullmatch(name):
+        text = text.replace("\n\n", DOWNLOAD.format(Path(name).name), 1)
+    source[0] = re.sub(r"<!-- module (\S+) -->", MODULE, text)
 
 
 def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -57,8 +103,18 @@ def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: l
     lines[:] = [line.replace("|", r"\|") for line in lines]
 
 
+def write_notebooks(app: Any, exception: Exception | None) -> None:
+    """Put a notebook beside each tutorial's page."""
+    for name in app.env.found_docs:
+        if TUTORIAL.fullmatch(name) and not exception:
+            page = Path(app.env.doc2path(name))
+            nbformat.write(notebook(page, page.read_text()), app.outdir / f"{name}.ipynb")
+
+
 def setup(app: Any) -> None:
     """Connect all this to Sphinx."""
     app.connect("builder-inited", start)
-    app.connect("source-read", run_code)
+    app.connect("env-before-read-docs", start_pages)
+    app.connect("source-read", read_page)
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("build-finished", write_notebooks)

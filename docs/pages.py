@@ -8,16 +8,19 @@ import os
 import re
 import subprocess
 import sys
+import time
 import unittest
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from sybil import Document, Example
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
-__all__ = ["BlockError", "commands", "executed", "help_texts"]
+__all__ = ["HELP", "Block", "BlockError", "blocks", "commands", "executed", "help_texts", "timed"]
 
 ROOT = Path(__file__).resolve().parent.parent
+HELP = "<!-- commands -->"
 PACKAGES = ("datagen", "emulator", "tuning", "export", "benchmarks")
 
 
@@ -39,17 +42,65 @@ def executed(page: Path, text: str, folder: Path) -> str:
     Raises:
         BlockError: A block raised an error, or its status is not 0.
     """
-    document = Document(text, str(page))
-    for parser in (SkipParser(), PythonCodeBlockParser(), CodeBlockParser("sh", _shell)):
-        for region in parser(document):
-            document.add(region)
     parts, done = [], 0
     with contextlib.chdir(folder):
-        for example in document.examples():
+        for example in _document(page, text).examples():
             end = example.region.end
             parts += [text[done:end], _output(example)]
             done = end
     return "".join([*parts, text[done:]])
+
+
+def timed(page: Path, text: str) -> str:
+    """As `executed`, in the page's folder, with `help_texts`; stderr tells how long that took."""
+    began = time.monotonic()
+    text = executed(page, text, page.parent)
+    text = text.replace(HELP, help_texts()) if HELP in text else text
+    sys.stderr.write(f"{time.monotonic() - began:6.1f} s  {page.relative_to(ROOT)}\n")
+    return text
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code of a page.
+
+    Attributes:
+        language: ``python`` or ``sh``.
+        code: What stands in it.
+        start: Where it begins in the page's text, its fence included.
+        end: And where it ends.
+        is_run: Whether it runs, and is not skipped.
+    """
+
+    language: str
+    code: str
+    start: int
+    end: int
+    is_run: bool
+
+
+def blocks(page: Path, text: str) -> Iterator[Block]:
+    """The blocks of ``python`` and ``sh`` of a page, from top to bottom.
+
+    Args:
+        page: The page's file, which messages name.
+        text: Its text.
+    """
+    is_run = True
+    for example in _document(page, text).examples():
+        start, end = example.region.start, example.region.end
+        fence = re.match(r"```(python|sh)\n", text[start:])
+        if fence:
+            yield Block(fence[1], str(example.parsed), start, end, is_run)
+        is_run = bool(fence)  # what is no block of code skips the next one
+
+
+def _document(page: Path, text: str) -> Document:
+    document = Document(text, str(page))
+    for parser in (SkipParser(), PythonCodeBlockParser(), CodeBlockParser("sh", _shell)):
+        for region in parser(document):
+            document.add(region)
+    return document
 
 
 def _output(example: Example) -> str:

@@ -1,10 +1,11 @@
 """The code on pages: it runs, what it prints is shown, and what fails is named."""
 
 import re
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
-from pages import ROOT, BlockError, commands, executed, help_texts
+from pages import ROOT, BlockError, commands, executed, help_texts, timed
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
 PAGES += (ROOT / "docs" / "tutorials").glob("*.md")
@@ -94,3 +95,47 @@ def test_the_site_is_built_as_in_a_fresh_clone(tmp_path, monkeypatch):
     (tmp_path / "tutorials" / "runs" / "old").mkdir(parents=True)
     conf.start(SimpleNamespace(doctreedir=tmp_path / "site" / ".doctrees"))
     assert [path.name for path in tmp_path.rglob("*")] == ["tutorials"]
+
+
+def test_a_page_tells_how_long_its_code_took(capsys):
+    timed(ROOT / "docs" / "page.md", page("python\nx = 1"))
+    assert re.fullmatch(r" +\d+\.\d s  docs/page\.md\n", capsys.readouterr().err)
+
+
+def test_pages_that_share_files_run_in_the_order_of_their_numbers(tmp_path):
+    import conf
+
+    for name in ("10-last", "2-middle", "1-first"):
+        text = page(f"sh\necho {name} >> order")
+        (tmp_path / f"{name}.md").write_text(text)
+    (tmp_path / "plain.md").write_text("no code")
+    app, env = SimpleNamespace(), SimpleNamespace(doc2path=lambda name: tmp_path / f"{name}.md")
+    conf.start_pages(app, env, ["10-last", "1-first", "plain", "2-middle"], run=executed_at)
+    assert list(app.running) == ["1-first", "2-middle", "10-last"]
+    for future in app.running.values():
+        future.result()
+    assert (tmp_path / "order").read_text() == "1-first\n2-middle\n10-last\n"
+
+
+def executed_at(path, text):
+    return executed(path, text, path.parent)
+
+
+def test_a_tutorial_links_to_its_notebook():
+    import conf
+
+    source = ["# 2. Points\n\nText.\n"]
+    conf.read_page(SimpleNamespace(running={}), "tutorials/2-points", source)
+    link = '<a href="2-points.ipynb" download>Download as a notebook</a>'
+    assert source == [f"# 2. Points\n\n{link}\n\nText.\n"]
+
+
+def test_a_page_that_fails_ends_the_others():
+    import conf
+
+    failed, waiting = Future(), Future()
+    failed.set_exception(BlockError("page.md, line 1"))
+    running = {"one": failed, "two": waiting}
+    with pytest.raises(BlockError, match="page.md, line 1"):
+        conf.read_page(SimpleNamespace(running=running), "one", ["text"])
+    assert waiting.cancelled()
