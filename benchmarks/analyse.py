@@ -33,7 +33,7 @@ def analyse(
     corner_points: int = 4000,
     ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
-    """Look at one emulator: where, how often, and by how much it is wrong.
+    """Measure where, how often, and by how much an emulator is wrong.
 
     Its spectra are compared with the truth at points that it has not seen: those of a label
     file, or new ones, computed with the emulator's own halo model. Errors are abs(P/P_true - 1)
@@ -43,12 +43,12 @@ def analyse(
     Args:
         model: ONNX file, or the name of a shipped emulator.
         out: Folder for the analysis.
-        data: Label file with the truth; of the one that the emulator was trained on, the test
-            split is taken. Without one, points are drawn anew.
-        points: How many points are drawn.
+        data: Label file with the true spectra; of the labels of the training only the test split is
+            used. By default new points are sampled.
+        points: Number of new points.
         seed: Seed of the points; one that the emulator was not made with.
-        run: Run directory of its training or search, for the history of the training; by default
-            the folder of the file is looked into.
+        run: Run directory of the training or search, for the history of the training; by default
+            the folder of the file.
         corner_points: Points in the figure of the parameter space.
         ray: Where the truth is computed.
 

@@ -56,9 +56,9 @@ def compare(
     Args:
         models: ONNX files, or names of shipped emulators.
         out: Folder for the comparison.
-        data: Label file with the truth; where an emulator was trained on it, its test split is
-            taken. Without one, points are drawn anew.
-        points: How many points are drawn.
+        data: Label file with the true spectra; of labels that an emulator was trained on only the
+            test split is used. By default new points are sampled.
+        points: Number of new points.
         seed: Seed of the points; one that no emulator was made with.
         ray: Where the truth is computed.
 

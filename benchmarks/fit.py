@@ -331,7 +331,7 @@ def fit(
             in fixed are flat over the emulator's range.
         z: Redshift, in place of z in fixed.
         emulator: ONNX file, or the name of a shipped emulator.
-        occupation: Of the galaxies; by default, null, the emulator's own.
+        occupation: Occupation; null is that of the emulator.
         covariance: File of the covariance of all rows of the data.
         cuts: Separations to fit, by statistic, in its lengths: '{w_p: [0.5, 40]}'.
         walkers: Walkers of each chain.

@@ -90,17 +90,17 @@ def gallery(
     values: int = 7,
     reach: float = 0.5,
 ) -> list[Path]:
-    """Draw what each parameter does to the outputs of an emulator.
+    """Plot the effect of each parameter on the outputs of an emulator.
 
     Args:
         out: Folder for the figures, ``PARAMETER.png`` and ``occupations.png``.
         emulator: ONNX file of a semi-analytic emulator, or the name of a shipped one.
-        occupation: Whose galaxies.
+        occupation: Occupation.
         z: Redshift.
-        statistics: What is drawn: w_p, Delta_Sigma, Sigma [Msun/pc^2], xi_gg, xi_gm, xi_mm, all in
+        statistics: What to plot: w_p, Delta_Sigma, Sigma [Msun/pc^2], xi_gg, xi_gm, xi_mm, all in
             comoving Mpc, gg_total, gm_total, mm_total.
-        parameters: Which parameters; by default all of them, the redshift too.
-        values: How many values each takes, an odd number.
+        parameters: Parameters to vary; by default all, including the redshift.
+        values: Number of values of each parameter, odd.
         reach: How far these go from the middle to the ends of the range, above 0; 1 is all the
             way.
 

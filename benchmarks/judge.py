@@ -60,13 +60,12 @@ def judge(
     recorded.
 
     Args:
-        emulator: ONNX file of ``export.to_onnx``; its record is changed.
-        data: Labels of the same halo model that the emulator was not made of, of its ranges or
-            of ranges within them.
-        name: What a record of ranges within them is called: ``published_box`` for the default
-            ones, for example.
-        floor: On how many points the labels' own error is measured; of their linear power, each
-            takes CAMB some seconds.
+        emulator: ONNX file of export.to_onnx; the record in it is changed.
+        data: Labels of the same halo model, not used in the training, in the ranges of the emulator
+            or in a part of them.
+        name: Name of the record for a part of the ranges, for example published_box.
+        floor: Numbers of points on which the errors of the labels are measured; CAMB takes some
+            seconds for each point of the linear power.
 
     Returns:
         The record.

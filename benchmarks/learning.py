@@ -160,7 +160,7 @@ def learning(
 
     Args:
         data: Label file, with the largest number of points of the plan.
-        test: Label file to judge by, of another seed and the same halo model.
+        test: Label file for the evaluation, with another seed and the same halo model.
         out: Folder for the results.
         plan: Which networks.
         beside: A semi-analytic emulator to set beside them: a shipped one, or an ONNX file.

@@ -102,7 +102,7 @@ def posterior(
         emulator: ONNX file, or the name of a shipped emulator.
         survey: What is measured.
         sampling: How the posteriors are sampled.
-        fixed: Parameters that are not sampled, and their values in the mock data, by name.
+        fixed: Fixed parameters and their values in the mock data, by name.
 
     Returns:
         The content of ``posterior.json``.

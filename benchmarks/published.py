@@ -33,7 +33,7 @@ OTHERS = (
 
 
 def published(judged: dict[str, Path], out: Path | None = None) -> dict[str, Any]:
-    """Judge emulators by the measures that the published ones were judged by.
+    """Evaluate emulators with the error measures of the published ones.
 
     These are the mean squared and mean absolute error of ln P, standardised by its deviation at
     each wavenumber over the test points, and the mean absolute error of ln P.

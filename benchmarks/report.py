@@ -35,7 +35,7 @@ CORNER_POINTS = 4000
 
 
 def report(emulator: Path, data: Path, out: Path, beside: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Open the test split: how accurate an emulator is, and how fast beside the true code.
+    """Evaluate an emulator on the test split, and compare its speed with the true code.
 
     The errors are |P/P_true - 1| on the test points of the emulator's own labels, which neither
     its training nor a search has seen. Times are of one core, in this very run: the emulator
@@ -47,8 +47,8 @@ def report(emulator: Path, data: Path, out: Path, beside: tuple[str, ...] = ()) 
         emulator: ONNX file of ``export.to_onnx``.
         data: The label file that the emulator was trained on.
         out: Folder for the report.
-        beside: Other emulators of the same box and halo model to set beside it: ONNX files, or
-            names of shipped ones.
+        beside: Other emulators of the same box and halo model to compare with: ONNX files, or names
+            of shipped emulators.
 
     Returns:
         The content of ``report.json``.

@@ -46,8 +46,8 @@ class Survey:
         volume: Volume V [Mpc^3].
         k_min: Smallest wavenumber [1/Mpc].
         k_max: Largest wavenumber [1/Mpc].
-        floor: Fraction of each power that is added to its error in quadrature, for all that is
-            not Gaussian: nobody trusts a halo model to better than a percent.
+        floor: Fraction of each power spectrum that is added to its error in quadrature, for the
+            inaccuracy of the halo model.
         density_error: Fractional error of the galaxy density.
     """
 

@@ -56,7 +56,7 @@ class Galaxies:
 
 @dataclass(frozen=True)
 class Search:
-    """How long is looked.
+    """Settings of the search.
 
     Attributes:
         generations: Of the differential evolution.
@@ -77,14 +77,14 @@ def worst(
     out: Path | None = None,
     ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
-    """Look for the point of an emulator's box where one of its spectra errs most.
+    """Search for the point with the largest error of any spectrum of an emulator.
 
     Test points say what is usual; this says how bad it can become. Differential evolution over the
     box, against the label code at every point, then Nelder and Mead's method from the worst point.
 
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
-        galaxies: Which points count; a search for each.
+        galaxies: Conditions on the points, with a separate search for each.
         search: How long is looked.
         occupation: Of a semi-analytic emulator, whose galaxies it is to have.
         out: JSON file for the results.

@@ -48,8 +48,9 @@ def analyse(
     Args:
         data: Label file of ``datagen.generate``.
         out: Folder for ``index.html``, ``summary.json``, and the figures as PNG and PDF.
-        split: Which labels train, validate and test; give what ``emulator.train`` is given.
-        budget: How many points are computed a second time.
+        split: Sizes of the training, validation and test splits; use the settings of
+            ``emulator.train``.
+        budget: Numbers of points to recompute.
         corner_points: Points in the figure of the parameter space, drawn at random.
 
     Returns:

@@ -131,12 +131,12 @@ class Range:
     What is left out is filled in by the space that a range is of.
 
     Attributes:
-        low: Smallest value, in the parameter's unit (masses in Msun, not in log); by default that
-            of the parameter.
-        high: Largest value, in the parameter's unit; by default that of the parameter.
-        sampling: ``linear`` draws uniformly in the value, ``log10`` uniformly in its decadic
-            logarithm; by default as the parameter is drawn usually: masses in Msun by their log10,
-            all else evenly. Networks take such parameters by their log10, and masses in any case.
+        low: Lower end, in the unit of the parameter (masses in Msun, not in log); by default the
+            usual one.
+        high: Upper end, in the unit of the parameter; by default the usual one.
+        sampling: ``linear`` samples uniformly in the value, ``log10`` uniformly in its base-10
+            logarithm; by default log10 for masses in Msun and linear for all others. Inputs of
+            networks are the log10 of parameters with ``log10`` and of all masses.
     """
 
     low: End = None  # type: ignore[assignment]
@@ -189,10 +189,10 @@ class Space(_Ranges):
     Besides the box, ``w0 + wa`` stays below -0.1: dark energy is negligible at early times.
 
     Attributes:
-        occupation: Whose parameters it has besides those of cosmology and redshift; the ranges of
-            others are left out. A range that is not given is the one of `datagen.occupations`.
-            ``zheng07+off_centring`` has more of them; `datagen.occupations.extras` has what may be
-            added.
+        occupation: Occupation, whose parameters are added to those of cosmology and redshift;
+            ranges of other occupations are omitted. A range that is not given is the one of
+            `datagen.occupations`. Additions such as zheng07+off_centring have further parameters;
+            see `datagen.occupations.extras`.
     """
 
     occupation: str = "linke22"

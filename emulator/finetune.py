@@ -36,12 +36,12 @@ TAIL = 0.99  # the quantile over (point, spectrum, k) that fine-tuning is to low
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """How a trained emulator is trained further on the points that it is worst at.
+    """Settings of a fine-tuning on the worst training points.
 
     Attributes:
         N_bad: Number of worst training points, chosen anew at every epoch by their largest
             abs(P/P_true - 1) over spectra and k.
-        optimizer: How weights move; a fine-tuning wants a low rate, 1e-6 to 1e-4.
+        optimizer: Optimiser; use a low learning rate, 1e-6 to 1e-4.
         epochs: Most epochs.
         patience: Epochs without a better tail on the validation split that end the training.
         seed: Seed of the shuffling.

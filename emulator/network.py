@@ -30,7 +30,7 @@ class NetworkConfig:
         units: Width of each.
         activation: Nonlinearity after each; ``swish`` is also known as SiLU.
         dropout: Fraction of hidden units dropped in training.
-        residual: Each hidden layer after the first is added to what it gets (He et al. 2016,
+        residual: Add the input of each hidden layer after the first to its output (He et al. 2016,
             arXiv:1512.03385).
     """
 

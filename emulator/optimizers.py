@@ -1,4 +1,4 @@
-"""How weights move: the optimisers that networks are trained with."""
+"""The optimisers of networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,10 +46,10 @@ class OptimizerConfig:
     """How weights move.
 
     Attributes:
-        name: ``SOAP`` takes Adam's steps along the axes of Shampoo's preconditioner (Vyas et al.
-            2024, arXiv:2409.11321); ``Muon`` makes the steps of hidden layers orthogonal (Jordan
-            et al. 2024) and takes Adam's steps of a tenth of the rate for the rest; ``adam``
-            (Kingma & Ba 2015, arXiv:1412.6980), ``RAdam``, ``AdamW`` are PyTorch's.
+        name: ``SOAP`` applies Adam in the eigenbasis of the preconditioner of Shampoo (Vyas et al.
+            2024, arXiv:2409.11321). ``Muon`` orthogonalises the steps of hidden layers (Jordan et
+            al. 2024) and uses Adam with a tenth of the rate for all other weights. ``adam`` (Kingma
+            & Ba 2015, arXiv:1412.6980), ``RAdam`` and ``AdamW`` are those of PyTorch.
         lr: Learning rate at its highest: about 5e-3 for ``SOAP``, 1e-1 for ``Muon``, 1e-3 for
             the others.
         batch_size: Points in a step.

@@ -19,21 +19,20 @@ class ScheduleConfig:
     """How long a training runs and how its learning rate falls.
 
     Attributes:
-        kind: ``cosine`` warms up and falls along a cosine to zero over the whole budget
-            (Loshchilov & Hutter 2017, arXiv:1608.03983). ``stages``, as in the published
-            emulators, runs each stage to its patience, brings the best weights back and drops
-            the rate.
-        max_epochs: Most epochs of each stage; ``cosine`` runs for their sum.
-        patience: Epochs without a better validation loss that end each stage; not used by
+        kind: ``cosine`` has a warm-up and then a cosine to zero over the whole budget (Loshchilov &
+            Hutter 2017, arXiv:1608.03983). ``stages``, as in the published emulators, ends each
+            stage after its patience, restores the best weights and reduces the rate.
+        max_epochs: Maximum number of epochs of each stage; ``cosine`` uses their sum.
+        patience: Number of epochs without a better validation loss that ends a stage; not used by
             ``cosine``.
         factor: The learning rate is multiplied by this after each stage; not used by ``cosine``.
         min_delta: Relative improvement of the validation loss that counts as better.
-        max_tflop: Most work of the whole training, in 10^12 floating-point operations as
-            `emulator.work` counts them, shared equally among stages; 0 sets no limit. Small and
-            large networks take about the same time for it, and every machine makes the same
-            steps of it. One core of 2020 does some 0.05 in a second.
-        max_minutes: Wall time after which a training ends wherever it is, and says so; 0 sets no
-            limit. A safeguard, not a budget: what it leaves depends on the machine's speed.
+        max_tflop: Maximum number of operations of the whole training, in 10^12 floating-point
+            operations as counted by `emulator.work`, divided equally among stages; 0 sets no limit.
+            It takes about the same time for small and large networks, and gives the same training
+            steps on every machine. A core of 2020 does about 0.05 per second.
+        max_minutes: Wall time after which a training ends with a message; 0 sets no limit. This is
+            a safeguard, not a budget, since the result depends on the speed of the machine.
         warmup: Share of the budget over which ``cosine`` raises the rate from zero.
     """
 

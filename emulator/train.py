@@ -47,21 +47,23 @@ class TrainConfig:
     """What is learned, by which network, and how.
 
     Attributes:
-        correlations: Power spectra to learn: mm, gm, gg, one or several in one network.
+        correlations: Power spectra to predict: mm, gm, gg, one or several in one network.
         terms: Terms of each: ``[1h, 2h, total]`` is the combined emulator, ``[1h]`` or ``[2h]``
             a separate one.
-        total: ``sum`` adds the predicted terms, ``network`` predicts the total by itself.
+        total: ``sum`` adds the predicted terms, ``network`` predicts the total as a separate
+            output.
         network: The network.
-        loss: What is minimised, of the standardised ln P: ``rms``, the mean over points of the
-            root of each one's mean squared error, or ``mse``, as in the published emulators.
+        loss: Loss, in terms of the standardised ln P: ``rms`` is the mean over points of the
+            root-mean-square error of each point, ``mse`` the mean squared error, as in the
+            published emulators.
         weighting: Errors of the standardised ln P are weighed by this power of the spread of ln P
             of each output and k: with 0 they count as they are, as in the published emulators,
             with 1 by what they are in P, where a spectrum that varies much costs more.
-        optimizer: How weights move.
+        optimizer: Optimiser.
         schedule: How long, and how the learning rate falls.
-        split: Which labels train, validate and test.
-        negative: What to do with points where a spectrum is not positive, so that it has no
-            logarithm: ``refuse`` them, or ``drop`` them and count them in the record.
+        split: Sizes of the training, validation and test splits.
+        negative: Points at which a spectrum is not positive, and has no logarithm: ``refuse``
+            raises an error, ``drop`` excludes them and reports their number in the record.
         seed: Seed of the initial weights and of the shuffling.
     """
 
@@ -228,11 +230,10 @@ def train(
     Args:
         data: Label file of ``datagen.generate``.
         out: Folder for the results.
-        train: What is learned, by which network, and how.
+        train: What is trained: spectra, network, optimiser and schedule.
         hardware: Where it runs.
-        threads: Threads of each process; 0 takes one, and more of the cores where steps are large
-            enough to be shared: small ones are slower on several threads, and much slower beside
-            other work.
+        threads: Threads of each process; 0 uses one, or more if the training steps are large enough
+            to benefit: small ones are slower on several threads, and much slower on a busy machine.
         ray: Where Ray's workers run, if there are some (``hardware.workers``); on a cluster, the
             folder must be one that all of its machines see.
 

@@ -12,7 +12,7 @@ __all__ = ["add_occupation", "run"]
 
 def add_occupation(parser: argparse.ArgumentParser) -> None:
     """The option of commands that open an emulator."""
-    text = "galaxies of another occupation (hodspectra occupations lists them)"
+    text = "another occupation (hodspectra occupations lists them)"
     parser.add_argument("--occupation", metavar="NAME", help=text)
 
 

@@ -34,12 +34,12 @@ def told(one: Occupation) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """List the occupations with their parameters, or tell of one: source, meanings, usual ranges.
+    """List the occupations, or describe the source, meanings and usual ranges of one.
 
-    The names are those that --occupation of other commands takes.
+    The option --occupation of other commands accepts these names.
     """
     parser = argparse.ArgumentParser(prog="python -m export.occupations", description=main.__doc__)
-    parser.add_argument("name", nargs="?", help="which one; without, all of them")
+    parser.add_argument("name", nargs="?", help="name of an occupation; all if omitted")
 
     def work(arguments: argparse.Namespace) -> None:
         name = arguments.name

@@ -88,16 +88,16 @@ def _rows_from(first: int) -> Iterator[None]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Evaluate an emulator on the points of a file, and write what comes out to another."""
+    """Evaluate an emulator at the points of a file, and write the results to another file."""
     parser = argparse.ArgumentParser(prog="python -m export.predict", description=main.__doc__)
-    parser.add_argument("emulator", help="file, or name of a shipped one (see export.info)")
-    parser.add_argument("points", type=Path, help=f"points by parameter name: {', '.join(READ)}")
-    parser.add_argument("out", type=Path, help=f"what to write: {', '.join(WRITTEN)}")
-    parser.add_argument("--outputs", nargs="+", help="which outputs; all by default")
+    parser.add_argument("emulator", help="file, or name of a shipped emulator")
+    parser.add_argument("points", type=Path, help=f"table of points: {', '.join(READ)}")
+    parser.add_argument("out", type=Path, help=f"file to write: {', '.join(WRITTEN)}")
+    parser.add_argument("--outputs", nargs="+", help="names of outputs; all by default")
     parser.add_argument("--k", nargs="+", type=float, help="wavenumbers in 1/Mpc")
     parser.add_argument("--out-of-range", choices=get_args(Policy), default="raise",
-                        help="what happens to points outside the trained ranges")  # fmt: skip
-    parser.add_argument("--extrapolate", action="store_true", help="k may lie below the grid")
+                        help="treatment of points outside the trained ranges")  # fmt: skip
+    parser.add_argument("--extrapolate", action="store_true", help="allow k below those of the emulator")
     add_occupation(parser)
     run(parser, lambda arguments: predict(**vars(arguments)), argv)
 

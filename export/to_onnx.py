@@ -89,19 +89,20 @@ def to_onnx(
     Args:
         emulator: File of ``emulator.train``, ``emulator.train_semianalytic`` or ``tuning.search``.
         out: The ONNX file to write.
-        merge: Another such file whose outputs go into the same graph, for example the 2-halo term
-            beside the 1-halo term; their total is added.
-        outputs: Which outputs to write; all by default.
-        domain: Label files of the same halo model and box, to tell from which of their points have
-            positive spectra where in the box the emulator holds, if its training left points out;
-            by default from the labels of the training.
-        mass_function: Of a semi-analytic emulator, another mass function than it was made with;
-            its record of accuracy is left behind, see `benchmarks.judge`.
-        halo_bias: Another halo bias, likewise; it must belong to the mass function.
-        concentration: Another concentration, likewise.
-        mass_def: Another definition of the halo mass, likewise: 200m, 200c, 500c or vir.
-        occupation: Galaxies of another occupation, by name, likewise; its parameters have their
-            usual ranges. For predictions ``load(..., occupation=...)`` does without a new file.
+        merge: A second such file whose outputs are added to the same graph, for example the 2-halo
+            term to the 1-halo term; their total is added as well.
+        outputs: Outputs to write; all by default.
+        domain: Label files of the same halo model and box that show where in the box spectra are
+            positive, if negative points were excluded from the training; by default the labels of
+            the training.
+        mass_function: Mass function of a semi-analytic emulator, in place of the one it was trained
+            with; the stored accuracy is dropped, see `benchmarks.judge`.
+        halo_bias: Halo bias of a semi-analytic emulator; it must be compatible with the mass
+            function.
+        concentration: Concentration of a semi-analytic emulator.
+        mass_def: Mass definition of a semi-analytic emulator: 200m, 200c, 500c or vir.
+        occupation: Occupation of a semi-analytic emulator, by name, with the usual ranges of its
+            parameters. Predictions need no new file: use load(..., occupation=...).
 
     Returns:
         The path of the ONNX file.

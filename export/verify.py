@@ -35,7 +35,7 @@ def verify(
 
     Args:
         emulator: File or name.
-        points: How many, a Latin hypercube over the trained ranges.
+        points: Number of points, a Latin hypercube over the trained ranges.
         seed: Seed of the points.
         linear_power: ``camb`` runs CAMB at every point, ``table`` makes its table first, which
             takes some hundred runs if there is none in the cache; by default as for the labels.
@@ -137,13 +137,13 @@ def _agrees(errors: dict[str, float]) -> bool:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Recompute random points with the true code, here, and compare with the record.
+    """Recompute random points with the halo model, and compare with the errors in the file.
 
     The exit status is 1 if an error is much larger than recorded.
     """
     parser = argparse.ArgumentParser(prog="python -m export.verify", description=main.__doc__)
-    parser.add_argument("emulator", help="file, or name of a shipped one (see export.info)")
-    parser.add_argument("-n", "--points", type=int, default=100, help="how many points")
+    parser.add_argument("emulator", help="file, or name of a shipped emulator")
+    parser.add_argument("-n", "--points", type=int, default=100, help="number of points")
     parser.add_argument("--seed", type=int, default=0, help="seed of the points")
     parser.add_argument("--linear-power", choices=["table", "camb"],
                         help="camb runs CAMB at every point; default: as for labels")  # fmt: skip

@@ -45,12 +45,12 @@ class Budget:
 
     Attributes:
         trials: Number of trials; 0 sets no limit, then `minutes` must.
-        minutes: Wall time after which no trial goes on, those before an interruption included;
-            0 sets no limit.
+        minutes: Wall time after which no trial continues, including the time before an
+            interruption; 0 sets no limit.
         threads: Threads of each trial; as many trials run at once as the cores allow.
-        at_once: Trials that run at once, as far as the cores allow, and that know nothing of
-            each other; 0 takes as many as the cores allow. The same number makes the same search
-            on another machine.
+        at_once: Number of trials that run at the same time, if the cores allow it, and do not use
+            the results of each other; 0 uses all cores. The same number gives the same search on
+            any machine.
         gpus: GPUs of each trial; a fraction lets several share one.
         scheduler: Which trials are stopped early: ``asha`` stops those behind the better half at
             a quarter and at half of their schedule (Li et al. 2020, arXiv:1810.05934),
