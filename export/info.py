@@ -276,7 +276,9 @@ def render(emulator: Path) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Print the card of a file, or list the shipped emulators."""
     parser = argparse.ArgumentParser(prog="python -m export.info", description=main.__doc__)
-    parser.add_argument("emulator", nargs="?", help="file or name; lists all shipped emulators if omitted")
+    parser.add_argument(
+        "emulator", nargs="?", help="file or name; lists all shipped emulators if omitted"
+    )
     add_occupation(parser)
 
     def work(arguments: argparse.Namespace) -> None:

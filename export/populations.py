@@ -53,7 +53,7 @@ class _Own(Occupation):
         self.parameters = tuple(_parameters(given.parameters, self.name))  # type: ignore[misc]
         width = getattr(given, "width", 0.0)
         if not isinstance(width, int | float):
-            raise OccupationError(f"occupation {self.name}: width = {width!r} is no number")
+            raise OccupationError(f"occupation {self.name}: width = {width!r} is not a number")
         self.width = float(width)  # type: ignore[misc]
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
@@ -73,7 +73,7 @@ def _parameters(given: Any, name: str) -> list[Parameter]:
     found = []
     for key, one in given.items():
         if not isinstance(key, str):
-            raise OccupationError(f"occupation {name}: {key!r} in its parameters is no name")
+            raise OccupationError(f"occupation {name}: {key!r} in its parameters is not a name")
         if not isinstance(one, Parameter):
             try:
                 low, high = map(float, one)
@@ -164,13 +164,13 @@ class Population:
                 found = self.base.moments(M, background | own, NUMPY)
         except KeyError as error:
             raise OccupationError(
-                f"occupation {self.occupation.name}: moments asks for {error}; there are "
-                f"{', '.join(background | own)}"
+                f"occupation {self.occupation.name}: moments uses {error}, which is unknown; "
+                f"there are {', '.join(background | own)}"
             ) from error
         given = tuple(found) if isinstance(found, Iterable) else (found,)
         if len(given) != len(MOMENTS):
             raise OccupationError(
-                f"occupation {self.occupation.name}: moments gives {len(given)}, not the "
+                f"occupation {self.occupation.name}: moments returns {len(given)}, not the "
                 f"{len(MOMENTS)} {', '.join(MOMENTS)}"
             )
         for name, one in zip(MOMENTS, given, strict=True):

@@ -97,7 +97,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--k", nargs="+", type=float, help="wavenumbers in 1/Mpc")
     parser.add_argument("--out-of-range", choices=get_args(Policy), default="raise",
                         help="treatment of points outside the trained ranges")  # fmt: skip
-    parser.add_argument("--extrapolate", action="store_true", help="allow k below those of the emulator")
+    parser.add_argument(
+        "--extrapolate", action="store_true", help="allow k below those of the emulator"
+    )
     add_occupation(parser)
     run(parser, lambda arguments: predict(**vars(arguments)), argv)
 

@@ -427,7 +427,7 @@ class OnnxEmulator:
                 hint = did_you_mean(name, self.names)
                 raise ValueError(f"no parameter {name}{hint}; there are {', '.join(free)}")
             if name not in free:
-                raise ValueError(f"{name} is held fixed, so that nothing is known of its slope")
+                raise ValueError(f"{name} is fixed, so that its derivatives are unknown")
         return [self.names.index(name) for name in wanted]
 
     def _single(
@@ -574,7 +574,7 @@ class OnnxEmulator:
             named = ", ".join(f"{name}{did_you_mean(name, self.outputs)}" for name in unknown)
             raise ValueError(f"no output {named}; there are {', '.join(self.outputs)}")
         if not given:
-            raise ValueError(f"no output is asked for; there are {', '.join(self.outputs)}")
+            raise ValueError(f"no output is requested; there are {', '.join(self.outputs)}")
         return tuple(dict.fromkeys(given))
 
     def _at_k(self, k: ArrayLike, extrapolate: bool) -> AtK:

@@ -508,13 +508,13 @@ class Wrong:
             "<N_s> = nan at M = 1.*13",
         ),
         (lambda M: (M / M, M / M, M / M, M * np.inf), r"<N_s \(N_s - 1\)> = inf at M = "),
-        (lambda M: (M / M, M / M, M / M), r"Wrong: moments gives 3, not the 4 <N_c>, <N_s>, "),
-        (lambda M: 1.0, "Wrong: moments gives 1, not the 4"),
+        (lambda M: (M / M, M / M, M / M), r"Wrong: moments returns 3, not the 4 <N_c>, <N_s>, "),
+        (lambda M: 1.0, "Wrong: moments returns 1, not the 4"),
         (
             lambda M: (1, 0, np.ones(7), 0),
             r"<N_c N_s> has the shape \(7,\), not that of the masses",
         ),
-        (lambda M: {}["y"], "Wrong: moments asks for 'y'; there are Om_c, .*, z, x"),
+        (lambda M: {}["y"], "Wrong: moments uses 'y', which is unknown; there are Om_c, .*, z, x"),
     ],
 )
 def test_moments_that_no_galaxies_have_are_refused(small_file, moments, message):
@@ -548,7 +548,7 @@ def test_three_moments_are_refused_of_smooth_ones_too(small_file):
         def moments(self, M, p, f):
             return super().moments(M, p, f)[:3]
 
-    with pytest.raises(OccupationError, match="Three: moments gives 3, not the 4"):
+    with pytest.raises(OccupationError, match="Three: moments returns 3, not the 4"):
         load(small_file, occupation=Three())(background() | {"log10Mmin": 12.0, "log10M1": 13.0})
 
 
@@ -596,8 +596,8 @@ class Short(Step):
         (Ranged(), r"Ranged: parameters\['x'\] is 3; give its range as \(low, high\)"),
         (Backwards(), r"Backwards: x has the range \(2.0, 1.0\)"),
         (Named(), r"Named: parameters is \('x',\); give ranges by name, {'log10Mmin'"),
-        (Numbered(), "Numbered: 3 in its parameters is no name"),
-        (Wide(), "Wide: width = '0.1' is no number"),
+        (Numbered(), "Numbered: 3 in its parameters is not a name"),
+        (Wide(), "Wide: width = '0.1' is not a number"),
         ({}, "0 populations are given"),
         ({"a": "zheng07"}, "1 populations are given; two have a cross power"),
         (dict.fromkeys("abc", "zheng07"), "3 populations are given; two have a cross power"),

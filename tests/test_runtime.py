@@ -342,7 +342,7 @@ def test_sessions_are_kept_for_what_was_asked_for_but_not_for_ever(small_file, p
 def test_names_that_were_mistyped_get_a_suggestion(model, point):
     with pytest.raises(ValueError, match=r"no output gg_totl \(did you mean 'gg_total'\?\); there"):
         model(point, ["mm_1h", "gg_totl"])
-    with pytest.raises(ValueError, match="no output is asked for; there are mm_1h"):
+    with pytest.raises(ValueError, match="no output is requested; there are mm_1h"):
         model(point, [])
     for odd in (3, [3], [["gg_1h"]], [None]):
         with pytest.raises(ValueError, match="no output|outputs = 3"):
