@@ -99,8 +99,11 @@ def read_page(app: Any, name: str, source: list[str]) -> None:
 
 
 def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """In docstrings, a bar is an absolute value."""
-    lines[:] = [line.replace("|", r"\|") for line in lines]
+    """In docstrings, a bar is an absolute value, but for examples of code."""
+    code = (">>> ", "... ")
+    lines[:] = [
+        line if line.lstrip().startswith(code) else line.replace("|", r"\|") for line in lines
+    ]
 
 
 def write_notebooks(app: Any, exception: Exception | None) -> None:

@@ -53,11 +53,17 @@ def executed(page: Path, text: str, folder: Path) -> str:
 
 def timed(page: Path, text: str) -> str:
     """As `executed`, in the page's folder, with `help_texts`; stderr tells how long that took."""
-    began = time.monotonic()
+    wall, cpu = time.monotonic(), _cpu()
     text = executed(page, text, page.parent)
     text = text.replace(HELP, help_texts()) if HELP in text else text
-    sys.stderr.write(f"{time.monotonic() - began:6.1f} s  {page.relative_to(ROOT)}\n")
+    wall, cpu = time.monotonic() - wall, _cpu() - cpu
+    sys.stderr.write(f"{wall:6.1f} s, {cpu:6.1f} s of CPU  {page.relative_to(ROOT)}\n")
     return text
+
+
+def _cpu() -> float:
+    """CPU seconds of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
 
 
 @dataclass(frozen=True)

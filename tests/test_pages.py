@@ -99,7 +99,7 @@ def test_the_site_is_built_as_in_a_fresh_clone(tmp_path, monkeypatch):
 
 def test_a_page_tells_how_long_its_code_took(capsys):
     timed(ROOT / "docs" / "page.md", page("python\nx = 1"))
-    assert re.fullmatch(r" +\d+\.\d s  docs/page\.md\n", capsys.readouterr().err)
+    assert re.fullmatch(r" +\d+\.\d s, +\d+\.\d s of CPU  docs/page\.md\n", capsys.readouterr().err)
 
 
 def test_pages_that_share_files_run_in_the_order_of_their_numbers(tmp_path):
@@ -139,3 +139,11 @@ def test_a_page_that_fails_ends_the_others():
     with pytest.raises(BlockError, match="page.md, line 1"):
         conf.read_page(SimpleNamespace(running=running), "one", ["text"])
     assert waiting.cancelled()
+
+
+def test_bars_of_docstrings_are_no_markup_but_stay_in_examples():
+    import conf
+
+    lines = ["Errors |P / P_ref - 1|.", "", "    >>> point | more", "    ... | most"]
+    conf.escape_bars(None, "function", "f", None, {}, lines)
+    assert lines == [r"Errors \|P / P_ref - 1\|.", "", "    >>> point | more", "    ... | most"]
