@@ -86,10 +86,10 @@ def _shell(example: Example) -> None:
 def commands() -> Iterator[str]:
     """The modules that are commands: those with a function ``main``."""
     for package in PACKAGES:
-        for path in sorted((ROOT / package).glob("*.py")):
+        for path in sorted((ROOT / package).rglob("*.py")):
             body = ast.parse(path.read_text()).body
             if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in body):
-                yield f"{package}.{path.stem}"
+                yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
 def help_texts() -> str:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.contenders import AGREEMENT, BATCHES, Contender, direct, forms
-from benchmarks.timing import agree
+from benchmarks.codes.implementations import AGREEMENT, BATCHES, Contender, direct, forms
+from benchmarks.codes.timing import agree
 from datagen.halomodel import HaloModelConfig
 from datagen.record import provenance
 from datagen.space import Space

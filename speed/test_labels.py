@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.labels import AGREEMENT, Contenders, agree, contenders, points
+from benchmarks.codes.label_speed import AGREEMENT, Contenders, agree, contenders, points
 from datagen.record import provenance
 
 POINTS = 8

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from conftest import SMALL_MODEL, SMALL_SPACE
 
-from benchmarks.judge import judge, render
+from benchmarks.evaluate.accuracy import judge, render
 from datagen.design import Design, write_design
 from datagen.error_budget import ErrorBudget
 from datagen.generate import generate

@@ -8,8 +8,8 @@ import pytest
 import torch
 from judged import labels_off_by
 
-from benchmarks.analyse import analyse
-from benchmarks.compare import compare, main, render
+from benchmarks.evaluate.analyse import analyse
+from benchmarks.evaluate.compare import compare, main, render
 from emulator.emulator import Emulator
 from emulator.train import EMULATOR_FILE
 from export.runtime import load
@@ -21,8 +21,8 @@ ROUNDING = 1e-2  # relative: P is float32, the smaller error 1e-3
 @pytest.fixture
 def files(emulator, tmp_path, monkeypatch):
     """One emulator as good, off by another percent, and with its 1-halo term alone."""
-    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.01)
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.01)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
     plain = tmp_path / EMULATOR_FILE
     made = {"good": to_onnx(plain, tmp_path / "good.onnx"),
             "one": to_onnx(plain, tmp_path / "one.onnx", outputs=["gg_1h"]),
@@ -87,8 +87,8 @@ def test_what_has_no_spectrum_is_refused_before_the_truth_is_computed(
     numbers = load(small_file)
     object.__setattr__(numbers, "outputs", ("P_lin", "n_g"))
     for name in ("compare", "analyse"):
-        monkeypatch.setattr(f"benchmarks.{name}.true_spectra", None)
-        monkeypatch.setattr(f"benchmarks.{name}.OnnxEmulator", lambda *_, **__: numbers)
+        monkeypatch.setattr(f"benchmarks.evaluate.{name}.true_spectra", None)
+        monkeypatch.setattr(f"benchmarks.evaluate.{name}.OnnxEmulator", lambda *_, **__: numbers)
     with pytest.raises(ValueError, match="none of small has one .* mm, gm, gg, only P_lin, n_g"):
         compare(["numbers"], tmp_path / "out")
     with pytest.raises(ValueError, match=r"small.onnx has none of .*: there is nothing to draw"):
@@ -97,8 +97,8 @@ def test_what_has_no_spectrum_is_refused_before_the_truth_is_computed(
 
 
 def test_what_runs_on_more_cores_is_refused_before_the_truth_is_computed(files, monkeypatch):
-    monkeypatch.setattr("benchmarks.compare.true_spectra", None)
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 0.0)
+    monkeypatch.setattr("benchmarks.evaluate.compare.true_spectra", None)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 0.0)
     with pytest.raises(ValueError, match="good ran on .* cores; set OMP_NUM_THREADS=1"):
         compare([str(files["good"])])
 
@@ -110,4 +110,6 @@ def test_command_line_takes_any_number(files, data, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
     assert stop.value.code == 0
-    assert "usage: python -m benchmarks.compare MODELS [--config" in capsys.readouterr().out
+    assert (
+        "usage: python -m benchmarks.evaluate.compare MODELS [--config" in capsys.readouterr().out
+    )

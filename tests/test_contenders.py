@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from coarse import SPACE
 
-from benchmarks import speed as module
-from benchmarks.contenders import AGREEMENT, direct, forms, torch_emulator
-from benchmarks.timing import agree
+from benchmarks.codes import speed as module
+from benchmarks.codes.implementations import AGREEMENT, direct, forms, torch_emulator
+from benchmarks.codes.timing import agree
 from datagen.halomodel import HaloModelConfig
 from datagen.space import BACKGROUND, Space
 from export.runtime import load
@@ -18,8 +18,8 @@ from export.to_onnx import to_onnx
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
-    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.001)
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.001)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
 
 
 def points(model, number):

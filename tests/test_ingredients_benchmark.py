@@ -3,7 +3,7 @@ import json
 import pyccl
 import pytest
 
-from benchmarks.ingredients import ingredients
+from benchmarks.studies.ingredients import ingredients
 from datagen.ingredients import KINDS
 
 

@@ -5,9 +5,10 @@ import narrow
 import numpy as np
 import pytest
 
-from benchmarks import labels, timing
-from benchmarks.convergence import convergence, main
-from benchmarks.pyccl_model import PycclHaloModel
+from benchmarks.codes import label_speed as labels
+from benchmarks.codes import timing
+from benchmarks.codes.pyccl_model import PycclHaloModel
+from benchmarks.studies.convergence import convergence, main
 from datagen.space import Range, Space
 
 SPACE = Space(**{name: Range(value, value) for name, value in narrow.FIDUCIAL.items()})

@@ -9,11 +9,11 @@ import pytest
 from conftest import SMALL_TRAINING
 from judged import labels_off_by
 
-import benchmarks.analysis
-from benchmarks.analyse import analyse, main
-from benchmarks.analysis import Analysis
-from benchmarks.anatomy import anatomy, training_history
-from benchmarks.truth import true_spectra
+import benchmarks.evaluate.error_analysis
+from benchmarks.evaluate.analyse import analyse, main
+from benchmarks.evaluate.describe import anatomy, training_history
+from benchmarks.evaluate.error_analysis import Analysis
+from benchmarks.evaluate.true_spectra import true_spectra
 from datagen.design import Design
 from datagen.figures import parameter_labels
 from datagen.generate import generate
@@ -32,14 +32,14 @@ SHIPPED = 5e-3
 
 @pytest.fixture
 def onnx_file(emulator, tmp_path, monkeypatch):
-    real = benchmarks.analysis.varied
+    real = benchmarks.evaluate.error_analysis.varied
 
     def few(theta, space):  # many panels take time to draw
         x, labels = real(theta, space)
         kept = [labels.index(parameter_labels(space)[name]) for name in ("alpha", "sigma", "Mth")]
         return x[:, kept], [labels[i] for i in kept]
 
-    monkeypatch.setattr("benchmarks.analysis.varied", few)
+    monkeypatch.setattr("benchmarks.evaluate.error_analysis.varied", few)
     return to_onnx(tmp_path / EMULATOR_FILE, tmp_path / "emulator.onnx")
 
 

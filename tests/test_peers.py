@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import peers as study
+from benchmarks.codes import peers as study
 
 
 @pytest.fixture

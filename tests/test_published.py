@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from judged import labels_off_by
 
-from benchmarks.convergence import convergence
-from benchmarks.labels import labels
-from benchmarks.published import main, published, render
-from benchmarks.searches import searches
-from benchmarks.speed import speed
+from benchmarks.codes.label_speed import labels
+from benchmarks.codes.speed import speed
+from benchmarks.studies.convergence import convergence
+from benchmarks.studies.published import main, published, render
+from benchmarks.studies.search_summary import searches
 from datagen.store import Spectra
 from emulator.train import EMULATOR_FILE
 from export.to_onnx import to_onnx

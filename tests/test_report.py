@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from conftest import SMALL_TRAINING
 
-from benchmarks import report as module
-from benchmarks.model_figures import varied
-from benchmarks.report import report
+from benchmarks.evaluate import report as module
+from benchmarks.evaluate.error_figures import varied
+from benchmarks.evaluate.report import report
 from datagen.analyse import SCHEMA
 from datagen.error_budget import ErrorBudget
 from emulator.metrics import fractional_error
@@ -24,11 +24,13 @@ from tuning.space import SearchSpace
 
 @pytest.fixture
 def onnx_file(emulator, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.speed.PYCCL_POINTS", 2)
+    monkeypatch.setattr("benchmarks.codes.speed.PYCCL_POINTS", 2)
     monkeypatch.setattr(module, "BUDGET", ErrorBudget(quadrature=2, linear_power=1))
-    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.01)
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
-    monkeypatch.setattr("benchmarks.analysis.varied", _few)  # many panels take time to draw
+    monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.01)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr(
+        "benchmarks.evaluate.error_analysis.varied", _few
+    )  # many panels take time to draw
     return to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
 
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import scaling as module
-from benchmarks.scaling import PUBLISHED, fit, render, scaling
-from benchmarks.stream import main as stream_main
+from benchmarks.codes.memory import main as stream_main
+from benchmarks.studies import scaling as module
+from benchmarks.studies.scaling import PUBLISHED, fit, render, scaling
 from export.runtime import load
 
 SMALL = {"sizes": (10, 1000), "widths": (8,), "depths": (1,)}
@@ -15,8 +15,8 @@ SMALL = {"sizes": (10, 1000), "widths": (8,), "depths": (1,)}
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
-    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.001)
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.001)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
     monkeypatch.setattr("export.to_onnx.RANDOM_POINTS", 10)
     monkeypatch.setattr(module, "DIRECT", {"labels": (1, 2), "pyccl": (1, 2)})
 
@@ -84,5 +84,5 @@ def test_a_stream_of_nothing_ends_in_one_line(arguments, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         stream_main(arguments)
     error = capsys.readouterr().err
-    assert error.startswith(f"python -m benchmarks.stream: {message}")
+    assert error.startswith(f"python -m benchmarks.codes.memory: {message}")
     assert error.count("\n") == 1

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from searches import BRIEF, SPACE
 
-from benchmarks.search_evidence import render, search_evidence
+from benchmarks.studies.sampler_comparison import render, search_evidence
 from datagen.parallel import RayConfig
 from datagen.store import Spectra
 from tuning.journal import Journal
@@ -50,7 +50,7 @@ def test_searches_with_other_labels_or_settings_are_not_mixed(
         trial = journal.propose({"lr": 1.0})
         journal.end(trial.name, "finished", {"p95": 1.0}, 1.0, "")
 
-    monkeypatch.setattr("benchmarks.search_evidence.run_study", one_trial)
+    monkeypatch.setattr("benchmarks.studies.sampler_comparison.run_study", one_trial)
     out, options = tmp_path / "out", {"trials": 1, "seeds": (1,), "samplers": ("random",)}
     search_evidence(label_file, out, BRIEF, SPACE, **options)
     other = Spectra.read(label_file)

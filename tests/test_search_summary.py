@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from benchmarks.searches import render, searches
+from benchmarks.studies.search_summary import render, searches
 from tuning.journal import Journal
 
 SEMIANALYTIC = {"units": 40, "rank": 9, "nodes": 48, "end": 13.0}

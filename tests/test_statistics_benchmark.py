@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.fftlog import transformed
-from benchmarks.statistics import RANGES, render, statistics
+from benchmarks.codes.fftlog import transformed
+from benchmarks.evaluate.statistics import RANGES, render, statistics
 from datagen.design import Design
 from datagen.generate import generate
 from datagen.halomodel import HaloModelConfig, KGrid

@@ -9,7 +9,7 @@ import pytest
 from conftest import SMALL_TRAINING
 from judged import labels_off_by
 
-from benchmarks.truth import is_made_of, true_spectra
+from benchmarks.evaluate.true_spectra import is_made_of, true_spectra
 from datagen.store import Spectra
 from export.runtime import load
 from export.to_onnx import rewrite, to_onnx
@@ -92,7 +92,9 @@ def test_labels_without_a_ratio_anywhere_are_refused(model, labels, tmp_path):
 
 
 def test_points_that_an_emulator_was_made_of_are_not_drawn(model, spectra, monkeypatch):
-    monkeypatch.setattr("benchmarks.truth.generate", None)  # before anything is computed
+    monkeypatch.setattr(
+        "benchmarks.evaluate.true_spectra.generate", None
+    )  # before anything is computed
     design = spectra.metadata["design"]
     with pytest.raises(ValueError, match="seed = 1 has points that .*onnx was made of"):
         true_spectra([model], points=design["points"], seed=design["seed"])
@@ -108,7 +110,7 @@ def test_points_that_an_emulator_was_made_of_are_not_drawn(model, spectra, monke
 def test_emulators_of_different_truths_are_refused_before_one_is_computed(
     monkeypatch, model, tmp_path, choice, message
 ):
-    monkeypatch.setattr("benchmarks.truth.generate", None)
+    monkeypatch.setattr("benchmarks.evaluate.true_spectra.generate", None)
     other = Path(shutil.copy(model.path, tmp_path / "other.onnx"))
     rewrite(other, halo_model=model.metadata["halo_model"] | choice)
     message = rf"other.onnx has another halo model than .*emulator.onnx \({message}\); only emul"
