@@ -71,7 +71,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "peers": _ours("codes.peers", "w_p and Delta Sigma by other codes: values and times"),
     },
     "studies behind the documents": {
-        "labels": _ours("codes.label_speed", "time of the labels beside pyccl"),
+        "label-speed": _ours("codes.label_speed", "time of the labels beside pyccl"),
         "convergence": _ours("studies.convergence", "numerical accuracy of the labels"),
         "camb-accuracy": _ours("studies.camb_accuracy", "what each setting of CAMB is worth"),
         "ingredients": _ours("studies.ingredients", "fits for haloes beside pyccl's own"),

@@ -9,7 +9,7 @@ import torch
 from judged import labels_off_by
 
 from benchmarks.evaluate.analyse import analyse
-from benchmarks.evaluate.compare import compare, main, render
+from benchmarks.evaluate.compare import STUDY, compare, main, render
 from emulator.emulator import Emulator
 from emulator.train import EMULATOR_FILE
 from export.runtime import load
@@ -41,7 +41,8 @@ def data(emulator, spectra, tmp_path):
 
 
 def test_the_better_one_is_found(files, data, tmp_path, capsys):
-    result = compare([str(files[n]) for n in ("shifted", "good")], tmp_path / "out", data)
+    both = [str(files[n]) for n in ("shifted", "good")]
+    result = STUDY.run(tmp_path / "out", emulators=both, data=data)
     models = result["models"]
     assert list(models) == ["shifted", "good"]
     for name, error in (("good", 0.001), ("shifted", 1.01 * 1.001 - 1)):
@@ -71,7 +72,7 @@ def test_what_two_of_them_have_is_judged(files, data, tmp_path):
 def test_those_that_cannot_be_compared_are_refused(files, data, tmp_path):
     with pytest.raises(ValueError, match="two are called good; give each once"):
         compare([str(files["good"])] * 2, tmp_path, data)
-    with pytest.raises(ValueError, match="models: none is given"):
+    with pytest.raises(ValueError, match="emulators: none is given"):
         compare([], tmp_path, data)
     other = shutil.copy(files["good"], tmp_path / "other.onnx")
     rewrite(other, halo_model=load(other).metadata["halo_model"] | {"log10M_min": 9.0})
@@ -96,11 +97,13 @@ def test_what_has_no_spectrum_is_refused_before_the_truth_is_computed(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_runs_on_more_cores_is_refused_before_the_truth_is_computed(files, monkeypatch):
+def test_what_runs_on_more_cores_is_refused_before_the_truth_is_computed(
+    files, tmp_path, monkeypatch
+):
     monkeypatch.setattr("benchmarks.evaluate.compare.true_spectra", None)
     monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 0.0)
     with pytest.raises(ValueError, match="good ran on .* cores; set OMP_NUM_THREADS=1"):
-        compare([str(files["good"])])
+        compare([str(files["good"])], tmp_path / "out")
 
 
 def test_command_line_takes_any_number(files, data, tmp_path, capsys):
@@ -111,5 +114,6 @@ def test_command_line_takes_any_number(files, data, tmp_path, capsys):
         main(["--help"])
     assert stop.value.code == 0
     assert (
-        "usage: python -m benchmarks.evaluate.compare MODELS [--config" in capsys.readouterr().out
+        "usage: python -m benchmarks.evaluate.compare EMULATORS [--config"
+        in capsys.readouterr().out
     )

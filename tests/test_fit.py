@@ -210,9 +210,7 @@ def test_models_of_the_transition_are_compared(tmp_path):
     path = tmp_path / "bent.csv"
     Measurements([straight], data, 0.02 * data).write(path)
     fixed = {n: v for n, v in point.items() if n not in ("log10Mmin", "log10M1")}
-    out = tmp_path / "transitions.json"
-    result = transitions(path, fixed, generations=3, out=out)
-    assert json.loads(out.read_text()) == result
+    result = transitions(path, fixed, generations=3)
     chi2 = {row["says"]: row["chi2"] for row in result["rows"]}
     assert chi2["scale-dependent bias"] < 1 < chi2["sum of both terms"]
     assert len(chi2) == 5

@@ -233,7 +233,7 @@ def test_command(model, file, box, small_file, tmp_path, monkeypatch, capsys):
     true_code = {"labels": model, "pyccl": model}
     monkeypatch.setattr(module, "direct", lambda config, space: true_code)
     out = tmp_path / "out"
-    result = posterior(out, str(file), sampling=SMALL)
+    result = module.STUDY.run(out, emulator=str(file), sampling=SMALL)
     assert json.loads((out / "posterior.json").read_text()) == result
     assert (out / "posterior.pdf").exists()
     text = render(result)
@@ -309,8 +309,8 @@ def test_a_run_that_failed_early_does_not_stand_in_the_way(model, file, tmp_path
 
 
 def test_two_runs_in_one_folder_are_not_mixed(tmp_path, file):
-    with exclusive(tmp_path, folder=True), pytest.raises(BusyError, match="another benchmark runs"):
-        posterior(tmp_path, str(file))
+    with exclusive(tmp_path, folder=True), pytest.raises(BusyError):
+        module.STUDY.run(tmp_path, emulator=str(file))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from searches import BRIEF, SPACE
 
-from benchmarks.studies.sampler_comparison import render, search_evidence
+from benchmarks.studies.sampler_comparison import STUDY, render, sampler_comparison
 from datagen.parallel import RayConfig
 from datagen.store import Spectra
 from tuning.journal import Journal
@@ -30,16 +30,17 @@ def test_table_tells_median_and_spread_over_seeds():
 
 @pytest.mark.slow
 def test_equal_trials_for_each_sampler_and_seed(ray, label_file, tmp_path):
-    result = search_evidence(
-        label_file, tmp_path, BRIEF, SPACE, trials=2, seeds=(1, 2), ray=RayConfig(cpus=2)
-    )
+    result = STUDY.run(
+        tmp_path, data=label_file, train=BRIEF, space=SPACE, trials=2, seeds=(1, 2),
+        ray=RayConfig(cpus=2),
+    )  # fmt: skip
     for sampler in ("random", "tpe"):
         for seed, curve in zip((1, 2), result["best"][sampler], strict=True):
             trials = Journal(tmp_path / f"{sampler}-{seed}").trials()
             assert [trial.state for trial in trials] == ["finished"] * 2
             assert curve[-1] == min(trial.report["p95"] for trial in trials)
             assert curve == sorted(curve, reverse=True)
-    assert (tmp_path / "evidence.png").exists()
+    assert (tmp_path / "sampler_comparison.png").exists()
     assert len(result["best"]["none"]) == 2
 
 
@@ -52,19 +53,19 @@ def test_searches_with_other_labels_or_settings_are_not_mixed(
 
     monkeypatch.setattr("benchmarks.studies.sampler_comparison.run_study", one_trial)
     out, options = tmp_path / "out", {"trials": 1, "seeds": (1,), "samplers": ("random",)}
-    search_evidence(label_file, out, BRIEF, SPACE, **options)
+    sampler_comparison(label_file, out, BRIEF, SPACE, **options)
     other = Spectra.read(label_file)
     other.theta[0, 0] *= 1 + 1e-15
     other.write(tmp_path / "other.h5")
     with pytest.raises(ValueError, match="holds a run with other settings .labels is "):
-        search_evidence(tmp_path / "other.h5", out, BRIEF, SPACE, **options)
+        sampler_comparison(tmp_path / "other.h5", out, BRIEF, SPACE, **options)
     with pytest.raises(ValueError, match="holds a run with other settings .train.seed is 1, not 2"):
-        search_evidence(label_file, out, replace(BRIEF, seed=2), SPACE, **options)
+        sampler_comparison(label_file, out, replace(BRIEF, seed=2), SPACE, **options)
     shutil.copy(label_file, tmp_path / "copy.h5")  # the same labels
-    search_evidence(tmp_path / "copy.h5", out, BRIEF, SPACE, **options)
+    sampler_comparison(tmp_path / "copy.h5", out, BRIEF, SPACE, **options)
 
 
 @pytest.mark.parametrize("nothing", [{"trials": 0}, {"samplers": ()}, {"seeds": ()}])
 def test_a_comparison_of_nothing_is_refused(tmp_path, nothing):
     with pytest.raises(ValueError, match="must each be one at least"):
-        search_evidence(tmp_path / "none.h5", tmp_path / "out", **nothing)
+        sampler_comparison(tmp_path / "none.h5", tmp_path / "out", **nothing)

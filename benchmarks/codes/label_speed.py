@@ -1,9 +1,7 @@
-"""Speed of the labels beside pyccl's own halo model: ``hodspectra labels``."""
+"""Speed of the labels beside pyccl's own halo model: ``hodspectra label-speed``."""
 
-import json
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,31 +11,28 @@ from numpy.typing import NDArray
 from benchmarks.codes import timing
 from benchmarks.codes.pyccl_model import PycclHaloModel
 from benchmarks.codes.timing import on_one_core, seconds_per_point
-from benchmarks.study import check_json
-from datagen.cli import run
+from benchmarks.study import Study
 from datagen.design import Design, draw
-from datagen.files import atomic
 from datagen.halomodel import HaloModel, HaloModelConfig
 from datagen.power import linear_power
-from datagen.record import provenance
 from datagen.space import Range, Space
 
-__all__ = ["SPACE", "agree", "contenders", "labels", "points", "render"]
+__all__ = ["SPACE", "STUDY", "agree", "draw_points", "label_speed", "models", "render"]
 
 Array = NDArray[np.float64]
-Contenders = dict[str, Callable[[Array], dict[str, Array]]]
+Models = dict[str, Callable[[Array], dict[str, Array]]]
 
 # the default space, but for thresholds that pyccl's even masses do not resolve
 SPACE = Space(sigma=Range(0.1, 1.0))
 AGREEMENT = 3e-3  # of every spectrum: both quadratures to 1e-3, linear power from the table to 2e-3
 
 
-def points(number: int, seed: int = 1) -> Array:
+def draw_points(number: int, seed: int = 1) -> Array:
     """The points to be computed, shape (number, P)."""
     return draw(Design(points=number, seed=seed), SPACE)
 
 
-def contenders() -> Contenders:
+def models() -> Models:
     """What computes all six terms, by name, at converged accuracy.
 
     The table of linear power is part of neither: it is made once for all points of a space.
@@ -57,46 +52,39 @@ def _lean(peer: PycclHaloModel, theta: Array) -> dict[str, Array]:
         pyccl.spline_params.reload()
 
 
-def agree(models: Contenders, theta: Array) -> None:
+def agree(codes: Models, theta: Array) -> None:
     """Let only those be timed that compute the same, each on one core.
 
     Raises:
         ValueError: Spectra that differ by more than the tolerance, or more than one thread.
     """
-    first, *others = models
-    truth = on_one_core(first, partial(models[first], theta))
+    first, *others = codes
+    truth = on_one_core(first, partial(codes[first], theta))
     for other in others:
-        timing.agree(other, models[other], theta, truth, AGREEMENT)
+        timing.agree(other, codes[other], theta, truth, AGREEMENT)
 
 
-def labels(number: int = 16, out: Path | None = None) -> dict[str, Any]:
+def label_speed(points: int = 16, seed: int = 1) -> dict[str, Any]:
     """Time the labels and pyccl's halo model on the same points, one core each.
 
     Both start from the ten parameters, with a fresh cosmology at every point, and end at the six
     terms. The table of linear power is not timed.
 
     Args:
-        number: Points that each computes per round.
-        out: JSON file for the numbers.
+        points: How many each computes per round.
+        seed: Seed of these.
     """
-    check_json(out)
-    theta, models = points(number), contenders()
-    agree(models, theta)
+    theta, codes = draw_points(points, seed), models()
+    agree(codes, theta)
     seconds = {
-        name: seconds_per_point(partial(model, theta), number) for name, model in models.items()
+        name: seconds_per_point(partial(code, theta), points) for name, code in codes.items()
     }
-    result = {
+    return {
         "seconds_per_point": seconds,
-        "points": number,
+        "points": points,
         "threads": 1,
         "agreement": AGREEMENT,
-        "environment": provenance(),
     }
-    if out:
-        with atomic(out) as unfinished:
-            unfinished.write_text(json.dumps(result, indent=1))
-    print(render(result))  # noqa: T201
-    return result
 
 
 def render(result: dict[str, Any]) -> str:
@@ -108,9 +96,12 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+STUDY = Study("label_speed", label_speed, render)
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Command line of `labels`."""
-    run(labels, "python -m benchmarks.codes.label_speed", argv)
+    """Command line of `label_speed`."""
+    STUDY.main("python -m benchmarks.codes.label_speed", argv)
 
 
 if __name__ == "__main__":

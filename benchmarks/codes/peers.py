@@ -5,12 +5,10 @@ run; nothing is installed for it. They have Tinker et al. 2010, Duffy et al. 200
 2007 where they can; what they have otherwise is said in the result.
 """
 
-import json
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +16,12 @@ from numpy.typing import NDArray
 
 from benchmarks.codes.fftlog import correlation, splined, surface
 from benchmarks.codes.timing import seconds_per_point
-from benchmarks.study import check_json
-from datagen.cli import run
-from datagen.files import atomic
+from benchmarks.study import Study
 from datagen.messages import shortened
-from datagen.record import provenance
 from export.runtime import load
 from export.statistics import DeltaSigma, Sigma, Wp
 
-__all__ = ["peers", "render"]
+__all__ = ["STUDY", "peers", "render"]
 
 Array = NDArray[np.float64]
 Peer = Callable[[], dict[str, Array]]
@@ -42,11 +37,10 @@ _K = np.geomspace(1e-4, 200.0, 512)  # 1/Mpc
 _ALONG = 400
 
 
-def peers(out: Path | None = None, rounds: int = 3, points: int = 10_000) -> dict[str, Any]:
+def peers(rounds: int = 3, points: int = 10_000) -> dict[str, Any]:
     """Compare and time w_p and Delta Sigma at 20 separations each, on one core.
 
     Args:
-        out: JSON file to write.
         rounds: How often each time is taken.
         points: How many the emulator evaluates at once, besides a single one.
 
@@ -55,7 +49,6 @@ def peers(out: Path | None = None, rounds: int = 3, points: int = 10_000) -> dic
         difference of w_p and of Delta Sigma from the emulator's, and what it has otherwise; or why
         it did not run.
     """
-    check_json(out)
     emulator = load("tinker10", occupation="zheng07")
     per_h: dict[str, Any] = {"lengths": "Mpc/h"}
     kinds = [Wp(R, PI_MAX, **per_h), DeltaSigma(R, units="h Msun/pc^2", **per_h)]
@@ -86,12 +79,7 @@ def peers(out: Path | None = None, rounds: int = 3, points: int = 10_000) -> dic
             }
         except Exception as error:  # other codes raise what they like
             rows[name] = {"missing": shortened(f"{type(error).__name__}: {error}", 120)}
-    result = {"rows": rows, "point": POINT, "provenance": provenance()}
-    if out is not None:
-        with atomic(out) as partial:
-            partial.write_text(json.dumps(result, indent=1) + "\n")
-    print(render(result))  # noqa: T201
-    return result
+    return {"rows": rows, "point": POINT}
 
 
 def _pyccl() -> tuple[Peer, Peer]:
@@ -243,9 +231,12 @@ def _time(seconds: float) -> str:
     return f"{seconds / 1e-6:.3g} us"
 
 
+STUDY = Study("peers", peers, render)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `peers`."""
-    run(peers, "python -m benchmarks.codes.peers", argv)
+    STUDY.main("python -m benchmarks.codes.peers", argv)
 
 
 if __name__ == "__main__":

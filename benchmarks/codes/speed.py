@@ -1,10 +1,8 @@
 """Speed of an emulator beside the true codes: ``hodspectra speed``."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +11,12 @@ from numpy.typing import NDArray
 from benchmarks.codes.implementations import AGREEMENT, BATCHES, direct, forms
 from benchmarks.codes.pyccl_model import PycclHaloModel
 from benchmarks.codes.timing import agree, by_batch, seconds_per_point
-from benchmarks.study import check_json
-from datagen.cli import run
-from datagen.files import atomic
+from benchmarks.study import Study
 from datagen.halomodel import HaloModelConfig
-from datagen.record import provenance
 from datagen.space import Space
 from export.runtime import OnnxEmulator
 
-__all__ = ["PYCCL_POINTS", "render", "speed", "times"]
+__all__ = ["PYCCL_POINTS", "STUDY", "render", "speed", "times"]
 
 PYCCL_POINTS = 8  # at half a second each
 NAMES = {
@@ -34,7 +29,7 @@ NAMES = {
 Array = NDArray[np.float64]
 
 
-def speed(emulator: str = "standard", seed: int = 1, out: Path | None = None) -> dict[str, Any]:
+def speed(emulator: str = "standard", seed: int = 1) -> dict[str, Any]:
     """Time an emulator in onnxruntime (with all its checks), torch and numpy, and the true codes.
 
     Everything runs on one core, in this one run, on the same points; pyccl starts from a fresh
@@ -44,25 +39,17 @@ def speed(emulator: str = "standard", seed: int = 1, out: Path | None = None) ->
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
         seed: Seed of the points.
-        out: JSON file for the numbers.
 
     Raises:
         ValueError: They differ, or one of them ran on more than one core.
     """
-    check_json(out)
     model = OnnxEmulator(emulator, threads=1)
     space = Space.from_dict(model.metadata["parameters"])
     most = max(BATCHES["onnxruntime"])
     theta = space.from_unit(np.random.default_rng(seed).random((4 * most, len(model.names))))
     theta = theta[model.is_inside(theta)][:most]  # domains leave more than a quarter of the box
     config = HaloModelConfig.from_dict(model.metadata["halo_model"])
-    result = times(model, theta, config, model(theta[:PYCCL_POINTS]))
-    result["environment"] = provenance()
-    if out:
-        with atomic(out) as partial_file:
-            partial_file.write_text(json.dumps(result, indent=1))
-    print(render(result))  # noqa: T201
-    return result
+    return times(model, theta, config, model(theta[:PYCCL_POINTS]))
 
 
 def times(
@@ -117,9 +104,12 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+STUDY = Study("speed", speed, render)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `speed`."""
-    run(speed, "python -m benchmarks.codes.speed", argv)
+    STUDY.main("python -m benchmarks.codes.speed", argv)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Judge an ONNX file on labels made for it alone: ``hodspectra evaluate``."""
+"""Accuracy of an emulator on labels made for that alone: ``hodspectra evaluate``."""
 
 import platform
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,46 +9,36 @@ from numpy.typing import NDArray
 
 from benchmarks.codes.implementations import BATCHES
 from benchmarks.codes.timing import by_batch
+from benchmarks.evaluate import file_record
+from benchmarks.evaluate.file_record import DRAWN, PREFIX
+from benchmarks.evaluate.tables import accuracy_table, in_percent
 from benchmarks.evaluate.true_spectra import is_made_of, true_spectra
-from datagen.cli import run
+from benchmarks.study import Study
 from datagen.error_budget import ErrorBudget, error_budget
-from datagen.outputs import SPECTRA, output
+from datagen.outputs import SPECTRA
 from datagen.space import Space
 from datagen.store import Spectra
 from emulator.metrics import spectra_accuracy
-from export.info import card
 from export.runtime import OnnxEmulator
-from export.to_onnx import rewrite
 
-__all__ = [
-    "accuracy_table",
-    "counts",
-    "error_cells",
-    "headline",
-    "in_percent",
-    "judge",
-    "render",
-]
+__all__ = ["STUDY", "counts", "evaluate", "render"]
 
-DRAWN = {  # how the points of each record were drawn, if otherwise than those it was made of
-    "test": "",
-    "test_linear_masses": ", masses drawn uniformly in M",
-    "test_log10_masses": ", masses drawn uniformly in log10 M",
-    "test_published_box": " of the published box, at z = 0",
-}
 N_G_MIN, B_EFF_MAX = 1e-7, 20.0  # [1/Mpc^3] and 1
 F_SAT_MIN = 1e-6
-SHOWN = ("gm_1h", "gm_total", "gg_1h", "gg_total")  # of other occupations
 BUDGET = ErrorBudget(quadrature=64, linear_power=64)
 
 
-def judge(
-    emulator: Path, data: Path, name: str = "", floor: ErrorBudget = BUDGET
+def evaluate(
+    emulator: str,
+    data: Path,
+    name: str = "",
+    floor: ErrorBudget = BUDGET,
+    write_record: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate an emulator on fresh labels and write the result into its own metadata.
+    """Measure an emulator's errors on fresh labels; if asked to, write them into its file.
 
-    It stands there as the record ``test``: what users are told of the file's accuracy, and what
-    ``export.verify`` compares with on their machines. Beside it stand how exact the labels
+    In the file they stand as the record ``test``: what users are told of its accuracy, and what
+    ``hodspectra verify`` compares with on their machines. Beside it stand how exact the labels
     themselves are, and the emulator's speed on one core, which are measured here too. Labels of
     the same box whose masses are drawn otherwise make a record of their own,
     ``test_linear_masses`` or ``test_log10_masses``, and so do labels of a box within it. Of a
@@ -60,21 +49,26 @@ def judge(
     recorded.
 
     Args:
-        emulator: ONNX file of ``export.to_onnx``; its record is changed.
+        emulator: ONNX file, or the name of a shipped emulator.
         data: Labels of the same halo model that the emulator was not made of, of its ranges or
             of ranges within them.
         name: What a record of ranges within them is called: ``published_box`` for the default
             ones, for example.
         floor: On how many points the labels' own error is measured; of their linear power, each
             takes CAMB some seconds.
+        write_record: Whether the file is changed: its record becomes what is measured.
 
     Returns:
-        The record.
+        ``record``, its name; ``occupation``; ``accuracy``, see
+        `emulator.metrics.spectra_accuracy`; ``test``, what the labels are; and with the record
+        ``test``, ``floor`` and ``speed``.
 
     Raises:
         ValueError: Labels that the emulator was made of, or of another model or wider ranges; no
-            name for ranges within.
+            name for ranges within; a shipped emulator's record is not written.
     """
+    if write_record and not Path(emulator).is_file():
+        raise ValueError(f"write_record: {emulator} is no file; name one, for example a copy")
     labels, own = Spectra.read(data, ()), OnnxEmulator(emulator)
     whose = Space.from_dict(labels.metadata["space"]).occupation
     is_own = whose == own.populations.said
@@ -84,22 +78,21 @@ def judge(
     truth = true_spectra([model], data)
     counted = truth.labels.select(np.flatnonzero(counts(truth.labels)))
     predicted = model(counted.theta, truth.shared(model))
-    test = spectra_accuracy(predicted, counted, truth.space)
     made = {name: truth.source[name] for name in ("sha256", "design")}
     made |= {"points": len(counted), "without_galaxies": len(truth.labels) - len(counted)}
-    name = _record_name(model, truth.space, name)
-    meta = own.metadata
-    record, provenance, more = meta["record"], meta["provenance"], {}
-    if is_own:
-        record[name], provenance[name] = test, made
-        more = _measured(emulator, counted, floor) if name == "test" else {}
-    else:
-        others = record.setdefault("occupations", {})
-        others[whose] = others.get(whose, {}) | {name: test}
-        provenance[f"{name} {whose}"] = made
-    rewrite(emulator, record=record, provenance=provenance, **more)
-    print(card(OnnxEmulator(emulator, occupation=None if is_own else whose)))  # noqa: T201
-    return test
+    record = _record_name(model, truth.space, name)
+    found = {
+        "emulator": model.path.stem,
+        "occupation": whose,
+        "record": record,
+        "accuracy": spectra_accuracy(predicted, counted, truth.space),
+        "test": made,
+    }
+    if is_own and record == PREFIX:
+        found |= _measured(model, counted, floor)
+    if write_record:
+        file_record.write_record(Path(emulator), found)
+    return found
 
 
 def counts(labels: Spectra) -> NDArray[np.bool_]:
@@ -120,22 +113,22 @@ def counts(labels: Spectra) -> NDArray[np.bool_]:
 def _record_name(model: OnnxEmulator, space: Space, name: str) -> str:
     own = Space.from_dict(model.metadata["parameters"])
     if space == own:
-        return "test"
+        return PREFIX
     same = space.names == own.names and np.array_equal(space.low, own.low)
     if same and np.array_equal(space.high, own.high):  # the same box, drawn otherwise
         drawn = next(space[n].sampling for n in space.names if space[n] != own[n])
-        return f"test_{drawn}_masses"
+        return f"{PREFIX}_{drawn}_masses"
     if not name:
         raise ValueError(
             "name: the labels are of a box within the emulator's; give their record a name, "
             "for example --name published_box"
         )
-    return f"test_{name}"
+    return f"{PREFIX}_{name}"
 
 
-def _measured(emulator: Path, labels: Spectra, floor: ErrorBudget) -> dict[str, Any]:
+def _measured(model: OnnxEmulator, labels: Spectra, floor: ErrorBudget) -> dict[str, Any]:
     """The error of the labels themselves, and the time of a point, on one core."""
-    model = OnnxEmulator(emulator, threads=1)
+    model = OnnxEmulator(model.path, threads=1)
     budget = error_budget(labels, floor, tuple(n for n in model.outputs if n in SPECTRA))
     for found in budget.values():
         if "spectra" in found:  # over all (point, k) is enough for a card
@@ -148,77 +141,37 @@ def _measured(emulator: Path, labels: Spectra, floor: ErrorBudget) -> dict[str, 
     }
 
 
-def render(emulator: Path) -> str:
-    """The record that an ONNX file carries, as Markdown."""
-    record = OnnxEmulator(emulator).metadata["record"]
-    there = {name: drawn for name, drawn in DRAWN.items() if name in record}
-    tables = [accuracy_table(record[name], drawn) for name, drawn in there.items()]
-    if "occupations" in record:
-        tables.append(_of_occupations(record["occupations"]))
-    return "\n\n".join(tables)
-
-
-def _of_occupations(records: dict[str, dict[str, Any]]) -> str:
-    """Errors with other occupations, of some outputs, as Markdown."""
-    lines = [
-        "With other occupations, in their usual ranges, abs(P/P_true - 1) in percent, over all "
-        "(point, k)",
-        "",
-        "| occupation | points | output | 68 % | 95 % | 99 % | worst |",
-        "|---|---|---|---|---|---|---|",
+def render(result: dict[str, Any]) -> str:
+    """What was measured, as Markdown."""
+    test, name = result["test"], result["record"]
+    drawn = DRAWN.get(name, f" of {name.removeprefix(f'{PREFIX}_')}")
+    parts = [
+        f"`{result['emulator']}` with {result['occupation']}; {test['without_galaxies']:,} more "
+        f"points have no galaxies that a survey could see",
+        accuracy_table(result["accuracy"], drawn),
     ]
-    for occupation, record in records.items():
-        for name in (name for name in SHOWN if name in record["test"]):
-            one = record["test"][name]
-            cells = " | ".join(error_cells(one)[:4])
-            lines.append(f"| {occupation} | {one['points']:,} | {name} | {cells} |")
-    return "\n".join(lines)
+    if "floor" in result:
+        largest = {
+            source.replace("_", " "): max(error["99"] for error in one["spectra"].values())
+            for source, one in result["floor"].items()
+            if "spectra" in one
+        }
+        floors = [f"{source} {in_percent(error)} %" for source, error in largest.items()]
+        times = result["speed"]["microseconds"].items()
+        parts += [
+            f"Of the labels themselves, largest 99 % of any spectrum: {', '.join(floors)}",
+            f"Microseconds a point on one core ({result['speed']['cpu']}): "
+            + ", ".join(f"{time:.3g} ({int(batch):,} at once)" for batch, time in times),
+        ]
+    return "\n\n".join(parts)
 
 
-def accuracy_table(records: dict[str, dict[str, Any]], drawn: str = "") -> str:
-    """Errors of each output, as Markdown.
-
-    Args:
-        records: See `emulator.metrics.spectra_accuracy`.
-        drawn: How the points were drawn, if it matters.
-    """
-    points = next(iter(records.values()))["points"]
-    lines = [
-        f"Errors on {points:,} test points{drawn}, abs(P/P_true - 1) in percent, over all "
-        f"(point, k)",
-        "",
-        "| output | 68 % | 95 % | 99 % | worst | largest over k: median |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, record in records.items():
-        lines.append(f"| {name} | {' | '.join(error_cells(record))} |")
-    return "\n".join(lines)
-
-
-def error_cells(record: dict[str, Any]) -> list[str]:
-    """68, 95, 99 %, worst, and median of the largest over k, of one output in percent."""
-    errors = [record["all"][q] for q in ("68", "95", "99", "100")] + [record["worst_k"]["50"]]
-    return [in_percent(error) for error in errors]
-
-
-def in_percent(error: float) -> str:
-    """A fraction as a number in percent, two digits."""
-    return f"{100 * error:.2g}" if error < 1 else f"{100 * error:.0f}"
-
-
-def headline(names: Iterable[str]) -> str:
-    """The output to speak of first: a total, of galaxies if there is one; empty of none."""
-
-    def rank(name: str) -> tuple[bool, bool, str]:
-        one = output(name)
-        return one.is_total, one.correlation == "gg", name
-
-    return max(names, key=rank, default="")
+STUDY = Study("evaluation", evaluate, render)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line of `judge`."""
-    run(judge, "python -m benchmarks.evaluate.accuracy", argv)
+    """Command line of `evaluate`."""
+    STUDY.main("python -m benchmarks.evaluate.accuracy", argv)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,29 @@
 """One emulator in depth: ``hodspectra analyse MODEL``."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evaluate.accuracy import accuracy_table, in_percent
-from benchmarks.evaluate.describe import anatomy, training_history
+from benchmarks.evaluate.describe import describe, training_history
 from benchmarks.evaluate.error_analysis import CUT, FIGURES, Analysis, check_spectra
+from benchmarks.evaluate.tables import accuracy_table, in_percent
 from benchmarks.evaluate.true_spectra import true_spectra
-from datagen.cli import run as run_command
+from benchmarks.study import Study, environment
 from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.parallel import RayConfig
-from datagen.record import provenance
 from datagen.report import figure, page, paragraph, preformatted, table
 from emulator.figures import history_figure
 from export.info import card
 from export.runtime import OnnxEmulator
 
-__all__ = ["SCHEMA", "analyse", "history_pieces", "render", "summary"]
+__all__ = ["SCHEMA", "STUDY", "analyse", "history_pieces", "render", "summary"]
 
 SCHEMA = "hodspectra-analysis-1"
 
 
 def analyse(
-    model: str,
-    out: Path = Path("runs/analysis"),
+    emulator: str,
+    out: Path,
     data: Path | None = None,
     points: int = 1000,
     seed: int = 7,
@@ -37,12 +35,12 @@ def analyse(
 
     Its spectra are compared with the truth at points that it has not seen: those of a label
     file, or new ones, computed with the emulator's own halo model. Errors are abs(P/P_true - 1)
-    of P. The folder gets ``analysis.html``, a page with everything in it, ``analysis.json``, and
-    ``figures/`` as PNG and PDF.
+    of P. The folder gets ``analysis.html``, a page with everything in it, and ``figures/`` as PNG
+    and PDF.
 
     Args:
-        model: ONNX file, or the name of a shipped emulator.
-        out: Folder for the analysis.
+        emulator: ONNX file, or the name of a shipped emulator.
+        out: Folder for the page, its ``analysis.json`` and figures.
         data: Label file with the truth; of the one that the emulator was trained on, the test
             split is taken. Without one, points are drawn anew.
         points: How many points are drawn.
@@ -53,42 +51,38 @@ def analyse(
         ray: Where the truth is computed.
 
     Returns:
-        The content of ``analysis.json``.
+        What was found, the content of ``analysis.json``.
 
     Raises:
         ValueError: Labels of another halo model, other ranges or wavenumbers.
     """
     if corner_points < 1:
         raise ValueError(f"corner_points = {corner_points} must be at least 1")
-    emulator = OnnxEmulator(model)
-    check_spectra(emulator)
-    epochs = training_history(emulator, run)
-    analysis = Analysis(emulator, true_spectra([emulator], data, points, seed, ray))
+    model = OnnxEmulator(emulator)
+    check_spectra(model)
+    epochs = training_history(model, run)
+    analysis = Analysis(model, true_spectra([model], data, points, seed, ray))
     result: dict[str, Any] = {
         "schema": SCHEMA,
-        "emulator": anatomy(emulator),
+        "emulator": describe(model),
         **analysis.result(),
         "calibration": analysis.calibration(),
         "epochs": len(epochs),
-        "environment": provenance(),
     }
     sections = {
         "": [
-            paragraph(summary(result["emulator"], result["accuracy"], analysis.headline), "lead"),
+            paragraph(
+                summary(result["emulator"], result["accuracy"], analysis.main_output), "lead"
+            ),
             _source(result["test"]),
         ],
         **analysis.sections(out, corner_points, render(result)),
         "Training": history_pieces(epochs, out),
-        "The emulator": [preformatted(card(emulator))],
-        "Made with": [table((), result["environment"].items())],
+        "The emulator": [preformatted(card(model))],
+        "Made with": [table((), environment().items())],
     }
-    for name, text in (
-        ("analysis.json", json.dumps(result, indent=1)),
-        ("analysis.html", page(f"Emulator {result['emulator']['name']}", sections)),
-    ):
-        with atomic(out / name) as partial:
-            partial.write_text(text)
-    print(f"{render(result)}\n\n{out / 'analysis.html'}")  # noqa: T201
+    with atomic(out / "analysis.html") as partial:
+        partial.write_text(page(f"Emulator {result['emulator']['name']}", sections))
     return result
 
 
@@ -96,7 +90,7 @@ def summary(made: dict[str, Any], records: dict[str, dict[str, Any]], name: str)
     """The emulator in a paragraph.
 
     Args:
-        made: See `benchmarks.evaluate.describe.anatomy`.
+        made: See `benchmarks.evaluate.describe.describe`.
         records: See `emulator.metrics.spectra_accuracy`.
         name: The spectrum to speak of first.
     """
@@ -162,9 +156,12 @@ def render(result: dict[str, Any]) -> str:
     return accuracy_table(result["accuracy"])
 
 
+STUDY = Study("analysis", analyse, render, page=True)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `analyse`."""
-    run_command(analyse, "python -m benchmarks.evaluate.analyse", argv, words="model")
+    STUDY.main("python -m benchmarks.evaluate.analyse", argv, words="emulator")
 
 
 if __name__ == "__main__":

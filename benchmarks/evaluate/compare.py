@@ -1,6 +1,5 @@
 """Several emulators side by side: ``hodspectra compare MODEL MODEL ...``."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -12,22 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.codes.timing import by_batch, on_one_core, seconds_per_point
-from benchmarks.evaluate.accuracy import error_cells, headline, in_percent
 from benchmarks.evaluate.compare_figures import errors_figure, pareto_figure, size_figure
-from benchmarks.evaluate.describe import anatomy
+from benchmarks.evaluate.describe import describe
+from benchmarks.evaluate.tables import error_cells, in_percent, main_output
 from benchmarks.evaluate.true_spectra import Truth, check_alike, true_spectra
-from datagen.cli import run
+from benchmarks.study import Study, environment
 from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.outputs import CORRELATIONS, output
 from datagen.parallel import RayConfig
-from datagen.record import provenance
 from datagen.report import figure, markdown, page, paragraph, table
 from datagen.space import Space
 from emulator.metrics import spectra_accuracy
 from export.runtime import OnnxEmulator
 
-__all__ = ["SCHEMA", "compare", "render"]
+__all__ = ["SCHEMA", "STUDY", "compare", "render"]
 
 SCHEMA = "hodspectra-comparison-1"
 FIGURES = "figures/"
@@ -38,8 +36,8 @@ Array = NDArray[np.float64]
 
 
 def compare(
-    models: list[str],
-    out: Path = Path("runs/comparison"),
+    emulators: list[str],
+    out: Path,
     data: Path | None = None,
     points: int = 1000,
     seed: int = 7,
@@ -50,12 +48,11 @@ def compare(
     They may be of any kind (networks, combined or separate, and semi-analytic ones) and have
     different outputs: each spectrum is judged that at least two of them have. Times are of one
     core, through onnxruntime with all checks, of those outputs that all have, or of all of each if
-    there are none. The folder gets ``comparison.html``, ``comparison.md``, ``comparison.json`` and
-    ``figures/``.
+    there are none. The folder gets ``comparison.html`` and ``figures/``.
 
     Args:
-        models: ONNX files, or names of shipped emulators.
-        out: Folder for the comparison.
+        emulators: ONNX files, or names of shipped emulators.
+        out: Folder for the page, its ``comparison.json``, ``comparison.md`` and figures.
         data: Label file with the truth; where an emulator was trained on it, its test split is
             taken. Without one, points are drawn anew.
         points: How many points are drawn.
@@ -63,17 +60,17 @@ def compare(
         ray: Where the truth is computed.
 
     Returns:
-        The content of ``comparison.json``.
+        What was found, the content of ``comparison.json``.
 
     Raises:
         ValueError: An emulator of another halo model, other ranges or wavenumbers; one given
             twice, or one that ran on more than one core.
     """
-    emulators = _opened(models)
-    _check(emulators)
-    truth = true_spectra(list(emulators.values()), data, points, seed, ray)
-    judged = _judged(emulators, truth)
-    common = [n for n in judged if all(n in model.outputs for model in emulators.values())]
+    models = _opened(emulators)
+    _check(models)
+    truth = true_spectra(list(models.values()), data, points, seed, ray)
+    judged = _judged(models, truth)
+    common = [n for n in judged if all(n in model.outputs for model in models.values())]
     result = {
         "schema": SCHEMA,
         "test": truth.source,
@@ -81,22 +78,14 @@ def compare(
         "cores": 1,
         "timed": common,
         "models": {
-            name: anatomy(model)
+            name: describe(model)
             | {"accuracy": _accuracy(model, truth, judged)}
             | _times(model, truth.labels.theta, common or list(model.outputs))
-            for name, model in emulators.items()
+            for name, model in models.items()
         },
-        "environment": provenance(),
     }
-    text = render(result)
-    for name, content in (
-        ("comparison.json", json.dumps(result, indent=1)),
-        ("comparison.md", f"{text}\n"),
-        ("comparison.html", _page(result, out)),
-    ):
-        with atomic(out / name) as partial_file:
-            partial_file.write_text(content)
-    print(f"{text}\n\n{out / 'comparison.html'}")  # noqa: T201
+    with atomic(out / "comparison.html") as partial_file:
+        partial_file.write_text(_page(result, out))
     return result
 
 
@@ -104,13 +93,13 @@ def _opened(models: Sequence[str]) -> dict[str, OnnxEmulator]:
     """Emulators by name."""
     found: dict[str, OnnxEmulator] = {}
     for model in (OnnxEmulator(model, threads=1) for model in models):
-        name = anatomy(model)["name"]
+        name = describe(model)["name"]
         if name in found:
             raise ValueError(f"{model.path} and {found[name].path}: two are called {name}; "
                              f"give each once, or copy one to another name")  # fmt: skip
         found[name] = model
     if not found:
-        raise ValueError("models: none is given; name ONNX files or shipped emulators")
+        raise ValueError("emulators: none is given; name ONNX files or shipped emulators")
     return found
 
 
@@ -157,7 +146,7 @@ def _times(model: OnnxEmulator, theta: Array, outputs: Sequence[str]) -> dict[st
 
 def render(result: dict[str, Any]) -> str:
     """The tables, as Markdown: all emulators, then all spectra."""
-    name, models = headline(result["timed"]), result["models"]
+    name, models = main_output(result["timed"]), result["models"]
     points = next(iter(next(iter(models.values()))["accuracy"].values()))["points"]
     what = ", ".join(result["timed"]) or "all outputs of each"
     judged = f"Errors of {name}" if name else "Errors of each spectrum"
@@ -192,7 +181,7 @@ def render(result: dict[str, Any]) -> str:
 
 def _summary(result: dict[str, Any]) -> str:
     """The comparison in a paragraph."""
-    models, name = result["models"], headline(result["timed"])
+    models, name = result["models"], main_output(result["timed"])
     fastest = min(models, key=lambda label: models[label]["seconds"][ONE]["median"])
     text = (
         f"{len(models)} emulators at the same {result['test']['unseen']:,} points, which none of "
@@ -257,14 +246,17 @@ def _page(result: dict[str, Any], out: Path) -> str:
                 FIGURES,
             )
         ],
-        "Made with": [table((), result["environment"].items())],
+        "Made with": [table((), environment().items())],
     }
     return page(f"{len(models)} emulators compared", sections)
 
 
+STUDY = Study("comparison", compare, render, page=True)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `compare`."""
-    run(compare, "python -m benchmarks.evaluate.compare", argv, words="models+")
+    STUDY.main("python -m benchmarks.evaluate.compare", argv, words="emulators+")
 
 
 if __name__ == "__main__":

@@ -7,21 +7,20 @@ from typing import Any
 import numpy as np
 import onnx
 
-from benchmarks.evaluate.accuracy import DRAWN
+from benchmarks.evaluate.file_record import PREFIX
 from emulator.emulator import Emulator
 from emulator.train import EMULATOR_FILE
 from export.runtime import OnnxEmulator
 
-__all__ = ["anatomy", "training_history"]
+__all__ = ["describe", "training_history"]
 
 _USUAL = Path(EMULATOR_FILE).stem
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 _HISTORIES = ("history.json", "final/*/history.json", "trials/*/history.json")
-# what `export.to_onnx` and `benchmarks.evaluate.accuracy` add to the provenance
-_ADDED = ("merged", *DRAWN)
+_MERGED = "merged"  # what `export.to_onnx` adds to the provenance
 
 
-def anatomy(model: OnnxEmulator) -> dict[str, Any]:
+def describe(model: OnnxEmulator) -> dict[str, Any]:
     """Kind and size of an emulator.
 
     Returns:
@@ -52,7 +51,7 @@ def _kind(metadata: dict[str, Any]) -> str:
         kind = f"semi-analytic, {units} units, {nodes} nodes"
     else:
         kind = f"network, {network['layers']} x {network['units']} {network['activation']}"
-    others = len(metadata["provenance"].get("merged", ()))
+    others = len(metadata["provenance"].get(_MERGED, ()))
     return f"{kind}, and {others} more" if others else kind
 
 
@@ -66,7 +65,11 @@ def training_history(model: OnnxEmulator, run: Path | None = None) -> list[dict[
     Raises:
         FileNotFoundError: The given run directory holds no history of this emulator.
     """
-    made = {name: v for name, v in model.metadata["provenance"].items() if name not in _ADDED}
+    made = {
+        name: value
+        for name, value in model.metadata["provenance"].items()
+        if name != _MERGED and not name.startswith(PREFIX)
+    }
     folder = run or model.path.parent
     for path in (path for pattern in _HISTORIES for path in sorted(folder.glob(pattern))):
         try:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluate.accuracy import headline, in_percent
 from benchmarks.evaluate.error_figures import (
     cases_figure,
     corner_figure,
@@ -16,6 +15,7 @@ from benchmarks.evaluate.error_figures import (
     tails_figure,
     varied,
 )
+from benchmarks.evaluate.tables import in_percent, main_output
 from benchmarks.evaluate.true_spectra import Truth
 from datagen.figures import save_figure, style
 from datagen.outputs import CORRELATIONS, output
@@ -60,9 +60,9 @@ class Analysis:
         return [name for name in self.spectra if output(name).correlation == correlation]
 
     @property
-    def headline(self) -> str:
+    def main_output(self) -> str:
         """The spectrum to speak of first: a total, of galaxies if there is one."""
-        return headline(self.spectra)
+        return main_output(self.spectra)
 
     @cached_property
     def predicted(self) -> dict[str, NDArray[np.float32]]:
@@ -119,7 +119,7 @@ class Analysis:
             "test": self.truth.source,
             "k": self.model.k.tolist(),
             "accuracy": accuracy,
-            "headline": self.headline,
+            "main_output": self.main_output,
             "cases": self.cases,
             "record": {
                 name: record["worst_k"]

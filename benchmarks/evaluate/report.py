@@ -2,25 +2,23 @@
 
 import json
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
 from benchmarks.codes import speed
 from benchmarks.codes.implementations import BATCHES
 from benchmarks.codes.timing import by_batch
-from benchmarks.evaluate.accuracy import headline, in_percent
 from benchmarks.evaluate.analyse import history_pieces, summary
-from benchmarks.evaluate.describe import anatomy, training_history
+from benchmarks.evaluate.describe import describe, training_history
 from benchmarks.evaluate.error_analysis import Analysis, check_spectra
+from benchmarks.evaluate.tables import in_percent, main_output
 from benchmarks.evaluate.true_spectra import Truth, check_alike, is_made_of, true_spectra
+from benchmarks.study import Study, environment
 from datagen.analyse import SCHEMA, facts, ranges
-from datagen.cli import run
 from datagen.error_budget import ErrorBudget, error_budget
 from datagen.files import atomic
 from datagen.halomodel import HaloModelConfig
 from datagen.outputs import output
-from datagen.record import provenance
 from datagen.report import link, markdown, page, paragraph, preformatted, table
 from datagen.store import Spectra
 from emulator.metrics import spectra_accuracy
@@ -28,30 +26,30 @@ from export.info import card
 from export.runtime import OnnxEmulator
 from tuning.report import sections as search_sections
 
-__all__ = ["report"]
+__all__ = ["STUDY", "render", "report"]
 
 BUDGET = ErrorBudget(quadrature=32, linear_power=8)
 CORNER_POINTS = 4000
 
 
-def report(emulator: Path, data: Path, out: Path, beside: tuple[str, ...] = ()) -> dict[str, Any]:
+def report(emulator: str, data: Path, out: Path, beside: tuple[str, ...] = ()) -> dict[str, Any]:
     """Open the test split: how accurate an emulator is, and how fast beside the true code.
 
     The errors are |P/P_true - 1| on the test points of the emulator's own labels, which neither
     its training nor a search has seen. Times are of one core, in this very run: the emulator
     through onnxruntime with all its checks, and pyccl's halo model with a fresh cosmology at every
-    point. Written as ``report.json``, ``report.md`` and ``report.html``, which also shows the
-    labels, the search and the training, as far as they lie beside the emulator and its labels.
+    point. The folder gets ``report.html``, which also shows the labels, the search and the
+    training, as far as they lie beside the emulator and its labels.
 
     Args:
         emulator: ONNX file of ``export.to_onnx``.
         data: The label file that the emulator was trained on.
-        out: Folder for the report.
+        out: Folder for the page, its ``report.json``, ``report.md`` and figures.
         beside: Other emulators of the same box and halo model to set beside it: ONNX files, or
             names of shipped ones.
 
     Returns:
-        The content of ``report.json``.
+        What was found, the content of ``report.json``.
 
     Raises:
         ValueError: The labels are not the emulator's, so that its test points are unknown.
@@ -70,25 +68,16 @@ def report(emulator: Path, data: Path, out: Path, beside: tuple[str, ...] = ()) 
     )
     rivals = [_rival(other, analysis.truth) for other in others]
     result = {
-        "emulator": str(emulator),
+        "emulator": emulator,
         "kind": model.metadata["kind"],
         "beside": rivals,
-        "megabytes": emulator.stat().st_size / 1e6,
+        "megabytes": len(model.content) / 1e6,
         "accuracy": analysis.accuracy(),
         "floor": error_budget(test, BUDGET, tuple(analysis.spectra)),
         "speed": times,
-        "environment": {"machine": platform.machine(), "python": platform.python_version()}
-        | provenance(),
     }
-    text = render(result)
-    for name, content in (
-        ("report.json", json.dumps(result, indent=1)),
-        ("report.md", text),
-        ("report.html", _page(analysis, result, data, out)),
-    ):
-        with atomic(out / name) as partial:
-            partial.write_text(content)
-    print(f"{text}\n{out / 'report.html'}")  # noqa: T201
+    with atomic(out / "report.html") as partial:
+        partial.write_text(_page(analysis, result, data, out))
     return result
 
 
@@ -107,7 +96,7 @@ def _test_split(model: OnnxEmulator, data: Path) -> Truth:
 def render(result: dict[str, Any]) -> str:
     """The report as Markdown."""
     return "\n".join(
-        [_accuracy(result), "", speed.render(result["speed"]), "", _side_by_side(result), ""]
+        [_accuracy(result), "", speed.render(result["speed"]), "", _side_by_side(result)]
     )
 
 
@@ -126,7 +115,7 @@ def _rival(model: OnnxEmulator, truth: Truth) -> dict[str, Any]:
 
 def _side_by_side(result: dict[str, Any]) -> str:
     """What a user can choose from: emulators, label code, pyccl; accuracy and time of each."""
-    name = headline(list(result["accuracy"]))
+    name = main_output(list(result["accuracy"]))
     times = result["speed"]
     one, many = "1", str(max(BATCHES["onnxruntime"]))
     lines = [
@@ -176,8 +165,8 @@ def _accuracy(result: dict[str, Any]) -> str:
 
 def _page(analysis: Analysis, result: dict[str, Any], data: Path, out: Path) -> str:
     model = analysis.model
-    made = anatomy(model)
-    lead = summary(made, result["accuracy"], analysis.headline)
+    made = describe(model)
+    lead = summary(made, result["accuracy"], analysis.main_output)
     sections = {
         "": [paragraph(f"{lead} {_fast(result['speed'])}", "lead")],
         "The labels": _labels(data, out),
@@ -186,7 +175,7 @@ def _page(analysis: Analysis, result: dict[str, Any], data: Path, out: Path) -> 
         "The emulator": [preformatted(card(model))],
         **analysis.sections(out, CORNER_POINTS, _accuracy(result)),
         "Speed": [markdown(speed.render(result["speed"])), markdown(_side_by_side(result))],
-        "Made with": [table((), result["environment"].items())],
+        "Made with": [table((), environment().items())],
     }
     return page(f"Report on {made['name']}", sections)
 
@@ -249,9 +238,12 @@ def _from(page: Path, target: Path) -> str:
     return Path(os.path.relpath(target, page)).as_posix()
 
 
+STUDY = Study("report", report, render, page=True)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `report`."""
-    run(report, "python -m benchmarks.evaluate.report", argv)
+    STUDY.main("python -m benchmarks.evaluate.report", argv)
 
 
 if __name__ == "__main__":

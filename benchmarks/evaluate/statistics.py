@@ -6,7 +6,6 @@ stands between the labels and a statistic: the emulator, its 50 wavenumbers, and
 and above them.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,17 @@ from tqdm.auto import tqdm
 
 from benchmarks.codes.fftlog import correlation, splined, surface
 from benchmarks.codes.timing import seconds_per_point
-from benchmarks.evaluate.accuracy import counts, in_percent
+from benchmarks.evaluate.accuracy import counts
+from benchmarks.evaluate.tables import in_percent
 from benchmarks.evaluate.true_spectra import check_fits
-from benchmarks.study import check_json
-from datagen.cli import run
-from datagen.files import atomic
+from benchmarks.study import Study
 from datagen.outputs import name_of
-from datagen.record import provenance
 from datagen.space import Space
 from datagen.store import Spectra
 from export.runtime import OnnxEmulator
 from export.statistics import DeltaSigma, Sigma, Statistic, Wp, Xi
 
-__all__ = ["render", "statistics"]
+__all__ = ["STUDY", "render", "statistics"]
 
 Array = NDArray[np.float64]
 
@@ -43,16 +40,13 @@ _CHUNK = 100
 _ALONG = 400
 
 
-def statistics(
-    data: Path, emulator: str = "tinker10", out: Path | None = None, timed: bool = True
-) -> dict[str, Any]:
+def statistics(data: Path, emulator: str = "tinker10", timed: bool = True) -> dict[str, Any]:
     """Compare statistics of an emulator with those of labels, and time them.
 
     Args:
         data: Labels of the emulator's halo model, on at least 200 wavenumbers from 1e-3 1/Mpc or
             below to 100 1/Mpc or above; of any occupation.
-        emulator: File, or name of a shipped one; semi-analytic.
-        out: JSON file to write.
+        emulator: ONNX file of a semi-analytic emulator, or the name of a shipped one.
         timed: Whether to time it, too; on one core (OMP_NUM_THREADS=1).
 
     Returns:
@@ -61,7 +55,6 @@ def statistics(
     Raises:
         ValueError: Labels on too few wavenumbers, or of another halo model.
     """
-    check_json(out)
     labels = Spectra.read(data)
     k = labels.k
     if len(k) < 200 or k[0] > 1e-3 or k[-1] < 100:
@@ -82,7 +75,7 @@ def statistics(
         found = model(block.theta, kinds)
         for name, truth in _truth(block, model).items():
             errors[name].append(_error(found[name], truth))
-    result = {
+    return {
         "emulator": emulator,
         "occupation": occupation,
         "points": len(counted),
@@ -90,13 +83,7 @@ def statistics(
         "errors": {name: _by_range(np.concatenate(rows)) for name, rows in errors.items()},
         "seconds": _times(model, counted.theta) if timed else {},
         "data": {"sha256": labels.hash(), "design": labels.metadata["design"]},
-        "provenance": provenance(),
     }
-    if out is not None:
-        with atomic(out) as partial:
-            partial.write_text(json.dumps(result, indent=1) + "\n")
-    print(render(result))  # noqa: T201
-    return result
 
 
 def _truth(labels: Spectra, model: OnnxEmulator) -> dict[str, Array]:
@@ -192,9 +179,12 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+STUDY = Study("statistics", statistics, render)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `statistics`."""
-    run(statistics, "python -m benchmarks.evaluate.statistics", argv)
+    STUDY.main("python -m benchmarks.evaluate.statistics", argv)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """Search for an emulator's worst points: ``hodspectra worst``."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,21 +9,19 @@ from numpy.typing import NDArray
 from scipy.optimize import differential_evolution, minimize
 from tqdm.auto import tqdm
 
-from benchmarks.evaluate.accuracy import B_EFF_MAX, F_SAT_MIN, N_G_MIN, in_percent
-from benchmarks.study import check_json
-from datagen.cli import run
-from datagen.files import atomic
+from benchmarks.evaluate.accuracy import B_EFF_MAX, F_SAT_MIN, N_G_MIN
+from benchmarks.evaluate.tables import in_percent
+from benchmarks.study import Study
 from datagen.halomodel import HaloModel, HaloModelConfig
 from datagen.occupations import occupation as by_name
 from datagen.outputs import CORRELATIONS, spectra_of
 from datagen.parallel import RayConfig
 from datagen.power import linear_power
-from datagen.record import provenance
 from datagen.space import Space, columns_by_name
 from emulator.metrics import fractional_error
 from export.runtime import OnnxEmulator
 
-__all__ = ["Galaxies", "Search", "render", "worst"]
+__all__ = ["STUDY", "Galaxies", "Search", "render", "worst"]
 
 Array = NDArray[np.float64]
 
@@ -70,11 +66,10 @@ class Search:
 
 
 def worst(
-    emulator: Path,
+    emulator: str,
     galaxies: list[Galaxies] = [Galaxies(), Galaxies(k_max=20.0), Galaxies(sigma=0.2)],  # noqa: B006
     search: Search = Search(),
     occupation: str = "",
-    out: Path | None = None,
     ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
     """Look for the point of an emulator's box where one of its spectra errs most.
@@ -87,29 +82,21 @@ def worst(
         galaxies: Which points count; a search for each.
         search: How long is looked.
         occupation: Of a semi-analytic emulator, whose galaxies it is to have.
-        out: JSON file for the results.
         ray: Where CAMB runs, if it must.
 
     Returns:
         For each search, what counted, the largest error of any spectrum, and where it is.
     """
-    check_json(out)
     model = OnnxEmulator(emulator, occupation=occupation or None)
     space = Space.from_dict(model.metadata["parameters"])
     config = HaloModelConfig.from_dict(model.metadata["halo_model"] | _FINE)
     code = HaloModel(config, linear_power(config, space, ray), space.occupation)
     found = [_search(model, code, space, one, search) for one in galaxies]
-    results = {
+    return {
         "emulator": model.path.stem,
         "occupation": space.occupation,
         "found": found,
-        "provenance": provenance(),
     }
-    if out:
-        with atomic(out) as partial:
-            partial.write_text(json.dumps(results, indent=1) + "\n")
-    print(render(results))  # noqa: T201
-    return results
 
 
 def _search(
@@ -215,9 +202,12 @@ def _counted(galaxies: dict[str, float]) -> str:
     return ", ".join(parts)
 
 
+STUDY = Study("worst", worst, render)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `worst`."""
-    run(worst, "python -m benchmarks.evaluate.worst", argv)
+    STUDY.main("python -m benchmarks.evaluate.worst", argv)
 
 
 if __name__ == "__main__":

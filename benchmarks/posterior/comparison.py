@@ -6,7 +6,6 @@ flat priors over the box, the same sampler, seed and starting points.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,17 +30,16 @@ from benchmarks.posterior.mock_data import (
     Spectra,
     Survey,
 )
-from datagen.cli import run
+from benchmarks.study import Study
 from datagen.figures import save_figure, style
-from datagen.files import atomic
 from datagen.halomodel import HaloModelConfig
 from datagen.outputs import CORRELATIONS, output, spectra_of
-from datagen.record import maker, provenance
+from datagen.record import maker
 from datagen.space import Space
-from emulator.runs import check_run_config, run_lock
+from emulator.runs import check_run_config
 from export.runtime import OnnxEmulator, load
 
-__all__ = ["Sampling", "compare", "posterior", "render"]
+__all__ = ["STUDY", "Sampling", "compare", "posterior", "render"]
 
 Array = NDArray[np.float64]
 Call = Callable[[Array], Spectra]
@@ -106,23 +104,22 @@ def posterior(
 ) -> dict[str, Any]:
     """Sample the posterior of mock data with an emulator and with the true code, and compare.
 
-    Written as ``posterior.json`` and a figure. Rerun the command to resume a run that was
-    interrupted: the steps of the true code, which take the time, are in ``truth.npz``.
+    Rerun the command to resume a run that was interrupted: the steps of the true code, which take
+    the time, are in ``truth.npz``.
 
     Args:
-        out: Folder for the results.
+        out: Folder for ``posterior.json``, ``posterior.md``, chains and a figure.
         emulator: ONNX file, or the name of a shipped emulator.
         survey: What is measured.
         sampling: How the posteriors are sampled.
         fixed: Parameters that are not sampled, and their values in the mock data, by name.
 
     Returns:
-        The content of ``posterior.json``.
+        What was found, the content of ``posterior.json``.
 
     Raises:
         ValueError: An emulator that cannot be measured, codes that do not agree, or a folder that
             holds another run.
-        BusyError: Another process writes in the folder.
     """
     settings = {
         "emulator": emulator, "survey": asdict(survey), "sampling": asdict(sampling),
@@ -133,21 +130,16 @@ def posterior(
     box = _box(model, fixed)
     sampling.check(box)
     made_by = {"content": hashlib.sha256(model.content).hexdigest(), **maker(_LIBRARIES, _MODULES)}
-    with run_lock(out, "benchmark"):
-        file = out / "truth.npz"
-        check_run_config(out, settings, made_by, paths=("emulator",), begun=file.exists())
-        result, chains = _posterior(model, box, survey, sampling, file)
-        result = {**settings, **result, "environment": provenance()}
-        with atomic(out / "posterior.json") as partial_file:
-            partial_file.write_text(json.dumps(result, indent=1))
-        samples = {
-            name: box.coordinates(chain.samples.reshape(-1, len(box.names)))
-            for name, chain in chains.items()
-        }
-        with style():
-            save_figure(corner_figure(samples, box), out / "posterior")
-    print(render(result))  # noqa: T201
-    return result
+    file = out / "truth.npz"
+    check_run_config(out, settings, made_by, paths=("emulator",), begun=file.exists())
+    result, chains = _posterior(model, box, survey, sampling, file)
+    samples = {
+        name: box.coordinates(chain.samples.reshape(-1, len(box.names)))
+        for name, chain in chains.items()
+    }
+    with style():
+        save_figure(corner_figure(samples, box), out / "posterior")
+    return {**settings, **result}
 
 
 def _check_measured(model: OnnxEmulator, survey: Survey) -> None:
@@ -289,9 +281,12 @@ def _reweighted(
     }
 
 
+STUDY = Study("posterior", posterior, render)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `posterior`."""
-    run(posterior, "python -m benchmarks.posterior.comparison", argv)
+    STUDY.main("python -m benchmarks.posterior.comparison", argv)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ The best fit of one file of measurements with each of them (`export.statistics.t
 with the smoothed sum of both terms, without chains.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,12 @@ from tqdm.auto import tqdm
 
 from benchmarks.posterior.fit import Posterior, find_best
 from benchmarks.posterior.priors import Priors
-from benchmarks.study import check_json
-from datagen.cli import run
-from datagen.files import atomic
-from datagen.record import provenance
+from benchmarks.study import Study
 from export.measurements import Measurements, as_record
 from export.runtime import load
 from export.statistics import statistic
 
-__all__ = ["render", "transitions"]
+__all__ = ["STUDY", "render", "transitions"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,6 @@ def transitions(
     occupation: str = "zheng07",
     generations: int = 60,
     seed: int = 1,
-    out: Path | None = None,
 ) -> dict[str, Any]:
     """Best fits of one file of measurements with each model of the transition.
 
@@ -73,12 +68,10 @@ def transitions(
         occupation: Of the galaxies, by name, nothing added.
         generations: Of the search for the best fit, at most.
         seed: Of the random numbers.
-        out: JSON file to write.
 
     Returns:
         chi^2 of the best fit and its parameters, by model.
     """
-    check_json(out)
     measured = Measurements.read(data)
     held = {**(fixed or {}), **({} if z is None else {"z": z})}
     rows = []
@@ -97,16 +90,10 @@ def transitions(
             "degrees_of_freedom": len(bent) - len(known.free),
             "parameters": {name: float(f"{value:.5g}") for name, value in values.items()},
         })  # fmt: skip
-    result = {
+    return {
         "data": data.name.partition(".")[0], "occupation": occupation, "fixed": held,
         "priors": priors or {}, "generations": generations, "seed": seed, "rows": rows,
-        "provenance": provenance(),
     }  # fmt: skip
-    if out is not None:
-        with atomic(out) as partial:
-            partial.write_text(json.dumps(result, indent=1) + "\n")
-    print(render(result))  # noqa: T201
-    return result
 
 
 def _with(one: Any, variant: Variant) -> Any:
@@ -133,9 +120,12 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+STUDY = Study("transitions", transitions, render)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `transitions`."""
-    run(transitions, "python -m benchmarks.posterior.transitions", argv)
+    STUDY.main("python -m benchmarks.posterior.transitions", argv)
 
 
 if __name__ == "__main__":

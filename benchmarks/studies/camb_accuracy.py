@@ -5,12 +5,10 @@ with deeper hierarchies, later approximations, a finer integration and without e
 radiation; twice as late and as fine, it moves by 5e-6.
 """
 
-import json
 import time
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import camb
@@ -21,16 +19,13 @@ from scipy.interpolate import CubicSpline
 from scipy.stats import qmc
 from tqdm.auto import tqdm
 
-from benchmarks.study import check_json
+from benchmarks.study import Study
 from datagen.boltzmann import CONVERGED, Accuracy, amplitudes, converged_power
 from datagen.boltzmann import parameters as camb_parameters
 from datagen.ccl import camb_power
-from datagen.cli import run
-from datagen.files import atomic
 from datagen.power import WIDE, shipped_table
-from datagen.record import provenance
 
-__all__ = ["camb_accuracy", "render"]
+__all__ = ["STUDY", "camb_accuracy", "render"]
 
 Array = NDArray[np.float64]
 Power = Callable[[dict[str, float], Array], Array]
@@ -144,20 +139,18 @@ def _errors(ours: Array, truth: Array, k: Array) -> Array:
     return np.abs(np.expm1(ratio - ratio[there].mean()))
 
 
-def camb_accuracy(points: int = 12, seed: int = 1, out: Path | None = None) -> dict[str, Any]:
+def camb_accuracy(points: int = 12, seed: int = 1) -> dict[str, Any]:
     """Measure errors of the linear power at z = 0, its amplitude apart, and CPU seconds.
 
     Args:
         points: Cosmologies, 40 s each; corners of the box first.
         seed: Seed of those that are no corners.
-        out: JSON file for the numbers.
 
     Returns:
         ``errors``: by setting and band of wavenumbers the percentiles over all (cosmology, k);
-        ``emu_pk``: the same of emu-pk against the table; ``seconds``: CPU time of one run, by
-        setting; and the ``environment``.
+        ``emu_pk``: the same of emu-pk against the table; and ``seconds``: CPU time of one run,
+        by setting.
     """
-    check_json(out)
     if points < 1:
         raise ValueError(f"points = {points} must be at least 1")
     k, ways = wavenumbers(), settings()
@@ -170,19 +163,13 @@ def camb_accuracy(points: int = 12, seed: int = 1, out: Path | None = None) -> d
             error = _errors(power(p, k), truth, k)
             seconds[name].append(time.process_time() - begun)
             errors[name].append(error)
-    record = {
+    return {
         "points": points,
         "seed": seed,
         "errors": {name: _percentiles(np.array(rows), k) for name, rows in errors.items()},
         "emu_pk": emu_pk(EMU_PK_POINTS, seed),
         "seconds": {name: round(float(np.median(times)), 2) for name, times in seconds.items()},
-        "environment": provenance(),
     }
-    if out:
-        with atomic(out) as partial:
-            partial.write_text(json.dumps(record, indent=1))
-    print(render(record))  # noqa: T201
-    return record
 
 
 def _percentiles(errors: Array, k: Array) -> dict[str, Any]:
@@ -215,9 +202,12 @@ def render(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+STUDY = Study("camb_accuracy", camb_accuracy, render)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `camb_accuracy`."""
-    run(camb_accuracy, "python -m benchmarks.studies.camb_accuracy", argv)
+    STUDY.main("python -m benchmarks.studies.camb_accuracy", argv)
 
 
 if __name__ == "__main__":

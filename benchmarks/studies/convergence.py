@@ -3,9 +3,7 @@
 ``hodspectra convergence`` prints what the defaults of `datagen.halomodel` rest on.
 """
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,19 +12,16 @@ from scipy.integrate import simpson
 from scipy.stats import qmc
 from tqdm.auto import tqdm
 
-from benchmarks.study import check_json
+from benchmarks.study import Study
 from datagen.ccl import camb_power
-from datagen.cli import run
-from datagen.files import atomic
 from datagen.halomodel import HaloModel, HaloModelConfig
 from datagen.linear_power import LinearPower
 from datagen.outputs import CORRELATIONS, spectra_of
 from datagen.power import linear_power as make_linear_power
-from datagen.record import provenance
 from datagen.space import Space, parameters_of
 from emulator.metrics import fractional_error
 
-__all__ = ["convergence", "render"]
+__all__ = ["STUDY", "convergence", "render"]
 
 Array = NDArray[np.float64]
 Errors = dict[str, dict[str, dict[str, float]]]  # row -> spectrum -> percentile -> error
@@ -163,7 +158,6 @@ def convergence(
     seed: int = 1,
     space: Space = Space(),
     model: HaloModelConfig = HaloModelConfig(),
-    out: Path | None = None,
 ) -> dict[str, Any]:
     """Measure the errors |P / P_ref - 1| of the labels, over all points and wavenumbers.
 
@@ -174,16 +168,13 @@ def convergence(
         seed: Seed of the points.
         space: Where the points lie, with the occupation linke22.
         model: The halo model, of the ``standard`` kind and with a table.
-        out: JSON file for the numbers.
 
     Raises:
-        ValueError: Another halo model or occupation, no points, or another kind of `out`.
+        ValueError: Another halo model or occupation, or no points.
 
     Returns:
-        Tables ``quadrature``, ``thresholds`` and ``linear_power`` of percentiles, and the
-        ``environment``.
+        Tables ``quadrature``, ``thresholds`` and ``linear_power`` of percentiles.
     """
-    check_json(out)
     if min(quadrature_points, linear_power_points) < 1:
         raise ValueError(
             f"quadrature_points = {quadrature_points} and linear_power_points = "
@@ -210,18 +201,15 @@ def convergence(
             model, table, space.from_unit(rng.random((linear_power_points, len(_NAMES))))
         ),
     }
-    record = {"points": [quadrature_points, linear_power_points], "seed": seed, **results}
-    record["environment"] = provenance()
-    if out:
-        with atomic(out) as partial:
-            partial.write_text(json.dumps(record, indent=1))
-    print(render(record))  # noqa: T201
-    return record
+    return {"points": [quadrature_points, linear_power_points], "seed": seed, **results}
+
+
+STUDY = Study("convergence", convergence, render)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of `convergence`."""
-    run(convergence, "python -m benchmarks.studies.convergence", argv)
+    STUDY.main("python -m benchmarks.studies.convergence", argv)
 
 
 if __name__ == "__main__":

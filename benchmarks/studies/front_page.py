@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evaluate.accuracy import in_percent
+from benchmarks.evaluate.tables import in_percent
 from datagen.cli import run
 from export.runtime import OnnxEmulator
 

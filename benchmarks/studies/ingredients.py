@@ -6,10 +6,8 @@ compared with those of the labels. pyccl splines sigma(M) over 13 scale factors 
 alone is good for 1 % of n(M) where haloes are rare; here it takes 60.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,20 +16,17 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from benchmarks.study import check_json
+from benchmarks.study import Study
 from datagen.ccl import Fits
-from datagen.cli import run
-from datagen.files import atomic
 from datagen.growth import growth_factor, matter_fraction
 from datagen.haloes import Haloes, table_haloes
 from datagen.ingredients import KINDS, PARTNERS, check_densities, combinations
 from datagen.power import shipped_table
-from datagen.record import provenance
 from emulator.semianalytic.growth import RANGES, Growth
 from emulator.semianalytic.growth_fit import box
 from emulator.semianalytic.ingredients import Bias, Epoch, MassFunction, exportable
 
-__all__ = ["ingredients", "listing", "render"]
+__all__ = ["STUDY", "ingredients", "listing", "render"]
 
 Array = NDArray[np.float64]
 
@@ -49,38 +44,29 @@ _MOMENTS = 60
 _GROWTH_POINTS = 100_000
 
 
-def ingredients(points: int = 12, seed: int = 1, out: Path | None = None) -> dict[str, Any]:
+def ingredients(points: int = 12, seed: int = 1) -> dict[str, Any]:
     """Measure the largest differences between our fits for haloes and pyccl's.
 
     Args:
         points: Cosmologies and redshifts, drawn in the widest box.
         seed: Seed of these.
-        out: JSON file for the numbers.
 
     Returns:
         ``fits``: by kind, name and definition of the mass the largest relative differences of the
         ``formula`` (None where the graph has none) and by ``mass`` (None where no point is within
         the fit's densities), and at how many ``points``; ``growth``: percentiles of the error of
-        D; the ``environment``.
+        D.
     """
-    check_json(out)
     if points < 1:
         raise ValueError(f"points = {points} must be at least 1")
     with _fine_splines():
         fits = _compare(_points(points, seed))
-    record = {
+    return {
         "points": points,
         "seed": seed,
         "fits": fits,
         "growth": _growth(seed),
-        "environment": provenance(),
     }
-    if out:
-        with atomic(out) as partial:
-            partial.write_text(json.dumps(record, indent=1))
-    print(render(record))  # noqa: T201
-    print(listing())  # noqa: T201
-    return record
 
 
 @contextmanager
@@ -235,7 +221,7 @@ def _growth(seed: int) -> dict[str, dict[str, float]]:
 
 
 def render(record: dict[str, Any]) -> str:
-    """The tables, as text."""
+    """The tables, and what labels combine, as text."""
     lines = [f"largest differences to pyccl at {record['points']} cosmologies and redshifts",
              f"{'':<42}{'formula':>10}{'of mass':>10}{'points':>8}"]  # fmt: skip
     for kind, entries in record["fits"].items():
@@ -246,7 +232,7 @@ def render(record: dict[str, Any]) -> str:
     lines += ["", f"D(z) in the graph, {_GROWTH_POINTS:,} points each; {ranges}"]
     for kind, row in record["growth"].items():
         lines.append(f"{kind:<8}" + "".join(f"{q:>5} %: {e:.1e}" for q, e in row.items()))
-    return "\n".join(lines)
+    return "\n".join([*lines, listing()])
 
 
 def listing() -> str:
@@ -268,9 +254,12 @@ def listing() -> str:
     return "\n".join(lines)
 
 
+STUDY = Study("ingredients", ingredients, render)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `ingredients`."""
-    run(ingredients, "python -m benchmarks.studies.ingredients", argv)
+    STUDY.main("python -m benchmarks.studies.ingredients", argv)
 
 
 if __name__ == "__main__":

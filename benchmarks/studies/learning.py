@@ -4,7 +4,6 @@ Networks that differ in one thing and all get the same work on one core: label p
 optimiser, schedule, loss. A semi-analytic emulator, which needs no labels, is set beside them.
 """
 
-import json
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,12 +15,10 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.codes.timing import by_batch
-from benchmarks.evaluate.accuracy import in_percent
-from datagen.cli import run
-from datagen.figures import log_axis, new_figure, save_figure, style
-from datagen.files import atomic, exclusive
+from benchmarks.evaluate.tables import in_percent
+from benchmarks.study import Study
+from datagen.figures import log_axis, new_figure
 from datagen.parallel import RayConfig, ray_map, ray_session
-from datagen.record import provenance
 from datagen.shards import differences
 from datagen.space import Space
 from datagen.splits import Split
@@ -35,7 +32,7 @@ from emulator.train import TrainConfig, fit
 from export.runtime import OnnxEmulator
 from export.to_onnx import to_onnx
 
-__all__ = ["Plan", "learning", "render"]
+__all__ = ["STUDY", "Plan", "figures", "learning", "render"]
 
 VALIDATION = 0.1
 BATCHES = (1, 128)
@@ -155,29 +152,33 @@ def learning(
 ) -> dict[str, Any]:
     """Train networks of P_gg that differ in one thing, at equal work on one core.
 
-    The errors are of P, on test labels that were drawn on their own and are opened here. Written
-    as ``learning.json`` and a figure.
+    The errors are of P, on test labels that were drawn on their own and are opened here.
 
     Args:
         data: Label file, with the largest number of points of the plan.
         test: Label file to judge by, of another seed and the same halo model.
-        out: Folder for the results.
+        out: Folder for the networks, ``learning.json``, ``learning.md`` and a figure.
         plan: Which networks.
         beside: A semi-analytic emulator to set beside them: a shipped one, or an ONNX file.
         ray: Where they are trained, one core each.
 
     Returns:
-        The content of ``learning.json``.
+        What was found, the content of ``learning.json``.
 
     Raises:
         ValueError: Too few labels, or test labels that are among them or of another box or halo
             model.
-        BusyError: Another process writes in the folder.
     """
     labels, truth = Spectra.read(data, ()), Spectra.read(test, SHOWN)
     _check(labels, truth, plan, data, test)
-    with exclusive(out, folder=True):
-        return _learning(truth, data, out, plan, beside, ray)
+    work = partial(_train, data=data.resolve(), out=out.resolve())
+    runs = plan.runs()
+    with ray_session(ray):
+        done = dict(ray_map(work, runs, label="networks", unit="training"))
+    networks = [done[i] for i in range(len(runs))]
+    for one in networks:
+        one |= _judge(out / one["path"], truth)
+    return {"plan": asdict(plan), "networks": networks, "semianalytic": _beside(beside, truth)}
 
 
 def _check(labels: Spectra, truth: Spectra, plan: Plan, data: Path, test: Path) -> None:
@@ -189,30 +190,6 @@ def _check(labels: Spectra, truth: Spectra, plan: Plan, data: Path, test: Path) 
         raise ValueError(f"{test} is not of the box and halo model of {data} ({'; '.join(differ)})")
     if {row.tobytes() for row in truth.theta} & {row.tobytes() for row in labels.theta}:
         raise ValueError(f"{test} shares points with {data}; draw it with another design.seed")
-
-
-def _learning(
-    truth: Spectra, data: Path, out: Path, plan: Plan, beside: str, ray: RayConfig
-) -> dict[str, Any]:
-    work = partial(_train, data=data.resolve(), out=out.resolve())
-    runs = plan.runs()
-    with ray_session(ray):
-        done = dict(ray_map(work, runs, label="networks", unit="training"))
-    networks = [done[i] for i in range(len(runs))]
-    for one in networks:
-        one |= _judge(out / one["path"], truth)
-    result = {
-        "plan": asdict(plan),
-        "networks": networks,
-        "semianalytic": _beside(beside, truth),
-        "environment": provenance(),
-    }
-    with atomic(out / "learning.json") as partial_file:
-        partial_file.write_text(json.dumps(result, indent=1))
-    with style():
-        save_figure(_figure(result), out / "learning")
-    print(render(result))  # noqa: T201
-    return result
 
 
 def render(result: dict[str, Any]) -> str:
@@ -252,7 +229,7 @@ def _numbers(one: dict[str, Any]) -> list[str]:
     return [in_percent(x) for x in errors] + [f"{1e6 * x:.3g}" for x in times]
 
 
-def _figure(result: dict[str, Any]) -> Figure:
+def figures(result: dict[str, Any]) -> dict[str, Figure]:
     """Validation loss against work for what is changed most, and 95 % error against labels."""
     figure = new_figure(8, 3.2)
     left, right = figure.subplots(1, 2)
@@ -276,12 +253,15 @@ def _figure(result: dict[str, Any]) -> Figure:
     right.set_xlabel("label points")
     right.set_ylabel(r"gg total: $|P / P_\mathrm{true} - 1|$ [%]")
     right.legend()
-    return figure
+    return {"learning": figure}
+
+
+STUDY = Study("learning", learning, render, figures)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of `learning`."""
-    run(learning, "python -m benchmarks.studies.learning", argv)
+    STUDY.main("python -m benchmarks.studies.learning", argv)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,20 @@
 """Emulators beside the published ones, by their measures: ``hodspectra published``."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.evaluate.accuracy import in_percent
+from benchmarks.evaluate.tables import in_percent
 from benchmarks.evaluate.true_spectra import Truth, true_spectra
-from benchmarks.study import check_json
-from datagen.cli import run
-from datagen.files import atomic
+from benchmarks.study import Study
 from datagen.outputs import CORRELATIONS, name_of, output
-from datagen.record import provenance
 from emulator.metrics import spectra_accuracy
 from emulator.record import standardised_errors
 from export.runtime import OnnxEmulator
 
-__all__ = ["PUBLISHED", "published", "render"]
+__all__ = ["PUBLISHED", "STUDY", "published", "render"]
 
 # Of NNPowerspectra (https://github.com/llinke1): its best combined network, 4 x 1074 GELU after
 # hundreds of trials, and the mean error of ln P_gm that its analysis shows.
@@ -32,41 +28,34 @@ OTHERS = (
 )  # fmt: skip
 
 
-def published(judged: dict[str, Path], out: Path | None = None) -> dict[str, Any]:
+def published(emulators: dict[str, Path]) -> dict[str, Any]:
     """Judge emulators by the measures that the published ones were judged by.
 
     These are the mean squared and mean absolute error of ln P, standardised by its deviation at
     each wavenumber over the test points, and the mean absolute error of ln P.
 
     Args:
-        judged: Label file for each emulator, an ONNX file or a shipped name:
+        emulators: Label file for each emulator, an ONNX file or a shipped name:
             ``'{published-gm: runs/published/test.h5}'``.
-        out: JSON file for the numbers.
 
     Raises:
         ValueError: Labels that do not fit an emulator, or that it was made of.
     """
-    check_json(out)
-    if not judged:
-        raise ValueError("judged: no emulator is given; name some, and label files for them")
-    emulators: dict[str, Any] = {}
-    for name, data in judged.items():
+    if not emulators:
+        raise ValueError("emulators: none is given; name some, and label files for them")
+    found: dict[str, Any] = {}
+    for name, labels in emulators.items():
         model = OnnxEmulator(name)
-        truth = true_spectra([model], data)
+        truth = true_spectra([model], labels)
         predicted = model(truth.labels.theta, truth.shared(model))
-        emulators[Path(name).stem if name.endswith(".onnx") else name] = {
+        found[Path(name).stem if name.endswith(".onnx") else name] = {
             "halo_model": model.metadata["halo_model"]["model"],
             "masses": truth.space.Mth.sampling,
             "test": truth.source,
             "errors": _errors(predicted, truth),
             "accuracy": _totals(predicted, truth),
         }
-    result = {"emulators": emulators, "environment": provenance()}
-    if out:
-        with atomic(out) as partial:
-            partial.write_text(json.dumps(result, indent=1))
-    print(render(result))  # noqa: T201
-    return result
+    return {"emulators": found}
 
 
 def _errors(predicted: Mapping[str, Any], truth: Truth) -> dict[str, dict[str, float]]:
@@ -126,9 +115,12 @@ def _beside_others(emulators: dict[str, Any]) -> list[str]:
     return lines
 
 
+STUDY = Study("published", published, render)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `published`."""
-    run(published, "python -m benchmarks.studies.published", argv)
+    STUDY.main("python -m benchmarks.studies.published", argv)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ settings that a user has who does not search. All is repeated with several seeds
 stopped early and none is shared.
 """
 
-import json
 import statistics
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -16,13 +15,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from datagen.cli import run
-from datagen.figures import new_figure, save_figure, style
-from datagen.files import atomic
+from benchmarks.study import Study
+from datagen.figures import new_figure
 from datagen.parallel import RayConfig
-from datagen.record import code_hash, provenance
+from datagen.record import code_hash
 from datagen.store import Spectra
-from emulator.runs import check_run_config, run_lock
+from emulator.runs import check_run_config
 from emulator.train import TrainConfig
 from tuning.journal import Journal, Trial
 from tuning.progress import cell, describe, heading, shown
@@ -32,7 +30,7 @@ from tuning.space import SearchSpace
 from tuning.study import Budget, run_study
 from tuning.task import NetworkTask
 
-__all__ = ["render", "search_evidence"]
+__all__ = ["STUDY", "figures", "render", "sampler_comparison"]
 
 _COLOURS = {"none": "k", "random": "0.5", "tpe": "#0072B2", "gp": "#D55E00"}
 _NAMES = {
@@ -44,7 +42,7 @@ _NAMES = {
 _AFTER = (1, 6, 12, 24, 48, 96)  # trials that the table tells of
 
 
-def search_evidence(
+def sampler_comparison(
     data: Path,
     out: Path,
     train: TrainConfig = TrainConfig(),
@@ -58,13 +56,11 @@ def search_evidence(
 ) -> dict[str, Any]:
     """Compare samplers at equal trials and equal limits for each of them.
 
-    The folder gets a run directory for each sampler and seed, ``evidence.json``, ``evidence.md``
-    (the best objective against trials: median over seeds, lowest and highest) and a figure.
-    Rerun the command to resume.
+    The folder gets a run directory for each sampler and seed. Rerun the command to resume.
 
     Args:
         data: Label file of ``datagen.generate``.
-        out: Folder for the results.
+        out: Folder for the searches, ``sampler_comparison.json``, its table and a figure.
         train: Settings of every trial that the space does not set.
         space: Ranges of the hyperparameters.
         trials: Trials of each search.
@@ -77,7 +73,6 @@ def search_evidence(
     Raises:
         ValueError: No trials, samplers or seeds; or a folder that holds searches with other labels,
             other settings or of other code.
-        BusyError: Another process writes in the folder.
     """
     if trials < 1 or not samplers or not seeds:
         raise ValueError(
@@ -88,22 +83,8 @@ def search_evidence(
     task = NetworkTask(spectra, train, space)
     settings = {"data": str(data), "train": train.as_dict(), "space": vars(space)}
     content = {"labels": spectra.hash(), "code": code_hash("tuning.search")}
-    with run_lock(out, "benchmark"):
-        begun = any(out.glob("*/trials/*"))
-        check_run_config(out, settings, content, paths=("data",), begun=begun)
-        return _search_evidence(task, out, trials, objective, samplers, seeds, threads, ray)
-
-
-def _search_evidence(
-    task: NetworkTask,
-    out: Path,
-    trials: int,
-    objective: Objective,
-    samplers: tuple[Sampler, ...],
-    seeds: tuple[int, ...],
-    threads: int,
-    ray: RayConfig,
-) -> dict[str, Any]:
+    begun = any(out.glob("*/trials/*"))
+    check_run_config(out, settings, content, paths=("data",), begun=begun)
     curves: dict[str, list[list[float]]] = {}
     best: list[Trial] = []
     for seed in seeds:
@@ -117,19 +98,11 @@ def _search_evidence(
             curves.setdefault(sampler, []).append(_best_so_far(journal, objective))
             best.append(min(journal.trials(), key=lambda trial: trial.value(objective)))
     winner = min(best, key=lambda trial: trial.value(objective))
-    result = {
+    return {
         "objective": objective, "trials": trials, "seeds": list(seeds), "space": vars(task.space),
         "winner": {"point": winner.point, "report": winner.report},
-        "schedule": asdict(task.base.schedule), "best": curves, "environment": provenance(),
+        "schedule": asdict(task.base.schedule), "best": curves,
     }  # fmt: skip
-    with atomic(out / "evidence.json") as partial:
-        partial.write_text(json.dumps(result))
-    with atomic(out / "evidence.md") as partial:
-        partial.write_text(render(result))
-    with style():
-        save_figure(_figure(curves, objective), out / "evidence")
-    print(render(result), end="")  # noqa: T201
-    return result
 
 
 def _run(
@@ -191,10 +164,12 @@ def render(result: dict[str, Any]) -> str:
         lines.append(f"| {_NAMES[sampler]} | " + " | ".join(cells) + " |")
     winner = result["winner"]
     best = f"best of all: {shown(objective, winner['report'][objective])}"
-    return "\n".join([*lines, "", f"{best}, {describe(winner['point'])}"]) + "\n"
+    return "\n".join([*lines, "", f"{best}, {describe(winner['point'])}"])
 
 
-def _figure(curves: dict[str, list[list[float]]], objective: Objective) -> Figure:
+def figures(result: dict[str, Any]) -> dict[str, Figure]:
+    """The best so far against trials."""
+    curves, objective = result["best"], result["objective"]
     figure = new_figure(5.5, 3.6)
     axes = figure.subplots()
     for sampler, each in curves.items():
@@ -214,12 +189,15 @@ def _figure(curves: dict[str, list[list[float]]], objective: Objective) -> Figur
     axes.set_ylabel(f"best {objective}, validation")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
-    return figure
+    return {"sampler_comparison": figure}
+
+
+STUDY = Study("sampler_comparison", sampler_comparison, render, figures)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line of `search_evidence`."""
-    run(search_evidence, "python -m benchmarks.studies.sampler_comparison", argv)
+    """Command line of `sampler_comparison`."""
+    STUDY.main("python -m benchmarks.studies.sampler_comparison", argv)
 
 
 if __name__ == "__main__":

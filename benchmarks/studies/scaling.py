@@ -19,15 +19,13 @@ from tqdm.auto import tqdm
 from benchmarks.codes.implementations import AGREEMENT, direct
 from benchmarks.codes.network_times import BATCHES, DEPTH, DEPTHS, WIDTH, WIDTHS, network_times
 from benchmarks.codes.timing import agree
-from datagen.cli import run
-from datagen.figures import new_figure, save_figure, style
-from datagen.files import atomic
+from benchmarks.study import Study
+from datagen.figures import new_figure
 from datagen.halomodel import HaloModelConfig
-from datagen.record import provenance
 from datagen.space import Space
 from export.runtime import load
 
-__all__ = ["PUBLISHED", "fit", "render", "scaling"]
+__all__ = ["PUBLISHED", "STUDY", "figures", "fit", "render", "scaling"]
 
 # User CPU seconds of data sets, on their authors' machine without a GPU, as the notebooks
 # exampleNotebooks/NNPerformance.ipynb and NN_Performance.ipynb of
@@ -51,7 +49,6 @@ PUBLISHED_MARKS = dict(zip(PUBLISHED, ("s", "^", "v"), strict=True))
 
 
 def scaling(
-    out: Path,
     emulator: str = "standard",
     sizes: Sequence[int] = (100, 1000, 10_000, 100_000, 1_000_000),
     widths: Sequence[int] = WIDTHS,
@@ -62,11 +59,9 @@ def scaling(
 
     The points stream through in blocks, in a process of its own for every size, whose peak memory
     is recorded. The true codes are timed at a few points, and the cost of a point is fitted to
-    each. The networks are untrained, which takes as long. Written as ``scaling.json`` and a
-    figure.
+    each. The networks are untrained, which takes as long.
 
     Args:
-        out: Folder for the results.
         emulator: ONNX file, or the name of a shipped emulator.
         sizes: Numbers of points.
         widths: Units in each of 4 hidden layers.
@@ -74,7 +69,7 @@ def scaling(
         seed: Seed of the points.
 
     Returns:
-        The content of ``scaling.json``.
+        What was found, the content of ``scaling.json``.
 
     Raises:
         ValueError: The codes do not agree, or there are too few sizes.
@@ -89,7 +84,7 @@ def scaling(
     true_codes = _direct(emulator, seed)  # first: it refuses those that do not agree
     runs = {"emulator": [_streamed(emulator, n, seed) for n in tqdm(sorted(sizes), desc="sizes")]}
     runs |= true_codes
-    result: dict[str, Any] = {
+    return {
         "emulator": emulator,
         "runs": runs,
         "fits": {name: {clock: fit([r["points"] for r in of], [r[clock] for r in of])
@@ -97,14 +92,7 @@ def scaling(
         "published": {name: {"cpu": times, "fit": fit(list(times), list(times.values()))}
                       for name, times in PUBLISHED.items()},
         "networks": network_times(widths, depths, seed),
-        "environment": provenance(),
     }  # fmt: skip
-    with atomic(out / "scaling.json") as partial_file:
-        partial_file.write_text(json.dumps(result, indent=1))
-    with style():
-        save_figure(_figure(result), out / "scaling")
-    print(render(result))  # noqa: T201
-    return result
 
 
 def fit(points: Sequence[float], seconds: Sequence[float]) -> dict[str, float]:
@@ -209,7 +197,7 @@ def _time(seconds: float) -> str:
     return f"{seconds / 1e-6:.3g} us"
 
 
-def _figure(result: dict[str, Any]) -> Figure:
+def figures(result: dict[str, Any]) -> dict[str, Figure]:
     """CPU time against points, memory against points, time against weights."""
     figure = new_figure(10, 3.6)
     times, memory, networks = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
@@ -242,7 +230,7 @@ def _figure(result: dict[str, Any]) -> Figure:
     networks.set_ylim(top=30 * networks.get_ylim()[1])  # room for the legend
     networks.legend(loc="upper left")
     figure.legend(*times.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return figure
+    return {"scaling": figure}
 
 
 def _line(
@@ -254,9 +242,12 @@ def _line(
     axes.loglog(points, line["start"] + line["per_point"] * points, lw=0.8, color=look["color"])
 
 
+STUDY = Study("scaling", scaling, render, figures)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of `scaling`."""
-    run(scaling, "python -m benchmarks.studies.scaling", argv)
+    STUDY.main("python -m benchmarks.studies.scaling", argv)
 
 
 if __name__ == "__main__":

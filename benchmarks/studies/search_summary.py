@@ -1,16 +1,13 @@
 """What searches found, as a table: ``hodspectra search-summary``."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.evaluate.accuracy import in_percent
-from datagen.cli import run
-from datagen.files import atomic
-from datagen.record import provenance
+from benchmarks.evaluate.tables import in_percent
+from benchmarks.study import Study
 from emulator.emulator import Emulator
 from emulator.record import largest_quantile
 from emulator.train import EMULATOR_FILE
@@ -20,26 +17,25 @@ from tuning.results import read_study
 from tuning.task import OBJECTIVES
 from tuning.trial import LATENCY
 
-__all__ = ["render", "searches"]
+__all__ = ["STUDY", "render", "search_summary"]
 
 BEST = 5  # trials of a search without a Pareto front
 QUANTILES = {"p95": "95", "p99": "99", "largest": "100"}
 
 
-def searches(runs: list[Path], out: Path, limit: float = 0.01) -> dict[str, Any]:
+def search_summary(runs: list[Path], limit: float = 0.01) -> dict[str, Any]:
     """Sum up finished searches: of each the Pareto front, or the best trials and the last training.
 
     Errors are quantiles of abs(P/P_true - 1) on the validation split over points and k, of the
     spectrum where they are largest, as the searches reported them; the largest of all, which no
-    search minimises, is from the trials' own emulators. Written as ``searches.json``.
+    search minimises, is from the trials' own emulators.
 
     Args:
         runs: Run directories of ``tuning.search`` and ``tuning.semianalytic``.
-        out: Folder for the result.
         limit: Largest error of a trial that may be on a Pareto front.
 
     Returns:
-        The content of ``searches.json``.
+        What was found, by search.
 
     Raises:
         FileNotFoundError: No search lies in a folder.
@@ -47,12 +43,7 @@ def searches(runs: list[Path], out: Path, limit: float = 0.01) -> dict[str, Any]
     """
     if not runs:
         raise ValueError("runs: none is given; name run directories of tuning.search")
-    result = {"searches": [_search(one, limit) for one in runs], "environment": provenance()}
-    out.mkdir(parents=True, exist_ok=True)
-    with atomic(out / "searches.json") as partial:
-        partial.write_text(json.dumps(result, indent=1))
-    print(render(result))  # noqa: T201
-    return result
+    return {"searches": [_search(one, limit) for one in runs]}
 
 
 def _search(folder: Path, limit: float) -> dict[str, Any]:
@@ -138,9 +129,12 @@ def _errors(one: dict[str, Any]) -> list[str]:
     return [in_percent(report[name]) if name in report else "" for name in QUANTILES]
 
 
+STUDY = Study("search_summary", search_summary, render)
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Command line of `searches`."""
-    run(searches, "python -m benchmarks.studies.search_summary", argv)
+    """Command line of `search_summary`."""
+    STUDY.main("python -m benchmarks.studies.search_summary", argv)
 
 
 if __name__ == "__main__":
