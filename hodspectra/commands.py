@@ -59,8 +59,8 @@ GROUPS: dict[str, dict[str, Command]] = {
         "search-finetune": Command("tuning.finetune", "search for the best fine-tuning"),
         "export": Command("export.to_onnx", "write an emulator as one ONNX file"),
     },
-    "judge emulators": {
-        "evaluate": _ours("evaluate.accuracy", "measure errors on fresh labels, and record them"),
+    "evaluate emulators": {
+        "evaluate": _ours("evaluate.accuracy", "measure errors on fresh labels; write the record"),
         "report": _ours("evaluate.report", "accuracy and speed on the test split, as a page"),
         "worst": _ours("evaluate.worst", "search for the points where an emulator errs most"),
         "statistics": _ours("evaluate.statistics", "errors and times of xi, w_p, Delta Sigma"),
