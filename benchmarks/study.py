@@ -7,6 +7,7 @@ own.
 
 import json
 import platform
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import wraps
@@ -37,6 +38,7 @@ class Study:
         table: Makes Markdown of what it found, and of what is stored.
         figures: Makes figures of that, by name.
         page: Whether `measure` leaves a page ``NAME.html`` in the folder.
+        words: Option that words without a name are the value of, see `datagen.cli.run`.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Study:
     table: Callable[[Result], str]
     figures: Callable[[Result], Mapping[str, Figure]] | None = None
     page: bool = False
+    words: str = ""
 
     def run(self, out: Path, **settings: Any) -> Result:
         """Measure, write and print.
@@ -80,15 +83,16 @@ class Study:
         print(f"{table}\n\n{where}")  # noqa: T201
         return result
 
-    def main(self, prog: str, argv: list[str] | None = None, words: str = "") -> None:
-        """The command line: options of `measure`, and ``out``.
+    def main(self, argv: list[str] | None = None) -> None:
+        """The command line: options of `measure`, and ``out``."""
+        run(self._command(), f"python -m {self._module}", argv, self.words)
 
-        Args:
-            prog: See `datagen.cli.run`; so are the others.
-            argv: Arguments.
-            words: Option of words without a name.
-        """
-        run(self._command(), prog, argv, words)
+    @property
+    def _module(self) -> str:
+        """Whose command this is, also if that is what runs."""
+        name = self.measure.__module__
+        spec = getattr(sys.modules[name], "__spec__", None)
+        return spec.name if spec else name
 
     def _command(self) -> Callable[..., Result]:
         """`run` with the signature and docstring that the command line is made of."""

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.codes.memory import main as stream_main
+from benchmarks.codes.memory import main as memory_main
 from benchmarks.studies import scaling as module
 from benchmarks.studies.scaling import PUBLISHED, STUDY, fit, render, scaling
 from export.runtime import load
@@ -80,9 +80,9 @@ def test_mistakes():
         (["standard", "0"], "error: points = 0 must be at least 1\n"),
     ],
 )
-def test_a_stream_of_nothing_ends_in_one_line(arguments, message, capsys):
+def test_what_cannot_be_evaluated_ends_in_one_line(arguments, message, capsys):
     with pytest.raises(SystemExit, match="2"):
-        stream_main(arguments)
+        memory_main(arguments)
     error = capsys.readouterr().err
     assert error.startswith(f"python -m benchmarks.codes.memory: {message}")
     assert error.count("\n") == 1

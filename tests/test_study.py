@@ -59,7 +59,7 @@ STUDY = Study("squares", squares, table, figures)
 
 
 def test_a_study_is_measured_written_and_printed(tmp_path, capsys):
-    STUDY.main("python -m squares", ["--data", "a/b.h5", "--points", "4", "--out", str(tmp_path)])
+    STUDY.main(["--data", "a/b.h5", "--points", "4", "--out", str(tmp_path)])
     assert capsys.readouterr().out == f"0 1 4 9\n\n{tmp_path}\n"
     assert {path.name for path in tmp_path.iterdir()} == {
         "squares.json", "squares.md", "curve.png", "curve.pdf"
@@ -81,8 +81,10 @@ def test_no_path_of_this_machine_is_stored(tmp_path):
 def test_what_is_wrong_ends_in_one_line_and_leaves_no_folder(tmp_path, capsys):
     out = tmp_path / "out"
     with pytest.raises(SystemExit, match="2"):
-        STUDY.main("python -m squares", ["--data", "a", "--points", "0", "--out", str(out)])
-    assert capsys.readouterr().err == "python -m squares: error: points = 0 must be at least 1\n"
+        STUDY.main(["--data", "a", "--points", "0", "--out", str(out)])
+    assert (
+        capsys.readouterr().err == f"python -m {__name__}: error: points = 0 must be at least 1\n"
+    )
     assert not out.exists()
 
 
@@ -99,7 +101,7 @@ def test_results_do_not_go_where_something_else_is(tmp_path):
 
 def test_one_that_keeps_more_gets_the_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Study("kept", keeps, table).main("python -m kept", ["--points", "2"])
+    Study("kept", keeps, table).main(["--points", "2"])
     assert (tmp_path / "runs/kept/kept").read_text() == "xx"
     assert json.loads((tmp_path / "runs/kept/kept.json").read_text())["settings"] == {"points": 2}
 

@@ -25,10 +25,10 @@ from emulator.record import predict
 from export.runtime import OnnxEmulator
 from export.to_onnx import TOLERANCE
 
-__all__ = ["AGREEMENT", "BATCHES", "Contender", "direct", "forms", "torch_emulator"]
+__all__ = ["AGREEMENT", "BATCHES", "Implementation", "direct", "forms", "torch_emulator"]
 
 Array = NDArray[Any]
-Contender = Callable[[Array], dict[str, Array]]
+Implementation = Callable[[Array], dict[str, Array]]
 
 # Points at once, as many as each can do in a second or so.
 BATCHES: dict[str, tuple[int, ...]] = {
@@ -59,7 +59,7 @@ class _Erf(OpRun):
         return (erf(x),)
 
 
-def forms(model: OnnxEmulator) -> dict[str, Contender]:
+def forms(model: OnnxEmulator) -> dict[str, Implementation]:
     """An emulator in every form that can be had of it, by name; ``onnxruntime`` is itself.
 
     ``numpy`` is onnx's reference evaluator, which computes node after node of the very same graph.
@@ -71,26 +71,29 @@ def forms(model: OnnxEmulator) -> dict[str, Contender]:
     def numpy_form(theta: Array) -> dict[str, Array]:
         return dict(zip(model.outputs, graph.run(None, {"theta": theta.astype(np.float32)})))
 
-    found: dict[str, Contender] = {"onnxruntime": model, "numpy": partial(_in_rows, numpy_form)}
+    found: dict[str, Implementation] = {
+        "onnxruntime": model,
+        "numpy": partial(_in_rows, numpy_form),
+    }
     if (emulator := torch_emulator(model)) is not None:
         torch.set_num_threads(1)
         found["torch"] = partial(_in_rows, partial(predict, emulator))
     return found
 
 
-def direct(config: HaloModelConfig, space: Space) -> dict[str, Contender]:
+def direct(config: HaloModelConfig, space: Space) -> dict[str, Implementation]:
     """The true codes of a halo model by name: ``labels``, and ``pyccl`` if that has them.
 
     The table of linear power is made here, once for all points of a space, and not timed.
     """
     labels = HaloModel(config, linear_power(config, space), space.occupation)
-    found: dict[str, Contender] = {"labels": labels}
+    found: dict[str, Implementation] = {"labels": labels}
     if config.model == "standard" and space.occupation == OCCUPATION:
         found["pyccl"] = PycclHaloModel(config)
     return found
 
 
-def _in_rows(call: Contender, theta: Array) -> dict[str, Array]:
+def _in_rows(call: Implementation, theta: Array) -> dict[str, Array]:
     """A few points at once."""
     if len(theta) <= _ROWS:
         return call(theta)

@@ -97,12 +97,7 @@ def render(result: dict[str, Any]) -> str:
 
 
 STUDY = Study("label_speed", label_speed, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `label_speed`."""
-    STUDY.main("python -m benchmarks.codes.label_speed", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -17,14 +17,14 @@ from datagen.space import Space
 from export.runtime import load
 from hodspectra.ending import ending, name_of
 
-__all__ = ["BLOCK", "stream"]
+__all__ = ["BLOCK", "evaluate_in_blocks"]
 
 BLOCK = 8192  # points that are drawn, evaluated and forgotten at once
 _PROG = "python -m benchmarks.codes.memory"
 _AT_LEAST = 20_000  # points to be timed; fewer are evaluated several times
 
 
-def stream(emulator: str, points: int, seed: int = 1) -> dict[str, float]:
+def evaluate_in_blocks(emulator: str, points: int, seed: int = 1) -> dict[str, float]:
     """What it takes to evaluate random points of an emulator's box, on one core.
 
     Args:
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("points", type=int, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="seed of the points")
     with ending(_PROG):
-        print(json.dumps(stream(**vars(parser.parse_args(argv)))))  # noqa: T201
+        print(json.dumps(evaluate_in_blocks(**vars(parser.parse_args(argv)))))  # noqa: T201
 
 
 if __name__ == "__main__":

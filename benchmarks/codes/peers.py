@@ -232,12 +232,7 @@ def _time(seconds: float) -> str:
 
 
 STUDY = Study("peers", peers, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `peers`."""
-    STUDY.main("python -m benchmarks.codes.peers", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -69,8 +69,8 @@ def times(
     first = theta[:PYCCL_POINTS]
     result: dict[str, Any] = {"cores": 1, "outputs": len(model.outputs)}
     codes = direct(config, Space.from_dict(model.metadata["parameters"]))
-    for known, contenders in ((model(first), forms(model)), (truth, codes)):
-        for name, call in contenders.items():
+    for known, implementations in ((model(first), forms(model)), (truth, codes)):
+        for name, call in implementations.items():
             agree(name, call, first, known, AGREEMENT[name])
             if name == "pyccl":  # point by point; CAMB takes longer for some than for others
                 usual = PycclHaloModel(replace(config, camb="pyccl"))
@@ -105,12 +105,7 @@ def render(result: dict[str, Any]) -> str:
 
 
 STUDY = Study("speed", speed, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `speed`."""
-    STUDY.main("python -m benchmarks.codes.speed", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

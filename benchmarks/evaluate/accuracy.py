@@ -167,12 +167,7 @@ def render(result: dict[str, Any]) -> str:
 
 
 STUDY = Study("evaluation", evaluate, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `evaluate`."""
-    STUDY.main("python -m benchmarks.evaluate.accuracy", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

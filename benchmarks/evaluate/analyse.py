@@ -156,13 +156,8 @@ def render(result: dict[str, Any]) -> str:
     return accuracy_table(result["accuracy"])
 
 
-STUDY = Study("analysis", analyse, render, page=True)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `analyse`."""
-    STUDY.main("python -m benchmarks.evaluate.analyse", argv, words="emulator")
-
+STUDY = Study("analysis", analyse, render, page=True, words="emulator")
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -251,13 +251,8 @@ def _page(result: dict[str, Any], out: Path) -> str:
     return page(f"{len(models)} emulators compared", sections)
 
 
-STUDY = Study("comparison", compare, render, page=True)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `compare`."""
-    STUDY.main("python -m benchmarks.evaluate.compare", argv, words="emulators+")
-
+STUDY = Study("comparison", compare, render, page=True, words="emulators+")
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

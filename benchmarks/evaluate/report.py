@@ -239,12 +239,7 @@ def _from(page: Path, target: Path) -> str:
 
 
 STUDY = Study("report", report, render, page=True)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `report`."""
-    STUDY.main("python -m benchmarks.evaluate.report", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -180,12 +180,7 @@ def render(result: dict[str, Any]) -> str:
 
 
 STUDY = Study("statistics", statistics, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `statistics`."""
-    STUDY.main("python -m benchmarks.evaluate.statistics", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -203,12 +203,7 @@ def _counted(galaxies: dict[str, float]) -> str:
 
 
 STUDY = Study("worst", worst, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `worst`."""
-    STUDY.main("python -m benchmarks.evaluate.worst", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

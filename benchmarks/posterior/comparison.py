@@ -282,12 +282,7 @@ def _reweighted(
 
 
 STUDY = Study("posterior", posterior, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `posterior`."""
-    STUDY.main("python -m benchmarks.posterior.comparison", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -121,12 +121,7 @@ def render(result: dict[str, Any]) -> str:
 
 
 STUDY = Study("transitions", transitions, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `transitions`."""
-    STUDY.main("python -m benchmarks.posterior.transitions", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

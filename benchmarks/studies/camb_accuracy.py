@@ -203,12 +203,7 @@ def render(record: dict[str, Any]) -> str:
 
 
 STUDY = Study("camb_accuracy", camb_accuracy, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `camb_accuracy`."""
-    STUDY.main("python -m benchmarks.studies.camb_accuracy", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -205,12 +205,7 @@ def convergence(
 
 
 STUDY = Study("convergence", convergence, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `convergence`."""
-    STUDY.main("python -m benchmarks.studies.convergence", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -11,14 +11,14 @@ from benchmarks.evaluate.tables import in_percent
 from datagen.cli import run
 from export.runtime import OnnxEmulator
 
-__all__ = ["headline", "render"]
+__all__ = ["front_page", "render"]
 
 _SPECTRA = ("mm_total", "gm_total", "gg_total", "n_g")
 _STATISTICS = {"w_p": "w_p", "Delta_Sigma": "Delta Sigma"}
 _FAR = "0.1 to 30"  # Mpc
 
 
-def headline(results: Path = Path("benchmarks/results")) -> str:
+def front_page(results: Path = Path("benchmarks/results")) -> str:
     """Print how accurate the shipped emulators are, and how fast, as other benchmarks measured.
 
     Args:
@@ -89,8 +89,8 @@ def _speed(stored: dict[str, Any]) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line of `headline`."""
-    run(headline, "python -m benchmarks.studies.front_page", argv)
+    """Command line of `front_page`."""
+    run(front_page, "python -m benchmarks.studies.front_page", argv)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class _Drawn:
 
 
 def gallery(
-    out: Path,
+    out: Path = Path("runs/gallery"),
     emulator: str = "tinker10",
     occupation: str = "zheng07",
     z: float = 0.3,

@@ -255,12 +255,7 @@ def listing() -> str:
 
 
 STUDY = Study("ingredients", ingredients, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `ingredients`."""
-    STUDY.main("python -m benchmarks.studies.ingredients", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -257,12 +257,7 @@ def figures(result: dict[str, Any]) -> dict[str, Figure]:
 
 
 STUDY = Study("learning", learning, render, figures)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `learning`."""
-    STUDY.main("python -m benchmarks.studies.learning", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -116,12 +116,7 @@ def _beside_others(emulators: dict[str, Any]) -> list[str]:
 
 
 STUDY = Study("published", published, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `published`."""
-    STUDY.main("python -m benchmarks.studies.published", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

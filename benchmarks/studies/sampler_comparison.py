@@ -193,12 +193,7 @@ def figures(result: dict[str, Any]) -> dict[str, Figure]:
 
 
 STUDY = Study("sampler_comparison", sampler_comparison, render, figures)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `sampler_comparison`."""
-    STUDY.main("python -m benchmarks.studies.sampler_comparison", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -243,12 +243,7 @@ def _line(
 
 
 STUDY = Study("scaling", scaling, render, figures)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `scaling`."""
-    STUDY.main("python -m benchmarks.studies.scaling", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -130,12 +130,7 @@ def _errors(one: dict[str, Any]) -> list[str]:
 
 
 STUDY = Study("search_summary", search_summary, render)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `search_summary`."""
-    STUDY.main("python -m benchmarks.studies.search_summary", argv)
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -33,9 +33,9 @@ def points(model, number):
 
 
 def check_forms(model, names):
-    contenders, theta = forms(model), points(model, 600)
-    assert set(contenders) == names
-    for form, call in contenders.items():
+    implementations, theta = forms(model), points(model, 600)
+    assert set(implementations) == names
+    for form, call in implementations.items():
         agree(form, call, theta, model(theta), AGREEMENT[form])
 
 
@@ -96,7 +96,7 @@ def test_pyccl_has_no_other_model(table):
 
 def test_pyccl_has_no_other_occupation(table):
     space = Space(**{name: SPACE[name] for name in BACKGROUND}, occupation="zheng07")
-    contenders = direct(HaloModelConfig(), space)
-    assert set(contenders) == {"labels"}
+    implementations = direct(HaloModelConfig(), space)
+    assert set(implementations) == {"labels"}
     middle = space.from_unit(np.full((1, len(space.names)), 0.5))
-    assert np.isfinite(contenders["labels"](middle)["gg_1h"]).all()
+    assert np.isfinite(implementations["labels"](middle)["gg_1h"]).all()
