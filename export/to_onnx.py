@@ -96,7 +96,7 @@ def to_onnx(
             positive, if negative points were excluded from the training; by default the labels of
             the training.
         mass_function: Mass function of a semi-analytic emulator, in place of the one it was trained
-            with; the stored accuracy is dropped, see `benchmarks.judge`.
+            with; the stored accuracy is dropped, see `benchmarks.evaluate.accuracy`.
         halo_bias: Halo bias of a semi-analytic emulator; it must be compatible with the mass
             function.
         concentration: Concentration of a semi-analytic emulator.
