@@ -13,6 +13,8 @@ DOCS = Path(__file__).resolve().parent
 MODULE = r"### \1\n\n```{eval-rst}\n.. automodule:: \1\n```"
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
+import try_page  # noqa: E402
+from npm import MATHJAX, UnreachableError  # noqa: E402
 from pages import executed, help_texts  # noqa: E402
 
 project = "hodspectra"
@@ -22,6 +24,7 @@ html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+mathjax_path = "mathjax.js"  # `from_npm` puts it there
 html_show_copyright = False
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
@@ -43,6 +46,26 @@ def start(app: Any) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def from_npm(app: Any) -> None:
+    """Put into the site what comes from npm, and what the page that computes needs.
+
+    Without a registry the site is built all the same: formulas stay TeX, the page says why it
+    does not compute.
+    """
+    if app.builder.format != "html":
+        return
+    site = Path(app.outdir)
+    lacks = [try_page.write(site / "try")]
+    try:
+        script = MATHJAX.files("es5/tex-svg.js")["es5/tex-svg.js"]
+        (site / "_static").mkdir(parents=True, exist_ok=True)
+        (site / "_static" / mathjax_path).write_bytes(script)
+    except UnreachableError as error:
+        lacks.append(str(error))
+    for reason in filter(None, lacks):
+        print(f"the site lacks a part: {reason}", file=sys.stderr)  # noqa: T201
+
+
 def run_code(app: Any, name: str, source: list[str]) -> None:
     """Run a page's code in a fresh process and the page's folder; it may write to ``runs``."""
     page = Path(app.env.doc2path(name))
@@ -60,5 +83,6 @@ def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: l
 def setup(app: Any) -> None:
     """Connect all this to Sphinx."""
     app.connect("builder-inited", start)
+    app.connect("builder-inited", from_npm)
     app.connect("source-read", run_code)
     app.connect("autodoc-process-docstring", escape_bars)
