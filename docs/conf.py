@@ -67,10 +67,16 @@ def from_npm(app: Any) -> None:
 
 
 def run_code(app: Any, name: str, source: list[str]) -> None:
-    """Run a page's code in a fresh process and the page's folder; it may write to ``runs``."""
+    """Run a page's code in a fresh process and the page's folder; it may write to ``runs``.
+
+    Not with ``sphinx -t plain``, which shows in seconds what pages look like.
+    """
     page = Path(app.env.doc2path(name))
     text = source[0].replace("<!-- commands -->", help_texts()) if name == "commands" else source[0]
     text = re.sub(r"<!-- module (\S+) -->", MODULE, text)
+    if app.tags.has("plain"):
+        source[0] = text
+        return
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         source[0] = process.submit(executed, page, text, page.parent).result()
 
@@ -82,7 +88,8 @@ def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: l
 
 def setup(app: Any) -> None:
     """Connect all this to Sphinx."""
-    app.connect("builder-inited", start)
+    if not app.tags.has("plain"):
+        app.connect("builder-inited", start)
     app.connect("builder-inited", from_npm)
     app.connect("source-read", run_code)
     app.connect("autodoc-process-docstring", escape_bars)

@@ -37,7 +37,8 @@ class Package:
     @property
     def url(self) -> str:
         """Where its tarball is: in ``$npm_config_registry``, else in npm's own registry."""
-        registry = (os.environ.get("npm_config_registry") or _REGISTRY).rstrip("/")
+        registry = os.environ.get("npm_config_registry", "")  # noqa: SIM112 (npm's own name)
+        registry = (registry or _REGISTRY).rstrip("/")
         return f"{registry}/{self.name}/-/{self.name.rpartition('/')[2]}-{self.version}.tgz"
 
     def tarball(self) -> Path:

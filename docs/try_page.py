@@ -142,7 +142,9 @@ def _model(emulator: OnnxEmulator, whose: str) -> dict[str, Any]:
     texts = {name: p.text for name, p in parameters_of(whose).items()}
     return {
         "parameters": [_parameter(p, start[p.name], texts[p.name]) for p in emulator.parameters],
-        "sums": [{"names": d.names, "below": d.below, "reason": d.reason} for d in emulator.domains],
+        "sums": [
+            {"names": d.names, "below": d.below, "reason": d.reason} for d in emulator.domains
+        ],
         "threshold": _threshold(whose, start),
         "M_min": 10.0 ** emulator.metadata["halo_model"]["log10M_min"],
     }
