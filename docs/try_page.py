@@ -6,6 +6,7 @@ and `export.statistics` and no numerics of its own.
 """
 
 import gzip
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -92,6 +93,8 @@ def write(folder: Path) -> str:
                      "powers": list(zip(_OF_M.tolist(), _OF_B.tolist(), strict=True))},
         "lowest_mass": {"far": _FAR, "slope": _SLOPE, "share": _SHARE},
     }  # fmt: skip
+    files = sorted(folder.glob("*.bin"))
+    record["version"] = hashlib.sha256(b"".join(one.read_bytes() for one in files)).hexdigest()[:12]
     (folder / "try.json").write_text(json.dumps(record))
     return missing
 

@@ -40,7 +40,7 @@ start().catch((error) => {
 
 async function start() {
   say("Loading the emulator, 6 MB ...");
-  page = await (await get("try.json")).json();
+  page = await (await get("try.json", { cache: "no-cache" })).json();
   if (page.missing) {
     say(`This site was built without onnxruntime-web, so that nothing is computed here: ` +
       `${page.missing}. Build it again where npm's registry can be reached.`, "is-error");
@@ -68,15 +68,15 @@ async function start() {
 
 // ---- files
 
-async function get(name) {
-  const answer = await fetch(new URL(name, import.meta.url));
+async function get(name, options) {
+  const answer = await fetch(new URL(name, import.meta.url), options);
   if (!answer.ok) throw new Error(`${name}: ${answer.status} ${answer.statusText}`);
   return answer;
 }
 
 /** A file that is gzipped; a server may have unpacked it already. */
 async function unpacked(name) {
-  const bytes = new Uint8Array(await (await get(name)).arrayBuffer());
+  const bytes = new Uint8Array(await (await get(`${name}?${page.version}`)).arrayBuffer());
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes.buffer;
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).arrayBuffer();
