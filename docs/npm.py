@@ -55,7 +55,8 @@ class Package:
             with urllib.request.urlopen(self.url, timeout=_SECONDS) as answer:
                 content = answer.read()
         except OSError as error:
-            raise UnreachableError(f"{self.url} cannot be reached ({error})") from None
+            reason = getattr(error, "reason", error)
+            raise UnreachableError(f"{self.url} cannot be reached ({reason})") from None
         if not self._is(content):
             raise UnreachableError(f"{self.url} is not the file whose SHA-512 is {self.sha512}")
         with atomic(path) as partial:

@@ -206,7 +206,7 @@ def test_it_fits_its_screen(site, browser, size, tmp_path):
     assert browser.evaluate(fields)
     # the plots stay in sight while the last slider is in the hand
     browser.evaluate("document.querySelector('#try-alpha').scrollIntoView({block: 'end'})")
-    box = "document.querySelector('.try-strip').getBoundingClientRect()"
+    box = "document.querySelector('.try-stage').getBoundingClientRect()"
     assert browser.evaluate(f"{box}.top") >= 0
     assert browser.evaluate(f"{box}.top") < size[1] / 2
 

@@ -55,7 +55,7 @@ async function start() {
   runtime = open_runtime();
   const [numbers] = await Promise.all([unpacked("arrays.f8.bin"), session()]);
   arrays = matrices(page.arrays, new Float64Array(numbers));
-  document.querySelector(".try-body").hidden = false;
+  document.getElementById("try").classList.remove("is-empty");
   window.addEventListener("hashchange", () => {
     read_link();
     show_options();
