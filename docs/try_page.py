@@ -61,8 +61,8 @@ def write(folder: Path) -> str:
         Why it lacks onnxruntime-web, or nothing if it has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for source in ("try.js", "model.js", "plot.js", "texts.js", "try.css"):
-        (folder / source).write_bytes((SOURCE / source).read_bytes())
+    for source in (*SOURCE.glob("*.js"), *SOURCE.glob("*.css")):
+        (folder / source.name).write_bytes(source.read_bytes())
     missing = _runtime(folder)
     models, arrays = {}, _statistics()
     for name in EMULATORS:

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -85,7 +84,7 @@ def shown(page, text):
 
 
 def set_to(page, name, value):
-    """Type a value, and wait for the curves."""
+    """Type a value, and wait until the address has it, after the curves."""
     page.evaluate(
         f"""(() => {{
             const field = document.getElementById('try-{name}').nextElementSibling;
@@ -93,7 +92,8 @@ def set_to(page, name, value):
             field.dispatchEvent(new Event('input'));
         }})()"""
     )
-    time.sleep(0.5)
+    given = f"new URLSearchParams(location.hash.slice(1)).get('{name}')"
+    page.until(f"{given} === String(Number('{value}'))")
 
 
 def test_it_shows_the_numbers_that_python_gives(page):

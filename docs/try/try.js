@@ -1,7 +1,8 @@
 // The page "Try it in your browser": controls, the emulator in onnxruntime-web, plots, link.
 
-import { TERMS, below_lowest_mass, evaluate, matrices, outside, short } from "./model.js";
+import { TERMS, below_lowest_mass, evaluate, outside, short } from "./model.js";
 import { Plot } from "./plot.js";
+import { opened, read_arrays, read_page } from "./runtime.js";
 import { python, scales, spectra_table, statistics_table } from "./texts.js";
 
 const PAIRS = ["mm", "gm", "gg"];
@@ -24,8 +25,6 @@ const state = {
 };
 let page; // try.json
 let arrays; // its matrices
-let runtime; // promise of onnxruntime-web
-const sessions = {}; // promises, by model
 const rows = {}; // the controls of each parameter
 const plots = {};
 let point = {}; // of the last evaluation,
@@ -40,7 +39,7 @@ start().catch((error) => {
 
 async function start() {
   say("Loading the emulator, 6 MB ...");
-  page = await (await get("try.json", { cache: "no-cache" })).json();
+  page = await read_page();
   if (page.missing) {
     say(`This site was built without onnxruntime-web, so that nothing is computed here: ` +
       `${page.missing}. Build it again where npm's registry can be reached.`, "is-error");
@@ -52,9 +51,7 @@ async function start() {
   reset();
   read_link();
   build_options();
-  runtime = open_runtime();
-  const [numbers] = await Promise.all([unpacked("arrays.f8.bin"), session()]);
-  arrays = matrices(page.arrays, new Float64Array(numbers));
+  [arrays] = await Promise.all([read_arrays(), opened(model_name())]);
   document.getElementById("try").classList.remove("is-empty");
   window.addEventListener("hashchange", () => {
     read_link();
@@ -66,43 +63,10 @@ async function start() {
   await update(); // the first one is slower, as the browser compiles then
 }
 
-// ---- files
-
-async function get(name, options) {
-  const answer = await fetch(new URL(name, import.meta.url), options);
-  if (!answer.ok) throw new Error(`${name}: ${answer.status} ${answer.statusText}`);
-  return answer;
-}
-
-/** A file that is gzipped; a server may have unpacked it already. */
-async function unpacked(name) {
-  const bytes = new Uint8Array(await (await get(`${name}?${page.version}`)).arrayBuffer());
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes.buffer;
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).arrayBuffer();
-}
-
-async function open_runtime() {
-  const [ort, binary] = await Promise.all([import("./ort.js"), unpacked("ort.wasm.bin")]);
-  ort.env.wasm.numThreads = 1; // more would need headers that plain web servers do not send
-  ort.env.wasm.wasmBinary = binary;
-  return ort;
-}
-
-/** The session of the model that is chosen. */
-function session() {
-  const name = `${state.emulator}-${state.occupation}`;
-  const open = async () => {
-    const [ort, content] = await Promise.all([runtime, unpacked(`${name}.onnx.bin`)]);
-    return ort.InferenceSession.create(new Uint8Array(content), { logSeverityLevel: 3 });
-  };
-  sessions[name] ??= open();
-  return sessions[name];
-}
-
 // ---- state
 
-const model = () => page.models[`${state.emulator}-${state.occupation}`];
+const model_name = () => `${state.emulator}-${state.occupation}`;
+const model = () => page.models[model_name()];
 const is_galaxy = (p) => !(p.group in GROUPS);
 const values_of = (p) => (is_galaxy(p) ? state.galaxies[state.occupation] : state.background);
 
@@ -251,16 +215,20 @@ function build_sliders() {
     }, row);
     const field = made("input", { type: "text", className: "try-field", spellcheck: false }, row);
     field.setAttribute("aria-label", `${p.name}, a number`);
-    slider.addEventListener("input", () => {
-      values_of(p)[p.name] = from_slider(p, Number(slider.value));
-      field.value = written(values_of(p)[p.name]);
+    const change = (value) => {
+      values_of(p)[p.name] = value;
+      complaints = [];
       update();
+    };
+    slider.addEventListener("input", () => {
+      const value = from_slider(p, Number(slider.value));
+      field.value = written(value);
+      change(value);
     });
     field.addEventListener("input", () => {
       const value = field.value.trim() ? Number(field.value) : NaN;
-      values_of(p)[p.name] = value;
       if (!Number.isNaN(value)) slider.value = along(value);
-      update();
+      change(value);
     });
     field.value = written(values_of(p)[p.name]);
     slider.value = along(values_of(p)[p.name]);
@@ -318,13 +286,9 @@ async function step() {
   const errors = outside(mine, theirs);
   found = null;
   if (!errors.length) {
-    const opened = await session();
-    const ort = await runtime;
+    const run = await opened(model_name());
     const begun = performance.now();
-    const theta = new ort.Tensor("float32", Float32Array.from(Object.values(theirs)),
-      [1, mine.parameters.length]);
-    const tensors = await opened.run({ theta }, page.outputs);
-    const outputs = Object.fromEntries(page.outputs.map((name) => [name, tensors[name].data]));
+    const outputs = await run(Object.values(theirs));
     if (!(outputs.n_g[0] > 0) || Number.isNaN(outputs.gg_2h[0])) {
       errors.push("no galaxies, n_g = 0; their spectra are not defined");
     } else {
@@ -336,14 +300,15 @@ async function step() {
   say([...complaints, ...errors, ...(warning ? [warning] : [])].join("; "),
     errors.length ? "is-error" : "is-warning");
   for (const p of mine.parameters) {
-    rows[p.name].classList.toggle("is-outside", errors.some((e) => names(e, p.name)));
+    rows[p.name].classList.toggle("is-outside", errors.some((text) => names(text, p.name)));
   }
   draw();
   clearTimeout(step.later);
   step.later = setTimeout(write_link, 300); // browsers allow few changes of the address
 }
 
-const names = (error, name) => error.split(/[^\w]+/).slice(0, 2).includes(name);
+/** Whether a message is about a parameter: it begins with its name, or with that of a sum. */
+const names = (text, name) => text.split(/\W+/).slice(0, 2).includes(name);
 
 function say(message, kind = "") {
   find("status").textContent = message;
