@@ -174,6 +174,9 @@ def test_a_link_holds_all_of_it(site, page):
     again = shown(page, "w_p")
     for name, values in table.items():
         np.testing.assert_array_equal(again[name], values)
+    page.open(f"{site[1]}/try/index.html#occupation=linke22&Mth=2.5e+13")
+    page.until(READY)
+    assert '"Mth": 25000000000000,' in page.evaluate(TABLE % '"Python"')
     page.open(f"{site[1]}/try/index.html#occupation=zheng99&sigma_9=1&h=x")
     page.until(READY)
     for said in ("zheng99 is none of zheng07", "sigma_9 is no parameter", "h = x is no number"):

@@ -31,6 +31,7 @@ let point = {}; // of the last evaluation,
 let found = null; // and its results; null if it has none
 let complaints = []; // of the link that was opened
 let milliseconds = 0;
+let writing; // timer of the address
 
 start().catch((error) => {
   say(`The emulator could not be loaded: ${error.message}`, "is-error");
@@ -49,12 +50,13 @@ async function start() {
     plots[name] = new Plot(find(id));
   }
   reset();
-  read_link();
+  read_link(location.hash);
   build_options();
   [arrays] = await Promise.all([read_arrays(), opened(model_name())]);
   document.getElementById("try").classList.remove("is-empty");
-  window.addEventListener("hashchange", () => {
-    read_link();
+  window.addEventListener("hashchange", (event) => {
+    clearTimeout(writing);
+    read_link(new URL(event.newURL).hash); // the address may be another one by now
     show_options();
     build_sliders();
     update();
@@ -86,8 +88,8 @@ function reset() {
 }
 
 /** Take the state from the address; what it does not say stays as it is. */
-function read_link() {
-  const given = new URLSearchParams(location.hash.slice(1));
+function read_link(hash) {
+  const given = new URLSearchParams(hash.slice(1).replaceAll("+", "%2B")); // as in 1e+13
   complaints = [];
   const known = {
     emulator: Object.keys(page.emulators), occupation: Object.keys(page.occupations),
@@ -303,8 +305,8 @@ async function step() {
     rows[p.name].classList.toggle("is-outside", errors.some((text) => names(text, p.name)));
   }
   draw();
-  clearTimeout(step.later);
-  step.later = setTimeout(write_link, 300); // browsers allow few changes of the address
+  clearTimeout(writing);
+  writing = setTimeout(write_link, 300); // browsers allow few changes of the address
 }
 
 /** Whether a message is about a parameter: it begins with its name, or with that of a sum. */
