@@ -7,9 +7,9 @@ import pytest
 from pages import ROOT, BlockError, commands, executed, help_texts
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
-PAGES += (ROOT / "docs" / "tutorials").glob("*.md")
+PAGES += [*(ROOT / "docs" / "tutorials").glob("*.md"), ROOT / "docs" / "try" / "index.md"]
 RUN = {"sh", "python"}
-READ = {"text", "{toctree}", "{eval-rst}"}  # output, and Sphinx's own
+READ = {"text", "{toctree}", "{eval-rst}", "{raw} html"}  # output, and Sphinx's own
 SETTINGS = {"yaml", "ini"}  # of other codes; the adapters' tests use the like
 
 
