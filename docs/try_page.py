@@ -72,19 +72,13 @@ def write(folder: Path) -> str:
             _compressed(folder / f"{name}-{whose}.onnx", content)
             models[f"{name}-{whose}"] = _model(emulator, whose)
         arrays |= {f"{name}/{key}": array for key, array in _continued(emulator).items()}
-    places, start = {}, 0
-    for key, array in arrays.items():
-        places[key] = [start, *array.shape]
-        start += array.size
-    content = b"".join(array.astype("<f8").tobytes() for array in arrays.values())
-    _compressed(folder / "arrays.f8", content)
     record: dict[str, Any] = {
         "missing": missing,
         "emulators": EMULATORS,
         "occupations": {name: _source(name) for name in OCCUPATIONS},
         "outputs": OUTPUTS,
         "models": models,
-        "arrays": places,
+        "arrays": _packed(folder / "arrays.f8", arrays),
         "k": WAVENUMBERS.tolist(),
         "r": RADII.tolist(),
         "pi_max": [_name(pi_max) for pi_max in PI_MAX],
@@ -114,6 +108,16 @@ def _runtime(folder: Path) -> str:
 def _compressed(path: Path, content: bytes) -> None:
     """Write a file that the page unpacks itself: no server needs to know how."""
     path.with_name(f"{path.name}.bin").write_bytes(gzip.compress(content, 6, mtime=0))
+
+
+def _packed(path: Path, arrays: Mapping[str, NDArray[np.float64]]) -> dict[str, list[int]]:
+    """Write arrays into one file; where each begins there, and its shape."""
+    places, start = {}, 0
+    for key, array in arrays.items():
+        places[key] = [start, *array.shape]
+        start += array.size
+    _compressed(path, b"".join(array.astype("<f8").tobytes() for array in arrays.values()))
+    return places
 
 
 def _continued(emulator: OnnxEmulator) -> dict[str, NDArray[np.float64]]:
@@ -154,7 +158,7 @@ def _model(emulator: OnnxEmulator, whose: str) -> dict[str, Any]:
 
 
 def _parameter(p: Parameter, start: float, text: str) -> dict[str, Any]:
-    """One of them; its slider moves in steps of 1, 2 or 5 times a power of ten."""
+    """One of them; its slider moves in steps of a power of ten, of a mass in log10."""
     is_log = p.sampling == "log10"
     width = math.log10(p.high / p.low) if is_log else p.high - p.low
     step = 10.0 ** math.floor(math.log10(width / _STEPS))
