@@ -16,7 +16,9 @@ TUTORIAL = re.compile(r"tutorials/\d+-\w+")
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
 import nbformat  # noqa: E402
+import try_page  # noqa: E402
 from notebooks import notebook  # noqa: E402
+from npm import MATHJAX, UnreachableError  # noqa: E402
 from pages import HELP, blocks, timed  # noqa: E402
 
 project = "hodspectra"
@@ -31,6 +33,7 @@ html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+mathjax_path = "mathjax.js"  # `from_npm` puts it there
 html_show_copyright = False
 html_show_sourcelink = False
 myst_enable_extensions = ["dollarmath"]
@@ -58,6 +61,26 @@ def start(app: Any) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def from_npm(app: Any) -> None:
+    """Put into the site what comes from npm, and what the page that computes needs.
+
+    Without a registry the site is built all the same: formulas stay TeX, the page says why it
+    does not compute.
+    """
+    if app.builder.format != "html":
+        return
+    site = Path(app.outdir)
+    lacks = [try_page.write(site / "try")]
+    try:
+        script = MATHJAX.files("es5/tex-svg.js")["es5/tex-svg.js"]
+        (site / "_static").mkdir(parents=True, exist_ok=True)
+        (site / "_static" / mathjax_path).write_bytes(script)
+    except UnreachableError as error:
+        lacks.append(str(error))
+    for reason in filter(None, lacks):
+        print(f"the site lacks a part: {reason}", file=sys.stderr)  # noqa: T201
+
+
 def run_page(page: Path, text: str) -> str:
     """A page with the output of its code, which runs in a fresh process."""
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
@@ -68,8 +91,11 @@ def start_pages(app: Any, env: Any, names: list[str], run: Any = run_page) -> No
     """Begin to run the code of all pages: folders side by side, the pages of one in turn.
 
     Pages of a folder share its ``runs``, and later ones may need what earlier ones leave there.
+    With ``sphinx -t plain``, which shows in seconds what pages look like, none runs.
     """
     app.running, pools = {}, {}
+    if app.tags.has("plain"):
+        return
     for name in sorted(names, key=_by_number):
         page = Path(env.doc2path(name))
         text = page.read_text()
@@ -116,7 +142,9 @@ def write_notebooks(app: Any, exception: Exception | None) -> None:
 
 def setup(app: Any) -> None:
     """Connect all this to Sphinx."""
-    app.connect("builder-inited", start)
+    if not app.tags.has("plain"):
+        app.connect("builder-inited", start)
+    app.connect("builder-inited", from_npm)
     app.connect("env-before-read-docs", start_pages)
     app.connect("source-read", read_page)
     app.connect("autodoc-process-docstring", escape_bars)

@@ -8,9 +8,16 @@ import pytest
 from pages import ROOT, BlockError, commands, executed, help_texts, timed
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
-PAGES += (ROOT / "docs" / "tutorials").glob("*.md")
+PAGES += [*(ROOT / "docs" / "tutorials").glob("*.md"), ROOT / "docs" / "try" / "index.md"]
 RUN = {"sh", "python"}
-READ = {"text", "{toctree}", "{eval-rst}", "{include}", "{literalinclude}"}  # output, Sphinx's own
+READ = {
+    "text",
+    "{toctree}",
+    "{eval-rst}",
+    "{include}",
+    "{literalinclude}",
+    "{raw} html",
+}  # output, Sphinx's own
 SETTINGS = {"yaml", "ini"}  # of other codes; the adapters' tests use the like
 
 

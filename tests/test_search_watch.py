@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from browser import CHROMIUM, visit
+from browser import chromium, visit
 from searches import start, states, until, write_config
 
 from datagen.cluster import free_port
@@ -35,8 +35,8 @@ def test_a_taken_port_gives_way_to_a_free_one():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
 def test_the_dashboard_shows_the_trials_to_those_who_have_the_token(label_file, tmp_path):
+    chromium()  # or skip
     out = tmp_path / "search"
     with taken_port() as taken:
         port = taken.getsockname()[1]
