@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from benchmarks.posterior.fit import Posterior, find_best
+from benchmarks.posterior.fit import Posterior
 from benchmarks.posterior.priors import Priors
+from benchmarks.posterior.sampling import find_best
 from benchmarks.study import check_json
 from datagen.cli import run
 from datagen.files import atomic
