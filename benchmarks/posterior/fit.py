@@ -139,11 +139,12 @@ class Fit:
         sampling.check(priors.names)
         posterior = Posterior(measured, emulator, priors)
         ends, chain = draw(posterior, len(priors.names), sampling, folder)
-        best, cost = min(ends, key=lambda end: end[1])
+        end = min(ends, key=lambda end: end.cost)
+        best, cost = end.unit, end.cost
         at = np.unravel_index(np.argmax(chain.ln_L), chain.ln_L.shape)
         if -2 * chain.ln_L[at] < cost:
             best = chain.samples[at]
-        return cls(measured, emulator, priors, posterior, best, [end[1] for end in ends], chain)
+        return cls(measured, emulator, priors, posterior, best, [end.cost for end in ends], chain)
 
     @property
     def samples(self) -> Array:

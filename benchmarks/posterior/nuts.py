@@ -21,7 +21,7 @@ from scipy.special import expit, logit
 from tqdm.auto import tqdm
 
 from benchmarks.posterior.chains import WORST, Chain, Target
-from benchmarks.posterior.sampling import Sampling, check_end
+from benchmarks.posterior.sampling import Best, Sampling, check_end
 from datagen.header import read_arrays, write_arrays
 
 __all__ = ["Gradient", "draw", "find_best", "sample"]
@@ -32,10 +32,13 @@ SCHEMA = "hodspectra-nuts-1"
 _KEPT_EVERY = 30.0  # seconds
 _LOOKED_AT = 256  # random points of a search, and
 _CLIMBED = 4  # the best of them, from which it climbs
+_WALL = 10.0  # of points without an answer, in the cost
 _EDGE = 0.01  # the climb in the sigmoid's argument begins this far inside of the cube
 _FLAT = 0.05  # least curvature of ln P along any direction, where chains begin
+_HALVED = 10  # times at most, the way to where a chain begins, if there is no answer
 _DIFFERENCE = 1e-3  # of the sigmoid's argument, for the curvature
-_ACCEPTED = 0.9  # share of steps; posteriors are curved, and 0.8 has more divergences
+_ACCEPTED = 0.8  # share of steps
+_DEPTH = (7, 10)  # at most 2^these moves a step, in the burn-in and after it
 _APART = 0.5  # of ln P in JAX and in onnxruntime: rounding of single precision is below 0.1
 _COMPARED = 100  # points for that
 
@@ -75,8 +78,8 @@ class Gradient:
         return min(-value - jacobian.sum(), WORST), -slope * unit * (1 - unit) - (1 - 2 * unit)
 
 
-def find_best(target: Target, gradient: Gradient, number: int, seed: int) -> tuple[Array, float]:
-    """The point of the unit cube where a posterior is highest, (F,), and -2 ln P there.
+def find_best(target: Target, gradient: Gradient, number: int, seed: int) -> Best:
+    """The point of the unit cube where a posterior is highest.
 
     From the best of some random points, L-BFGS-B climbs (Byrd et al. 1995, SIAM J. Sci. Comput.
     16, 1190).
@@ -87,14 +90,38 @@ def find_best(target: Target, gradient: Gradient, number: int, seed: int) -> tup
         number: Of its parameters, F.
         seed: Of the random numbers.
     """
+    before = gradient.evaluations
     unit = np.random.default_rng(seed).uniform(size=(_LOOKED_AT, number))
     costs = target.cost(unit.T)
     ends = [
-        minimize(gradient.cost, unit[i], jac=True, method="L-BFGS-B", bounds=[(0, 1)] * number)
-        for i in np.argsort(costs)[:_CLIMBED]
+        _lowest(gradient.cost, unit[i], [(0.0, 1.0)] * number) for i in np.argsort(costs)[:_CLIMBED]
     ]
-    best = min(ends, key=lambda end: float(end.fun))
-    return best.x, float(best.fun)
+    at, cost = min(ends, key=lambda end: end[1])
+    return Best(at, cost, _LOOKED_AT + gradient.evaluations - before)
+
+
+def _lowest(
+    cost: Callable[[Array], tuple[float, Array]],
+    start: Array,
+    bounds: list[tuple[float, float]] | None = None,
+) -> tuple[Array, float]:
+    """Where L-BFGS-B ends, and the cost there.
+
+    Points without an answer are a little above the lowest so far: a wall of 1e30 would make its
+    line search give up.
+    """
+    lowest = WORST
+
+    def walled(x: Array) -> tuple[float, Array]:
+        nonlocal lowest
+        value, slope = cost(x)
+        if value >= WORST:
+            return lowest + _WALL, np.zeros(len(x))
+        lowest = min(lowest, value)
+        return value, slope
+
+    end = minimize(walled, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return end.x, float(end.fun)
 
 
 def _around(gradient: Gradient, unit: Array) -> tuple[Array, Array]:
@@ -103,7 +130,7 @@ def _around(gradient: Gradient, unit: Array) -> tuple[Array, Array]:
     Of the sigmoid's arguments: where it is highest in these, and the inverse of its curvature.
     """
     start = logit(np.clip(unit, _EDGE, 1 - _EDGE))
-    z = minimize(gradient.potential, start, jac=True, method="L-BFGS-B").x
+    z, _ = _lowest(gradient.potential, start)
     moves = _DIFFERENCE * np.eye(len(z))
     slopes = [gradient.potential(z + move)[1] - gradient.potential(z - move)[1] for move in moves]
     curvature = np.array(slopes) / (2 * _DIFFERENCE)
@@ -111,9 +138,18 @@ def _around(gradient: Gradient, unit: Array) -> tuple[Array, Array]:
     return z, (vectors / np.maximum(values, _FLAT)) @ vectors.T
 
 
+def _with_answer(gradient: Gradient, z: Array, move: Array) -> Array:
+    """A point as far from another along a move as has an answer."""
+    for _ in range(_HALVED):
+        if gradient.potential(z + move)[0] < WORST:
+            return z + move
+        move = move / 2
+    return z
+
+
 def draw(
     target: Target, number: int, sampling: Sampling, folder: Path | None = None
-) -> tuple[list[tuple[Array, float]], Chain]:
+) -> tuple[list[Best], Chain]:
     """As `benchmarks.posterior.sampling.draw`."""
     given = sampling.as_dict()
     try:
@@ -123,18 +159,18 @@ def draw(
     gradient = Gradient(ln)
     begun = time.perf_counter()
     ends = [find_best(target, gradient, number, sampling.seed + i) for i in range(given["chains"])]
-    best, cost = min(ends, key=lambda end: end[1])
-    check_end(cost)
-    around = [_around(gradient, end[0]) for end in ends]
+    best = int(np.argmin([end.cost for end in ends]))
+    check_end(ends[best])
+    around = [_around(gradient, end.unit) for end in ends]
     noise = np.random.default_rng(sampling.seed).standard_normal((len(ends), number))
     start = np.array([
-        z + np.linalg.cholesky(covariance) @ one
+        _with_answer(gradient, z, np.linalg.cholesky(covariance) @ one)
         for (z, covariance), one in zip(around, noise, strict=True)
     ])  # fmt: skip
     target.evaluations += gradient.evaluations
     target.seconds += time.perf_counter() - begun
     return ends, sample(
-        target, ln, start, _around(gradient, best)[1], given["burn_in"], given["steps"],
+        target, ln, start, around[best][1], given["burn_in"], given["steps"],
         sampling.seed, label=f"{len(ends)} chains", file=folder / "chain.npz" if folder else None,
     )  # fmt: skip
 
@@ -177,7 +213,7 @@ def sample(
 
     kernel = NUTS(
         potential_fn=potential, dense_mass=True, inverse_mass_matrix=covariance,
-        target_accept_prob=_ACCEPTED,
+        target_accept_prob=_ACCEPTED, max_tree_depth=_DEPTH,
     )  # fmt: skip
     begun, saved = time.perf_counter(), time.monotonic()
     found: list[list[Any]] = []

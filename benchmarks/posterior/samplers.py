@@ -151,7 +151,8 @@ def _timed(
     effective = steps * walkers / chain.autocorrelation
     return {
         "sampling": sampling.as_dict(),
-        "searches": [_short(cost) for _, cost in ends],
+        "searches": [_short(end.cost) for end in ends],
+        "search_evaluations": [end.evaluations for end in ends],
         "evaluations": target.evaluations,
         "cpu_seconds": _short(seconds),
         "wall_seconds": _short(wall),
@@ -204,6 +205,10 @@ def render(result: dict[str, Any]) -> str:
         lines.append(f"| {title} | {' | '.join(cell(one) for one in both.values())} |")
 
     row("lowest -2 ln P of each search", lambda one: ", ".join(f"{x:.2f}" for x in one["searches"]))
+    row(
+        "evaluations of each search",
+        lambda one: ", ".join(f"{x:,}" for x in one["search_evaluations"]),
+    )
     row("evaluations, of ln P or its gradient", lambda one: f"{one['evaluations']:,}")
     row("processor time, all included [s]", lambda one: f"{one['cpu_seconds']:.0f}")
     row("fewest effective samples", lambda one: f"{min(one['effective'].values()):,}")

@@ -10,7 +10,7 @@ from scipy.optimize import differential_evolution, minimize
 
 from benchmarks.posterior.chains import WORST, Chain, Target, sample
 
-__all__ = ["Sampler", "Sampling", "draw", "find_best"]
+__all__ = ["Best", "Sampler", "Sampling", "draw", "find_best"]
 
 Array = NDArray[np.float64]
 Sampler = Literal["emcee", "nuts"]
@@ -23,6 +23,21 @@ _DEFAULTS: dict[Sampler, dict[str, int]] = {
     "nuts": {"burn_in": 500, "steps": 1000, "chains": 4},
 }
 _ADAPTS = 20  # steps that NUTS needs at least to find its own step
+
+
+@dataclass(frozen=True)
+class Best:
+    """Where a search for the highest point of a posterior ended.
+
+    Attributes:
+        unit: The point of the unit cube, shape (F,).
+        cost: -2 ln P there.
+        evaluations: How often the search evaluated ln P, alone or with its gradient.
+    """
+
+    unit: Array
+    cost: float
+    evaluations: int
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,7 @@ class Sampling:
 
 def draw(
     target: Target, number: int, sampling: Sampling, folder: Path | None = None
-) -> tuple[list[tuple[Array, float]], Chain]:
+) -> tuple[list[Best], Chain]:
     """Search for where a posterior is highest, and sample it from there.
 
     Args:
@@ -99,8 +114,7 @@ def draw(
         folder: Where chains are kept, to go on if they are interrupted.
 
     Returns:
-        Where each search ended, in the unit cube, (F,), and -2 ln P there; and the steps of all
-        chains after the burn-in.
+        Where the search of each chain ended, and the steps of all chains after the burn-in.
 
     Raises:
         ValueError: No point that has an answer; a target that has no gradients, for NUTS.
@@ -122,15 +136,15 @@ def draw(
 
 def _by_emcee(
     target: Target, number: int, sampling: Sampling, folder: Path | None
-) -> tuple[list[tuple[Array, float]], Chain]:
+) -> tuple[list[Best], Chain]:
     given = sampling.as_dict()
     ends, chains = [], []
     for i in range(given["chains"]):
         seed = sampling.seed + i
         ends.append(find_best(target, number, given["generations"], seed))
-        check_end(ends[-1][1])
+        check_end(ends[-1])
         noise = np.random.default_rng(seed).standard_normal((given["walkers"], number))
-        start = _reflected(ends[-1][0] + _START * noise)
+        start = _reflected(ends[-1].unit + _START * noise)
         file = folder / f"chain_{i + 1}.npz" if folder else None
         chain = sample(
             target, start, given["burn_in"] + given["steps"], seed,
@@ -140,17 +154,17 @@ def _by_emcee(
     return ends, Chain.joined(chains)
 
 
-def check_end(cost: float) -> None:
+def check_end(best: Best) -> None:
     """Refuse a posterior whose search ended without an answer."""
-    if cost >= WORST:
+    if best.cost >= WORST:
         raise ValueError(
             "no point of the priors has an answer: do they leave the emulator's ranges, "
             "or have no galaxies?"
         )
 
 
-def find_best(target: Target, number: int, generations: int, seed: int) -> tuple[Array, float]:
-    """The point of the unit cube where a posterior is highest, (F,), and -2 ln P there.
+def find_best(target: Target, number: int, generations: int, seed: int) -> Best:
+    """The point of the unit cube where a posterior is highest.
 
     Differential evolution over the whole cube (Storn & Price 1997, J. Glob. Optim. 11, 341), all
     points of a generation in one call, and the simplex of Nelder & Mead from where it ends.
@@ -161,7 +175,7 @@ def find_best(target: Target, number: int, generations: int, seed: int) -> tuple
         generations: At most.
         seed: Of the random numbers.
     """
-    bounds = [(0.0, 1.0)] * number
+    bounds, before = [(0.0, 1.0)] * number, target.evaluations
     found = differential_evolution(
         target.cost, bounds, popsize=_POPULATION, maxiter=generations, tol=_SETTLED,
         rng=np.random.default_rng(seed), vectorized=True, updating="deferred", polish=False,
@@ -171,7 +185,7 @@ def find_best(target: Target, number: int, generations: int, seed: int) -> tuple
         options={"maxfev": 150 * number, "xatol": 1e-4, "fatol": 1e-3},
     )  # fmt: skip
     best = polished if polished.fun <= found.fun else found
-    return best.x, float(best.fun)
+    return Best(best.x, float(best.fun), target.evaluations - before)
 
 
 def _reflected(unit: Array) -> Array:

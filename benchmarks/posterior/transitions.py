@@ -88,7 +88,7 @@ def transitions(
         bent = Measurements(kinds, measured.data, measured.covariance, measured.numbers)
         model = load(emulator, threads=1, occupation=occupation + variant.added)
         known = Priors(model, held, priors or {})
-        unit, _ = find_best(Posterior(bent, model, known), len(known.free), generations, seed)
+        unit = find_best(Posterior(bent, model, known), len(known.free), generations, seed).unit
         points = known.points(unit[None])
         found = bent.model(model, points)[0]
         values = dict(zip(known.names, known.coordinates(unit[None])[0].tolist(), strict=True))
