@@ -220,10 +220,22 @@ class Measurements:
         if found is None:
             return np.full(len(self), np.nan)
         h = _hubble(emulator, points) if any(self._powers.values()) else 1.0
-        parts = [np.asarray(found[name], np.float64) for name in self.names]
-        for i, name in enumerate(self.numbers, len(self.statistics)):
-            parts[i] = (parts[i] * h ** self._powers[name])[..., None]
-        return np.concatenate(parts, axis=-1)
+        return self.joined({name: np.asarray(found[name], np.float64) for name in self.names}, h)
+
+    def joined(self, found: Mapping[str, Any], h: Any, xp: Any = np) -> Any:
+        """Predictions of all that was measured as one array, in the order of the data.
+
+        Args:
+            found: Outputs of an emulator by name, statistics (..., R) and numbers (...).
+            h: Of the same points, a number or (...).
+            xp: numpy, or a library whose arrays are like it, such as jax.numpy.
+
+        Returns:
+            Shape (..., D).
+        """
+        parts = [found[one.name] for one in self.statistics]
+        parts += [(found[n] * h ** self._powers[n])[..., None] for n in self.numbers]
+        return xp.concatenate(parts, axis=-1)
 
     def _asked(
         self, emulator: OnnxEmulator, points: Any, out_of_range: Policy | None
@@ -247,12 +259,17 @@ class Measurements:
         """
         return self.chi2_of(self.model(emulator, points, out_of_range=out_of_range))
 
-    def chi2_of(self, model: ArrayLike) -> Any:
-        """chi^2 of predictions, shape (N, D) or (D,); infinite where they are not finite."""
-        apart = np.asarray(model, np.float64) - self.data
+    def chi2_of(self, model: ArrayLike, xp: Any = np) -> Any:
+        """chi^2 of predictions, shape (N, D) or (D,); infinite where they are not finite.
+
+        Args:
+            model: The predictions.
+            xp: As in `joined`.
+        """
+        apart = xp.asarray(model, np.float64) - self.data
         with np.errstate(invalid="ignore"):
-            chi2 = np.square(apart @ self._whiten.T).sum(axis=-1)
-        return np.where(np.isfinite(chi2), chi2, np.inf)[()]
+            chi2 = xp.square(apart @ self._whiten.T).sum(axis=-1)
+        return xp.where(xp.isfinite(chi2), chi2, np.inf)[()]
 
     def write(self, path: str | Path) -> None:
         """Write the format of `read`; a covariance that is not diagonal goes beside the file."""

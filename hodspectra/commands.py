@@ -80,6 +80,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "published": _ours("studies.published", "accuracy beside published networks"),
         "search-summary": _ours("studies.search_summary", "what searches found, as a table"),
         "sampler-comparison": _ours("studies.sampler_comparison", "what a search buys"),
+        "samplers": _ours("posterior.samplers", "one posterior by emcee and by NUTS"),
         "transitions": _ours("posterior.transitions", "fits with models of the 1h-2h transition"),
     },
 }

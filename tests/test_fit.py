@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 import benchmarks.posterior.fit
-from benchmarks.posterior.fit import Fit, Posterior, Sampling, find_best, fit, main, split_r_hat
+from benchmarks.posterior.chains import split_r_hat
+from benchmarks.posterior.fit import Fit, Posterior, fit, main
 from benchmarks.posterior.fit_table import render
 from benchmarks.posterior.priors import Priors
+from benchmarks.posterior.sampling import Sampling, find_best
 from benchmarks.posterior.transitions import render as render_transitions
 from benchmarks.posterior.transitions import transitions
 from export.measurements import Measurements, as_record
@@ -52,9 +54,10 @@ def done(measured, emulator):
 
 def test_the_best_fit_is_where_chi2_is_lowest(measured, emulator):
     priors = Priors(emulator, HELD, FLAT)
-    best, cost = find_best(Posterior(measured, emulator, priors), 3, 200, seed=1)
+    first = find_best(Posterior(measured, emulator, priors), 3, 200, seed=1)
+    best, cost = first.unit, first.cost
     again = find_best(Posterior(measured, emulator, priors), 3, 200, seed=2)
-    assert cost == pytest.approx(again[1], abs=0.02)
+    assert cost == pytest.approx(again.cost, abs=0.02)
     found = priors.coordinates(best[None])[0]
     np.testing.assert_allclose(found, list(TRUTH.values()), atol=0.1)
     at_truth = priors.points(best[None]) | {name: [value] for name, value in TRUTH.items()}
@@ -86,7 +89,7 @@ def test_a_seed_makes_a_fit(measured, emulator):
 def test_a_gaussian_prior_pulls(measured, emulator):
     pulled = {**FLAT, "sigma_8": {"mean": 0.7, "sigma": 1e-3}}
     priors = Priors(emulator, HELD, pulled)
-    best, _ = find_best(Posterior(measured, emulator, priors), 3, 100, seed=1)
+    best = find_best(Posterior(measured, emulator, priors), 3, 100, seed=1).unit
     assert priors.coordinates(best[None])[0, 0] == pytest.approx(0.7, abs=0.01)
 
 

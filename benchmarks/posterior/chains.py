@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +15,13 @@ from tqdm.auto import tqdm
 
 from datagen.header import read_arrays, write_arrays
 
-__all__ = ["Chain", "Reweighted", "Target", "sample"]
+__all__ = ["Chain", "Reweighted", "Target", "sample", "split_r_hat"]
 
 Array = NDArray[np.float64]
 
 SCHEMA = "hodspectra-chain-1"
 _KEPT_EVERY = 30.0  # seconds
+WORST = 1e30  # -2 ln P of points without an answer, for minimisers
 
 # Differential evolution (ter Braak 2006, ter Braak & Vrugt 2008): a third of the stretch move's
 # autocorrelation on these posteriors
@@ -53,6 +54,20 @@ class Target(ABC):
     def ln(self, unit: Array) -> Any:
         """Its logarithm at points within the unit cube (N, P), shape (N,)."""
 
+    def in_jax(self) -> Callable[[Any], Any]:
+        """The same of one point (P,) as a pure function of JAX, in double precision.
+
+        Raises:
+            ModuleNotFoundError: JAX is not installed.
+            ValueError: What it is made of cannot be translated to JAX.
+        """
+        raise ValueError(f"{type(self).__name__} has no gradients")
+
+    def cost(self, unit: Array) -> Any:
+        """-2 ln P, never infinite, of points (P, N) or (P,), as scipy's minimisers ask for it."""
+        cost = np.minimum(-2 * self(np.atleast_2d(unit.T)), WORST)
+        return cost if unit.ndim == 2 else cost[0]
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -63,12 +78,14 @@ class Chain:
         ln_L: Their ln L, shape (steps, walkers).
         evaluations: Points that the likelihood had evaluated by its end.
         seconds: Wall time that took.
+        divergences: Steps of a sampler with gradients whose energy was not kept.
     """
 
     samples: Array
     ln_L: Array
     evaluations: int
     seconds: float
+    divergences: int = 0
 
     def mean(self) -> Array:
         """Means of the parameters, shape (P,)."""
@@ -83,6 +100,11 @@ class Chain:
         """Autocorrelation times in steps, shape (P,); too short if the chain is."""
         times: Array = emcee.autocorr.integrated_time(self.samples, tol=0)
         return np.maximum(times, 1.0)
+
+    @cached_property
+    def r_hat(self) -> Array:
+        """How far its walkers agree, see `split_r_hat`, shape (P,)."""
+        return split_r_hat(self.samples)
 
     def thinned(self, number: int) -> tuple[Array, Array]:
         """Independent points, at most about as many as asked for, (N, P), and their ln L, (N,)."""
@@ -104,6 +126,22 @@ class Chain:
     def after(self, steps: int) -> "Chain":
         """The chain without its first steps."""
         return replace(self, samples=self.samples[steps:], ln_L=self.ln_L[steps:])
+
+
+def split_r_hat(samples: Array) -> Array:
+    """How far the walkers of chains, each cut in two halves, agree; 1 is perfect. Shape (P,).
+
+    Gelman et al. 2013, Bayesian Data Analysis, 3rd edition, section 11.4.
+
+    Args:
+        samples: Shape (steps, walkers, P), of at least 4 steps.
+    """
+    half = len(samples) // 2
+    parts = np.concatenate([samples[:half], samples[-half:]], axis=1)
+    within = parts.var(axis=0, ddof=1).mean(axis=0)
+    between = parts.mean(axis=0).var(axis=0, ddof=1)
+    r_hat: Array = np.sqrt((half - 1) / half + between / within)
+    return r_hat
 
 
 def sample(

@@ -1,25 +1,25 @@
 """Fit measured galaxies with an emulator. ``hodspectra fit --data sample.csv``.
 
-The parameters that fit best come from differential evolution (Storn & Price 1997, J. Glob. Optim.
-11, 341), the posterior from chains that start around them. What is measured and how it is written
-down says `export.measurements`.
+A search finds the parameters that fit best, and chains that start around them sample the posterior
+(`benchmarks.posterior.sampling`). What is measured and how it is written down says
+`export.measurements`.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import differential_evolution, minimize
 from scipy.stats import chi2 as chi2_distribution
 
-from benchmarks.posterior.chains import Chain, Target, sample
+from benchmarks.posterior.chains import Chain, Target
 from benchmarks.posterior.fit_figures import data_figure, posterior_figure
 from benchmarks.posterior.fit_table import render
 from benchmarks.posterior.priors import Priors
+from benchmarks.posterior.sampling import Sampler, Sampling, draw
 from datagen.cli import run
 from datagen.figures import save_figure, style
 from datagen.files import atomic
@@ -29,59 +29,25 @@ from emulator.runs import check_run_config, run_lock
 from export.measurements import Measurements
 from export.runtime import OnnxEmulator, load
 
-__all__ = ["Fit", "Posterior", "Sampling", "find_best", "fit", "split_r_hat"]
+__all__ = ["Fit", "Posterior", "fit"]
 
 Array = NDArray[np.float64]
 
-_LIBRARIES = ("numpy", "scipy", "onnxruntime", "emcee")  # that the numbers depend on
+_LIBRARIES: dict[Sampler, tuple[str, ...]] = {  # that the numbers depend on
+    "emcee": ("numpy", "scipy", "onnxruntime", "emcee"),
+    "nuts": ("numpy", "scipy", "onnxruntime", "jax", "numpyro"),
+}
 _MODULES = (
     "benchmarks.posterior.fit",
     "benchmarks.posterior.chains",
+    "benchmarks.posterior.nuts",
     "benchmarks.posterior.priors",
+    "benchmarks.posterior.sampling",
     "export.measurements",
 )
-_WORST = 1e30  # chi^2 of points without an answer, for the minimisers
-_POPULATION = 10  # points of differential evolution for each parameter
-_SETTLED = 1e-3  # spread of -2 ln P over its mean, where differential evolution ends
-_START = 0.02  # width of the first ball of walkers, of the priors' ranges
 _R_HAT = 1.05  # below, and
 _LENGTHS = 50  # autocorrelation times or more: a chain that has converged
 _DERIVED = 1000  # points of the posterior that numbers such as the satellite fraction are of
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a posterior is sampled.
-
-    Attributes:
-        walkers: Walkers of each chain.
-        burn_in: Steps that each chain leaves out at its start.
-        steps: Steps after these.
-        chains: Chains, each from a search for the best fit of its own.
-        generations: Generations of that search, at most.
-        seed: Of the random numbers.
-    """
-
-    walkers: int = 64
-    burn_in: int = 1000
-    steps: int = 5000
-    chains: int = 2
-    generations: int = 400
-    seed: int = 1
-
-    def check(self, names: tuple[str, ...]) -> None:
-        """Refuse what cannot be sampled with."""
-        if min(self.steps, self.chains, self.generations) < 1 or self.burn_in < 0:
-            raise ValueError(
-                f"steps = {self.steps}, chains = {self.chains} and generations = "
-                f"{self.generations} must be at least 1, burn_in = {self.burn_in} at least 0"
-            )
-        least = 2 * len(names)
-        if self.walkers < least:
-            raise ValueError(
-                f"walkers = {self.walkers} must be at least {least}, twice as many as there are "
-                f"parameters to sample ({', '.join(names)})"
-            )
 
 
 class Posterior(Target):
@@ -106,54 +72,23 @@ class Posterior(Target):
         chi2 = self._measured.chi2(self._emulator, self._priors.points(unit))
         return self._priors.ln(unit) - 0.5 * chi2
 
-    def cost(self, unit: Array) -> Array:
-        """-2 ln P, never infinite, of points (F, N) or (F,), as scipy's minimisers ask for it."""
-        points = np.atleast_2d(unit.T)
-        cost = np.minimum(-2 * self(points), _WORST)
-        return cost if unit.ndim == 2 else cost[0]
+    def in_jax(self) -> Any:
+        """See `benchmarks.posterior.chains.Target`."""
+        import jax
+        import jax.numpy as jnp
 
+        from export.to_jax import function
 
-def find_best(
-    posterior: Posterior, number: int, generations: int, seed: int
-) -> tuple[Array, float]:
-    """The point of the unit cube where a posterior is highest, (F,), and -2 ln P there.
+        measured, priors = self._measured, self._priors
 
-    Differential evolution over the whole cube, all points of a generation in one call, and the
-    simplex of Nelder & Mead from where it ends.
+        def ln(unit: Any) -> Any:
+            point = {name: x[0] for name, x in priors.points(unit[None], jnp).items()}
+            model = measured.joined(predict(point), point["h"], jnp)
+            return priors.ln(unit[None], jnp)[0] - 0.5 * measured.chi2_of(model, jnp)
 
-    Args:
-        posterior: Which.
-        number: Of its parameters, F.
-        generations: At most.
-        seed: Of the random numbers.
-    """
-    bounds = [(0.0, 1.0)] * number
-    found = differential_evolution(
-        posterior.cost, bounds, popsize=_POPULATION, maxiter=generations, tol=_SETTLED,
-        rng=np.random.default_rng(seed), vectorized=True, updating="deferred", polish=False,
-    )  # fmt: skip
-    polished = minimize(
-        posterior.cost, found.x, method="Nelder-Mead", bounds=bounds,
-        options={"maxfev": 150 * number, "xatol": 1e-4, "fatol": 1e-3},
-    )  # fmt: skip
-    best = polished if polished.fun <= found.fun else found
-    return best.x, float(best.fun)
-
-
-def split_r_hat(samples: Array) -> Array:
-    """How far the walkers of chains, each cut in two halves, agree; 1 is perfect. Shape (P,).
-
-    Gelman et al. 2013, Bayesian Data Analysis, 3rd edition, section 11.4.
-
-    Args:
-        samples: Shape (steps, walkers, P), of at least 4 steps.
-    """
-    half = len(samples) // 2
-    parts = np.concatenate([samples[:half], samples[-half:]], axis=1)
-    within = parts.var(axis=0, ddof=1).mean(axis=0)
-    between = parts.mean(axis=0).var(axis=0, ddof=1)
-    r_hat: Array = np.sqrt((half - 1) / half + between / within)
-    return r_hat
+        with jax.enable_x64(True):
+            predict = function(self._emulator, measured.outputs, dtype="float64")
+        return ln
 
 
 @dataclass(frozen=True)
@@ -197,34 +132,19 @@ class Fit:
             folder: Where chains are kept, to go on if they are interrupted.
 
         Raises:
-            ValueError: Data that the emulator cannot predict, or no point that has an answer.
+            ValueError: Data that the emulator cannot predict, no point that has an answer, or for
+                ``nuts`` what cannot be translated to JAX.
+            ModuleNotFoundError: JAX or NumPyro is not installed, for ``nuts``.
         """
         sampling.check(priors.names)
         posterior = Posterior(measured, emulator, priors)
-        F = len(priors.names)
-        ends, chains = [], []
-        for i in range(sampling.chains):
-            seed = sampling.seed + i
-            ends.append(find_best(posterior, F, sampling.generations, seed))
-            if ends[-1][1] >= _WORST:
-                raise ValueError(
-                    "no point of the priors has an answer: do they leave the emulator's ranges, "
-                    "or have no galaxies?"
-                )
-            noise = np.random.default_rng(seed).standard_normal((sampling.walkers, F))
-            start = _reflected(ends[-1][0] + _START * noise)
-            file = folder / f"chain_{i + 1}.npz" if folder else None
-            chain = sample(
-                posterior, start, sampling.burn_in + sampling.steps, seed,
-                label=f"chain {i + 1} of {sampling.chains}", file=file,
-            )  # fmt: skip
-            chains.append(chain.after(sampling.burn_in))
-        chain = Chain.joined(chains)
-        best, cost = min(ends, key=lambda end: end[1])
+        ends, chain = draw(posterior, len(priors.names), sampling, folder)
+        end = min(ends, key=lambda end: end.cost)
+        best, cost = end.unit, end.cost
         at = np.unravel_index(np.argmax(chain.ln_L), chain.ln_L.shape)
         if -2 * chain.ln_L[at] < cost:
             best = chain.samples[at]
-        return cls(measured, emulator, priors, posterior, best, [end[1] for end in ends], chain)
+        return cls(measured, emulator, priors, posterior, best, [end.cost for end in ends], chain)
 
     @property
     def samples(self) -> Array:
@@ -239,7 +159,7 @@ class Fit:
         free = len(self.measured) - len(self.priors.free)
         times = self.chain.autocorrelation
         steps, walkers, _ = self.chain.samples.shape
-        r_hat = split_r_hat(self.chain.samples)
+        r_hat = self.chain.r_hat
         best = self.priors.coordinates(self.best[None])[0]
         names = self.priors.names
         result: dict[str, Any] = {
@@ -267,6 +187,7 @@ class Fit:
                     zip(names, (int(steps * walkers / time) for time in times), strict=True)
                 ),
                 "r_hat": dict(zip(names, (_short(one, 5) for one in r_hat), strict=True)),
+                "divergences": self.chain.divergences,
                 "is_converged": bool(r_hat.max() < _R_HAT and steps >= _LENGTHS * times.max()),
             },
             "evaluations": self.posterior.evaluations,
@@ -300,12 +221,6 @@ def _short(value: Any, digits: int = 4) -> float:
     return float(f"{value:.{digits + 1}g}")
 
 
-def _reflected(unit: Array) -> Array:
-    """Points that left the unit cube by a little, back in it."""
-    unit = np.abs(unit)
-    return np.clip(1 - np.abs(1 - unit), 1e-6, 1 - 1e-6)
-
-
 def fit(
     data: Path,
     fixed: dict[str, float] | None = None,
@@ -315,11 +230,12 @@ def fit(
     occupation: str | None = "zheng07",
     covariance: Path | None = None,
     cuts: dict[str, Any] | None = None,
-    walkers: int = 64,
-    burn_in: int = 1000,
-    steps: int = 5000,
-    chains: int = 2,
-    generations: int = 400,
+    sampler: Sampler = "emcee",
+    walkers: int | None = None,
+    burn_in: int | None = None,
+    steps: int | None = None,
+    chains: int | None = None,
+    generations: int | None = None,
     seed: int = 1,
     out: Path = Path("runs/fit"),
 ) -> dict[str, Any]:
@@ -339,11 +255,13 @@ def fit(
         occupation: Occupation; null is that of the emulator.
         covariance: File of the covariance of all rows of the data.
         cuts: Separations to fit, by statistic, in its lengths: '{w_p: [0.5, 40]}'.
-        walkers: Walkers of each chain.
-        burn_in: Steps that each chain leaves out at its start.
-        steps: Steps after these.
-        chains: Chains, each from a search for the best fit of its own.
-        generations: Generations of that search, at most.
+        sampler: emcee, or nuts, which takes gradients and needs JAX and NumPyro.
+        walkers: Walkers of each chain; emcee alone has them (64).
+        burn_in: Steps that each chain leaves out at its start, in which nuts adapts (emcee 1000,
+            nuts 500).
+        steps: Steps after these (emcee 5000, nuts 1000).
+        chains: Chains, each from a search for the best fit of its own (emcee 2, nuts 4).
+        generations: Generations of that search, at most; of emcee alone (400).
         seed: Of the random numbers.
         out: Folder for the results.
 
@@ -355,7 +273,7 @@ def fit(
         ValueError: Data that cannot be read or predicted; parameters without a value or a prior.
         BusyError: Another process writes in the folder.
     """
-    sampling = Sampling(walkers, burn_in, steps, chains, generations, seed)
+    sampling = Sampling(walkers, burn_in, steps, chains, generations, seed, sampler)
     if z is not None and "z" in (fixed or {}):
         raise ValueError(f"z = {z:g} and fixed has z, too; leave one")
     held = {**(fixed or {}), **({} if z is None else {"z": z})}
@@ -367,19 +285,25 @@ def fit(
     settings = {
         "data": data.name, "emulator": emulator, "occupation": model.populations.said,
         "fixed": known.fixed, "priors": {one.name: one.as_dict() for one in known.free},
-        "cuts": cuts or {}, "sampling": asdict(sampling),
+        "cuts": cuts or {}, "sampling": sampling.as_dict(),
     }  # fmt: skip
     made_by = {
         "content": hashlib.sha256(model.content).hexdigest(),
         "measurements": _hash(measured),
-        **maker(_LIBRARIES, _MODULES),
+        **maker(_LIBRARIES[sampler], _MODULES),
     }
     with run_lock(out, "fit"):
-        begun = any(out.glob("chain_*.npz"))
+        begun = any(out.glob("chain*.npz"))
         check_run_config(out, settings, made_by, paths=("emulator", "data"), begun=begun)
         done = Fit.of(measured, model, known, sampling, out)
         name = data.name.partition(".")[0]
-        result = {"name": name, **settings, **done.summary(), "environment": provenance()}
+        environment = provenance() | maker(_LIBRARIES[sampler])
+        result = {
+            "name": name,
+            **settings,
+            **done.summary(),
+            "environment": environment,
+        }
         for file, text in (("fit.json", json.dumps(result, indent=1)), ("fit.md", render(result))):
             with atomic(out / file) as partial:
                 partial.write_text(text + "\n", encoding="utf-8")

@@ -50,10 +50,16 @@ def _single(result: dict[str, Any]) -> str:
     for name, one in result["derived"].items():
         lines.append(f"| {name} | derived | {one['best']:.4g} | {_with_errors(one)} | | | |")
     said = "converged" if convergence["is_converged"] else "NOT converged: give more steps"
+    count = f"{result['evaluations']:,}"
+    if _sampler(result) == "nuts":
+        walkers, evaluated = f"{convergence['walkers']} chains of NUTS", f"{count} gradients"
+        said += f", {convergence['divergences']} divergences"
+    else:
+        walkers, evaluated = f"{convergence['walkers']} walkers", f"{count} likelihoods"
     lines += [
         "",
-        f"{convergence['walkers']} walkers, {convergence['steps']:,} steps, {said}; "
-        f"{result['evaluations']:,} likelihoods in {result['seconds']:.0f} s.",
+        f"{walkers}, {convergence['steps']:,} steps, {said}; {evaluated} in "
+        f"{result['seconds']:.0f} s.",
     ]
     return "\n".join(lines)
 
@@ -88,8 +94,17 @@ def _beside(fits: list[dict[str, Any]]) -> str:
     chains = [one["convergence"] for one in fits]
     row("largest R-hat", [f"{max(one['r_hat'].values()):.3f}" for one in chains])
     row("fewest effective samples", [f"{min(one['effective'].values()):,}" for one in chains])
-    row("likelihoods", [f"{one['evaluations']:,}" for one in fits])
+    row("sampler", [{"nuts": "NUTS"}.get(which, which) for which in map(_sampler, fits)])
+    row("likelihoods, or gradients", [f"{one['evaluations']:,}" for one in fits])
+    row(
+        "divergences",
+        [f"{one['convergence']['divergences']}" if _sampler(one) == "nuts" else "" for one in fits],
+    )
     return "\n".join(lines)
+
+
+def _sampler(result: dict[str, Any]) -> str:
+    return str(result["sampling"]["sampler"])
 
 
 def _with_errors(one: dict[str, float]) -> str:

@@ -121,16 +121,16 @@ class Mock:
         self.data = np.concatenate([at_k["gg_total"], at_k["gm_total"], [at_k["n_g"]]])
         self.data = self.data + np.linalg.solve(self._whiten, noise)
 
-    def chi2(self, spectra: Spectra) -> Array:
+    def chi2(self, spectra: Spectra, xp: Any = np) -> Any:
         """chi^2 of many points, shape (N,).
 
         Args:
             spectra: ``gg_total``, ``gm_total`` [Mpc^3], each (N, K), and ``n_g``, (N,).
+            xp: numpy, or jax.numpy of arrays of JAX.
         """
-        gg, gm, n_g = (np.asarray(spectra[name], np.float64) for name in OUTPUTS)
-        vector = np.concatenate([gg[:, self.rows], gm[:, self.rows], n_g[:, None]], axis=1)
-        chi2: Array = np.square((vector - self.data) @ self._whiten.T).sum(axis=1)
-        return chi2
+        gg, gm, n_g = (xp.asarray(spectra[name], np.float64) for name in OUTPUTS)
+        vector = xp.concatenate([gg[:, self.rows], gm[:, self.rows], n_g[:, None]], axis=1)
+        return xp.square((vector - self.data) @ self._whiten.T).sum(axis=1)
 
 
 class FreeBox:

@@ -124,21 +124,26 @@ class Priors:
         self._low, self._high = np.array([one.ends for one in self.free]).T
         self._log = np.array([one.is_log for one in self.free])
 
-    def coordinates(self, unit: Array) -> Array:
+    def coordinates(self, unit: Any) -> Any:
         """The parameters of points of the unit cube, log10 of some; shape (N, F)."""
         return self._low + unit * (self._high - self._low)
 
-    def points(self, unit: Array) -> dict[str, Any]:
-        """Points of the unit cube (N, F) for the emulator, by name."""
+    def points(self, unit: Any, xp: Any = np) -> dict[str, Any]:
+        """Points of the unit cube (N, F) for the emulator, by name.
+
+        Args:
+            unit: The points.
+            xp: numpy, or jax.numpy of arrays of JAX.
+        """
         x = self.coordinates(unit)
-        values = np.where(self._log, 10.0**x, x) if self._log.any() else x
+        values = xp.where(self._log, 10.0**x, x) if self._log.any() else x
         point: dict[str, Any] = dict(zip(self.names, values.T, strict=True))
-        point = {name: np.full(len(x), value) for name, value in self.fixed.items()} | point
+        point = {name: xp.full(len(x), value) for name, value in self.fixed.items()} | point
         if _MATTER in point:
             point["Om_c"] = point.pop(_MATTER) - point["Om_b"]
         return point
 
-    def ln(self, unit: Array) -> Array:
+    def ln(self, unit: Any, xp: Any = np) -> Any:
         """Ln of the Gaussian priors, (N,), up to a constant; 0 where all are flat."""
         x = self.coordinates(unit)
         pulls = [
@@ -146,7 +151,7 @@ class Priors:
             for i, one in enumerate(self.free)
             if not np.isnan(one.sigma)
         ]
-        return -0.5 * np.square(pulls).sum(axis=0) if pulls else np.zeros(len(x))
+        return -0.5 * sum(pull**2 for pull in pulls) if pulls else xp.zeros(len(x))
 
 
 def _has_default(p: Parameter) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from benchmarks.posterior.fit import Posterior, find_best
+from benchmarks.posterior.fit import Posterior
 from benchmarks.posterior.priors import Priors
+from benchmarks.posterior.sampling import find_best
 from benchmarks.study import Study
 from export.measurements import Measurements, as_record
 from export.runtime import load
@@ -80,7 +81,7 @@ def transitions(
         bent = Measurements(kinds, measured.data, measured.covariance, measured.numbers)
         model = load(emulator, threads=1, occupation=occupation + variant.added)
         known = Priors(model, held, priors or {})
-        unit, _ = find_best(Posterior(bent, model, known), len(known.free), generations, seed)
+        unit = find_best(Posterior(bent, model, known), len(known.free), generations, seed).unit
         points = known.points(unit[None])
         found = bent.model(model, points)[0]
         values = dict(zip(known.names, known.coordinates(unit[None])[0].tolist(), strict=True))
