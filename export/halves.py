@@ -4,7 +4,6 @@ Of calls at one cosmology, and of points that share one, the first part is compu
 profiles of its haloes become one table there, so that sums over them are of fewer numbers.
 """
 
-from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from datagen.space import BACKGROUND
 from export.cut import needed
 from export.galaxies import COSMOLOGY
 from export.graph import Graph, Node, Tensor, described
+from export.profile_sums import profile_sums
 from export.protobuf import encode
 
 __all__ = ["Halves", "halves"]
@@ -96,47 +96,22 @@ def _used(graph: Graph, nodes: tuple[Node, ...]) -> dict[str, Tensor]:
 
 
 def _with_tables(graph: Graph, cosmic: set[str]) -> Graph:
-    """The graph for points of one cosmology, whose profiles are a table of node and wavenumber.
-
-    For points of different ones, sums over nodes come first, (N, W, Q) by (Q, K m), and then those
-    over m functions of the concentration, which differ from point to point.
-    """
-    made = {name: node for node in graph.nodes for name in node.outputs}
-    used = Counter([*(name for node in graph.nodes for name in node.inputs), *graph.outputs])
+    """The graph for points of one cosmology, whose profiles are a table of node and wavenumber."""
     nodes: dict[int, tuple[Node, ...]] = {id(node): (node,) for node in graph.nodes}
     tensors = dict(graph.tensors)
-    for last in graph.nodes:
-        column = made.get(last.inputs[-1])
-        if last.kind != "MatMul" or column is None or column.kind != "Unsqueeze":
+    for one in profile_sums(graph):
+        if one.functions not in cosmic:
             continue
-        flat = made.get(last.inputs[0])
-        sums = made.get(flat.inputs[0]) if flat and flat.kind == "Reshape" else None
-        users = [node.kind for node in graph.nodes if last.outputs[0] in node.inputs]
-        if (
-            sums is None
-            or flat is None
-            or sums.kind != "MatMul"
-            or set(users) != {"Reshape"}
-            or column.inputs[0] not in cosmic
-            or not used[sums.outputs[0]] == used[flat.outputs[0]] == 1
-        ):
-            continue
-        rows, shape = (graph.tensors.get(one) for one in (sums.inputs[1], flat.inputs[1]))
-        profiles, sizes = (one.array() if one else None for one in (rows, shape))
-        if profiles is None or sizes is None or profiles.ndim != 2:
-            continue
-        Q, m = len(profiles), int(sizes[-1])
-        by_function = profiles.reshape(Q, -1, m).transpose(2, 0, 1)
-        name = last.outputs[0]
+        name = one.last.outputs[0]
         new = {
-            f"{name} functions": Tensor.of(f"{name} functions", by_function.reshape(m, -1)),
-            f"{name} shape": Tensor.of(f"{name} shape", np.array([-1, by_function.shape[2]])),
+            f"{name} functions": one.profiles.reshape(len(one.profiles), -1),
+            f"{name} shape": np.array([-1, one.profiles.shape[2]]),
         }
-        tensors |= new
-        nodes[id(sums)] = nodes[id(flat)] = ()
-        nodes[id(last)] = (
-            Node.of("MatMul", (column.inputs[0], f"{name} functions"), (f"{name} row",), {}),
+        tensors |= {key: Tensor.of(key, array) for key, array in new.items()}
+        nodes[id(one.first)] = nodes[id(one.flat)] = ()
+        nodes[id(one.last)] = (
+            Node.of("MatMul", (one.functions, f"{name} functions"), (f"{name} row",), {}),
             Node.of("Reshape", (f"{name} row", f"{name} shape"), (f"{name}{_TABLE}",), {}),
-            Node.of("MatMul", (sums.inputs[0], f"{name}{_TABLE}"), last.outputs, {}),
+            Node.of("MatMul", (one.first.inputs[0], f"{name}{_TABLE}"), one.last.outputs, {}),
         )
     return replace(graph, nodes=tuple(n for one in nodes.values() for n in one), tensors=tensors)

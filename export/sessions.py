@@ -22,8 +22,9 @@ from export.graph import Graph, described
 from export.halves import Halves, halves
 from export.onnx_file import OnnxEmulatorError
 from export.protobuf import encode
+from export.tangents import DIRECTIONS, SLOPE, UnknownOperator, with_slopes
 
-__all__ = ["Sessions"]
+__all__ = ["Sessions", "Slopes"]
 
 SESSIONS = 16  # that are kept, one for each set of outputs that was asked for
 HELD = 8  # cosmologies of single points whose part is kept, of each set
@@ -31,6 +32,7 @@ _COSMIC = len(BACKGROUND)  # columns of points that are cosmology and redshift
 _ANY = np.array([0.26, 0.05, 0.68, 0.81, 0.97, -1.0, 0.0, 0.5], np.float32)  # some cosmology
 
 Array = NDArray[np.float32]
+Slopes = tuple[dict[str, Array], dict[str, Array]]
 
 
 class Sessions:
@@ -58,6 +60,7 @@ class Sessions:
         self._inputs = 0
         self._kept: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
         self._parted: dict[tuple[str, ...], _Parted | None] = {}
+        self._sloped: dict[tuple[tuple[str, ...], int], onnxruntime.InferenceSession | None] = {}
         self._lock = Lock()
         self._free: dict[tuple[str, ...], dict[tuple[float, ...], _Row]] = {}
 
@@ -91,6 +94,48 @@ class Sessions:
         results = row(background, values)
         free[background] = row
         return results
+
+    def slopes(self, names: tuple[str, ...], x: Array, directions: Array) -> "Slopes | None":
+        """The named outputs of one point (P,), and their slopes along directions (D, P).
+
+        None if they are not known of an operator of the graph.
+        """
+        key = names, len(directions)
+        if key not in self._sloped:
+            session = self._with_slopes(names, x, len(directions))
+            with self._lock:
+                while len(self._sloped) >= SESSIONS:
+                    self._sloped.pop(next(iter(self._sloped)))
+                self._sloped[key] = session
+        session = self._sloped.get(key)
+        if session is None:
+            return None
+        wanted = [*names, *(SLOPE + name for name in names)]
+        found = session.run(
+            wanted, {"theta": x[None], DIRECTIONS: directions[:, None]}, self._options
+        )
+        values = zip(names, found[: len(names)], strict=True)
+        slopes = zip(names, found[len(names) :], strict=True)
+        return {name: one[0] for name, one in values}, {name: one[:, 0] for name, one in slopes}
+
+    def _with_slopes(
+        self, names: tuple[str, ...], x: Array, D: int
+    ) -> onnxruntime.InferenceSession | None:
+        graph = cut(self._graph, names)
+        made = [name for node in graph.nodes for name in node.outputs]
+        described = {name: encode(12, encode(1, name.encode())) for name in made}
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 3
+        every = self._open(replace(graph, outputs=described), options)
+        values = every.run(made, {"theta": x[None]}, self._options)
+        shapes = {name: value.shape for name, value in zip(made, values, strict=True)}
+        constant = ((name, tensor.array()) for name, tensor in graph.tensors.items())
+        shapes |= {name: one.shape for name, one in constant if one is not None}
+        try:
+            return self._open(with_slopes(graph, shapes | {"theta": (1, len(x))}, D))
+        except UnknownOperator:
+            return None
 
     def _row(self, names: tuple[str, ...]) -> "_Row":
         shapes = {name: self._shapes[name] for name in names}
@@ -171,10 +216,14 @@ class Sessions:
                 self._kept[names] = session
         return session
 
-    def _open(self, graph: Graph) -> onnxruntime.InferenceSession:
+    def _open(
+        self, graph: Graph, options: onnxruntime.SessionOptions | None = None
+    ) -> onnxruntime.InferenceSession:
         try:
             return onnxruntime.InferenceSession(
-                graph.encode(), self._session_options, providers=["CPUExecutionProvider"]
+                graph.encode(),
+                options or self._session_options,
+                providers=["CPUExecutionProvider"],
             )
         except Exception as error:  # onnxruntime raises a class of its own for every kind of damage
             raise OnnxEmulatorError(f"{self._path} cannot be run ({error})") from error
