@@ -124,10 +124,7 @@ class Sessions:
         graph = cut(self._graph, names)
         made = [name for node in graph.nodes for name in node.outputs]
         described = {name: encode(12, encode(1, name.encode())) for name in made}
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 3
-        every = self._open(replace(graph, outputs=described), options)
+        every = self._open(replace(graph, outputs=described), _as_it_is())
         values = every.run(made, {"theta": x[None]}, self._options)
         shapes = {name: value.shape for name, value in zip(made, values, strict=True)}
         constant = ((name, tensor.array()) for name, tensor in graph.tensors.items())
@@ -180,17 +177,17 @@ class Sessions:
         return _Parted(parts, cosmology, self._open(galaxies), one, self._options)
 
     def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> dict[str, bool]:
-        """Open a session of all outputs; whether each is a number, and not a spectrum.
+        """Open the graph of all outputs; whether each is a number, and not a spectrum.
 
         Raises:
             OnnxEmulatorError: The graph cannot be run, or gives other outputs.
         """
-        session = self._session(tuple(outputs))
+        session = self._open(cut(self._graph, outputs), _as_it_is())
         given = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
         if given != [("theta", "tensor(float)", [len(inputs)])]:
             raise OnnxEmulatorError(f"{self._path} is damaged or forged: its graph takes {given}")
         self._inputs = len(inputs)
-        return self.kinds(outputs, K)
+        return self._kinds(session, outputs, K)
 
     def kinds(self, outputs: Sequence[str], K: int) -> dict[str, bool]:
         """Whether each output is a number, and not a spectrum.
@@ -198,7 +195,11 @@ class Sessions:
         Raises:
             OnnxEmulatorError: The graph cannot be run, or gives other outputs.
         """
-        session = self._session(tuple(outputs))
+        return self._kinds(self._open(cut(self._graph, outputs), _as_it_is()), outputs, K)
+
+    def _kinds(
+        self, session: onnxruntime.InferenceSession, outputs: Sequence[str], K: int
+    ) -> dict[str, bool]:
         made = {one.name: (one.type, one.shape[1:]) for one in session.get_outputs()}
         kinds: list[tuple[str, list[Any]]] = [("tensor(float)", []), ("tensor(float)", [K])]
         if not all(made.get(name) in kinds for name in outputs):
@@ -227,6 +228,14 @@ class Sessions:
             )
         except Exception as error:  # onnxruntime raises a class of its own for every kind of damage
             raise OnnxEmulatorError(f"{self._path} cannot be run ({error})") from error
+
+
+def _as_it_is() -> onnxruntime.SessionOptions:
+    """Options of a session that opens fast: of a graph that is looked at, or run once."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    return options
 
 
 class _Parted:
