@@ -100,7 +100,7 @@ def _with_tables(graph: Graph, cosmic: set[str]) -> Graph:
     nodes: dict[int, tuple[Node, ...]] = {id(node): (node,) for node in graph.nodes}
     tensors = dict(graph.tensors)
     for one in profile_sums(graph):
-        if one.functions not in cosmic:
+        if one.functions not in cosmic or one.first.inputs[0] in cosmic:
             continue
         name = one.last.outputs[0]
         new = {
