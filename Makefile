@@ -28,7 +28,7 @@ search: $(READY)
 	$(PY) -m export.to_onnx --emulator $(RUN)/emulator.safetensors --out $(RUN)/emulator.onnx
 	$(PY) -m emulator.train_semianalytic --config configs/quick/semianalytic.yaml
 	$(PY) -m export.to_onnx --emulator $(RUN)/semianalytic/emulator.safetensors --out $(RUN)/semianalytic.onnx
-	OMP_NUM_THREADS=1 $(PY) -m benchmarks.report --emulator $(RUN)/emulator.onnx --data $(RUN)/labels.h5 --beside '[$(RUN)/semianalytic.onnx]' --out $(RUN)/report
+	OMP_NUM_THREADS=1 $(PY) -m hodspectra report --emulator $(RUN)/emulator.onnx --data $(RUN)/labels.h5 --beside '[$(RUN)/semianalytic.onnx]' --out $(RUN)/report
 
 test: $(READY)
 	$(PY) -m pytest
@@ -58,18 +58,18 @@ standard tinker10: $(READY)
 	$(PY) -m export.to_onnx --emulator runs/$@/emulator.safetensors --out runs/$@/$@.onnx
 	$(PY) -m datagen.generate $(BOX) --config configs/$@/model.yaml --config configs/survey/test.yaml --out runs/$@/test.h5
 	$(PY) -m datagen.generate --config configs/$@/model.yaml --config configs/survey/test_published.yaml --out runs/$@/published_box.h5
-	$(PY) -m benchmarks.judge --emulator runs/$@/$@.onnx --data runs/$@/test.h5
-	$(PY) -m benchmarks.judge --emulator runs/$@/$@.onnx --data runs/$@/published_box.h5 --name published_box
+	$(PY) -m hodspectra evaluate --emulator runs/$@/$@.onnx --data runs/$@/test.h5 --write_record true --out runs/$@/test
+	$(PY) -m hodspectra evaluate --emulator runs/$@/$@.onnx --data runs/$@/published_box.h5 --name published_box --write_record true --out runs/$@/published_box
 	for name in $(OCCUPATIONS); do \
 	$(PY) -m datagen.generate $(COSMOLOGY) --config configs/$@/model.yaml --config configs/survey/test_occupation.yaml --space.occupation $$name --out runs/$@/$$name.h5 && \
-	$(PY) -m benchmarks.judge --emulator runs/$@/$@.onnx --data runs/$@/$$name.h5 || exit 1; done
+	$(PY) -m hodspectra evaluate --emulator runs/$@/$@.onnx --data runs/$@/$$name.h5 --write_record true --out runs/$@/$$name || exit 1; done
 
 network: $(READY)
 	$(PY) -m datagen.generate --config configs/network/labels.yaml
 	$(PY) -m datagen.generate --config configs/network/labels.yaml --design.points 20000 --design.seed 3 --out runs/network/test.h5
 	$(PY) -m emulator.train --config configs/network/train.yaml
 	$(PY) -m export.to_onnx --emulator runs/network/gg/emulator.safetensors --out runs/network/network-gg.onnx
-	$(PY) -m benchmarks.judge --emulator runs/network/network-gg.onnx --data runs/network/test.h5 --floor.linear_power 8
+	$(PY) -m hodspectra evaluate --emulator runs/network/network-gg.onnx --data runs/network/test.h5 --floor.linear_power 8 --write_record true --out runs/network/test
 
 published: $(READY)
 	$(PY) -m datagen.generate --config configs/published/labels.yaml
@@ -82,7 +82,7 @@ published: $(READY)
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm_1h/emulator.safetensors --merge $(PUBLISHED)/gm_2h/emulator.safetensors --out $(PUBLISHED)/published-gm-separate.onnx
 	$(PY) -m datagen.generate --config configs/published/labels.yaml --space.Mth.sampling log10 --space.Mprime.sampling log10 --design.points 30000 --design.seed 33 --out $(PUBLISHED)/domain.h5
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx --domain '[$(PUBLISHED)/labels.h5, $(PUBLISHED)/domain.h5]'
-	for name in gm gm-separate gg; do $(PY) -m benchmarks.judge --emulator $(PUBLISHED)/published-$$name.onnx --data $(PUBLISHED)/test.h5; done
+	for name in gm gm-separate gg; do $(PY) -m hodspectra evaluate --emulator $(PUBLISHED)/published-$$name.onnx --data $(PUBLISHED)/test.h5 --write_record true --out $(PUBLISHED)/test-$$name; done
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

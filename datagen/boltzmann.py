@@ -3,7 +3,7 @@
 CAMB's own table of the power is splined over some hundred wavenumbers, too few for the acoustic
 wiggles of a universe rich in baryons, and its defaults leave 0.5 % there and 0.1 % elsewhere. Here
 CAMB evolves each mode that is asked for, with deeper hierarchies (``lAccuracyBoost``) that are cut
-later (``TimeSwitchBoost``); `benchmarks.camb_accuracy` shows what each setting is worth.
+later (``TimeSwitchBoost``); `benchmarks.studies.camb_accuracy` shows what each setting is worth.
 """
 
 from collections.abc import Mapping

@@ -188,7 +188,7 @@ def panel_edges(ln_min: float, ln_max: float, panels: int) -> Array:
     u oscillates with the phase k R, R ~ M^(1/3), so equal panels in ln M would need thousands of
     nodes: at k = 100 1/Mpc a halo of 1e16 Msun turns through 35 cycles per unit of ln M. The
     edges are even in a mixture of ln M and R instead (R up to 10^16.5 Msun, above which no halo
-    counts); `benchmarks.convergence` shows what that buys.
+    counts); `benchmarks.studies.convergence` shows what that buys.
     """
     ln_M = np.linspace(ln_min, ln_max, 4096)
     even = (ln_M - ln_min) / (ln_max - ln_min)

@@ -84,12 +84,17 @@ def _shell(example: Example) -> None:
 
 
 def commands() -> Iterator[str]:
-    """The modules that are commands: those with a function ``main``."""
+    """The modules that are commands: those with a ``main``."""
     for package in PACKAGES:
-        for path in sorted((ROOT / package).glob("*.py")):
-            body = ast.parse(path.read_text()).body
-            if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in body):
-                yield f"{package}.{path.stem}"
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if any(_is_main(node) for node in ast.parse(path.read_text()).body):
+                yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def _is_main(node: ast.stmt) -> bool:
+    """Whether it is a function ``main``, or gives one that name."""
+    names = [node] if isinstance(node, ast.FunctionDef) else getattr(node, "targets", [])
+    return any(getattr(one, "name", getattr(one, "id", "")) == "main" for one in names)
 
 
 def help_texts() -> str:

@@ -11,7 +11,7 @@ from datagen.files import atomic
 __all__ = ["BLOCK", "pages", "readme", "rendered"]
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"<!-- ((?:benchmarks|export)\.\w+) (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
+BLOCK = re.compile(r"<!-- ((?:benchmarks|export)\.[\w.]+) (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 
 def rendered(module: str, result: str) -> str:

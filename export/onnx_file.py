@@ -32,7 +32,7 @@ _METADATA = (
 _RECORDS = (
     "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "record", "export",
 )  # fmt: skip
-_ADDED = ("floor", "speed")  # by `benchmarks.judge`
+_ADDED = ("floor", "speed")  # by `benchmarks.evaluate.file_record`
 _AGAIN = "get it again, or export it again with hodspectra export"
 
 

@@ -96,7 +96,7 @@ def to_onnx(
             positive spectra where in the box the emulator holds, if its training left points out;
             by default from the labels of the training.
         mass_function: Of a semi-analytic emulator, another mass function than it was made with;
-            its record of accuracy is left behind, see `benchmarks.judge`.
+            its record of accuracy is left behind, see `benchmarks.evaluate.accuracy`.
         halo_bias: Another halo bias, likewise; it must belong to the mass function.
         concentration: Another concentration, likewise.
         mass_def: Another definition of the halo mass, likewise: 200m, 200c, 500c or vir.

@@ -50,7 +50,7 @@ def help_text() -> str:
         lines += ["", f"{group}:"]
         for name, command in commands.items():
             needed = f"[{command.extra}]" if command.extra else ""
-            lines.append(f"  {name:16s} {command.does:52s} {needed}".rstrip())
+            lines.append(f"  {name:19s} {command.does:52s} {needed}".rstrip())
     lines += [
         "",
         f"A name in brackets is an extra that the command needs: pip install '{PROG}[train]'.",

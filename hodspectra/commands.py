@@ -25,14 +25,19 @@ class Command:
         return needs(self.module)
 
 
+def _ours(module: str, does: str) -> Command:
+    """A command of ``benchmarks``."""
+    return Command(f"benchmarks.{module}", does)
+
+
 GROUPS: dict[str, dict[str, Command]] = {
     "use emulators": {
         "info": Command("export.info", "list the shipped emulators, or print one's card"),
         "occupations": Command("export.occupations", "list the occupations, or tell of one"),
         "predict": Command("export.predict", "evaluate an emulator on a table of points"),
-        "fit": Command("benchmarks.fit", "fit measured galaxies"),
-        "survey-tables": Command("benchmarks.survey_tables", "read published tables to fit"),
-        "gallery": Command("benchmarks.gallery", "draw what each parameter does to the outputs"),
+        "fit": _ours("posterior.fit", "fit measured galaxies"),
+        "survey-tables": _ours("posterior.survey_tables", "read published tables to fit"),
+        "gallery": _ours("studies.gallery", "draw what each parameter does to the outputs"),
         "verify": Command("export.verify", "recompute some points with the true code"),
     },
     "make labels (true spectra)": {
@@ -54,25 +59,28 @@ GROUPS: dict[str, dict[str, Command]] = {
         "search-finetune": Command("tuning.finetune", "search for the best fine-tuning"),
         "export": Command("export.to_onnx", "write an emulator as one ONNX file"),
     },
-    "judge emulators": {
-        "evaluate": Command("benchmarks.judge", "measure errors on fresh labels, and record them"),
-        "report": Command("benchmarks.report", "accuracy and speed on the test split, as a page"),
-        "worst": Command("benchmarks.worst", "search for the points where an emulator errs most"),
-        "statistics": Command("benchmarks.statistics", "errors and times of xi, w_p, Delta Sigma"),
-        "peers": Command(
-            "benchmarks.peers", "w_p and Delta Sigma by other codes: values and times"
-        ),
-        "analyse": Command("benchmarks.analyse", "where and when an emulator errs, as a page"),
-        "compare": Command("benchmarks.compare", "accuracy, time and size of several emulators"),
-        "speed": Command("benchmarks.speed", "time beside the label code and pyccl"),
-        "scaling": Command("benchmarks.scaling", "time and memory by points and weights"),
-        "learning": Command(
-            "benchmarks.learning", "what makes a network accurate: labels, size, optimiser"
-        ),
-        "posterior": Command("benchmarks.posterior", "posterior of the emulator and of the code"),
-        "published": Command("benchmarks.published", "accuracy beside published networks"),
-        "labels": Command("benchmarks.labels", "time of the labels beside pyccl"),
-        "convergence": Command("benchmarks.convergence", "numerical accuracy of the labels"),
+    "evaluate emulators": {
+        "evaluate": _ours("evaluate.accuracy", "measure errors on fresh labels; write the record"),
+        "report": _ours("evaluate.report", "accuracy and speed on the test split, as a page"),
+        "worst": _ours("evaluate.worst", "search for the points where an emulator errs most"),
+        "statistics": _ours("evaluate.statistics", "errors and times of xi, w_p, Delta Sigma"),
+        "analyse": _ours("evaluate.analyse", "where and when an emulator errs, as a page"),
+        "compare": _ours("evaluate.compare", "accuracy, time and size of several emulators"),
+        "posterior": _ours("posterior.comparison", "posterior of the emulator and of the code"),
+        "speed": _ours("codes.speed", "time beside the label code and pyccl"),
+        "peers": _ours("codes.peers", "w_p and Delta Sigma by other codes: values and times"),
+    },
+    "studies behind the documents": {
+        "label-speed": _ours("codes.label_speed", "time of the labels beside pyccl"),
+        "convergence": _ours("studies.convergence", "numerical accuracy of the labels"),
+        "camb-accuracy": _ours("studies.camb_accuracy", "what each setting of CAMB is worth"),
+        "ingredients": _ours("studies.ingredients", "fits for haloes beside pyccl's own"),
+        "scaling": _ours("studies.scaling", "time and memory by points and weights"),
+        "learning": _ours("studies.learning", "what makes a network accurate: labels, size, ..."),
+        "published": _ours("studies.published", "accuracy beside published networks"),
+        "search-summary": _ours("studies.search_summary", "what searches found, as a table"),
+        "sampler-comparison": _ours("studies.sampler_comparison", "what a search buys"),
+        "transitions": _ours("posterior.transitions", "fits with models of the 1h-2h transition"),
     },
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}

@@ -20,21 +20,24 @@ EXTRAS = {  # from small to large: what a command does that needs it
     "docs": "builds the site",
     "dev": "is for developers",
 }
-_NEEDS = {  # modules that need another extra than their package
-    "benchmarks.convergence": "datagen",
-    "benchmarks.fit": "posterior",
-    "benchmarks.gallery": "datagen",
-    "benchmarks.labels": "datagen",
-    "benchmarks.peers": "datagen",
+_NEEDS = {  # packages, and modules that need another extra than theirs
+    "benchmarks": "train",
+    "benchmarks.codes.label_speed": "datagen",
+    "benchmarks.codes.peers": "datagen",
     "benchmarks.posterior": "posterior",
-    "benchmarks.survey_tables": "datagen",
+    "benchmarks.posterior.survey_tables": "datagen",
+    "benchmarks.studies.camb_accuracy": "datagen",
+    "benchmarks.studies.convergence": "datagen",
+    "benchmarks.studies.gallery": "datagen",
+    "datagen": "datagen",
+    "emulator": "train",
+    "export": "train",
     "export.info": "",
     "export.occupations": "",
     "export.predict": "",
     "export.verify": "datagen",
+    "tuning": "train",
 }
-_PACKAGE_NEEDS = {"datagen": "datagen", "emulator": "train", "tuning": "train",
-                  "export": "train", "benchmarks": "train"}  # fmt: skip
 _IMPORTED_AS = {"pyyaml": "yaml", "myst-parser": "myst_parser"}
 _REQUIREMENT = re.compile(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]")
 
@@ -55,7 +58,9 @@ def modules() -> dict[str, set[str]]:
 
 def needs(module: str) -> str:
     """The extra that a command's module needs; empty if it needs none."""
-    return _NEEDS.get(module, _PACKAGE_NEEDS.get(module.partition(".")[0], ""))
+    while module and module not in _NEEDS:
+        module = module.rpartition(".")[0]
+    return _NEEDS.get(module, "")
 
 
 def extra_of(missing: str, module: str = "", known: Mapping[str, set[str]] | None = None) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.contenders import AGREEMENT, BATCHES, Contender, direct, forms
-from benchmarks.timing import agree
+from benchmarks.codes.implementations import AGREEMENT, BATCHES, Implementation, direct, forms
+from benchmarks.codes.timing import agree
 from datagen.halomodel import HaloModelConfig
 from datagen.record import provenance
 from datagen.space import Space
@@ -16,7 +16,7 @@ from export.shipped import shipped
 
 SEED, ROUNDS, FIRST = 1, 5, 4  # points that all must agree on before any is timed
 DTYPES = {"labels": "float64", "pyccl": "float64"}
-Timed = tuple[str, dict[str, Contender], Space]
+Timed = tuple[str, dict[str, Implementation], Space]
 CASES = [(name, batch) for name, batches in BATCHES.items() for batch in batches]
 
 
@@ -26,13 +26,13 @@ def emulator(request: pytest.FixtureRequest) -> Timed:
     model = load(request.param, threads=1)
     space = Space.from_dict(model.metadata["parameters"])
     theta = points(FIRST, space)
-    contenders = forms(model)
+    implementations = forms(model)
     if request.param.startswith("standard"):  # plain networks do not agree with the codes so well
-        contenders |= direct(HaloModelConfig.from_dict(model.metadata["halo_model"]), space)
+        implementations |= direct(HaloModelConfig.from_dict(model.metadata["halo_model"]), space)
     truth = model(theta)
-    for name, call in contenders.items():
+    for name, call in implementations.items():
         agree(name, call, theta, truth, AGREEMENT[name])
-    return request.param, contenders, space
+    return request.param, implementations, space
 
 
 def points(number: int, space: Space) -> np.ndarray:
@@ -41,10 +41,10 @@ def points(number: int, space: Space) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "batch"), CASES)
 def test_inference(name: str, batch: int, emulator: Timed, benchmark: Any) -> None:
-    shipped_as, contenders, space = emulator
-    if name not in contenders:  # networks have no torch form without their weights' file
+    shipped_as, implementations, space = emulator
+    if name not in implementations:  # networks have no torch form without their weights' file
         pytest.skip(f"{shipped_as} has no form in {name}")
-    call = partial(contenders[name], points(batch, space))
+    call = partial(implementations[name], points(batch, space))
     benchmark.group = f"{shipped_as}, {batch:,} at once"
     benchmark.extra_info.update(
         emulator=shipped_as, batch=batch, dtype=DTYPES.get(name, "float32"), device="CPU",

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.labels import AGREEMENT, Contenders, agree, contenders, points
+from benchmarks.codes.label_speed import AGREEMENT, Models, agree, draw_points, models
 from datagen.record import provenance
 
 POINTS = 8
@@ -14,22 +14,22 @@ ITERATIONS = {"ours": 60, "pyccl": 1, "pyccl, lean": 1}  # so that every round t
 
 @pytest.fixture(scope="module")
 def theta() -> np.ndarray:
-    return points(POINTS)
+    return draw_points(POINTS)
 
 
 @pytest.fixture(scope="module")
-def models(theta: np.ndarray) -> Contenders:
-    models = contenders()
-    agree(models, theta)
-    return models
+def codes(theta: np.ndarray) -> Models:
+    codes = models()
+    agree(codes, theta)
+    return codes
 
 
 @pytest.mark.parametrize("name", ITERATIONS)
-def test_labels(name: str, models: Contenders, theta: np.ndarray, benchmark: Any) -> None:
+def test_labels(name: str, codes: Models, theta: np.ndarray, benchmark: Any) -> None:
     benchmark.group = f"all terms of {POINTS} points"
     benchmark.extra_info.update(
         points=POINTS, threads=1, agreement=AGREEMENT, versions=provenance()
     )
     benchmark.pedantic(
-        models[name], args=(theta,), rounds=5, iterations=ITERATIONS[name], warmup_rounds=1
+        codes[name], args=(theta,), rounds=5, iterations=ITERATIONS[name], warmup_rounds=1
     )

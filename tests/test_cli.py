@@ -61,7 +61,7 @@ def holds(whole, part) -> bool:
         ("tuning.search", ["--data", "x", "--out", "y", "--budget.trials", "0"], "trials = 0"),
         ("tuning.search", ["--data", "x", "--out", "y", "--sampler", "guess"], "guess"),
         ("export.to_onnx", ["--out", "y"], "emulator"),
-        ("benchmarks.report", ["--emulator", "x", "--foo", "1"], "foo"),
+        ("benchmarks.evaluate.report", ["--emulator", "x", "--foo", "1"], "foo"),
     ],
 )
 def test_mistakes_are_named(command, arguments, named, capsys):

@@ -1,4 +1,4 @@
-"""The commands of a user: predict, info, verify, and the judge behind the record."""
+"""The commands of a user: predict, info, verify, and the evaluation behind the record."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,8 @@ import pytest
 import yaml
 from conftest import SMALL_MODEL, SMALL_SPACE
 
-from benchmarks.judge import judge, render
+from benchmarks.evaluate.accuracy import evaluate, main
+from benchmarks.evaluate.file_record import render
 from datagen.design import Design, write_design
 from datagen.error_budget import ErrorBudget
 from datagen.generate import generate
@@ -235,13 +236,29 @@ def fresh(ray, tmp_path_factory) -> Path:
 FLOOR = ErrorBudget(quadrature=60, linear_power=4)  # each run of CAMB takes seconds
 
 
-def test_judge_writes_what_it_measures_into_the_file(onnx_file, fresh, spectra, capsys):
-    before, labels = load(onnx_file), Spectra.read(fresh)
-    judge(onnx_file, fresh, floor=FLOOR)
+def test_evaluation_measures_and_changes_no_file(onnx_file, fresh, tmp_path, capsys):
+    before, labels = onnx_file.read_bytes(), Spectra.read(fresh)
+    options = ["--floor.quadrature", "60", "--floor.linear_power", "4"]
+    main(["--emulator", str(onnx_file), "--data", str(fresh), "--out", str(tmp_path), *options])
+    assert onnx_file.read_bytes() == before
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    error = fractional_error(load(onnx_file)(labels.theta)["gg_1h"], labels["gg_1h"])
+    record = found["accuracy"]["gg_1h"]
+    assert record["all"]["95"] == pytest.approx(np.percentile(error, 95), rel=1e-3)
+    assert found["test"]["sha256"] == labels.hash()
+    assert found["settings"]["floor"] == {"quadrature": 60, "linear_power": 4, "seed": 1}
     printed = capsys.readouterr().out
-    assert "60 test points" in printed
+    assert "Errors on 60 test points, abs(P/P_true - 1) in percent" in printed
+    assert "largest 99 % of any spectrum: quadrature " in printed
+    assert "Microseconds a point on one core" in printed
+
+
+def test_evaluation_writes_the_record_if_it_is_told_to(onnx_file, fresh, capsys):
+    before, labels = load(onnx_file), Spectra.read(fresh)
+    found = evaluate(str(onnx_file), fresh, floor=FLOOR, write_record=True)
     after = load(onnx_file)
-    assert info.card(after) in printed
+    printed = info.card(after)
+    assert "60 test points" in printed
     for source, names, points in (
         ("quadrature", "integrals", 60),
         ("linear_power", "P_lin and sigma(M)", 4),
@@ -252,45 +269,48 @@ def test_judge_writes_what_it_measures_into_the_file(onnx_file, fresh, spectra, 
         assert f"{names}, 99 %" in printed
     assert after.metadata["speed"]["microseconds"].keys() == {"1", "100", "10000"}
     assert "microseconds a point on one core" in printed
-    record = after.metadata["record"]["test"]["gg_1h"]
-    error = fractional_error(before(labels.theta)["gg_1h"], labels["gg_1h"])
-    assert record["all"]["95"] == pytest.approx(np.percentile(error, 95), rel=1e-3)
+    assert after.metadata["record"]["test"] == found["accuracy"]
     assert after.metadata["record"]["validation"] == before.metadata["record"]["validation"]
     assert after.metadata["provenance"]["test"]["sha256"] == labels.hash()
 
 
-def test_a_box_within_makes_a_record_by_a_name(onnx_file, ray, tmp_path, capsys):
+def test_a_record_is_written_into_files_alone(fresh):
+    with pytest.raises(ValueError, match="write_record: standard is no file; name one, for exampl"):
+        evaluate("standard", fresh, write_record=True)
+
+
+def test_a_box_within_makes_a_record_by_a_name(onnx_file, ray, tmp_path):
     space = replace(SMALL_SPACE, h=Range(0.68, 0.69))
     path = generate(tmp_path / "within.h5", Design(40, seed=6), space, SMALL_MODEL)
     with pytest.raises(ValueError, match="name: the labels are of a box within the emulator's"):
-        judge(onnx_file, path)
-    judge(onnx_file, path, "narrow_box")
-    assert "40 test narrow box points" in capsys.readouterr().out
+        evaluate(str(onnx_file), path)
+    evaluate(str(onnx_file), path, "narrow_box", write_record=True)
+    assert "40 test narrow box points" in info.card(load(onnx_file))
     record = load(onnx_file).metadata["record"]
     assert record["test_narrow_box"]["gg_1h"]["points"] == 40
     assert "test" not in record
 
 
-def test_masses_drawn_otherwise_make_a_record_of_their_own(onnx_file, ray, tmp_path, capsys):
+def test_masses_drawn_otherwise_make_a_record_of_their_own(onnx_file, ray, tmp_path):
     evenly = {name: replace(SMALL_SPACE[name], sampling="linear") for name in ("Mth", "Mprime")}
     space = replace(SMALL_SPACE, **evenly)
     path = generate(tmp_path / "linear.h5", Design(40, seed=6), space, SMALL_MODEL)
-    judge(onnx_file, path)
-    assert "40 test linear masses points" in capsys.readouterr().out
+    evaluate(str(onnx_file), path, write_record=True)
+    assert "40 test linear masses points" in info.card(load(onnx_file))
     record = load(onnx_file).metadata["record"]
     assert record["test_linear_masses"]["gg_1h"]["points"] == 40
     assert "test" not in record
     assert "40 test points, masses drawn uniformly in M" in render(onnx_file)
 
 
-def test_judge_refuses_labels_that_prove_nothing(onnx_file, label_file, fresh, tmp_path):
+def test_evaluation_refuses_labels_that_prove_nothing(onnx_file, label_file, fresh, tmp_path):
     with pytest.raises(ValueError, match="is what .* was made of; make labels with another seed"):
-        judge(onnx_file, label_file)
+        evaluate(str(onnx_file), label_file)
     labels = Spectra.read(fresh)
     labels.metadata = labels.metadata | {"model": labels.metadata["model"] | {"log10M_min": 9.0}}
     labels.write(tmp_path / "other.h5")
     with pytest.raises(ValueError, match="has another halo model than"):
-        judge(onnx_file, tmp_path / "other.h5")
+        evaluate(str(onnx_file), tmp_path / "other.h5")
 
 
 def test_verify_recomputes_and_compares(onnx_file, ray, capsys):

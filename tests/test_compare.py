@@ -8,8 +8,8 @@ import pytest
 import torch
 from judged import labels_off_by
 
-from benchmarks.analyse import analyse
-from benchmarks.compare import compare, main, render
+from benchmarks.evaluate.analyse import analyse
+from benchmarks.evaluate.compare import STUDY, compare, main, render
 from emulator.emulator import Emulator
 from emulator.train import EMULATOR_FILE
 from export.runtime import load
@@ -21,8 +21,8 @@ ROUNDING = 1e-2  # relative: P is float32, the smaller error 1e-3
 @pytest.fixture
 def files(emulator, tmp_path, monkeypatch):
     """One emulator as good, off by another percent, and with its 1-halo term alone."""
-    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.01)
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.01)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
     plain = tmp_path / EMULATOR_FILE
     made = {"good": to_onnx(plain, tmp_path / "good.onnx"),
             "one": to_onnx(plain, tmp_path / "one.onnx", outputs=["gg_1h"]),
@@ -41,7 +41,8 @@ def data(emulator, spectra, tmp_path):
 
 
 def test_the_better_one_is_found(files, data, tmp_path, capsys):
-    result = compare([str(files[n]) for n in ("shifted", "good")], tmp_path / "out", data)
+    both = [str(files[n]) for n in ("shifted", "good")]
+    result = STUDY.run(tmp_path / "out", emulators=both, data=data)
     models = result["models"]
     assert list(models) == ["shifted", "good"]
     for name, error in (("good", 0.001), ("shifted", 1.01 * 1.001 - 1)):
@@ -71,7 +72,7 @@ def test_what_two_of_them_have_is_judged(files, data, tmp_path):
 def test_those_that_cannot_be_compared_are_refused(files, data, tmp_path):
     with pytest.raises(ValueError, match="two are called good; give each once"):
         compare([str(files["good"])] * 2, tmp_path, data)
-    with pytest.raises(ValueError, match="models: none is given"):
+    with pytest.raises(ValueError, match="emulators: none is given"):
         compare([], tmp_path, data)
     other = shutil.copy(files["good"], tmp_path / "other.onnx")
     rewrite(other, halo_model=load(other).metadata["halo_model"] | {"log10M_min": 9.0})
@@ -87,8 +88,8 @@ def test_what_has_no_spectrum_is_refused_before_the_truth_is_computed(
     numbers = load(small_file)
     object.__setattr__(numbers, "outputs", ("P_lin", "n_g"))
     for name in ("compare", "analyse"):
-        monkeypatch.setattr(f"benchmarks.{name}.true_spectra", None)
-        monkeypatch.setattr(f"benchmarks.{name}.OnnxEmulator", lambda *_, **__: numbers)
+        monkeypatch.setattr(f"benchmarks.evaluate.{name}.true_spectra", None)
+        monkeypatch.setattr(f"benchmarks.evaluate.{name}.OnnxEmulator", lambda *_, **__: numbers)
     with pytest.raises(ValueError, match="none of small has one .* mm, gm, gg, only P_lin, n_g"):
         compare(["numbers"], tmp_path / "out")
     with pytest.raises(ValueError, match=r"small.onnx has none of .*: there is nothing to draw"):
@@ -96,11 +97,13 @@ def test_what_has_no_spectrum_is_refused_before_the_truth_is_computed(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_runs_on_more_cores_is_refused_before_the_truth_is_computed(files, monkeypatch):
-    monkeypatch.setattr("benchmarks.compare.true_spectra", None)
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 0.0)
+def test_what_runs_on_more_cores_is_refused_before_the_truth_is_computed(
+    files, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("benchmarks.evaluate.compare.true_spectra", None)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 0.0)
     with pytest.raises(ValueError, match="good ran on .* cores; set OMP_NUM_THREADS=1"):
-        compare([str(files["good"])])
+        compare([str(files["good"])], tmp_path / "out")
 
 
 def test_command_line_takes_any_number(files, data, tmp_path, capsys):
@@ -110,4 +113,7 @@ def test_command_line_takes_any_number(files, data, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
     assert stop.value.code == 0
-    assert "usage: python -m benchmarks.compare MODELS [--config" in capsys.readouterr().out
+    assert (
+        "usage: python -m benchmarks.evaluate.compare EMULATORS [--config"
+        in capsys.readouterr().out
+    )

@@ -10,7 +10,7 @@ from narrow import TERMS, assert_close
 from scipy.integrate import simpson
 from scipy.special import ndtr
 
-from benchmarks.pyccl_model import MASSES_REFERENCE, PycclHaloModel
+from benchmarks.codes.pyccl_model import MASSES_REFERENCE, PycclHaloModel
 from datagen.haloes import haloes_of
 from datagen.halomodel import HaloModel, HaloModelConfig, nfw_fourier, panel_edges
 from datagen.linear_power import LinearPowerTable, TableBox
@@ -221,7 +221,7 @@ def test_haloes_of_tinker_are_pyccl_s_at_any_redshift_amplitude_and_dark_energy(
     ids=["Sheth99", "Tinker08", "200c"],
 )
 def test_other_masses_and_fits_are_pyccl_s_at_other_redshifts(options, monkeypatch):
-    monkeypatch.setattr("benchmarks.pyccl_model.camb_cosmology", lambda *_: narrow.camb())
+    monkeypatch.setattr("benchmarks.codes.pyccl_model.camb_cosmology", lambda *_: narrow.camb())
     theta = narrow.fiducial(2, seed=3, sigma=0.3, Mth=[1e12, 1e13], z=[0.3, 1.2])
     theirs = PycclHaloModel(HaloModelConfig(**options), masses=2048)(theta)
     assert_close(narrow.model(**options)(theta), theirs, CONVERGED, [*TERMS, "P_lin"])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from benchmarks import gallery as module
-from benchmarks.fiducials import COSMOLOGY, GALAXIES, SOURCES, fiducial
-from benchmarks.gallery import gallery, main, steps
+from benchmarks.studies import gallery as module
+from benchmarks.studies.galaxy_samples import COSMOLOGY, GALAXIES, SOURCES, fiducial
+from benchmarks.studies.gallery import gallery, main, steps
 from datagen.occupations import EXTRAS, OCCUPATIONS
 from datagen.space import BACKGROUND, parameters_of
 from export.runtime import load

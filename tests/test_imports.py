@@ -17,7 +17,13 @@ ALLOWED = {
     "benchmarks": {"datagen", "emulator", "tuning", "export"},
     "hodspectra": {"datagen", "export"},  # for type checkers alone; see below
 }
-GROUND = {"hodspectra.ending"}  # needs nothing, and is what every command ends with
+WITHIN_BENCHMARKS = {
+    "codes": set(),
+    "evaluate": {"codes"},
+    "posterior": {"codes"},
+    "studies": {"codes", "evaluate", "posterior"},
+}
+GROUND = "hodspectra.ending"  # needs nothing, and is what every command ends with
 FILES = [path for package in ALLOWED for path in sorted((ROOT / package).glob("**/*.py"))]
 IDS = [str(path.relative_to(ROOT)) for path in FILES]
 HEAVY = {  # third party -> the only library file that may import it; hosts of adapters have theirs
@@ -38,22 +44,37 @@ HEAVY = {  # third party -> the only library file that may import it; hosts of a
 
 
 def imported(path: Path) -> set[str]:
-    """Dotted names of all modules that a file imports, wherever in it."""
+    """Dotted names of all modules that a file imports, wherever in it, and of what it takes."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names.add(node.module)
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
 def test_nothing_imports_backwards(path: Path):
     package = path.relative_to(ROOT).parts[0]
-    ours = {name.split(".")[0] for name in imported(path) - GROUND} & set(ALLOWED)
+    names = {name for name in imported(path) if not f"{name}.".startswith(f"{GROUND}.")}
+    ours = {name.split(".")[0] for name in names} & set(ALLOWED)
     assert ours <= ALLOWED[package] | {package}
+
+
+def test_every_part_of_the_benchmarks_has_its_rule():
+    parts = {path.parent.name for path in (ROOT / "benchmarks").glob("*/__init__.py")}
+    assert parts == set(WITHIN_BENCHMARKS)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if "benchmarks" in p.parts], ids=lambda p: p.stem
+)
+def test_no_part_of_the_benchmarks_imports_another_that_rests_on_it(path: Path):
+    part = path.relative_to(ROOT / "benchmarks").parts[0]
+    theirs = {name.split(".")[1] for name in imported(path) if name.startswith("benchmarks.")}
+    assert theirs & set(WITHIN_BENCHMARKS) <= WITHIN_BENCHMARKS.get(part, set()) | {part}
 
 
 @pytest.mark.parametrize(("library", "files"), HEAVY.items())

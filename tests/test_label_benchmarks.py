@@ -1,23 +1,20 @@
 import itertools
-import json
 
 import narrow
 import numpy as np
 import pytest
 
-from benchmarks import labels, timing
-from benchmarks.convergence import convergence, main
-from benchmarks.pyccl_model import PycclHaloModel
+from benchmarks.codes import label_speed, timing
+from benchmarks.codes.pyccl_model import PycclHaloModel
+from benchmarks.studies.convergence import convergence, main
 from datagen.space import Range, Space
 
 SPACE = Space(**{name: Range(value, value) for name, value in narrow.FIDUCIAL.items()})
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
-    out = tmp_path_factory.mktemp("convergence") / "convergence.json"
-    convergence(3, 1, space=SPACE, out=out)
-    return json.loads(out.read_text())
+def measured():
+    return convergence(3, 1, space=SPACE)
 
 
 def worst(rows, row):
@@ -72,16 +69,16 @@ class TestAgreement:
 
     def test_equal_ones_are_timed(self, one_core):
         model = narrow.model()
-        labels.agree({"one": model, "other": model}, self.theta)
+        label_speed.agree({"one": model, "other": model}, self.theta)
 
     def test_different_ones_are_not(self, one_core):
         models = {"one": narrow.model(), "other": narrow.model(mass_function="Tinker08",
                                                                halo_bias="Tinker10")}  # fmt: skip
         with pytest.raises(ValueError, match="other differs by .* in mm_1h .*not timed"):
-            labels.agree(models, self.theta)
+            label_speed.agree(models, self.theta)
 
     def test_two_threads_are_not(self, monkeypatch):
         monkeypatch.setattr(timing.time, "perf_counter", itertools.count().__next__)
         monkeypatch.setattr(timing.time, "process_time", itertools.count(step=2).__next__)
         with pytest.raises(ValueError, match="one ran on 2.0 cores; set OMP_NUM_THREADS=1"):
-            labels.agree({"one": narrow.model()}, self.theta)
+            label_speed.agree({"one": narrow.model()}, self.theta)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from conftest import SMALL_MODEL, SMALL_SPACE, SMALL_TRAINING
 
-from benchmarks.learning import PUBLISHED, Plan, learning, render
+from benchmarks.studies.learning import PUBLISHED, STUDY, Plan, learning, render
 from datagen.design import Design
 from datagen.generate import generate
 from datagen.store import Spectra
@@ -44,8 +44,8 @@ def test_labels(ray, label_file, tmp_path_factory):
 
 
 def test_a_small_plan(ray, label_file, test_labels, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.01)
-    result = learning(label_file, test_labels, tmp_path, SMALL)
+    monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.01)
+    result = STUDY.run(tmp_path, data=label_file, test=test_labels, plan=SMALL)
     assert len(result["networks"]) == 2 + 8 + 1
     assert all(one["test"]["gg_total"]["points"] == 30 for one in result["networks"])
     assert json.loads((tmp_path / "learning.json").read_text())["semianalytic"]["name"]

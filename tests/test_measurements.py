@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.survey_tables import main as survey_tables
-from benchmarks.survey_tables import more15, zehavi11
+from benchmarks.posterior.survey_tables import main as survey_tables
+from benchmarks.posterior.survey_tables import more15, zehavi11
 from datagen.texts import TableError
 from export.measurements import Measurements
 from export.runtime import load

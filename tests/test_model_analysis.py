@@ -9,11 +9,11 @@ import pytest
 from conftest import SMALL_TRAINING
 from judged import labels_off_by
 
-import benchmarks.analysis
-from benchmarks.analyse import analyse, main
-from benchmarks.analysis import Analysis
-from benchmarks.anatomy import anatomy, training_history
-from benchmarks.truth import true_spectra
+import benchmarks.evaluate.error_analysis
+from benchmarks.evaluate.analyse import STUDY, main
+from benchmarks.evaluate.describe import describe, training_history
+from benchmarks.evaluate.error_analysis import Analysis
+from benchmarks.evaluate.true_spectra import true_spectra
 from datagen.design import Design
 from datagen.figures import parameter_labels
 from datagen.generate import generate
@@ -32,14 +32,14 @@ SHIPPED = 5e-3
 
 @pytest.fixture
 def onnx_file(emulator, tmp_path, monkeypatch):
-    real = benchmarks.analysis.varied
+    real = benchmarks.evaluate.error_analysis.varied
 
     def few(theta, space):  # many panels take time to draw
         x, labels = real(theta, space)
         kept = [labels.index(parameter_labels(space)[name]) for name in ("alpha", "sigma", "Mth")]
         return x[:, kept], [labels[i] for i in kept]
 
-    monkeypatch.setattr("benchmarks.analysis.varied", few)
+    monkeypatch.setattr("benchmarks.evaluate.error_analysis.varied", few)
     return to_onnx(tmp_path / EMULATOR_FILE, tmp_path / "emulator.onnx")
 
 
@@ -47,7 +47,7 @@ def test_an_emulator_that_is_off_by_a_percent_is_reported_so(
     onnx_file, emulator, spectra, tmp_path, capsys
 ):
     data = labels_off_by(emulator, spectra, tmp_path / "labels.h5", 1.01)
-    result = analyse(str(onnx_file), tmp_path / "out", data)
+    result = STUDY.run(tmp_path / "out", emulator=str(onnx_file), data=data)
     for name in ("gg_1h", "gg_2h", "gg_total"):
         record = result["accuracy"][name]
         for numbers in (record["all"], record["worst_k"], record["regimes"]["alpha > 0.1"]["all"]):
@@ -103,7 +103,7 @@ def test_the_history_is_that_of_its_own_training(label_file, tmp_path, onnx_file
     model = load(to_onnx(tmp_path / "1" / EMULATOR_FILE, tmp_path / "1" / "a.onnx"))
     kept = json.loads((tmp_path / "1" / "history.json").read_text())["epochs"]
     assert training_history(model) == kept
-    judged = {"test": {}, "test_linear_masses": {}}  # does not make it another one
+    judged = {"test": {}, "test_narrow_box": {}, "test zheng07": {}}  # does not make it another one
     rewrite(model.path, provenance=model.metadata["provenance"] | judged)
     assert training_history(load(model.path)) == kept
     assert len(kept) == 5
@@ -114,7 +114,7 @@ def test_the_history_is_that_of_its_own_training(label_file, tmp_path, onnx_file
 
 
 def test_numbers_are_those_of_the_graph(onnx_file, emulator):
-    made = anatomy(load(onnx_file))
+    made = describe(load(onnx_file))
     weights = sum(weights.numel() for weights in emulator.parameters())
     # besides the weights: mean and spread of ten features and of two spectra, a few constants
     assert weights < made["numbers"] < weights + 20 + 4 * 50 + 50
@@ -130,7 +130,7 @@ def test_the_shipped_emulator_at_new_points(ray, tmp_path):
     analysis = Analysis(model, true_spectra([model], data))
     record = analysis.accuracy()["gg_total"]
     assert 1e-6 < record["all"]["95"] < SHIPPED
-    assert analysis.headline == "gg_total"
+    assert analysis.main_output == "gg_total"
     assert set(analysis.cases) == {"mm", "gm", "gg"}
 
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import chains as module_chains
-from benchmarks import posterior as module
-from benchmarks.chains import Reweighted, sample
-from benchmarks.posterior import Sampling, compare, posterior, render
-from benchmarks.survey import FIDUCIAL, FIXED, FreeBox, Likelihood, Mock, Survey
+from benchmarks.posterior import chains as module_chains
+from benchmarks.posterior import comparison as module
+from benchmarks.posterior.chains import Reweighted, sample
+from benchmarks.posterior.comparison import Sampling, compare, posterior, render
+from benchmarks.posterior.mock_data import FIDUCIAL, FIXED, FreeBox, Likelihood, Mock, Survey
 from datagen.files import BusyError, exclusive
 from datagen.space import Range, Space
 from export.runtime import load
@@ -174,7 +174,7 @@ class TestChain:
         assert again.evaluations == went_on.evaluations
 
     def test_what_a_kill_finds_on_disk_is_whole(self, model, at_fiducial, tmp_path, monkeypatch):
-        monkeypatch.setattr("benchmarks.chains._KEPT_EVERY", 0.0)
+        monkeypatch.setattr("benchmarks.posterior.chains._KEPT_EVERY", 0.0)
         kept, write = [], module_chains.write_arrays
 
         def seen(file, *rest):
@@ -229,11 +229,11 @@ class TestCompare:
 
 
 def test_command(model, file, box, small_file, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
     true_code = {"labels": model, "pyccl": model}
     monkeypatch.setattr(module, "direct", lambda config, space: true_code)
     out = tmp_path / "out"
-    result = posterior(out, str(file), sampling=SMALL)
+    result = module.STUDY.run(out, emulator=str(file), sampling=SMALL)
     assert json.loads((out / "posterior.json").read_text()) == result
     assert (out / "posterior.pdf").exists()
     text = render(result)
@@ -300,7 +300,7 @@ def test_a_box_without_the_true_universe_is_refused(tmp_path, monkeypatch, model
 
 
 def test_a_run_that_failed_early_does_not_stand_in_the_way(model, file, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)
     wrong = partial(biased, model, 1.5)
     monkeypatch.setattr(module, "direct", lambda *_: {"labels": model, "pyccl": wrong})
     for seed in (1, 2):  # other settings, too
@@ -309,8 +309,8 @@ def test_a_run_that_failed_early_does_not_stand_in_the_way(model, file, tmp_path
 
 
 def test_two_runs_in_one_folder_are_not_mixed(tmp_path, file):
-    with exclusive(tmp_path, folder=True), pytest.raises(BusyError, match="another benchmark runs"):
-        posterior(tmp_path, str(file))
+    with exclusive(tmp_path, folder=True), pytest.raises(BusyError):
+        module.STUDY.run(tmp_path, emulator=str(file))
 
 
 @pytest.mark.parametrize(

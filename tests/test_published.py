@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 from judged import labels_off_by
 
-from benchmarks.convergence import convergence
-from benchmarks.labels import labels
-from benchmarks.published import main, published, render
-from benchmarks.searches import searches
-from benchmarks.speed import speed
+from benchmarks.studies.convergence import convergence
+from benchmarks.studies.published import main, published, render
+from benchmarks.studies.search_summary import search_summary
 from datagen.store import Spectra
 from emulator.train import EMULATOR_FILE
 from export.to_onnx import to_onnx
@@ -22,9 +20,9 @@ ROUNDING = 1e-3  # relative: P is float32, the error 1e-2
 def test_a_known_error_gives_known_numbers(emulator, spectra, tmp_path, capsys):
     data = labels_off_by(emulator, spectra, tmp_path / "labels.h5", 1.01)
     onnx = to_onnx(tmp_path / EMULATOR_FILE, tmp_path / "some.onnx")
-    out = tmp_path / "published.json"
-    main(["--judged", json.dumps({str(onnx): str(data)}), "--out", str(out)])
-    result = json.loads(out.read_text())
+    out = tmp_path / "out"
+    main(["--emulators", json.dumps({str(onnx): str(data)}), "--out", str(out)])
+    result = json.loads((out / "published.json").read_text())
     errors = result["emulators"]["some"]["errors"]["gg"]
     assert errors["ln_P"] == pytest.approx(math.log(1.01), rel=ROUNDING)
     truth = Spectra.read(data)
@@ -38,27 +36,11 @@ def test_a_known_error_gives_known_numbers(emulator, spectra, tmp_path, capsys):
     assert "Matryoshka" not in table  # it has not all spectra
 
 
-def test_results_do_not_go_where_something_else_may_be(tmp_path, monkeypatch):
-    path = tmp_path / "emulator.onnx"
-    path.write_text("an emulator")
-    for command in (
-        lambda: published({"standard": tmp_path / "none.h5"}, path),
-        lambda: speed(out=path),
-        lambda: labels(out=path),
-        lambda: convergence(out=path),
-        lambda: speed(out=tmp_path),
-    ):
-        with pytest.raises(ValueError, match=f"out = {tmp_path}.* give a name that ends in .json"):
-            command()
-    assert path.read_text() == "an emulator"
-
-
-def test_nothing_to_judge(tmp_path):
-    with pytest.raises(ValueError, match="judged: no emulator is given"):
+def test_nothing_to_judge():
+    with pytest.raises(ValueError, match="emulators: none is given"):
         published({})
     with pytest.raises(ValueError, match="runs: none is given"):
-        searches([], tmp_path / "out")
+        search_summary([])
     for points in ({"quadrature_points": 0}, {"linear_power_points": 0}):
         with pytest.raises(ValueError, match="must be at least 1"):
             convergence(**points)
-    assert list(tmp_path.iterdir()) == []

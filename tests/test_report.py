@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from conftest import SMALL_TRAINING
 
-from benchmarks import report as module
-from benchmarks.model_figures import varied
-from benchmarks.report import report
+from benchmarks.evaluate import report as module
+from benchmarks.evaluate.error_figures import varied
+from benchmarks.evaluate.report import STUDY, report
 from datagen.analyse import SCHEMA
 from datagen.error_budget import ErrorBudget
 from emulator.metrics import fractional_error
@@ -24,11 +24,13 @@ from tuning.space import SearchSpace
 
 @pytest.fixture
 def onnx_file(emulator, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.speed.PYCCL_POINTS", 2)
+    monkeypatch.setattr("benchmarks.codes.speed.PYCCL_POINTS", 2)
     monkeypatch.setattr(module, "BUDGET", ErrorBudget(quadrature=2, linear_power=1))
-    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.01)
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
-    monkeypatch.setattr("benchmarks.analysis.varied", _few)  # many panels take time to draw
+    monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.01)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr(
+        "benchmarks.evaluate.error_analysis.varied", _few
+    )  # many panels take time to draw
     return to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
 
 
@@ -38,7 +40,7 @@ def _few(theta, space):
 
 
 def test_report_is_of_the_test_split(emulator, onnx_file, spectra, label_file, tmp_path):
-    result = report(onnx_file, label_file, tmp_path / "report")
+    result = STUDY.run(tmp_path / "report", emulator=str(onnx_file), data=label_file)
     test = spectra.select(SMALL_TRAINING.split.rows(len(spectra), "test"))
     error = fractional_error(predict(emulator, test.theta)["gg_1h"], test["gg_1h"])
     record = result["accuracy"]["gg_1h"]
@@ -61,7 +63,7 @@ def test_report_is_of_the_test_split(emulator, onnx_file, spectra, label_file, t
 def test_other_labels_have_no_known_test_split(onnx_file, spectra, tmp_path):
     spectra.select(np.arange(399)).write(tmp_path / "other.h5")
     with pytest.raises(ValueError, match="so its test points are unknown"):
-        report(onnx_file, tmp_path / "other.h5", tmp_path / "report")
+        report(str(onnx_file), tmp_path / "other.h5", tmp_path / "report")
 
 
 def test_the_search_beside_the_emulator_is_shown(tmp_path):

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import scaling as module
-from benchmarks.scaling import PUBLISHED, fit, render, scaling
-from benchmarks.stream import main as stream_main
+from benchmarks.codes.memory import main as memory_main
+from benchmarks.studies import scaling as module
+from benchmarks.studies.scaling import PUBLISHED, STUDY, fit, render, scaling
 from export.runtime import load
 
 SMALL = {"sizes": (10, 1000), "widths": (8,), "depths": (1,)}
@@ -15,8 +15,8 @@ SMALL = {"sizes": (10, 1000), "widths": (8,), "depths": (1,)}
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
-    monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.001)
-    monkeypatch.setattr("benchmarks.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.001)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
     monkeypatch.setattr("export.to_onnx.RANDOM_POINTS", 10)
     monkeypatch.setattr(module, "DIRECT", {"labels": (1, 2), "pyccl": (1, 2)})
 
@@ -44,7 +44,7 @@ def test_memory_does_not_grow_with_the_points(small_file):
 def test_a_small_run(small_file, tmp_path, monkeypatch, capsys):
     model = load(small_file)
     monkeypatch.setattr(module, "direct", lambda *_: {"labels": model, "pyccl": model})
-    result = scaling(tmp_path, str(small_file), **SMALL)
+    result = STUDY.run(tmp_path, emulator=str(small_file), **SMALL)
     assert json.loads((tmp_path / "scaling.json").read_text())["fits"] == result["fits"]
     assert [one["weights"] for one in result["networks"]] == [1220, 29_028]
     assert (tmp_path / "scaling.pdf").exists()
@@ -52,7 +52,7 @@ def test_a_small_run(small_file, tmp_path, monkeypatch, capsys):
     assert render(json.loads((tmp_path / "scaling.json").read_text())) == render(result)
 
 
-def test_codes_that_disagree_are_refused(small_file, tmp_path, monkeypatch):
+def test_codes_that_disagree_are_refused(small_file, monkeypatch):
     model = load(small_file)
 
     def other(theta):
@@ -61,16 +61,16 @@ def test_codes_that_disagree_are_refused(small_file, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "direct", lambda *_: {"labels": other})
     monkeypatch.setattr(module, "_streamed", None)  # before the sizes are timed
     with pytest.raises(ValueError, match="labels differs by .* in mm_1h .*not timed"):
-        scaling(tmp_path, str(small_file), **SMALL)
+        scaling(str(small_file), **SMALL)
 
 
-def test_mistakes(tmp_path):
+def test_mistakes():
     with pytest.raises(ValueError, match=r"sizes = \[10\] must be two or more positive numbers"):
-        scaling(tmp_path, sizes=(10,))
+        scaling(sizes=(10,))
     with pytest.raises(ValueError, match=r"widths = \[0\] and depths = .* one positive number"):
-        scaling(tmp_path, sizes=(10, 20), widths=(0,))
+        scaling(sizes=(10, 20), widths=(0,))
     with pytest.raises(FileNotFoundError, match="no emulator 'nothing'"):
-        scaling(tmp_path, emulator="nothing", **SMALL)
+        scaling(emulator="nothing", **SMALL)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_mistakes(tmp_path):
         (["standard", "0"], "error: points = 0 must be at least 1\n"),
     ],
 )
-def test_a_stream_of_nothing_ends_in_one_line(arguments, message, capsys):
+def test_what_cannot_be_evaluated_ends_in_one_line(arguments, message, capsys):
     with pytest.raises(SystemExit, match="2"):
-        stream_main(arguments)
+        memory_main(arguments)
     error = capsys.readouterr().err
-    assert error.startswith(f"python -m benchmarks.stream: {message}")
+    assert error.startswith(f"python -m benchmarks.codes.memory: {message}")
     assert error.count("\n") == 1

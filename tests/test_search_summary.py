@@ -1,11 +1,9 @@
 """The summary of searches: the Pareto front or the best, from their run directories."""
 
-import json
-
 import pytest
 import yaml
 
-from benchmarks.searches import render, searches
+from benchmarks.studies.search_summary import render, search_summary
 from tuning.journal import Journal
 
 SEMIANALYTIC = {"units": 40, "rank": 9, "nodes": 48, "end": 13.0}
@@ -31,16 +29,15 @@ def timed(tmp_path):
     return journal.out
 
 
-def test_two_objectives_show_the_front(timed, tmp_path, capsys):
-    result = searches([timed], tmp_path / "out")
-    (found,) = json.loads((tmp_path / "out" / "searches.json").read_text())["searches"]
+def test_two_objectives_show_the_front(timed):
+    result = search_summary([timed])
+    (found,) = result["searches"]
     assert [trial["trial"] for trial in found["trials"]] == ["0002", "0001"]  # 0003 is beaten
     assert found["states"] == {"finished": 3, "failed": 1}
     lines = render(result).splitlines()
     assert "3 finished, 1 failed, 4 minutes of trials; the Pareto front" in lines[0]
     assert lines[-2:] == ["| 0002 | 80 | 9 | 48 | 13 | 0.5 | 1 |  | 9 |",
                           "| 0001 | 40 | 9 | 48 | 13 | 1 | 2 |  | 5 |"]  # fmt: skip
-    assert render(result) in capsys.readouterr().out
 
 
 def test_one_objective_shows_the_best_and_its_last_training(trained, tmp_path):
@@ -49,7 +46,7 @@ def test_one_objective_shows_the_best_and_its_last_training(trained, tmp_path):
         ended(journal, {"layers": i}, "stopped", p95=1 / (i + 1), p99=1.0)
     emulator, _ = trained
     emulator.save(journal.out / "final" / "0007" / "emulator.safetensors")
-    (found,) = searches([journal.out], tmp_path / "out")["searches"]
+    (found,) = search_summary([journal.out])["searches"]
     assert [trial["point"]["layers"] for trial in found["trials"]] == [6, 5, 4, 3, 2]
     worst = max(one["all"]["95"] for one in emulator.spec.record["validation"].values())
     assert found["final"]["report"]["p95"] == worst
@@ -60,8 +57,8 @@ def test_one_objective_shows_the_best_and_its_last_training(trained, tmp_path):
 
 def test_folders_without_a_search_or_a_result_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no search in"):
-        searches([tmp_path], tmp_path / "out")
+        search_summary([tmp_path])
     journal = search(tmp_path / "empty", ["p95"])
     journal.propose(SEMIANALYTIC)
     with pytest.raises(ValueError, match="no trial of .* has ended with a result"):
-        searches([journal.out], tmp_path / "out")
+        search_summary([journal.out])

@@ -1,0 +1,1 @@
+"""Implementations of the same model: ours, pyccl's and others', their values and times."""

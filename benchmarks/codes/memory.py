@@ -1,0 +1,86 @@
+"""Evaluate many points block by block: ``python -m benchmarks.codes.memory EMULATOR POINTS``.
+
+A process of its own that needs numpy and onnxruntime alone, so that its peak memory is that of a
+user's program.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from datagen.space import Space
+from export.runtime import load
+from hodspectra.ending import ending, name_of
+
+__all__ = ["BLOCK", "evaluate_in_blocks"]
+
+BLOCK = 8192  # points that are drawn, evaluated and forgotten at once
+_PROG = "python -m benchmarks.codes.memory"
+_AT_LEAST = 20_000  # points to be timed; fewer are evaluated several times
+
+
+def evaluate_in_blocks(emulator: str, points: int, seed: int = 1) -> dict[str, float]:
+    """What it takes to evaluate random points of an emulator's box, on one core.
+
+    Args:
+        emulator: ONNX file, or the name of a shipped emulator.
+        points: How many.
+        seed: Seed of the points.
+
+    Returns:
+        Times [s] to ``load`` the emulator, and of the evaluation with all its checks: ``wall``
+        and ``cpu``. ``memory``, the largest that this process has taken up [bytes].
+    """
+    if points < 1:
+        raise ValueError(f"points = {points} must be at least 1")
+    start = time.perf_counter()
+    model = load(emulator, threads=1, out_of_range="nan")
+    loaded = time.perf_counter() - start
+    space = Space.from_dict(model.metadata["parameters"])
+    rng, passes, wall, cpu = np.random.default_rng(seed), max(1, _AT_LEAST // points), 0.0, 0.0
+    model(space.from_unit(rng.random((min(points, BLOCK), len(model.names)))))  # warm-up
+    for _ in range(passes):
+        for first in range(0, points, BLOCK):
+            block = rng.random((min(BLOCK, points - first), len(model.names)))
+            theta = space.from_unit(block)
+            start, used = time.perf_counter(), time.process_time()
+            model(theta)
+            wall += time.perf_counter() - start
+            cpu += time.process_time() - used
+    return {
+        "points": points,
+        "load": loaded,
+        "wall": wall / passes,
+        "cpu": cpu / passes,
+        "memory": _peak_memory(),
+    }
+
+
+def _peak_memory() -> int:
+    """Largest memory of this program [bytes]."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux counts in getrusage what the parent had, too
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Evaluate random points of an emulator block by block, and print what it took as JSON."""
+    parser = argparse.ArgumentParser(prog=name_of(_PROG), description=main.__doc__)
+    parser.add_argument("emulator", help="ONNX file, or the name of a shipped emulator")
+    parser.add_argument("points", type=int, help="how many")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the points")
+    with ending(_PROG):
+        print(json.dumps(evaluate_in_blocks(**vars(parser.parse_args(argv)))))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Speed of an emulator beside the true codes: ``hodspectra speed``."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.codes.implementations import AGREEMENT, BATCHES, direct, forms
+from benchmarks.codes.pyccl_model import PycclHaloModel
+from benchmarks.codes.timing import agree, by_batch, seconds_per_point
+from benchmarks.study import Study
+from datagen.halomodel import HaloModelConfig
+from datagen.space import Space
+from export.runtime import OnnxEmulator
+
+__all__ = ["PYCCL_POINTS", "STUDY", "render", "speed", "times"]
+
+PYCCL_POINTS = 8  # at half a second each
+NAMES = {
+    "labels": "label code",
+    "numpy": "emulator, numpy (onnx's reference evaluator)",
+    "torch": "emulator, torch",
+    "onnxruntime": "emulator, onnxruntime",
+}
+
+Array = NDArray[np.float64]
+
+
+def speed(emulator: str = "standard", seed: int = 1) -> dict[str, Any]:
+    """Time an emulator in onnxruntime (with all its checks), torch and numpy, and the true codes.
+
+    Everything runs on one core, in this one run, on the same points; pyccl starts from a fresh
+    cosmology at every point, with CAMB as pyccl calls it and with converged CAMB. They must agree
+    before they are timed: the true codes to a percent, the forms of the emulator to rounding.
+
+    Args:
+        emulator: ONNX file, or the name of a shipped emulator.
+        seed: Seed of the points.
+
+    Raises:
+        ValueError: They differ, or one of them ran on more than one core.
+    """
+    model = OnnxEmulator(emulator, threads=1)
+    space = Space.from_dict(model.metadata["parameters"])
+    most = max(BATCHES["onnxruntime"])
+    theta = space.from_unit(np.random.default_rng(seed).random((4 * most, len(model.names))))
+    theta = theta[model.is_inside(theta)][:most]  # domains leave more than a quarter of the box
+    config = HaloModelConfig.from_dict(model.metadata["halo_model"])
+    return times(model, theta, config, model(theta[:PYCCL_POINTS]))
+
+
+def times(
+    model: OnnxEmulator, theta: Array, config: HaloModelConfig, truth: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Seconds per point of an emulator and of the true codes, by batch size.
+
+    Args:
+        model: The emulator.
+        theta: Points; pyccl takes the first `PYCCL_POINTS`.
+        config: The halo model; pyccl has the ``standard`` one alone, and is left out otherwise.
+        truth: Spectra of the first points, which those of the true codes must agree with.
+
+    Raises:
+        ValueError: One of them differs, or ran on more than one core.
+    """
+    first = theta[:PYCCL_POINTS]
+    result: dict[str, Any] = {"cores": 1, "outputs": len(model.outputs)}
+    codes = direct(config, Space.from_dict(model.metadata["parameters"]))
+    for known, implementations in ((model(first), forms(model)), (truth, codes)):
+        for name, call in implementations.items():
+            agree(name, call, first, known, AGREEMENT[name])
+            if name == "pyccl":  # point by point; CAMB takes longer for some than for others
+                usual = PycclHaloModel(replace(config, camb="pyccl"))
+                for key, code, rounds in (("pyccl", usual, 3), ("pyccl_converged", call, 2)):
+                    few = partial(code, first)
+                    result[key] = seconds_per_point(few, len(first), rounds=rounds)
+                continue
+            result[name] = by_batch(call, theta, BATCHES[name])
+    return result
+
+
+def render(result: dict[str, Any]) -> str:
+    """The times, as Markdown."""
+    lines = [
+        f"Time per point of all {result['outputs']} outputs, on one core",
+        "",
+        "| code | points at once | microseconds | times faster than pyccl |",
+        "|---|---|---|---|",
+    ]
+    slow = result["pyccl"]["median"] if "pyccl" in result else float("nan")
+    if "pyccl" in result:
+        lines.append(f"| pyccl's halo model, fresh cosmology | 1 | {1e6 * slow:,.0f} | 1 |")
+    if "pyccl_converged" in result:
+        exact = result["pyccl_converged"]["median"]
+        cells = f"1 | {1e6 * exact:,.0f} | {slow / exact:.2g}"
+        lines.append(f"| the same, converged linear power | {cells} |")
+    for name, label in NAMES.items():
+        for batch, time in result.get(name, {}).items():
+            fast = time["median"]
+            lines.append(f"| {label} | {int(batch):,} | {1e6 * fast:,.1f} | {slow / fast:,.0f} |")
+    return "\n".join(lines)
+
+
+STUDY = Study("speed", speed, render)
+main = STUDY.main
+
+if __name__ == "__main__":
+    main()

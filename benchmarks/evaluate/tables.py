@@ -1,0 +1,49 @@
+"""Errors of emulators as cells and tables, one way in all results."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from datagen.outputs import output
+
+__all__ = ["accuracy_table", "error_cells", "in_percent", "main_output"]
+
+
+def accuracy_table(records: dict[str, dict[str, Any]], drawn: str = "") -> str:
+    """Errors of each output, as Markdown.
+
+    Args:
+        records: See `emulator.metrics.spectra_accuracy`.
+        drawn: How the points were drawn, if it matters.
+    """
+    points = next(iter(records.values()))["points"]
+    lines = [
+        f"Errors on {points:,} test points{drawn}, abs(P/P_true - 1) in percent, over all "
+        f"(point, k)",
+        "",
+        "| output | 68 % | 95 % | 99 % | worst | largest over k: median |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, record in records.items():
+        lines.append(f"| {name} | {' | '.join(error_cells(record))} |")
+    return "\n".join(lines)
+
+
+def error_cells(record: dict[str, Any]) -> list[str]:
+    """68, 95, 99 %, worst, and median of the largest over k, of one output in percent."""
+    errors = [record["all"][q] for q in ("68", "95", "99", "100")] + [record["worst_k"]["50"]]
+    return [in_percent(error) for error in errors]
+
+
+def in_percent(error: float) -> str:
+    """A fraction as a number in percent, two digits."""
+    return f"{100 * error:.2g}" if error < 1 else f"{100 * error:.0f}"
+
+
+def main_output(names: Iterable[str]) -> str:
+    """The output to speak of first: a total, of galaxies if there is one; empty of none."""
+
+    def rank(name: str) -> tuple[bool, bool, str]:
+        one = output(name)
+        return one.is_total, one.correlation == "gg", name
+
+    return max(names, key=rank, default="")

@@ -1,0 +1,209 @@
+"""Search for an emulator's worst points: ``hodspectra worst``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import differential_evolution, minimize
+from tqdm.auto import tqdm
+
+from benchmarks.evaluate.accuracy import B_EFF_MAX, F_SAT_MIN, N_G_MIN
+from benchmarks.evaluate.tables import in_percent
+from benchmarks.study import Study
+from datagen.halomodel import HaloModel, HaloModelConfig
+from datagen.occupations import occupation as by_name
+from datagen.outputs import CORRELATIONS, spectra_of
+from datagen.parallel import RayConfig
+from datagen.power import linear_power
+from datagen.space import Space, columns_by_name
+from emulator.metrics import fractional_error
+from export.runtime import OnnxEmulator
+
+__all__ = ["STUDY", "Galaxies", "Search", "render", "worst"]
+
+Array = NDArray[np.float64]
+
+# A total's error is not larger than those of its terms
+SPECTRA = spectra_of(CORRELATIONS, ("1h", "2h"))
+_NELDER_MEAD = 300  # evaluations of a single point that end a search
+_FINE = {"panels": 39, "panel_nodes": 24}  # the label code itself is not to be found
+
+
+@dataclass(frozen=True)
+class Galaxies:
+    """Which points count.
+
+    Attributes:
+        n_g: They have more galaxies than this [1/Mpc^3].
+        b_eff: Their bias is at most this.
+        f_sat: At least this share of them are satellites.
+        sigma: Their threshold is at least this wide in ln M, if it has a width.
+        k_max: Errors count up to here [1/Mpc].
+    """
+
+    n_g: float = N_G_MIN
+    b_eff: float = B_EFF_MAX
+    f_sat: float = F_SAT_MIN
+    sigma: float = 0.0
+    k_max: float = np.inf
+
+
+@dataclass(frozen=True)
+class Search:
+    """How long is looked.
+
+    Attributes:
+        generations: Of the differential evolution.
+        population: Points of each, in units of the number of parameters.
+        seed: Of the first one.
+    """
+
+    generations: int = 60
+    population: int = 12
+    seed: int = 1
+
+
+def worst(
+    emulator: str,
+    galaxies: list[Galaxies] = [Galaxies(), Galaxies(k_max=20.0), Galaxies(sigma=0.2)],  # noqa: B006
+    search: Search = Search(),
+    occupation: str = "",
+    ray: RayConfig = RayConfig(),
+) -> dict[str, Any]:
+    """Look for the point of an emulator's box where one of its spectra errs most.
+
+    Test points say what is usual; this says how bad it can become. Differential evolution over the
+    box, against the label code at every point, then Nelder and Mead's method from the worst point.
+
+    Args:
+        emulator: ONNX file, or the name of a shipped emulator.
+        galaxies: Which points count; a search for each.
+        search: How long is looked.
+        occupation: Of a semi-analytic emulator, whose galaxies it is to have.
+        ray: Where CAMB runs, if it must.
+
+    Returns:
+        For each search, what counted, the largest error of any spectrum, and where it is.
+    """
+    model = OnnxEmulator(emulator, occupation=occupation or None)
+    space = Space.from_dict(model.metadata["parameters"])
+    config = HaloModelConfig.from_dict(model.metadata["halo_model"] | _FINE)
+    code = HaloModel(config, linear_power(config, space, ray), space.occupation)
+    found = [_search(model, code, space, one, search) for one in galaxies]
+    return {
+        "emulator": model.path.stem,
+        "occupation": space.occupation,
+        "found": found,
+    }
+
+
+def _search(
+    model: OnnxEmulator, code: HaloModel, space: Space, galaxies: Galaxies, search: Search
+) -> dict[str, Any]:
+    """The worst point of those that count."""
+    count, evaluations = len(space.names), 0
+    errors = _errors(model, code, space, galaxies)
+    size = search.population * count
+    with tqdm(
+        total=search.generations + 1, desc="worst point", unit="generation", disable=None
+    ) as bar:
+
+        def objective(unit: Array) -> Array:  # (P, N), or one point (P,)
+            nonlocal evaluations
+            points = np.atleast_2d(unit.T)
+            evaluations += len(points)
+            bar.update(unit.ndim > 1)
+            lowest: Array = -errors(points).max(axis=(1, 2))
+            return lowest
+
+        evolved = differential_evolution(
+            objective,
+            [(0.0, 1.0)] * count,
+            maxiter=search.generations,
+            popsize=search.population,
+            init=np.random.default_rng(search.seed).random((size, count)),
+            rng=search.seed,
+            tol=0.0,
+            polish=False,
+            updating="deferred",
+            vectorized=True,
+        )
+        finished = minimize(
+            lambda unit: float(objective(unit)[0]),
+            evolved.x,
+            method="Nelder-Mead",
+            bounds=[(0.0, 1.0)] * count,
+            options={"maxfev": _NELDER_MEAD},
+        )
+    unit = finished.x if finished.fun < evolved.fun else evolved.x
+    error = errors(unit[None])[0]  # (spectra, k)
+    spectrum, at = np.unravel_index(np.argmax(error), error.shape)
+    return {
+        "galaxies": {name: float(value) for name, value in vars(galaxies).items()},
+        "error": float(error.max()),
+        "spectrum": SPECTRA[spectrum],
+        "k": float(model.k[at]),
+        "errors": {name: float(row.max()) for name, row in zip(SPECTRA, error, strict=True)},
+        "point": dict(zip(space.names, space.from_unit(unit[None])[0].tolist(), strict=True)),
+        "evaluations": evaluations,
+    }
+
+
+def _errors(
+    model: OnnxEmulator, code: HaloModel, space: Space, galaxies: Galaxies
+) -> Callable[[Array], Array]:
+    """What gives the errors (N, spectra, K) of points of the unit cube (N, P); 0 do not count."""
+    within = model.k <= galaxies.k_max
+
+    def errors(unit: Array) -> Array:
+        theta = space.from_unit(unit)
+        true = code(theta)
+        threshold = by_name(space.occupation).threshold(columns_by_name(theta, space.names))
+        predicted = model(theta, SPECTRA, out_of_range="nan")
+        counts: NDArray[np.bool_] = true["n_g"] > galaxies.n_g
+        counts &= true["b_eff"] < galaxies.b_eff
+        counts &= true["f_sat"] >= galaxies.f_sat
+        if threshold is not None:
+            counts &= threshold[1] >= galaxies.sigma
+        each = np.stack([fractional_error(predicted[n], true[n]) for n in SPECTRA], axis=1)
+        kept: Array = np.where(counts[:, None, None] & within, np.nan_to_num(each), 0.0)
+        return kept
+
+    return errors
+
+
+def render(results: dict[str, Any]) -> str:
+    """The worst points, as Markdown."""
+    lines = [
+        f"Worst points of `{results['emulator']}` with {results['occupation']} that a search for "
+        f"them finds: largest error of any 1-halo or 2-halo term, abs(P/P_true - 1) in percent",
+        "",
+        "| among points with | error | of | k [1/Mpc] | at |",
+        "|---|---|---|---|---|",
+    ]
+    for one in results["found"]:
+        at = ", ".join(f"{name} {value:.3g}" for name, value in one["point"].items())
+        lines.append(
+            f"| {_counted(one['galaxies'])} | {in_percent(one['error'])} | {one['spectrum']} | "
+            f"{one['k']:.3g} | {at} |"
+        )
+    return "\n".join(lines)
+
+
+def _counted(galaxies: dict[str, float]) -> str:
+    parts = [f"n_g > {galaxies['n_g']:g} 1/Mpc^3", f"b_eff < {galaxies['b_eff']:g}"]
+    parts.append(f"f_sat >= {galaxies['f_sat']:g}")
+    if galaxies["sigma"]:
+        parts.append(f"sigma >= {galaxies['sigma']:g}")
+    if np.isfinite(galaxies["k_max"]):
+        parts.append(f"k <= {galaxies['k_max']:g}")
+    return ", ".join(parts)
+
+
+STUDY = Study("worst", worst, render)
+main = STUDY.main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What models of the 1-halo to 2-halo transition do to fits: ``hodspectra transitions``.
+
+The best fit of one file of measurements with each of them (`export.statistics.transition`), and
+with the smoothed sum of both terms, without chains.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from benchmarks.posterior.fit import Posterior, find_best
+from benchmarks.posterior.priors import Priors
+from benchmarks.study import Study
+from export.measurements import Measurements, as_record
+from export.runtime import load
+from export.statistics import statistic
+
+__all__ = ["STUDY", "render", "transitions"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model of the transition.
+
+    Attributes:
+        says: What it is, in a table.
+        bias: Option of the statistics.
+        exclusion: Option of those of galaxies with galaxies.
+        added: What is added to the occupation.
+    """
+
+    says: str
+    bias: str = ""
+    exclusion: str = ""
+    added: str = ""
+
+
+VARIANTS = (
+    Variant("sum of both terms"),
+    Variant("scale-dependent bias", bias="tinker05"),
+    Variant("halo exclusion", exclusion="spheres"),
+    Variant("both", bias="tinker05", exclusion="spheres"),
+    Variant("smoothed sum", added="+transition"),
+)
+
+
+def transitions(
+    data: Path,
+    fixed: dict[str, float] | None = None,
+    priors: dict[str, Any] | None = None,
+    z: float | None = None,
+    emulator: str = "tinker10",
+    occupation: str = "zheng07",
+    generations: int = 60,
+    seed: int = 1,
+) -> dict[str, Any]:
+    """Best fits of one file of measurements with each model of the transition.
+
+    Args:
+        data: File of measurements, see `export.measurements`.
+        fixed: Parameters that are not fitted; see ``benchmarks.posterior.fit``.
+        priors: Priors of others, likewise.
+        z: Redshift, in place of z in fixed.
+        emulator: ONNX file, or the name of a shipped emulator, of masses 200m.
+        occupation: Of the galaxies, by name, nothing added.
+        generations: Of the search for the best fit, at most.
+        seed: Of the random numbers.
+
+    Returns:
+        chi^2 of the best fit and its parameters, by model.
+    """
+    measured = Measurements.read(data)
+    held = {**(fixed or {}), **({} if z is None else {"z": z})}
+    rows = []
+    for variant in tqdm(VARIANTS, desc="best fits", unit="fit"):
+        kinds = [_with(one, variant) for one in measured.statistics]
+        bent = Measurements(kinds, measured.data, measured.covariance, measured.numbers)
+        model = load(emulator, threads=1, occupation=occupation + variant.added)
+        known = Priors(model, held, priors or {})
+        unit, _ = find_best(Posterior(bent, model, known), len(known.free), generations, seed)
+        points = known.points(unit[None])
+        found = bent.model(model, points)[0]
+        values = dict(zip(known.names, known.coordinates(unit[None])[0].tolist(), strict=True))
+        rows.append({
+            "says": variant.says,
+            "chi2": float(f"{bent.chi2_of(found):.4g}"),
+            "degrees_of_freedom": len(bent) - len(known.free),
+            "parameters": {name: float(f"{value:.5g}") for name, value in values.items()},
+        })  # fmt: skip
+    return {
+        "data": data.name.partition(".")[0], "occupation": occupation, "fixed": held,
+        "priors": priors or {}, "generations": generations, "seed": seed, "rows": rows,
+    }  # fmt: skip
+
+
+def _with(one: Any, variant: Variant) -> Any:
+    """A statistic with the options of a model."""
+    record = as_record(one) | {"name": one.name, "bias": variant.bias}
+    if one.correlation == "gg":
+        record["exclusion"] = variant.exclusion
+    return statistic(record | {one.axis: np.array(one.radii)})
+
+
+def render(result: dict[str, Any]) -> str:
+    """The table, as Markdown."""
+    names = list(dict.fromkeys(name for row in result["rows"] for name in row["parameters"]))
+    lines = [
+        f"Best fits of {result['data']} with {result['occupation']}",
+        "",
+        f"| transition | chi^2 / degrees of freedom | {' | '.join(names)} |",
+        "|---|---|" + "---|" * len(names),
+    ]
+    for row in result["rows"]:
+        cells = [f"{row['parameters'][n]:.4g}" if n in row["parameters"] else "" for n in names]
+        chi2 = f"{row['chi2']:.3g} / {row['degrees_of_freedom']}"
+        lines.append(f"| {' | '.join([row['says'], chi2, *cells])} |")
+    return "\n".join(lines)
+
+
+STUDY = Study("transitions", transitions, render)
+main = STUDY.main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the project's choices and claims rest on: each prints a table of the documents."""
