@@ -1,12 +1,18 @@
 """Derivatives of an emulator's outputs with onnxruntime and numpy alone.
 
-Each is that of the polynomial through four calls along its parameter, all in one batch. The calls
-are so far apart that single precision hardly matters, and near enough that the fifth order does
-not (measured in ``tests/test_derivatives.py``).
+A graph gives its own (`export.tangents`), and of what is made of its outputs, statistics and
+spectra at other wavenumbers, derivatives are differences in double precision between outputs that
+are moved along their slopes.
+
+Where there is no graph, as galaxies are integrated in Python, each derivative is that of the
+polynomial through four calls along its parameter, all in one batch. The calls are so far apart that
+single precision hardly matters, and near enough that the fifth order does not (measured in
+``tests/test_derivatives.py``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +20,84 @@ from numpy.typing import NDArray
 from datagen.space import SumBelow
 from export.ranges import Parameter
 
-__all__ = ["STEP", "Stencil", "stencil"]
+__all__ = ["STEP", "Beside", "Stencil", "directions", "stencil"]
 
 STEP = 0.01  # distance of calls, as a share of a parameter's range
 _OFFSETS = np.array([-2.0, -1.0, 1.0, 2.0])
+_MOVED = 1e-3  # largest change of a logarithm between a point and those beside it
 _MARGIN = 1e-5  # below the limit of a sum, against rounding
 
 Array = NDArray[np.float64]
+
+
+def directions(
+    point: NDArray[np.float32], parameters: Sequence[Parameter], columns: Sequence[int]
+) -> NDArray[np.float32]:
+    """Changes of a point along D parameters, each as large as it is typical for it, (D, P).
+
+    So slopes stay within single precision, of masses too.
+
+    Args:
+        point: Shape (P,).
+        parameters: The parameters of the columns.
+        columns: The D columns.
+    """
+    changes = np.zeros((len(columns), len(point)), np.float32)
+    for i, column in enumerate(columns):
+        one = parameters[column]
+        is_log = one.sampling == "log10" and point[column] > 0
+        changes[i, column] = point[column] if is_log else one.high - one.low
+    return changes
+
+
+class Beside:
+    """Outputs at places beside a point, two in each direction, for a function of them.
+
+    Args:
+        values: Outputs of the point by name, spectra (K,) and numbers.
+        slopes: Their slopes along directions, each (D, ...).
+        point: Where that is, shape (P,).
+        changes: The directions, shape (D, P).
+
+    Attributes:
+        values: Outputs beside it, each (2 D, ...).
+        points: Where these are, shape (2 D, P).
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, NDArray[Any]],
+        slopes: Mapping[str, NDArray[Any]],
+        point: NDArray[np.float32],
+        changes: NDArray[np.float32],
+    ) -> None:
+        D = len(changes)
+        relative, largest = {}, np.ones(D)
+        for name, slope in slopes.items():
+            value = np.asarray(values[name], np.float64)
+            there = value > 0
+            one = np.where(there, slope / np.where(there, value, 1.0), 0.0)
+            relative[name] = one
+            largest = np.maximum(largest, np.abs(one).reshape(D, -1).max(axis=1))
+        step = _MOVED / np.where(np.isfinite(largest), largest, 1.0)
+        self._steps = step * changes.astype(np.float64).sum(axis=1)
+        both = np.concatenate([step, -step])
+        self.values = {
+            name: values[name] * np.exp(_times(both, np.concatenate([one, one])))
+            for name, one in relative.items()
+        }
+        self.points = point + _times(both, np.concatenate([changes, changes]).astype(np.float64))
+
+    def slopes(self, found: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
+        """Derivatives (D, ...) by the parameters, of what outputs beside the point came to."""
+        halves = {name: np.split(one, 2) for name, one in found.items()}
+        return {n: _times(0.5 / self._steps, up - down) for n, (up, down) in halves.items()}
+
+
+def _times(factors: Array, rows: Array) -> Array:
+    """Rows (R, ...), each times its factor (R,)."""
+    result: Array = factors.reshape(-1, *[1] * (rows.ndim - 1)) * rows
+    return result
 
 
 @dataclass(frozen=True)

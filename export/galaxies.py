@@ -23,6 +23,7 @@ from export.trace import Trace, Traced, TracedFunctions
 
 __all__ = [
     "ADDED",
+    "COSMOLOGY",
     "PREFIX",
     "WEIGHTS",
     "Nodes",
@@ -41,11 +42,12 @@ WEIGHTS = ("centrals", "satellites", "central_satellite", "satellite_pairs", "sc
 """Galaxies at the nodes, as the rest of a graph takes them, with the prefix."""
 HALOES = ("ln_M", "ln_n", "n", "step")
 """What the rest of a graph gives for it."""
+COSMOLOGY = "background"
+"""The first columns of points, as the rest of a graph takes them."""
 ADDED = "extras/"
 """What names of parameters begin with that are added to an occupation."""
 _OWN = "own/theta"  # points without these
 _MOST = 10_000  # nodes
-_BACKGROUND = "background"  # the first columns of theta, in the rest of a graph
 _SLICE = f"{PREFIX}slice"
 
 
@@ -139,7 +141,7 @@ def with_galaxies(
     slices = (
         Traced(background, background.constant(i, np.int64)) for i in ([0], [len(BACKGROUND)], [1])
     )
-    background.apply("Slice", Traced(background, "theta"), *slices, outputs=(_BACKGROUND,))
+    background.apply("Slice", Traced(background, "theta"), *slices, outputs=(COSMOLOGY,))
     return replace(
         graph,
         inputs=encode(11, described("theta", columns)),
@@ -226,7 +228,7 @@ def without_galaxies(graph: Graph) -> Graph:
     nodes = tuple(
         one
         for one in graph.nodes
-        if not any(name.startswith(PREFIX) or name == _BACKGROUND for name in one.outputs)
+        if not any(name.startswith(PREFIX) or name == COSMOLOGY for name in one.outputs)
     )
     if len(nodes) == len(graph.nodes):
         raise ValueError("its galaxies are no part by themselves: it has learnt its occupation")

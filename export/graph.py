@@ -190,15 +190,16 @@ class Graph:
         return self.head + encode(7, b"".join([*parts, self.inputs, *self.outputs.values()]))
 
 
-def described(name: str, *shape: int) -> bytes:
+def described(name: str, *shape: int, rows: str = "batch") -> bytes:
     """What goes in or out as ONNX describes it: float32, any number of rows.
 
     Args:
         name: What it is called.
         shape: Of a row.
+        rows: What their number is called; nothing if there are none, but one array of that shape.
     """
-    rows = encode(1, encode(2, b"batch"))
-    sizes = rows + b"".join(encode(1, encode(1, length)) for length in shape)
+    any_number = encode(1, encode(2, rows.encode())) if rows else b""
+    sizes = any_number + b"".join(encode(1, encode(1, length)) for length in shape)
     kind = encode(1, encode(1, _FLOAT) + encode(2, sizes))
     return encode(1, name.encode()) + encode(2, kind)
 

@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class OnnxFile:
         domains: Where in the box it holds, if not everywhere.
         bao: What `emulator.bao` found; arrays.
         nodes: The grid of halo masses, of an emulator whose galaxies can be changed.
-        spare: What more its graph computes where something is added to its occupation.
+        spare_content: The bytes of `spare`.
     """
 
     graph: Graph
@@ -65,7 +66,19 @@ class OnnxFile:
     domains: tuple[Domain | SumBelow, ...]
     bao: dict[str, Any] | None
     nodes: Nodes | None
-    spare: Graph | None
+    spare_content: bytes
+
+    @cached_property
+    def spare(self) -> Graph | None:
+        """What more its graph computes where something is added to its occupation.
+
+        Raises:
+            RecordError: It is no graph.
+        """
+        try:
+            return Graph.read(self.spare_content) if self.spare_content else None
+        except ValueError as error:
+            raise RecordError(f"spare is no graph ({error})") from None
 
     @property
     def occupation(self) -> str:
@@ -142,7 +155,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         ),
         "bao": _bao(meta["bao"], len(k)),
         "nodes": from_record(Nodes, meta["nodes"], "nodes") if meta["nodes"] else None,
-        "spare": _spare(meta["spare"]),
+        "spare_content": _spare(meta["spare"]),
     }
 
 
@@ -165,12 +178,11 @@ def _parameters(records: dict[str, Any]) -> tuple[Parameter, ...]:
     return found
 
 
-def _spare(text: Any) -> Graph | None:
+def _spare(text: Any) -> bytes:
     if not isinstance(text, str):
         raise RecordError(f"spare is {shortened(repr(text), 40)}, not a text")
     try:
-        content = base64.b64decode(text, validate=True)
-        return Graph.read(content) if content else None
+        return base64.b64decode(text, validate=True)
     except ValueError as error:
         raise RecordError(f"spare is no graph ({error})") from None
 

@@ -13,7 +13,7 @@ from datagen.columns import numbers
 from datagen.domain import Domain
 from datagen.messages import did_you_mean
 from datagen.space import SumBelow
-from export.derivatives import stencil
+from export.derivatives import Beside, directions, stencil
 from export.given_sessions import GivenSessions, is_matter, with_populations
 from export.graph import Graph
 from export.interpolate import AtK
@@ -362,11 +362,12 @@ class OnnxEmulator:
         *,
         out_of_range: Policy | None = None,
     ) -> dict[str, dict[str, NDArray[np.float64]]]:
-        """Derivatives of outputs with respect to parameters, by finite differences.
+        """Derivatives of outputs with respect to parameters, ``found["gg_total"]["sigma_8"]``.
 
-        Four evaluations per parameter, in one batch; see `export.derivatives`. The error is mostly
-        below 1e-4 of the largest derivative of an output with respect to the parameter;
-        `hodspectra.jax` computes exact derivatives.
+        They are those of the graph itself, in single precision; see `export.derivatives`. For
+        occupations that are integrated in Python, and for halo exclusion, they are differences of
+        four evaluations per parameter, with errors mostly below 1e-4 of the largest derivative of
+        an output with respect to the parameter.
 
         Args:
             theta: Points; see `__call__`.
@@ -402,20 +403,53 @@ class OnnxEmulator:
             )
         columns = self._columns(parameters)
         x, lost, single = self._points(theta, out_of_range)
-        calls = stencil(x, self.parameters, columns, self.domains)
-        rows = calls.points.reshape(-1, x.shape[1])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BelowLowestMassWarning)  # of the points themselves
-            found = self(rows, outputs, k, out_of_range="nan")
+        slopes = self._exact(x, outputs, measured, columns, k)
+        if slopes is None:
+            calls = stencil(x, self.parameters, columns, self.domains)
+            rows = calls.points.reshape(-1, x.shape[1])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", BelowLowestMassWarning)  # of the points themselves
+                found = self(rows, outputs, k, out_of_range="nan")
+            slopes = {name: calls.derivatives(values) for name, values in found.items()}
         result: dict[str, dict[str, NDArray[np.float64]]] = {}
-        for name, values in found.items():
-            slopes = calls.derivatives(values)
-            slopes[lost] = np.nan
+        for name, each in slopes.items():
+            each[lost] = np.nan
             result[name] = {
-                self.names[column]: slopes[0, i] if single else slopes[:, i]
+                self.names[column]: each[0, i] if single else each[:, i]
                 for i, column in enumerate(columns)
             }
         return result
+
+    def _exact(
+        self,
+        x: NDArray[np.float32],
+        outputs: Any,
+        measured: Measured | None,
+        columns: list[int],
+        k: ArrayLike | None,
+    ) -> dict[str, NDArray[np.float64]] | None:
+        """Slopes (N, D, ...) of outputs by name, by the graph's own; None if it has none."""
+        if isinstance(self._sessions, GivenSessions) or (measured and measured.without_large):
+            return None
+        names = measured.names if measured else self._named(outputs or self.outputs)
+        at_k = None if k is None else self._at_k(k, False)
+        needed = self._needed(names, measured, at_k)
+        results: list[dict[str, NDArray[np.float64]]] = []
+        for point in x:
+            scales = directions(point, self.parameters, columns)
+            found = self._sessions.slopes(needed, point, scales)
+            if found is None:
+                return None
+            if at_k is None and measured is None:
+                steps = scales[range(len(columns)), columns].astype(np.float64)
+                results.append({n: (one.T / steps).T for n, one in found[1].items()})
+            else:
+                beside = Beside(*found, point, scales)
+                given = dict(zip(self.names, beside.points.T, strict=True))
+                results.append(
+                    beside.slopes(self._from_grid(beside.values, given, names, measured, at_k))
+                )
+        return {name: np.array([one[name] for one in results]) for name in results[0]}
 
     def _columns(self, parameters: str | Sequence[str] | None) -> list[int]:
         """The columns of parameters by which there are derivatives."""
@@ -512,18 +546,37 @@ class OnnxEmulator:
     ) -> dict[str, NDArray[Any]]:
         """Statistics of any number of points, and outputs beside them; see `__call__`."""
         parts = []
-        needed = measured.needed if at_k else measured.everything
+        needed = self._needed(measured.names, measured, at_k)
         for start in range(0, max(len(x), 1), MEASURED):
             rows = slice(start, start + MEASURED)
-            columns = dict(zip(self.names, x[rows].T, strict=True))
+            columns: dict[str, Any] = dict(zip(self.names, x[rows].T, strict=True))
+            columns |= {name: one if len(one) == 1 else one[rows] for name, one in own}
             on_grid = dict(zip(needed, self._sessions.run(needed, x[rows]), strict=True))
-            if at_k and measured.names:
-                part = self._chunk(measured.names, x[rows], at_k)
-            else:
-                part = {name: on_grid[name] for name in measured.names}
-            mine = {name: values if len(values) == 1 else values[rows] for name, values in own}
-            parts.append(part | measured(on_grid, columns | mine))
+            parts.append(self._from_grid(on_grid, columns, measured.names, measured, at_k))
         return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+
+    def _needed(
+        self, names: tuple[str, ...], measured: Measured | None, at_k: AtK | None
+    ) -> tuple[str, ...]:
+        """Outputs on the grid that it takes to give some outputs, and statistics beside them."""
+        plain = names if at_k is None else at_k.needed(names, self.outputs)
+        return tuple(dict.fromkeys((*(measured.needed if measured else ()), *plain)))
+
+    def _from_grid(
+        self,
+        on_grid: Mapping[str, NDArray[Any]],
+        columns: Mapping[str, Any],
+        names: tuple[str, ...],
+        measured: Measured | None,
+        at_k: AtK | None,
+    ) -> dict[str, NDArray[Any]]:
+        """Outputs and statistics of what the graph gave at points, whose columns are given."""
+        if at_k is None:
+            found = {name: on_grid[name] for name in names}
+        else:
+            at = at_k({n: on_grid[n] for n in at_k.needed(names, self.outputs)}, columns)
+            found = {name: at[name] for name in names}
+        return found | (measured(on_grid, columns) if measured else {})
 
     def _no_galaxies(
         self, results: Mapping[str, Any], policy: Policy, lost: NDArray[np.intp] = _NO_ROWS
@@ -590,12 +643,12 @@ class OnnxEmulator:
         self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None
     ) -> dict[str, NDArray[np.float32]]:
         """Outputs of a few points, at once."""
-        needed = names if at_k is None else at_k.needed(names, self.outputs)
+        needed = self._needed(names, None, at_k)
         on_grid = dict(zip(needed, self._sessions.run(needed, x), strict=True))
         if at_k is None:
             return on_grid
-        at = at_k(on_grid, dict(zip(self.names, x.T, strict=True)))
-        return {name: at[name].astype(np.float32, copy=False) for name in names}
+        at = self._from_grid(on_grid, dict(zip(self.names, x.T, strict=True)), names, None, at_k)
+        return {name: one.astype(np.float32, copy=False) for name, one in at.items()}
 
     def _many(
         self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None

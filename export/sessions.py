@@ -1,6 +1,11 @@
-"""Sessions of onnxruntime: of a graph that was read and checked, cut to what is asked for."""
+"""Sessions of onnxruntime: of a graph that was read and checked, cut to what is asked for.
 
-from collections.abc import Mapping, Sequence
+Where all points have one cosmology, a single one among them, what follows from it is computed
+once, and kept for the next call; see `export.halves`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -10,13 +15,24 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from datagen.space import BACKGROUND
 from export.cut import cut
-from export.graph import Graph
+from export.galaxies import COSMOLOGY
+from export.graph import Graph, described
+from export.halves import Halves, halves
 from export.onnx_file import OnnxEmulatorError
+from export.protobuf import encode
+from export.tangents import DIRECTIONS, SLOPE, UnknownOperator, with_slopes
 
-__all__ = ["Sessions"]
+__all__ = ["Sessions", "Slopes"]
 
 SESSIONS = 16  # that are kept, one for each set of outputs that was asked for
+HELD = 8  # cosmologies of single points whose part is kept, of each set
+_COSMIC = len(BACKGROUND)  # columns of points that are cosmology and redshift
+_ANY = np.array([0.26, 0.05, 0.68, 0.81, 0.97, -1.0, 0.0, 0.5], np.float32)  # some cosmology
+
+Array = NDArray[np.float32]
+Slopes = tuple[dict[str, Array], dict[str, Array]]
 
 
 class Sessions:
@@ -43,48 +59,138 @@ class Sessions:
         self._shapes: dict[str, list[int]] = {}  # of one row of an output
         self._inputs = 0
         self._kept: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
+        self._parted: dict[tuple[str, ...], _Parted | None] = {}
+        self._sloped: dict[tuple[tuple[str, ...], int], onnxruntime.InferenceSession | None] = {}
         self._lock = Lock()
-        self._free: dict[tuple[str, ...], list[_Row]] = {}
+        self._free: dict[tuple[str, ...], dict[tuple[float, ...], _Row]] = {}
 
-    def run(self, names: tuple[str, ...], x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def run(self, names: tuple[str, ...], x: Array) -> list[Array]:
         """The named outputs of points (N, P)."""
+        first = x[:1, :_COSMIC]
+        if len(x) == 1:
+            found = self.point(names, x[0].tolist())
+            return [np.asarray(found[name])[None] for name in names]
+        if len(x) and np.array_equal(x[-1, :_COSMIC], first[0]) and (x[:, :_COSMIC] == first).all():
+            parted = self._parts(names)
+            if parted is not None:
+                return parted.run(names, x)
         return self.feed(names, {"theta": x})
 
-    def feed(
-        self, names: tuple[str, ...], given: Mapping[str, NDArray[np.float32]]
-    ) -> list[NDArray[np.float32]]:
+    def feed(self, names: tuple[str, ...], given: Mapping[str, Array]) -> list[Array]:
         """The named outputs of all that the graph takes, by name."""
-        values: list[NDArray[np.float32]] = self._session(names).run(names, given, self._options)
+        values: list[Array] = self._session(names).run(names, given, self._options)
         return values
 
     def point(self, names: tuple[str, ...], values: Sequence[float]) -> dict[str, Any]:
         """The named outputs of one point."""
-        try:
-            row = self._free[names].pop()  # no other thread, and no signal's handler, has it now
-        except (KeyError, IndexError):
+        free, background = self._free.get(names), tuple(values[:_COSMIC])
+        if free is None:
+            if len(self._free) >= SESSIONS:
+                self._free.clear()
+            free = self._free.setdefault(names, {})
+        # no other thread, and no signal's handler, has a row that was taken out
+        row = free.pop(background, None)
+        if row is None and len(free) >= HELD:
+            row = free.pop(next(iter(tuple(free)), background), None)  # the one that waits longest
+        if row is None:
             row = self._row(names)
-        results = row(values)
-        self._free.setdefault(names, []).append(row)
+        results = row(background, values)
+        free[background] = row
         return results
 
+    def slopes(self, names: tuple[str, ...], x: Array, directions: Array) -> "Slopes | None":
+        """The named outputs of one point (P,), and their slopes along directions (D, P).
+
+        None if they are not known of an operator of the graph.
+        """
+        key = names, len(directions)
+        if key not in self._sloped:
+            session = self._with_slopes(names, x, len(directions))
+            with self._lock:
+                while len(self._sloped) >= SESSIONS:
+                    self._sloped.pop(next(iter(self._sloped)))
+                self._sloped[key] = session
+        session = self._sloped.get(key)
+        if session is None:
+            return None
+        wanted = [*names, *(SLOPE + name for name in names)]
+        found = session.run(
+            wanted, {"theta": x[None], DIRECTIONS: directions[:, None]}, self._options
+        )
+        values = zip(names, found[: len(names)], strict=True)
+        slopes = zip(names, found[len(names) :], strict=True)
+        return {name: one[0] for name, one in values}, {name: one[:, 0] for name, one in slopes}
+
+    def _with_slopes(
+        self, names: tuple[str, ...], x: Array, D: int
+    ) -> onnxruntime.InferenceSession | None:
+        graph = cut(self._graph, names)
+        made = [name for node in graph.nodes for name in node.outputs]
+        described = {name: encode(12, encode(1, name.encode())) for name in made}
+        every = self._open(replace(graph, outputs=described), _as_it_is())
+        values = every.run(made, {"theta": x[None]}, self._options)
+        shapes = {name: value.shape for name, value in zip(made, values, strict=True)}
+        constant = ((name, tensor.array()) for name, tensor in graph.tensors.items())
+        shapes |= {name: one.shape for name, one in constant if one is not None}
+        try:
+            return self._open(with_slopes(graph, shapes | {"theta": (1, len(x))}, D))
+        except UnknownOperator:
+            return None
+
     def _row(self, names: tuple[str, ...]) -> "_Row":
-        if len(self._free) >= SESSIONS:
-            self._free.clear()
         shapes = {name: self._shapes[name] for name in names}
-        return _Row(self._session(names), self._inputs, shapes, self._options)
+        parted = self._parts(names)
+        whole = self._session(names) if parted is None else parted.galaxies
+        return _Row(whole, parted, self._inputs, shapes, self._options)
+
+    def _parts(self, names: tuple[str, ...]) -> "_Parted | None":
+        """Sessions of both parts of the graph, if it has such."""
+        if names not in self._parted:
+            parted = self._part(names)
+            with self._lock:
+                while len(self._parted) >= SESSIONS:
+                    self._parted.pop(next(iter(self._parted)))
+                self._parted[names] = parted
+        return self._parted.get(names)
+
+    def _part(self, names: tuple[str, ...]) -> "_Parted | None":
+        parts = halves(cut(self._graph, names))
+        if parts is None:
+            return None
+        cosmology = self._open(parts.cosmology)
+        wanted = list(parts.cosmology.outputs)
+        one, two = (
+            dict(
+                zip(wanted, cosmology.run(wanted, {COSMOLOGY: points}, self._options), strict=True)
+            )
+            for points in (np.tile(_ANY, (N, 1)) for N in (1, 2))
+        )
+        each = [name for name in wanted if parts.is_row(name)]
+        if not all(np.array_equal(np.repeat(one[n], 2, axis=0), two[n]) for n in each):
+            return None
+        inputs = parts.galaxies.inputs
+        for name in parts.between:
+            rows, *sizes = one[name].shape
+            if parts.is_row(name):
+                called = "batch" if rows == 1 else f"{rows} batches"
+                inputs += encode(11, described(name, *sizes, rows=called))
+            else:
+                inputs += encode(11, described(name, rows, *sizes, rows=""))
+        galaxies = replace(parts.galaxies, inputs=inputs)
+        return _Parted(parts, cosmology, self._open(galaxies), one, self._options)
 
     def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> dict[str, bool]:
-        """Open a session of all outputs; whether each is a number, and not a spectrum.
+        """Open the graph of all outputs; whether each is a number, and not a spectrum.
 
         Raises:
             OnnxEmulatorError: The graph cannot be run, or gives other outputs.
         """
-        session = self._session(tuple(outputs))
+        session = self._open(cut(self._graph, outputs), _as_it_is())
         given = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
         if given != [("theta", "tensor(float)", [len(inputs)])]:
             raise OnnxEmulatorError(f"{self._path} is damaged or forged: its graph takes {given}")
         self._inputs = len(inputs)
-        return self.kinds(outputs, K)
+        return self._kinds(session, outputs, K)
 
     def kinds(self, outputs: Sequence[str], K: int) -> dict[str, bool]:
         """Whether each output is a number, and not a spectrum.
@@ -92,7 +198,11 @@ class Sessions:
         Raises:
             OnnxEmulatorError: The graph cannot be run, or gives other outputs.
         """
-        session = self._session(tuple(outputs))
+        return self._kinds(self._open(cut(self._graph, outputs), _as_it_is()), outputs, K)
+
+    def _kinds(
+        self, session: onnxruntime.InferenceSession, outputs: Sequence[str], K: int
+    ) -> dict[str, bool]:
         made = {one.name: (one.type, one.shape[1:]) for one in session.get_outputs()}
         kinds: list[tuple[str, list[Any]]] = [("tensor(float)", []), ("tensor(float)", [K])]
         if not all(made.get(name) in kinds for name in outputs):
@@ -103,30 +213,93 @@ class Sessions:
     def _session(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
         session = self._kept.get(names)
         if session is None:
-            session = self._open(names)
+            session = self._open(cut(self._graph, names))
             with self._lock:
                 while len(self._kept) >= SESSIONS:
                     self._kept.pop(next(iter(self._kept)))
                 self._kept[names] = session
         return session
 
-    def _open(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
-        content = cut(self._graph, names).encode()
+    def _open(
+        self, graph: Graph, options: onnxruntime.SessionOptions | None = None
+    ) -> onnxruntime.InferenceSession:
         try:
             return onnxruntime.InferenceSession(
-                content, self._session_options, providers=["CPUExecutionProvider"]
+                graph.encode(),
+                options or self._session_options,
+                providers=["CPUExecutionProvider"],
             )
         except Exception as error:  # onnxruntime raises a class of its own for every kind of damage
             raise OnnxEmulatorError(f"{self._path} cannot be run ({error})") from error
 
 
+def _as_it_is() -> onnxruntime.SessionOptions:
+    """Options of a session that opens fast: of a graph that is looked at, or run once."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    return options
+
+
+class _Parted:
+    """Both parts of a graph, for points of one cosmology, and what the last one came to.
+
+    Args:
+        parts: What they compute.
+        cosmology: The first.
+        galaxies: The second.
+        values: An example of what the first gives, by name.
+        options: Of a run.
+    """
+
+    def __init__(
+        self,
+        parts: Halves,
+        cosmology: onnxruntime.InferenceSession,
+        galaxies: onnxruntime.InferenceSession,
+        values: Mapping[str, Array],
+        options: onnxruntime.RunOptions,
+    ) -> None:
+        self.cosmology, self.galaxies = cosmology, galaxies
+        self.shapes = {name: one.shape for name, one in values.items()}
+        self.between, self._is_row, self._options = parts.between, parts.is_row, options
+        self._last: tuple[Any, int, dict[str, Array]] = None, 0, {}
+
+    def run(self, names: Sequence[str], x: Array) -> list[Array]:
+        """The named outputs of points (N, P) of one cosmology."""
+        given = self._of_cosmology(x[0, :_COSMIC].tobytes(), len(x))
+        wanted = [name for name in names if name not in self.shapes]
+        found = self.galaxies.run(
+            wanted, {"theta": x} | {name: given[name] for name in self.between}, self._options
+        )
+        values = dict(zip(wanted, found, strict=True))
+        return [values[n] if n in values else given[n].copy() for n in names]
+
+    def _of_cosmology(self, background: bytes, N: int) -> dict[str, Array]:
+        """What the first part gives, by name, of each of N points."""
+        last, rows, given = self._last
+        if last == background and rows == N:
+            return given
+        point = np.frombuffer(background, np.float32).reshape(1, -1)
+        wanted = list(self.shapes)
+        found = self.cosmology.run(wanted, {COSMOLOGY: point}, self._options)
+        given = {
+            name: np.repeat(one, N, axis=0) if self._is_row(name) and N > 1 else one
+            for name, one in zip(wanted, found, strict=True)
+        }
+        self._last = background, N, given
+        return given
+
+
 class _Row:
     """One point in and its outputs out, in memory that call after call uses again.
 
-    As onnxruntime makes no arrays then, a call takes a sixth less.
+    As onnxruntime makes no arrays then, a call takes a sixth less. Of calls at one cosmology, all
+    but the first compute what galaxies add alone.
 
     Args:
-        session: Which computes these outputs.
+        session: Which computes these outputs, or those that depend on galaxies.
+        parted: Where it is one of two parts, both of them.
         inputs: Numbers of a point.
         shapes: Of each output of a point, by name.
         options: Of a run.
@@ -135,29 +308,62 @@ class _Row:
     def __init__(
         self,
         session: onnxruntime.InferenceSession,
+        parted: _Parted | None,
         inputs: int,
         shapes: Mapping[str, Sequence[int]],
         options: onnxruntime.RunOptions,
     ) -> None:
-        binding = session.io_binding()
         self._x = np.empty((1, inputs), np.float32)
-        made = {name: np.empty((1, *shape), np.float32) for name, shape in shapes.items()}
-        binding.bind_input("theta", "cpu", 0, np.float32, self._x.shape, self._x.ctypes.data)
-        for name, array in made.items():
-            binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
-        # `InferenceSession.run_with_iobinding` checks first, for longer than a short call takes
-        run, bound = getattr(session, "_sess", None), getattr(binding, "_iobinding", None)
-        if run is None or bound is None:
-            run, bound = session, binding
-        self._run = partial(run.run_with_iobinding, bound, options)
-        self._held = session, binding, made
+        made: dict[str, Array] = {
+            name: np.empty((1, *shape), np.float32) for name, shape in shapes.items()
+        }
+        given = {"theta": self._x}
+        self._last: tuple[float, ...] | None = None
+        self._first: Callable[[], None] | None = None
+        outputs = made
+        if parted is not None:
+            self._background = np.empty((1, _COSMIC), np.float32)
+            of_cosmology = {
+                name: made[name] if name in made else np.empty(shape, np.float32)
+                for name, shape in parted.shapes.items()
+            }
+            self._first, self._held_first = _bound(
+                parted.cosmology, {COSMOLOGY: self._background}, of_cosmology, options
+            )
+            given |= {name: of_cosmology[name] for name in parted.between}
+            outputs = {name: array for name, array in made.items() if name not in of_cosmology}
+        self._run, self._held = _bound(session, given, outputs, options)
         self._copies = [
             (name, array[0].copy if array.ndim > 1 else partial(array.__getitem__, 0))
             for name, array in made.items()
         ]
 
-    def __call__(self, point: Sequence[float]) -> dict[str, Any]:
+    def __call__(self, background: tuple[float, ...], point: Sequence[float]) -> dict[str, Any]:
         """The outputs of a point: copies of spectra (K,), and numbers."""
+        if self._first is not None and background != self._last:
+            self._last = None  # until it is done
+            self._background[0] = background
+            self._first()
+            self._last = background
         self._x[0] = point
         self._run()
         return {name: copy() for name, copy in self._copies}
+
+
+def _bound(
+    session: onnxruntime.InferenceSession,
+    given: Mapping[str, Array],
+    made: Mapping[str, Array],
+    options: onnxruntime.RunOptions,
+) -> tuple[Callable[[], None], Any]:
+    """What runs a session from arrays into arrays, and what must be there as long as it does."""
+    binding = session.io_binding()
+    for name, array in given.items():
+        binding.bind_input(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+    for name, array in made.items():
+        binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+    # `InferenceSession.run_with_iobinding` checks first, for longer than a short call takes
+    run, bound = getattr(session, "_sess", None), getattr(binding, "_iobinding", None)
+    if run is None or bound is None:
+        run, bound = session, binding
+    return partial(run.run_with_iobinding, bound, options), (session, binding, given, made)

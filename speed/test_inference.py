@@ -1,13 +1,12 @@
 """Every shipped emulator in onnxruntime, torch and numpy, and the true codes, by batch size."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks.codes.implementations import AGREEMENT, BATCHES, Implementation, direct, forms
-from benchmarks.codes.timing import agree
+from benchmarks.codes.timing import TURNS, agree, in_turn
 from datagen.halomodel import HaloModelConfig
 from datagen.record import provenance
 from datagen.space import Space
@@ -44,7 +43,10 @@ def test_inference(name: str, batch: int, emulator: Timed, benchmark: Any) -> No
     shipped_as, implementations, space = emulator
     if name not in implementations:  # networks have no torch form without their weights' file
         pytest.skip(f"{shipped_as} has no form in {name}")
-    call = partial(implementations[name], points(batch, space))
+    several = points(batch * (TURNS if batch == 1 else 1), space).reshape(
+        -1, batch, len(space.names)
+    )
+    call = in_turn(implementations[name], several)
     benchmark.group = f"{shipped_as}, {batch:,} at once"
     benchmark.extra_info.update(
         emulator=shipped_as, batch=batch, dtype=DTYPES.get(name, "float32"), device="CPU",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.codes.fftlog import correlation, splined, surface
-from benchmarks.codes.timing import seconds_per_point
+from benchmarks.codes.timing import TURNS, in_turn, seconds_per_point
 from benchmarks.study import Study
 from datagen.messages import shortened
 from export.runtime import load
@@ -54,10 +54,21 @@ def peers(rounds: int = 3, points: int = 10_000) -> dict[str, Any]:
     kinds = [Wp(R, PI_MAX, **per_h), DeltaSigma(R, units="h Msun/pc^2", **per_h)]
     ours = emulator(POINT, kinds)
     batch = {name: np.full(points, value) for name, value in POINT.items()}
-    one = seconds_per_point(lambda: emulator(POINT, kinds), 1, rounds)
+    turns = np.linspace(-0.01, 0.01, TURNS).tolist()
+    times = {
+        what: seconds_per_point(
+            in_turn(
+                lambda point: emulator(point, kinds),
+                [POINT | {name: POINT[name] + turn} for turn in turns],
+            ),
+            1,
+            rounds,
+        )
+        for what, name in (("cosmology", "sigma_8"), ("galaxies", "alpha"))
+    }
     many = seconds_per_point(lambda: emulator(batch, kinds), points, rounds)
     rows: dict[str, Any] = {
-        "hodspectra, one call": {"cosmology": one, "galaxies": one},
+        "hodspectra, one call": times,
         f"hodspectra, {points:,} at once": {"cosmology": many, "galaxies": many},
     }
     for name, (module, prepare, says) in _PEERS.items():

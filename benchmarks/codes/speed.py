@@ -1,8 +1,11 @@
 """Speed of an emulator beside the true codes: ``hodspectra speed``."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,20 +13,29 @@ from numpy.typing import NDArray
 
 from benchmarks.codes.implementations import AGREEMENT, BATCHES, direct, forms
 from benchmarks.codes.pyccl_model import PycclHaloModel
-from benchmarks.codes.timing import agree, by_batch, seconds_per_point
+from benchmarks.codes.timing import TURNS, agree, by_batch, in_turn, seconds_per_point
 from benchmarks.study import Study
 from datagen.halomodel import HaloModelConfig
-from datagen.space import Space
+from datagen.space import BACKGROUND, Space, SumBelow
 from export.runtime import OnnxEmulator
 
 __all__ = ["PYCCL_POINTS", "STUDY", "render", "speed", "times"]
 
 PYCCL_POINTS = 8  # at half a second each
+IMPORTS = 5
 NAMES = {
     "labels": "label code",
     "numpy": "emulator, numpy (onnx's reference evaluator)",
     "torch": "emulator, torch",
     "onnxruntime": "emulator, onnxruntime",
+    "dictionary": "the same, one dictionary in",
+    "held": "the same, points of one cosmology",
+    "jax": "emulator, JAX",
+}
+STEPS = {
+    "jacobian": "jacobian by all parameters",
+    "load": "load the emulator",
+    "import": "from hodspectra import load",
 }
 
 Array = NDArray[np.float64]
@@ -79,7 +91,38 @@ def times(
                     result[key] = seconds_per_point(few, len(first), rounds=rounds)
                 continue
             result[name] = by_batch(call, theta, BATCHES[name])
-    return result
+    return result | _more(model, theta)
+
+
+def _more(model: OnnxEmulator, theta: Array) -> dict[str, Any]:
+    """Of an emulator: points of one cosmology, derivatives, the function of JAX, and its start."""
+    held = theta.copy()
+    held[:, : len(BACKGROUND)] = theta[0, : len(BACKGROUND)]
+    held = held[model.is_inside(held)]
+    few = [dict(zip(model.names, row, strict=True)) for row in theta[:TURNS].tolist()]
+    found: dict[str, Any] = {
+        "held": by_batch(model, held, BATCHES["onnxruntime"]),
+        "dictionary": {"1": seconds_per_point(in_turn(model, few), 1)},
+        "jacobian": {"1": seconds_per_point(in_turn(model.jacobian, few), 1)},
+        "load": {"1": seconds_per_point(partial(OnnxEmulator, model.path), 1)},
+        "import": {"1": _import_seconds()},
+    }
+    if find_spec("jax") and all(isinstance(one, SumBelow) for one in model.domains):
+        import jax
+
+        from hodspectra.jax import function
+
+        one = jax.jit(jax.vmap(function(model, out_of_range="ignore")))
+        call = lambda x: jax.block_until_ready(one(x.astype(np.float32)))  # noqa: E731
+        found["jax"] = by_batch(call, theta, (1, 100))
+    return found
+
+
+def _import_seconds() -> dict[str, float]:
+    """How long a fresh Python takes for what is needed to load emulators; the fastest of some."""
+    code = "import time; t = time.perf_counter(); from hodspectra import load; "
+    ask = [sys.executable, "-c", f"{code}print(time.perf_counter() - t)"]
+    return {"median": min(float(subprocess.check_output(ask)) for _ in range(IMPORTS))}
 
 
 def render(result: dict[str, Any]) -> str:
@@ -101,6 +144,12 @@ def render(result: dict[str, Any]) -> str:
         for batch, time in result.get(name, {}).items():
             fast = time["median"]
             lines.append(f"| {label} | {int(batch):,} | {1e6 * fast:,.1f} | {slow / fast:,.0f} |")
+    if "dictionary" in result:
+        call = result["dictionary"]["1"]["median"]
+        lines += ["", "| step | ms | calls with a dictionary |", "|---|---|---|"]
+        for name, label in STEPS.items():
+            seconds = result[name]["1"]["median"]
+            lines.append(f"| {label} | {1e3 * seconds:.3g} | {seconds / call:.3g} |")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ and above them.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from benchmarks.codes.fftlog import correlation, splined, surface
-from benchmarks.codes.timing import seconds_per_point
+from benchmarks.codes.timing import TURNS, in_turn, seconds_per_point
 from benchmarks.evaluate.accuracy import counts
 from benchmarks.evaluate.tables import in_percent
 from benchmarks.evaluate.true_spectra import check_fits
@@ -141,12 +142,12 @@ def _times(model: OnnxEmulator, theta: Array) -> dict[str, dict[str, dict[str, f
         "w_p and Delta Sigma, Mpc": (Wp(_TIMED, PI_MAX), DeltaSigma(_TIMED)),
         "w_p and Delta Sigma, Mpc/h": (Wp(_TIMED, PI_MAX, **per_h), DeltaSigma(_TIMED, **per_h)),
     }
-    point = dict(zip(model.names, theta[0].tolist(), strict=True))
+    points = [dict(zip(model.names, row, strict=True)) for row in theta[:TURNS].tolist()]
     batch = np.resize(theta, (10_000, theta.shape[1]))
     return {
         name: {
-            "1": seconds_per_point(lambda names=names: model(point, list(names)), 1),  # type: ignore[misc]
-            "10000": seconds_per_point(lambda names=names: model(batch, list(names)), len(batch)),  # type: ignore[misc]
+            "1": seconds_per_point(in_turn(partial(model, outputs=list(names)), points), 1),
+            "10000": seconds_per_point(partial(model, batch, list(names)), len(batch)),
         }
         for name, names in sets.items()
     }

@@ -1,0 +1,63 @@
+"""Where a graph sums over nodes of the halo mass, weighted with profiles.
+
+Profiles are sums of m functions of the concentration. For points of different ones, sums over the
+nodes come first, (N, W, Q) by (Q, K m), and then those over the functions, which differ from point
+to point. Of a single concentration, the profiles can be summed first: that is less work.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.graph import Graph, Node
+
+__all__ = ["ProfileSum", "profile_sums"]
+
+
+@dataclass(frozen=True)
+class ProfileSum:
+    """One such sum.
+
+    Attributes:
+        first: The product of weights (N, W, Q) with profiles.
+        flat: Its reshaping to (N, W K, m).
+        last: The product with functions of the concentration (N, m, 1).
+        functions: These, (N, m).
+        profiles: What each of them counts at the nodes and wavenumbers, shape (m, Q, K).
+    """
+
+    first: Node
+    flat: Node
+    last: Node
+    functions: str
+    profiles: NDArray[np.float32]
+
+
+def profile_sums(graph: Graph) -> list[ProfileSum]:
+    """All such sums of a graph."""
+    made = {name: node for node in graph.nodes for name in node.outputs}
+    used = Counter([*(name for node in graph.nodes for name in node.inputs), *graph.outputs])
+    found = []
+    for last in graph.nodes:
+        if last.kind != "MatMul":
+            continue
+        flat, column = (made.get(name) for name in last.inputs)
+        if flat is None or column is None or (flat.kind, column.kind) != ("Reshape", "Unsqueeze"):
+            continue
+        first = made.get(flat.inputs[0])
+        if first is None or first.kind != "MatMul":
+            continue
+        users = {node.kind for node in graph.nodes if last.outputs[0] in node.inputs}
+        if users != {"Reshape"} or not used[first.outputs[0]] == used[flat.outputs[0]] == 1:
+            continue
+        table, shape = (
+            graph.tensors[name].array() if name in graph.tensors else None
+            for name in (first.inputs[1], flat.inputs[1])
+        )
+        if table is None or shape is None or table.ndim != 2:
+            continue
+        profiles = table.reshape(len(table), -1, int(shape[-1])).transpose(2, 0, 1)
+        found.append(ProfileSum(first, flat, last, column.inputs[0], profiles))
+    return found

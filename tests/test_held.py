@@ -1,0 +1,116 @@
+"""Calls at a cosmology that is held: the numbers of the whole graph, whatever came before."""
+
+import pickle
+import threading
+
+import numpy as np
+import pytest
+
+from datagen.occupations import OCCUPATIONS
+from datagen.space import BACKGROUND
+from export.cut import cut
+from export.halves import halves
+from export.runtime import load
+from export.sessions import HELD
+from export.statistics import Wp
+
+ROUNDING = 2e-5  # sums over nodes and profiles in another order; a wrong cosmology shows at 1e-2
+N = 40
+
+
+def drawn(model, N=N, seed=3):
+    """Points of one cosmology, with galaxies, by name."""
+    points = {name: values.copy() for name, values in model.sample(N, seed).items()}
+    return points | {name: np.full(N, model.example[name]) for name in BACKGROUND}
+
+
+def whole(model, x, outputs):
+    """What the graph gives in one piece."""
+    found = model._sessions.feed(tuple(outputs), {"theta": x.astype(np.float32)})
+    return dict(zip(outputs, found, strict=True))
+
+
+def assert_same(found, expected):
+    for name, values in expected.items():
+        there = np.isfinite(values) & (values > 1e-30)
+        np.testing.assert_allclose(found[name][there], values[there], rtol=ROUNDING, err_msg=name)
+
+
+@pytest.mark.parametrize("occupation", [*OCCUPATIONS, "zheng07+off_centring", "zheng07+c_sat"])
+def test_points_of_one_cosmology_are_those_of_the_whole_graph(occupation):
+    model = load("tinker10", occupation=occupation, out_of_range="nan")
+    assert halves(cut(model.graph, model.outputs)) is not None
+    assert model._sessions._parts(model.outputs) is not None
+    points = drawn(model)
+    x = np.stack([points[name] for name in model.names], axis=1)
+    expected = whole(model, x, model.outputs)
+    assert_same(model(points), expected)
+    for i in range(5):
+        one = model({name: float(values[i]) for name, values in points.items()})
+        assert_same(one, {name: values[i] for name, values in expected.items()})
+
+
+def test_what_was_called_before_does_not_matter_to_the_last_bit():
+    model = load("tinker10", occupation="zheng07")
+    outputs = [Wp([0.5, 5.0], pi_max=60), "P_lin", "gg_total", "mm_1h", "n_g"]
+    rng = np.random.default_rng(0)
+    points = [
+        model.example | {"sigma_8": rng.choice([0.7, 0.8]), "z": z, "log10Mmin": 12.5 + 0.01 * i}
+        for i, z in enumerate(rng.uniform(0, 1, 3 * HELD)[rng.integers(0, 2 * HELD, 80)])
+    ]
+    for point in points:
+        found, expected = model(point, outputs), load_once(point, outputs)
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values)
+    kept = next(iter(model._sessions._free.values()))
+    assert len(kept) == HELD
+
+
+def load_once(point, outputs, cache={}):  # noqa: B006 (one emulator, which forgets)
+    model = cache.setdefault("model", load("tinker10", occupation="zheng07"))
+    model._sessions._free.clear()
+    return model(point, outputs)
+
+
+def test_arrays_that_were_returned_stay_as_they_are_and_may_be_written_to():
+    model = load("standard")
+    points = drawn(model, 3)
+    first = model(points, ["P_lin", "gg_total"])
+    kept = {name: values.copy() for name, values in first.items()}
+    for values in first.values():
+        values[:] = -1.0
+    second = model(points, ["P_lin", "gg_total"])
+    for name in kept:
+        np.testing.assert_array_equal(second[name], kept[name])
+    one = model(model.example, "P_lin")["P_lin"]
+    expected = one.copy()
+    one[:] = -1.0
+    np.testing.assert_array_equal(model(model.example, "P_lin")["P_lin"], expected)
+
+
+def test_threads_and_pickles_have_cosmologies_of_their_own():
+    model = load("tinker10")
+    points = [model.example | {"sigma_8": 0.7 + 0.02 * i} for i in range(2 * HELD)]
+    expected = [pickle.loads(pickle.dumps(model))(one)["gg_total"] for one in points]
+    wrong = []
+
+    def many(start):
+        for i in range(200):
+            which = (start + i) % len(points)
+            if not np.array_equal(model(points[which])["gg_total"], expected[which]):
+                wrong.append(which)
+
+    threads = [threading.Thread(target=many, args=(3 * i,)) for i in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert not wrong
+
+
+def test_what_has_no_two_parts_is_computed_whole():
+    model = load("standard")
+    assert halves(cut(model.graph, ("P_lin",))) is None
+    learnt = load("network-gg")
+    assert halves(cut(learnt.graph, learnt.outputs)) is None
+    assert np.isfinite(learnt(learnt.example)["gg_total"]).all()
