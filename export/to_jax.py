@@ -424,6 +424,12 @@ def _gather(x: list[Any], a: dict[str, Any], _: Node) -> Any:
     return numbers.take(x[0], x[1], a.get("axis", 0))
 
 
+def _gather_nd(x: list[Any], a: dict[str, Any], node: Node) -> Any:
+    if a.get("batch_dims", 0):
+        raise ValueError(f"{node.outputs[0]}: GatherND with batch_dims is not translated to JAX")
+    return x[0][tuple(jnp.moveaxis(x[1], -1, 0))]
+
+
 def _reshape(x: list[Any], _: dict[str, Any], __: Node) -> Any:
     shape = [n or x[0].shape[i] for i, n in enumerate(np.asarray(x[1]).tolist())]
     return jnp.reshape(x[0], shape)
@@ -485,6 +491,7 @@ _OPERATORS: dict[str, Callable[[list[Any], dict[str, Any], Node], Any]] = {
     "Split": _split,
     "Slice": _slice,
     "Gather": _gather,
+    "GatherND": _gather_nd,
     "GatherElements": lambda x, a, n: jnp.take_along_axis(x[0], x[1], a.get("axis", 0)),
     "ScatterElements": _scatter,
     "Reshape": _reshape,

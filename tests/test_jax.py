@@ -11,7 +11,6 @@ from datagen.power import linear_power  # noqa: E402
 from datagen.space import Space  # noqa: E402
 from export.ranges import OutOfRange  # noqa: E402
 from export.runtime import load  # noqa: E402
-from export.shipped import shipped  # noqa: E402
 from export.statistics import DeltaSigma, Sigma, Wp, Xi  # noqa: E402
 from hodspectra.jax import function  # noqa: E402
 
@@ -67,15 +66,6 @@ def test_numbers_are_those_of_onnxruntime(name, occupation, dtype):
     errors = np.concatenate(errors)
     assert np.percentile(errors, 95) < SINGLE
     assert np.percentile(errors, 99.9) < TAILS
-
-
-@pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("published-gm")])
-def test_networks_are_translated_too(name):
-    model = load(name)
-    x = points(model, 20)
-    expected, found = model(x), jax.vmap(function(name))(x)
-    for output, values in expected.items():
-        np.testing.assert_allclose(found[output], values, rtol=1e-4)
 
 
 @pytest.mark.parametrize("occupation", OCCUPATIONS)
