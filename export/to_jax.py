@@ -99,11 +99,6 @@ class JaxFunction:
             )
         if out_of_range not in ("raise", "nan", "ignore"):
             raise ValueError(f"out_of_range = {out_of_range!r} must be 'raise', 'nan' or 'ignore'")
-        if any(not isinstance(one, SumBelow) for one in emulator.domains):
-            raise ValueError(
-                f"{emulator.path.stem} holds in a part of its ranges that JAX is not told; "
-                f"use export.runtime"
-            )
         self._emulator, self._dtype, self._policy = emulator, jnp.dtype(dtype), out_of_range
         self.names = emulator.names
         self._defaults = {p.name: p.default for p in emulator.parameters if p.default is not None}
@@ -197,6 +192,8 @@ class JaxFunction:
             if isinstance(one, SumBelow):
                 total = sum(x[self.names.index(name)] for name in one.names)
                 inside = inside & (total < one.below)
+            else:
+                inside = inside & (one.scored(x[None], jnp)[0] > 0)
         for mass in own.values():
             inside = inside & (mass[0] >= 0) & (mass[0] < jnp.inf)
         return inside

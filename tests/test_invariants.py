@@ -177,10 +177,6 @@ def test_jax_gives_its_numbers_and_derivatives(case):
     from hodspectra.jax import function
 
     model, x = case.model, case.points(32)
-    if model.metadata["domains"]:
-        with pytest.raises(ValueError, match="holds in a part of its ranges"):
-            function(model)
-        return
     outputs = [name for name in ("gg_1h", "gm_2h", "b_eff") if name in model.outputs]
     jax.config.update("jax_enable_x64", True)
     try:
