@@ -235,6 +235,7 @@ def fresh(ray, tmp_path_factory) -> Path:
 FLOOR = ErrorBudget(quadrature=60, linear_power=4)  # each run of CAMB takes seconds
 
 
+@pytest.mark.slow
 def test_judge_writes_what_it_measures_into_the_file(onnx_file, fresh, spectra, capsys):
     before, labels = load(onnx_file), Spectra.read(fresh)
     judge(onnx_file, fresh, floor=FLOOR)

@@ -7,6 +7,7 @@ from benchmarks.ingredients import ingredients
 from datagen.ingredients import KINDS
 
 
+@pytest.mark.slow
 def test_fits_are_compared_with_pyccl_s(tmp_path, capsys):
     moments = pyccl.spline_params.A_SPLINE_NA_SM
     out = tmp_path / "ingredients.json"

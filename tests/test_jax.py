@@ -98,6 +98,7 @@ def test_wavenumbers_of_ones_own():
         np.testing.assert_allclose(found[name], values, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_gradients_are_differences_of_itself_and_of_labels():
     model = load("tinker10", occupation="zheng07")
     P = function(model, ["gg_total", "gm_total"], dtype="float64")

@@ -43,6 +43,7 @@ def test_labels(ray, label_file, tmp_path_factory):
     return generate(out, Design(points=30, seed=2), SMALL_SPACE, SMALL_MODEL)
 
 
+@pytest.mark.slow
 def test_a_small_plan(ray, label_file, test_labels, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.timing.ROUND_SECONDS", 0.01)
     result = learning(label_file, test_labels, tmp_path, SMALL)

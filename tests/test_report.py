@@ -37,6 +37,7 @@ def _few(theta, space):
     return x[:, 5:8], labels[5:8]
 
 
+@pytest.mark.slow
 def test_report_is_of_the_test_split(emulator, onnx_file, spectra, label_file, tmp_path):
     result = report(onnx_file, label_file, tmp_path / "report")
     test = spectra.select(SMALL_TRAINING.split.rows(len(spectra), "test"))
