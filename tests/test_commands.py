@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import SMALL_MODEL, SMALL_SPACE
+from support.small_network import SMALL_MODEL, SMALL_SPACE
 
 from benchmarks.judge import judge, render
 from datagen.design import Design, write_design

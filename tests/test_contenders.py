@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from coarse import SPACE
+from support.coarse import SPACE
 
 from benchmarks import speed as module
 from benchmarks.contenders import AGREEMENT, direct, forms, torch_emulator

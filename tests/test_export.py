@@ -10,8 +10,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from conftest import SMALL_TRAINING
 from onnx import TensorProto, helper
+from support.small_network import SMALL_TRAINING
 
 import export.to_onnx
 from datagen.space import Range, Space

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from coarse import MODEL, SHARD, SPACE, command_line, make, start
+from support.coarse import MODEL, SHARD, SPACE, command_line, make, start
 
 from datagen import generate as generate_module
 from datagen.design import Design, Points, draw

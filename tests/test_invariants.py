@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_TRAINING
 from support.small_emulator import small_onnx
+from support.small_network import SMALL_TRAINING
 
 from datagen.outputs import output
 from datagen.space import BACKGROUND

@@ -1,9 +1,9 @@
 import itertools
 import json
 
-import narrow
 import numpy as np
 import pytest
+from support import narrow
 
 from benchmarks import labels, timing
 from benchmarks.convergence import convergence, main

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import SMALL_MODEL, SMALL_SPACE, SMALL_TRAINING
+from support.small_network import SMALL_MODEL, SMALL_SPACE, SMALL_TRAINING
 
 from benchmarks.learning import PUBLISHED, Plan, learning, render
 from datagen.design import Design

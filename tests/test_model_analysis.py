@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import SMALL_TRAINING
-from judged import labels_off_by
+from support.judged import labels_off_by
+from support.small_network import SMALL_TRAINING
 
 import benchmarks.analysis
 from benchmarks.analyse import analyse, main

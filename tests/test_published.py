@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from judged import labels_off_by
+from support.judged import labels_off_by
 
 from benchmarks.convergence import convergence
 from benchmarks.labels import labels

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL_TRAINING
+from support.small_network import SMALL_TRAINING
 
 from benchmarks import report as module
 from benchmarks.model_figures import varied

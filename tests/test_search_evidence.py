@@ -4,7 +4,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from searches import BRIEF, SPACE
+from support.searches import BRIEF, SPACE
 
 from benchmarks.search_evidence import render, search_evidence
 from datagen.parallel import RayConfig

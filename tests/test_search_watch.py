@@ -9,8 +9,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from browser import CHROMIUM, visit
-from searches import start, states, until, write_config
+from support.browser import CHROMIUM, visit
+from support.searches import start, states, until, write_config
 
 from datagen.cluster import free_port
 from tuning.journal import Clock, Journal
