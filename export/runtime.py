@@ -460,9 +460,14 @@ class OnnxEmulator:
         """What it takes to give statistics."""
         return self._measures((), tuple(statistics))
 
-    def at_wavenumbers(self, k: ArrayLike) -> AtK:
-        """What takes spectra on its grid to other wavenumbers [1/Mpc] within it."""
-        return self._at_k(k, False)
+    def at_wavenumbers(self, k: ArrayLike, extrapolate: bool = False) -> AtK:
+        """What takes spectra on its grid to other wavenumbers [1/Mpc].
+
+        Args:
+            k: Within the grid, shape (K',).
+            extrapolate: Whether they may lie below it, as for `__call__`.
+        """
+        return self._at_k(k, extrapolate)
 
     def _statistics(self, outputs: Any) -> Measured | None:
         """What it takes to give statistics; None if there are none among the outputs."""

@@ -40,6 +40,7 @@ def function(
     outputs: str | Statistic | Sequence[str | Statistic] | None = None,
     k: Any = None,
     *,
+    extrapolate: bool = False,
     occupation: Any = None,
     dtype: str = "float32",
     out_of_range: str = "raise",
@@ -56,7 +57,8 @@ def function(
     Args:
         emulator: A file, the name of a shipped one, or an open one.
         outputs: Names and statistics; all names by default.
-        k: Wavenumbers [1/Mpc] in place of the emulator's, shape (K',), not below them.
+        k: Wavenumbers [1/Mpc] in place of the emulator's, shape (K',).
+        extrapolate: Whether k may lie below the emulator's, see `export.interpolate`.
         occupation: See `OnnxEmulator`; by name, alone or with additions.
         dtype: ``float32`` or ``float64``; of the latter the weights are those of the file, and
             JAX must be told to have it (``jax.config.update("jax_enable_x64", True)``).
@@ -73,7 +75,7 @@ def function(
         emulator = OnnxEmulator(emulator, occupation=occupation)
     elif occupation is not None:
         raise ValueError("occupation: the emulator is open already; give its file or name")
-    return JaxFunction(emulator, outputs, k, dtype, out_of_range)
+    return JaxFunction(emulator, outputs, k, extrapolate, dtype, out_of_range)
 
 
 class JaxFunction:
@@ -88,7 +90,13 @@ class JaxFunction:
     """
 
     def __init__(
-        self, emulator: OnnxEmulator, outputs: Any, k: Any, dtype: str, out_of_range: str
+        self,
+        emulator: OnnxEmulator,
+        outputs: Any,
+        k: Any,
+        extrapolate: bool,
+        dtype: str,
+        out_of_range: str,
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype = {dtype!r} must be 'float32' or 'float64'")
@@ -116,7 +124,7 @@ class JaxFunction:
             )
         self._at_k = None
         if k is not None:
-            self._at_k = emulator.at_wavenumbers(k)
+            self._at_k = emulator.at_wavenumbers(k, extrapolate)
             needed += self._at_k.needed(self._plain, emulator.outputs)
         self._measured = None
         if statistics:

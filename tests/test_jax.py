@@ -91,11 +91,15 @@ def test_statistics_are_those_of_the_runtime():
 
 
 def test_wavenumbers_of_ones_own():
-    model, k = load("tinker10", occupation="zheng07"), [0.013, 0.1, 0.37, 7.0]
-    expected = model(POINT, ["gg_total", "P_lin", "n_g"], k)
-    found = function(model, ["gg_total", "P_lin", "n_g"], k)(POINT)
-    for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=2e-5)
+    model, outputs = load("tinker10", occupation="zheng07"), ["gg_total", "P_lin", "n_g"]
+    for k in ([0.013, 0.1, 0.37, 7.0], [1e-3, 4e-3, 0.013, 0.1]):
+        below = k[0] < model.k[0]
+        expected = model(POINT, outputs, k, extrapolate=below)
+        found = function(model, outputs, k, extrapolate=below)(POINT)
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name], values, rtol=2e-5)
+    with pytest.raises(ValueError, match="extrapolate"):
+        function(model, outputs, k)
 
 
 @pytest.mark.slow
