@@ -108,14 +108,23 @@ class Domain:
             theta: As for `is_inside`.
         """
         score = np.empty(len(theta))
-        (first, offset), *others = self._arrays
         for start in range(0, len(theta), _ROWS):
             rows = slice(start, start + _ROWS)
-            x = features(theta[rows]) @ first + offset
-            for weight, bias in others:
-                x = np.tanh(x) @ weight + bias
-            score[rows] = x[:, 0]
+            score[rows] = self.scored(theta[rows].astype(np.float64))
         return score
+
+    def scored(self, theta: Any, f: Any = np) -> Any:
+        """`score` of not too many points at once, by other functions of arrays than numpy's.
+
+        Args:
+            theta: As for `is_inside`.
+            f: A module with functions as numpy has them, such as ``jax.numpy``.
+        """
+        (first, offset), *others = self._arrays
+        x = features(theta, f) @ first + offset
+        for weight, bias in others:
+            x = f.tanh(x) @ weight + bias
+        return x[:, 0]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, texts and lists, as JSON gives them back."""
@@ -129,13 +138,14 @@ class Domain:
         return f"{' or '.join(self.outputs)} of this halo model {verb} negative"
 
 
-def features(theta: NDArray[Any]) -> Array:
-    """What tells whether satellites are enough, float64, shape (N, P).
+def features(theta: Any, f: Any = np) -> Any:
+    """What tells whether satellites are enough, shape (N, P).
 
     Args:
         theta: Points, columns ``parameters_of("linke22")``, physical units, shape (N, P).
+        f: A module with functions as numpy has them, such as ``jax.numpy``.
     """
-    x = theta.astype(np.float64)
-    x[:, _MTH] = np.log(x[:, _MTH])
-    x[:, _MPRIME] = x[:, _BETA] * (x[:, _MTH] - np.log(x[:, _MPRIME]))
-    return x
+    columns = [theta[:, i] for i in range(len(FEATURES))]
+    columns[_MTH] = f.log(columns[_MTH])
+    columns[_MPRIME] = columns[_BETA] * (columns[_MTH] - f.log(columns[_MPRIME]))
+    return f.stack(columns, 1)

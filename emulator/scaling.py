@@ -82,7 +82,7 @@ class Features(nn.Module):
 
     def _logs(self, theta: Tensor) -> Tensor:
         features = self._features(theta)
-        theta = theta[:, self.columns]
+        theta = theta.index_select(1, self.columns)
         # the logarithm sees 1 where it is not wanted: no NaN, also not in gradients
         logs = torch.log10(torch.where(self.is_log, theta, torch.ones_like(theta)))
         return torch.cat([torch.where(self.is_log, logs, theta), *features], dim=1)

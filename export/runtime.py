@@ -522,9 +522,14 @@ class OnnxEmulator:
         """The outputs and matrices that statistics need."""
         return self._measures((), tuple(statistics))
 
-    def at_wavenumbers(self, k: ArrayLike) -> AtK:
-        """The interpolation from the wavenumbers of the emulator to others [1/Mpc]."""
-        return self._at_k(k, False)
+    def at_wavenumbers(self, k: ArrayLike, extrapolate: bool = False) -> AtK:
+        """The interpolation from the wavenumbers of the emulator to others [1/Mpc].
+
+        Args:
+            k: Within the grid, shape (K',).
+            extrapolate: Whether they may lie below it, as for `__call__`.
+        """
+        return self._at_k(k, extrapolate)
 
     def _statistics(self, outputs: Any) -> Measured | None:
         """What it takes to give statistics; None if there are none among the outputs."""

@@ -40,6 +40,7 @@ def function(
     outputs: str | Statistic | Sequence[str | Statistic] | None = None,
     k: Any = None,
     *,
+    extrapolate: bool = False,
     occupation: Any = None,
     dtype: str = "float32",
     out_of_range: str = "raise",
@@ -49,7 +50,8 @@ def function(
     Args:
         emulator: A file, the name of a shipped emulator, or an open emulator.
         outputs: Names of outputs and statistics; all names by default.
-        k: Wavenumbers [1/Mpc] within those of the emulator, shape (K',); the latter by default.
+        k: Wavenumbers [1/Mpc], shape (K',); those of the emulator by default.
+        extrapolate: Whether k may lie below those of the emulator, see `export.interpolate`.
         occupation: Name of an occupation, with or without additions; see `OnnxEmulator`.
         dtype: ``float32`` or ``float64``. The latter uses the weights of the file without rounding,
             and must be enabled in JAX (``jax.config.update("jax_enable_x64", True)``).
@@ -81,7 +83,7 @@ def function(
         emulator = OnnxEmulator(emulator, occupation=occupation)
     elif occupation is not None:
         raise ValueError("occupation: the emulator is open already; give its file or name")
-    return JaxFunction(emulator, outputs, k, dtype, out_of_range)
+    return JaxFunction(emulator, outputs, k, extrapolate, dtype, out_of_range)
 
 
 class JaxFunction:
@@ -96,7 +98,13 @@ class JaxFunction:
     """
 
     def __init__(
-        self, emulator: OnnxEmulator, outputs: Any, k: Any, dtype: str, out_of_range: str
+        self,
+        emulator: OnnxEmulator,
+        outputs: Any,
+        k: Any,
+        extrapolate: bool,
+        dtype: str,
+        out_of_range: str,
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype = {dtype!r} must be 'float32' or 'float64'")
@@ -107,11 +115,6 @@ class JaxFunction:
             )
         if out_of_range not in ("raise", "nan", "ignore"):
             raise ValueError(f"out_of_range = {out_of_range!r} must be 'raise', 'nan' or 'ignore'")
-        if any(not isinstance(one, SumBelow) for one in emulator.domains):
-            raise ValueError(
-                f"{emulator.path.stem} holds in a part of its ranges that JAX is not told; "
-                f"use export.runtime"
-            )
         self._emulator, self._dtype, self._policy = emulator, jnp.dtype(dtype), out_of_range
         self.names = emulator.names
         self._defaults = {p.name: p.default for p in emulator.parameters if p.default is not None}
@@ -129,7 +132,7 @@ class JaxFunction:
             )
         self._at_k = None
         if k is not None:
-            self._at_k = emulator.at_wavenumbers(k)
+            self._at_k = emulator.at_wavenumbers(k, extrapolate)
             needed += self._at_k.needed(self._plain, emulator.outputs)
         self._measured = None
         if statistics:
@@ -205,6 +208,8 @@ class JaxFunction:
             if isinstance(one, SumBelow):
                 total = sum(x[self.names.index(name)] for name in one.names)
                 inside = inside & (total < one.below)
+            else:
+                inside = inside & (one.scored(x[None], jnp)[0] > 0)
         for mass in own.values():
             inside = inside & (mass[0] >= 0) & (mass[0] < jnp.inf)
         return inside
@@ -432,6 +437,12 @@ def _gather(x: list[Any], a: dict[str, Any], _: Node) -> Any:
     return numbers.take(x[0], x[1], a.get("axis", 0))
 
 
+def _gather_nd(x: list[Any], a: dict[str, Any], node: Node) -> Any:
+    if a.get("batch_dims", 0):
+        raise ValueError(f"{node.outputs[0]}: GatherND with batch_dims is not translated to JAX")
+    return x[0][tuple(jnp.moveaxis(x[1], -1, 0))]
+
+
 def _reshape(x: list[Any], _: dict[str, Any], __: Node) -> Any:
     shape = [n or x[0].shape[i] for i, n in enumerate(np.asarray(x[1]).tolist())]
     return jnp.reshape(x[0], shape)
@@ -493,6 +504,7 @@ _OPERATORS: dict[str, Callable[[list[Any], dict[str, Any], Node], Any]] = {
     "Split": _split,
     "Slice": _slice,
     "Gather": _gather,
+    "GatherND": _gather_nd,
     "GatherElements": lambda x, a, n: jnp.take_along_axis(x[0], x[1], a.get("axis", 0)),
     "ScatterElements": _scatter,
     "Reshape": _reshape,

@@ -5,36 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from coarse import MODEL, SHARD, SPACE, make
+from support.coarse import MODEL, SHARD, SPACE, make
 from support.small_emulator import small_onnx
+from support.small_network import SMALL_MODEL, SMALL_SPACE, SMALL_TRAINING
 
 from datagen.design import Design
 from datagen.generate import generate
-from datagen.halomodel import HaloModelConfig
 from datagen.parallel import RayConfig, ray_session
 from datagen.power import linear_power
-from datagen.space import Range, Space
 from datagen.store import Spectra
 from emulator.emulator import Emulator
-from emulator.network import NetworkConfig
-from emulator.optimizers import OptimizerConfig
-from emulator.schedule import ScheduleConfig
-from emulator.train import TrainConfig, fit
-
-SMALL_SPACE = Space(
-    Om_c=Range(0.24, 0.28),
-    Om_b=Range(0.047, 0.050),
-    h=Range(0.67, 0.70),
-    Mth=Range(1e12, 1e14, "log10"),
-)
-SMALL_MODEL = HaloModelConfig()
-SMALL_TRAINING = TrainConfig(
-    network=NetworkConfig(layers=2, units=64, activation="swish"),
-    loss="mse",
-    weighting=0.0,
-    optimizer=OptimizerConfig("adam", lr=3e-3, batch_size=32),
-    schedule=ScheduleConfig("stages", max_epochs=(30, 10), patience=(30, 10)),
-)
+from emulator.train import fit
 
 
 @pytest.fixture(scope="session", autouse=True)

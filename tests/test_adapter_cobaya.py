@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hosts import COSMOLOGY, OCCUPATION, POINT, ZHENG07
+from support.hosts import COSMOLOGY, OCCUPATION, POINT, ZHENG07
 
 from export.adapters.common import centre
 from export.runtime import load

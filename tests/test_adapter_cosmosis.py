@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hosts import COSMOLOGY as INPUTS
-from hosts import OCCUPATION, POINT, ZHENG07, datablock
+from support.hosts import COSMOLOGY as INPUTS
+from support.hosts import OCCUPATION, POINT, ZHENG07, datablock
 
 from export.runtime import load
 from export.to_onnx import rewrite

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from hosts import COSMOLOGY, OCCUPATION, POINT, ZHENG07
+from support.hosts import COSMOLOGY, OCCUPATION, POINT, ZHENG07
 from support.small_emulator import analytic_power
 
 from export.runtime import load

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from hosts import COSMOLOGY, POINT
+from support.hosts import COSMOLOGY, POINT
 
 from export.adapters.common import at_redshifts, centre, left_out, redshifts, rehearse, words
 from export.adapters.physics import FIXED, Fixed, OneOf, Vocabulary

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from coarse import ROOT
+from support.coarse import ROOT
 
 from datagen.analyse import SCHEMA, analyse, bands, main, sign_counts
 from datagen.error_budget import ErrorBudget

@@ -1,9 +1,9 @@
 from itertools import product
 
-import narrow
 import numpy as np
 import pyccl
 import pytest
+from support import narrow
 
 from datagen.ccl import Fits, Tabulated, camb_power, matter_density
 from datagen.growth import matter_fraction

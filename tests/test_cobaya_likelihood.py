@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hosts import COSMOLOGY, POINT, ZHENG07
+from support.hosts import COSMOLOGY, POINT, ZHENG07
 
 from export.measurements import Measurements
 from export.runtime import load

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hosts import POINT
+from support.hosts import POINT
 
 from export.adapters.asked_statistics import named
 from export.runtime import load

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import SMALL_MODEL, SMALL_SPACE
+from support.small_network import SMALL_MODEL, SMALL_SPACE
 
 from benchmarks.evaluate.accuracy import evaluate, main
 from benchmarks.evaluate.file_record import render
@@ -253,6 +253,7 @@ def test_evaluation_measures_and_changes_no_file(onnx_file, fresh, tmp_path, cap
     assert "Microseconds a point on one core" in printed
 
 
+@pytest.mark.slow
 def test_evaluation_writes_the_record_if_it_is_told_to(onnx_file, fresh, capsys):
     before, labels = load(onnx_file), Spectra.read(fresh)
     found = evaluate(str(onnx_file), fresh, floor=FLOOR, write_record=True)

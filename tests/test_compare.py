@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from judged import labels_off_by
+from support.judged import labels_off_by
 
 from benchmarks.evaluate.analyse import analyse
 from benchmarks.evaluate.compare import STUDY, compare, main, render

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hosts import OCCUPATION, POINT, datablock
+from support.hosts import OCCUPATION, POINT, datablock
 
 from export.runtime import load
 from export.statistics import DeltaSigma, Wp, Xi

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL_SPACE, SMALL_TRAINING
+from support.small_network import SMALL_SPACE, SMALL_TRAINING
 
 from datagen.domain import FEATURES, Domain
 from datagen.fields import from_record

@@ -12,29 +12,7 @@ from safetensors.torch import save_file
 from datagen.space import Space
 from emulator.emulator import Emulator, EmulatorFileError, NetworkEmulator, Spec
 from emulator.network import ACTIVATIONS, NetworkConfig
-from emulator.record import predict
 from emulator.train import TrainConfig, make_emulator
-
-ROUNDING = 2e-6  # float32 through a logaddexp; a total of its own differs by 1e-2
-
-
-def test_total_is_the_sum_of_its_terms(emulator, spectra):
-    P = predict(emulator, spectra.theta)
-    np.testing.assert_allclose(P["gg_total"], P["gg_1h"] + P["gg_2h"], rtol=ROUNDING)
-
-
-def test_batch_equals_its_rows(emulator, spectra):
-    together = predict(emulator, spectra.theta[:5])
-    for i in range(5):
-        alone = predict(emulator, spectra.theta[i : i + 1])
-        for name in together:
-            np.testing.assert_allclose(alone[name][0], together[name][i], rtol=1e-5)
-
-
-def test_save_and_load_give_equal_numbers(trained, emulator, spectra):
-    for name, Pk in predict(trained[0], spectra.theta).items():
-        np.testing.assert_array_equal(Pk, predict(emulator, spectra.theta)[name])
-    assert emulator.spec == trained[0].spec
 
 
 def test_it_describes_itself(emulator, spectra):

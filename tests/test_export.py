@@ -10,13 +10,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from conftest import SMALL_TRAINING
 from onnx import TensorProto, helper
+from support.small_network import SMALL_TRAINING
 
 import export.to_onnx
 from datagen.space import Range, Space
 from emulator.emulator import Emulator
-from emulator.network import NetworkConfig
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
 from emulator.train import fit
@@ -35,26 +34,6 @@ def onnx_file(emulator, tmp_path) -> Path:
 @pytest.fixture
 def model(onnx_file):
     return load(onnx_file)
-
-
-def test_onnxruntime_gives_torchs_numbers(model, emulator, spectra):
-    ours = model(spectra.theta)
-    for name, Pk in predict(emulator, spectra.theta).items():
-        np.testing.assert_allclose(ours[name], Pk, rtol=FLOAT32)
-
-
-def test_residual_networks_are_exported_too(spectra, tmp_path):
-    config = replace(
-        SMALL_TRAINING,
-        network=NetworkConfig(layers=3, units=16, residual=True),
-        schedule=ScheduleConfig("stages", max_epochs=(2,), patience=(2,)),
-    )
-    emulator, _ = fit(spectra, config)
-    emulator.save(tmp_path / "residual.safetensors")
-    model = load(to_onnx(tmp_path / "residual.safetensors", tmp_path / "residual.onnx"))
-    expected = predict(emulator, spectra.theta)
-    for name, P in model(spectra.theta).items():
-        np.testing.assert_allclose(P, expected[name], rtol=1e-4)
 
 
 def test_raw_onnxruntime_is_enough(onnx_file, model, spectra):

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import camb
-import narrow
 import numpy as np
 import pytest
-from narrow import TERMS, assert_close
 from scipy.integrate import simpson
 from scipy.special import ndtr
+from support import narrow
+from support.narrow import TERMS, assert_close
 
 from benchmarks.codes.pyccl_model import MASSES_REFERENCE, PycclHaloModel
 from datagen.haloes import haloes_of

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_TRAINING
 from support.small_emulator import small_semianalytic
+from support.small_network import SMALL_TRAINING
 
 from emulator.checkpoint import LAST_CHECKPOINT, Keeper
 from emulator.emulator import Emulator

@@ -199,6 +199,7 @@ def test_what_cannot_be_fitted_is_refused(measured, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_models_of_the_transition_are_compared(tmp_path):
     """Of data with scale-dependent bias, that model has the best fit."""
     emulator = load("tinker10", occupation="zheng07")

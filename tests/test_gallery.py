@@ -20,6 +20,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(module, "GALAXIES", {"zheng07": GALAXIES["zheng07"]})
 
 
+@pytest.mark.slow
 def test_every_parameter_has_a_figure(quick, tmp_path, capsys):
     files = gallery(tmp_path / "new", **SMALL)
     names = [*parameters_of("zheng07"), "occupations"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from coarse import MODEL, SHARD, SPACE, command_line, make, start
+from support.coarse import MODEL, SHARD, SPACE, command_line, make, start
 
 from datagen import generate as generate_module
 from datagen.design import Design, Points, draw
@@ -230,6 +230,7 @@ def test_a_second_command_with_the_same_out_is_refused_and_touches_nothing(table
     assert list(tmp_path.iterdir()) == [out]  # and what the dead one left is gone
 
 
+@pytest.mark.slow
 def test_failed_points_are_recorded_by_index_and_have_no_row(table, tmp_path, capsys):
     out = make(tmp_path / "labels.h5", 2 * SHARD, space=NO_GALAXIES)
     spectra, theta = Spectra.read(out), draw(Design(2 * SHARD), NO_GALAXIES)

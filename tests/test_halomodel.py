@@ -2,12 +2,12 @@
 
 import re
 
-import narrow
 import numpy as np
 import pytest
-from narrow import TERMS, assert_close
 from scipy.integrate import quad
 from scipy.special import ndtr
+from support import narrow
+from support.narrow import TERMS, assert_close
 
 from datagen.growth import growth_factor
 from datagen.haloes import haloes_of

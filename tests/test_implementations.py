@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from coarse import SPACE
+from support.coarse import SPACE
 
 from benchmarks.codes import speed as module
 from benchmarks.codes.implementations import AGREEMENT, direct, forms, torch_emulator
@@ -48,6 +48,7 @@ def test_all_forms_of_a_semi_analytic_emulator_agree(small_file):
     check_forms(load(small_file), {"onnxruntime", "torch", "numpy"})
 
 
+@pytest.mark.slow
 def test_other_weights_are_refused(small_file, tmp_path):
     weights = shutil.copy(small_file.with_suffix(".safetensors"), tmp_path / "changed.safetensors")
     model = load(

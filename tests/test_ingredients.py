@@ -2,11 +2,11 @@
 
 from itertools import product
 
-import narrow
 import numpy as np
 import pyccl
 import pytest
 import torch
+from support import narrow
 
 from datagen.ccl import Fits
 from datagen.growth import matter_fraction

@@ -5,6 +5,7 @@ from benchmarks.studies.ingredients import ingredients, render
 from datagen.ingredients import KINDS
 
 
+@pytest.mark.slow
 def test_fits_are_compared_with_pyccl_s():
     moments = pyccl.spline_params.A_SPLINE_NA_SM
     record = ingredients(points=1, seed=2)

@@ -1,8 +1,8 @@
 import itertools
 
-import narrow
 import numpy as np
 import pytest
+from support import narrow
 
 from benchmarks.codes import label_speed, timing
 from benchmarks.codes.pyccl_model import PycclHaloModel
@@ -48,6 +48,7 @@ def test_only_what_can_converge_is_measured(capsys):
     assert "'zheng07': thresholds are those of linke22" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fewer_masses_of_the_peer_are_less_accurate():
     """Converged to 1e-3 at its default, as its default promises, not with 128."""
     theta = narrow.fiducial(1, sigma=0.1, Mth=5e13, Mprime=1e13, beta=1.0)

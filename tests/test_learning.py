@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import SMALL_MODEL, SMALL_SPACE, SMALL_TRAINING
+from support.small_network import SMALL_MODEL, SMALL_SPACE, SMALL_TRAINING
 
 from benchmarks.studies.learning import PUBLISHED, STUDY, Plan, learning, render
 from datagen.design import Design
@@ -43,6 +43,7 @@ def test_labels(ray, label_file, tmp_path_factory):
     return generate(out, Design(points=30, seed=2), SMALL_SPACE, SMALL_MODEL)
 
 
+@pytest.mark.slow
 def test_a_small_plan(ray, label_file, test_labels, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.01)
     result = STUDY.run(tmp_path, data=label_file, test=test_labels, plan=SMALL)

@@ -1,9 +1,9 @@
 from itertools import pairwise
 
-import narrow
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from support import narrow
 
 from datagen.boltzmann import amplitudes
 from datagen.ccl import camb_power, matter_density

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import SMALL_TRAINING
-from judged import labels_off_by
+from support.judged import labels_off_by
+from support.small_network import SMALL_TRAINING
 
 import benchmarks.evaluate.error_analysis
 from benchmarks.evaluate.analyse import STUDY, main
@@ -123,6 +123,7 @@ def test_numbers_are_those_of_the_graph(onnx_file, emulator):
     assert made["name"] == f"{onnx_file.parent.name}/emulator"
 
 
+@pytest.mark.slow
 def test_the_shipped_emulator_at_new_points(ray, tmp_path):
     camb = HaloModelConfig(linear_power="camb")
     data = generate(tmp_path / "labels.h5", Design(8, seed=5), Space(), camb)

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import ray as ray_library
-from coarse import SHARD, SPACE, command_line, make, start
 from ray.cluster_utils import Cluster
+from support.coarse import SHARD, SPACE, command_line, make, start
 
 from datagen import cluster
 from datagen import generate as generate_module

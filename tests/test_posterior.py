@@ -228,6 +228,7 @@ class TestCompare:
         assert found["delta_chi2"]["median"] > 0.1
 
 
+@pytest.mark.slow
 def test_command(model, file, box, small_file, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
     true_code = {"labels": model, "pyccl": model}

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from judged import labels_off_by
+from support.judged import labels_off_by
 
 from benchmarks.studies.convergence import convergence
 from benchmarks.studies.published import main, published, render

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hosts import OCCUPATION, POINT, ZHENG07
+from support.hosts import OCCUPATION, POINT, ZHENG07
 
 from export.runtime import load
 from export.statistics import DeltaSigma, Wp

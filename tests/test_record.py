@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from coarse import ROOT
+from support.coarse import ROOT
 
 from datagen import record
 from datagen.record import PACKAGES, code_hash, maker, provenance

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL_TRAINING
+from support.small_network import SMALL_TRAINING
 
 from benchmarks.evaluate import report as module
 from benchmarks.evaluate.error_figures import varied
@@ -39,6 +39,7 @@ def _few(theta, space):
     return x[:, 5:8], labels[5:8]
 
 
+@pytest.mark.slow
 def test_report_is_of_the_test_split(emulator, onnx_file, spectra, label_file, tmp_path):
     result = STUDY.run(tmp_path / "report", emulator=str(onnx_file), data=label_file)
     test = spectra.select(SMALL_TRAINING.split.rows(len(spectra), "test"))

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import ray as ray_library
-from coarse import MODEL, SHARD, SPACE, command_line, make, shards_of, start
+from support.coarse import MODEL, SHARD, SPACE, command_line, make, shards_of, start
 
 from datagen import generate as generate_module
 from datagen import request as request_module

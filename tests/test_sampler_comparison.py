@@ -4,7 +4,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from searches import BRIEF, SPACE
+from support.searches import BRIEF, SPACE
 
 from benchmarks.studies.sampler_comparison import STUDY, render, sampler_comparison
 from datagen.parallel import RayConfig

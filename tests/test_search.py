@@ -10,7 +10,7 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
-from searches import BRIEF, SPACE
+from support.searches import BRIEF, SPACE
 
 from datagen.fields import from_record
 from datagen.parallel import RayConfig

@@ -5,7 +5,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 
 import pytest
-from searches import BRIEF, SPACE, states
+from support.searches import BRIEF, SPACE, states
 from test_search_kills import Report, point, small_space
 
 from datagen.parallel import RayConfig

@@ -9,7 +9,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from searches import BRIEF, SPACE, finish, refusal, start, states, until, workers, write_config
+from support.searches import (
+    BRIEF,
+    SPACE,
+    finish,
+    refusal,
+    start,
+    states,
+    until,
+    workers,
+    write_config,
+)
 
 from datagen.parallel import RayConfig
 from tuning.journal import Clock, Journal, key_of, write_json

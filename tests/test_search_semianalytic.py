@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import SMALL_MODEL, SMALL_SPACE
-from searches import finish, start, states, until
+from support.searches import finish, start, states, until
+from support.small_network import SMALL_MODEL, SMALL_SPACE
 
 from datagen.parallel import RayConfig
 from datagen.splits import Split

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ray.cluster_utils import Cluster
-from searches import BRIEF, SPACE, finish, refusal, start, until, write_config
+from support.searches import BRIEF, SPACE, finish, refusal, start, until, write_config
 
 from datagen.parallel import RayConfig
 from datagen.store import Spectra

@@ -9,8 +9,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from browser import chromium, visit
-from searches import start, states, until, write_config
+from support.browser import chromium, visit
+from support.searches import start, states, until, write_config
 
 from datagen.cluster import free_port
 from tuning.journal import Clock, Journal
@@ -119,13 +119,14 @@ def test_the_table_and_the_estimate(tmp_path, capsys):
     result = {"val_loss": 0.25, "p95": 0.031, "p99": 2.0, "epochs": 7, "seconds": 10.0,
               "finished": True}  # fmt: skip
     watch.on_trial_complete(0, [], Stub(names[0], result))
-    watch.on_trial_complete(0, [], Stub(names[1], result | {"p95": 0.5, "finished": False}))
+    cut = {"p95": 0.5, "finished": False, "capped": True}
+    watch.on_trial_complete(0, [], Stub(names[1], result | cut))
     lines = capsys.readouterr().out.splitlines()
     assert (
         "[1/4, 0:00:20 used, 0:00:45 to go] trial 0001 finished: 95 % error 3.1 % after 7"
         in lines[0]
     )
-    assert "trial 0002 stopped: 95 % error 50 %" in lines[1]
+    assert "trial 0002 stopped (max_minutes): 95 % error 50 %" in lines[1]
     assert watch.remaining == pytest.approx(20 / 2 + 30, rel=0.05)  # two at once, then the final
     clock.limit = 25.0
     assert watch.remaining == pytest.approx(5 + 30, rel=0.05)
@@ -133,6 +134,7 @@ def test_the_table_and_the_estimate(tmp_path, capsys):
     table = watch.table()
     assert "2 of 4 trials done, 1 running" in table.title
     assert list(table.columns[0].cells) == ["0001", "0002", "0003"]
+    assert list(table.columns[1].cells) == ["finished", "stopped (max_minutes)", "running"]
     assert table.columns[2].header == "95 % error [%]"
     assert list(table.columns[2].cells)[:2] == ["3.1", "50"]
     assert states(tmp_path) == {"0001": "finished", "0002": "stopped", "0003": "open",

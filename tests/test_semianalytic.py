@@ -1,7 +1,6 @@
 """The semi-analytic emulator against the halo model, piece by piece, and its exact properties."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,12 +165,6 @@ def test_a_fit_is_repeated_by_its_seed() -> None:
     assert not torch.allclose(first.state_dict()[weight], other.state_dict()[weight])
 
 
-def test_totals_are_sums(small, theta) -> None:
-    spectra = named(small, float32(theta))
-    for xy in CORRELATIONS:
-        assert torch.equal(spectra[f"{xy}_total"], spectra[f"{xy}_1h"] + spectra[f"{xy}_2h"])
-
-
 def test_matter_does_not_see_the_occupation(small, theta) -> None:
     x = float32(theta).requires_grad_()
     spectra = dict(zip(OUTPUTS, small(x), strict=True))
@@ -226,22 +219,6 @@ def test_nothing_jumps_where_a_threshold_becomes_narrower_than_the_grid(small, M
         kink = (steps[1:-1] - 0.5 * (steps[:-2] + steps[2:])).abs().max()
         assert kink < 2e-4, name
     small.float()
-
-
-def test_a_batch_equals_its_rows(small, theta) -> None:
-    x = float32(theta[:5])
-    for name, P in named(small, x).items():
-        rows = torch.cat([named(small, row[None])[name] for row in x])
-        torch.testing.assert_close(P, rows, rtol=FLOAT32, atol=0)
-
-
-def test_saved_and_loaded(small, theta, tmp_path: Path) -> None:
-    small.save(tmp_path / "e.safetensors")
-    loaded = Emulator.load(tmp_path / "e.safetensors")
-    assert isinstance(loaded, SemiAnalyticEmulator)
-    assert loaded.spec == small.spec
-    for a, b in zip(small(float32(theta)), loaded(float32(theta)), strict=True):
-        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("fixed", [("n_s", "sigma_8"), ("Om_c", "Om_b", "h", "n_s", "z")])

@@ -14,8 +14,8 @@ import npm
 import numpy as np
 import pytest
 import try_page
-from browser import chromium, tab
 from npm import UnreachableError
+from support.browser import chromium, tab
 
 from export.runtime import load
 from hodspectra import DeltaSigma, Wp

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import SMALL_TRAINING
 from lightning.pytorch.callbacks import Callback
-from searches import PATIENCE, finish, refusal, start, until, workers
+from support.searches import PATIENCE, finish, refusal, start, until, workers
+from support.small_network import SMALL_TRAINING
 
 from datagen.space import Space, columns_by_name
 from emulator.checkpoint import LAST_CHECKPOINT, CheckpointError, Keeper

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_MODEL, SMALL_SPACE
+from support.small_network import SMALL_MODEL, SMALL_SPACE
 
 from datagen.generate import linear_power
 from datagen.halomodel import HaloModel

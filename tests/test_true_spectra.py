@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL_TRAINING
-from judged import labels_off_by
+from support.judged import labels_off_by
+from support.small_network import SMALL_TRAINING
 
 from benchmarks.evaluate.true_spectra import is_made_of, true_spectra
 from datagen.store import Spectra

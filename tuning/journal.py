@@ -84,6 +84,12 @@ class Trial:
         return int(self.folder.name)
 
     @property
+    def shown_state(self) -> str:
+        """Its state as tables show it; a training that ``max_minutes`` cut short says so."""
+        state = "running" if self.state == "open" else self.state
+        return f"{state} (max_minutes)" if self.report.get("capped") else state
+
+    @property
     def reports(self) -> list[dict[str, float]]:
         """All of its reports."""
         history: dict[str, Any] = _read_json(self.folder / HISTORY_FILE, {})

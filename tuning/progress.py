@@ -158,7 +158,7 @@ class Watch(Callback):
         text = trial.error or ", ".join(shown(n, trial.report[n]) for n in self.objectives)
         return (
             f"[{len(self.ended)}{of}, {self._times()}] trial {trial.name} "
-            f"{trial.state}: {text} after {_extent(trial.report)}: {describe(trial.point)}"
+            f"{trial.shown_state}: {text} after {_extent(trial.report)}: {describe(trial.point)}"
         )
 
     def _times(self) -> str:
@@ -203,9 +203,8 @@ class Watch(Callback):
                 cell(name, trial.report[name]) if name in trial.report else ""
                 for name in self.objectives
             ]
-            state = "running" if trial.state == "open" else trial.state
             epochs = str(trial.report.get("epochs") or "")
-            table.add_row(trial.name, state, *numbers, epochs, describe(trial.point))
+            table.add_row(trial.name, trial.shown_state, *numbers, epochs, describe(trial.point))
         return table
 
     def close(self) -> None:

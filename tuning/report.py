@@ -187,7 +187,7 @@ def _table(usable: Sequence[Trial], objectives: Sequence[str]) -> str:
         front = {t.name for t, on in zip(usable, pareto_front(points), strict=True) if on}
     rows = [
         [
-            trial.name + " (Pareto)" * (trial.name in front), trial.state,
+            trial.name + " (Pareto)" * (trial.name in front), trial.shown_state,
             *(cell(name, trial.report[name]) for name in names),
             *(trial.report[name] for name in counts),
             f"{trial.report['seconds']:.0f}", describe(trial.point),

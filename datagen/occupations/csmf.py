@@ -167,7 +167,8 @@ class VanUitert16(_StellarMassBin):
 
     ``m_c = m0 (M / M1)^beta1 / [1 + (M / M1)^(beta1 - beta2)]`` and
     ``log10 phi = b0 + b1 log10 M / (10^13 Msun)``. The paper has halo masses in Msun/h and stellar
-    masses in Msun/h^2; here all masses are in Msun, the 10^13 of the pivot as well.
+    masses in Msun/h^2; here all masses are in Msun, the 10^13 of the pivot as well. Codes that have
+    ``[1 + M / M1]^(beta1 - beta2)`` below, such as KiDS-GGL, mean `cacciato13` with ``b2 = 0``.
     """
 
     name = "vanuitert16"

@@ -13,7 +13,7 @@ from datagen.generate import generate
 from datagen.halomodel import HaloModelConfig, KGrid
 from datagen.space import BACKGROUND, Range, Space
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SHARD = generate_module.SHARD["table"]
 
 # one universe, seen at many redshifts and with many amplitudes and dark energies

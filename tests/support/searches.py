@@ -10,13 +10,12 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from conftest import SMALL_TRAINING
-
 from emulator.schedule import ScheduleConfig
+from support.small_network import SMALL_TRAINING
 from tuning.journal import Journal
 from tuning.space import SearchSpace
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 180.0  # seconds for what takes a few, on a machine that is busy
 
 SPACE = SearchSpace(
