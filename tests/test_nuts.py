@@ -11,8 +11,7 @@ from benchmarks.posterior.chains import Target
 from benchmarks.posterior.fit import Fit, Posterior, fit
 from benchmarks.posterior.fit_table import render
 from benchmarks.posterior.priors import Priors
-from benchmarks.posterior.samplers import render as render_samplers
-from benchmarks.posterior.samplers import samplers
+from benchmarks.posterior.samplers import STUDY
 from benchmarks.posterior.sampling import Sampling, draw, find_best
 from export.measurements import Measurements
 from export.runtime import load
@@ -223,16 +222,16 @@ def test_both_samplers_are_compared(measured, tmp_path):
     measured.write(tmp_path / "data.csv")
     held = HELD | {"sigma_8": 0.85}
     free = {name: FREE[name] for name in ("log10Mmin", "log10M1")}
-    result = samplers(
-        tmp_path / "out.json", tmp_path / "data.csv", held, free,
+    result = STUDY.run(
+        tmp_path / "out", data=tmp_path / "data.csv", fixed=held, priors=free,
         emcee=Sampling(walkers=16, burn_in=200, steps=500, chains=1),
         nuts=Sampling(sampler="nuts", burn_in=100, steps=200, chains=2),
     )  # fmt: skip
     assert set(result["parameters"]) == set(free)
     for one in result["parameters"].values():
         assert abs(one["shift"]) < FEW * one["shift_error"]
-    assert "| log10M1 |" in render_samplers(result)
-    assert str(tmp_path) not in (tmp_path / "out.json").read_text()
+    assert "| log10M1 |" in (tmp_path / "out" / "samplers.md").read_text()
+    assert str(tmp_path) not in (tmp_path / "out" / "samplers.json").read_text()
 
 
 @pytest.mark.parametrize(

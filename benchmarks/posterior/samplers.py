@@ -4,7 +4,6 @@ Without data it is the mock analysis of ``hodspectra posterior``, of the emulato
 from their own searches for the best fit, and say what they took of the processor, all included.
 """
 
-import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,15 +18,12 @@ from benchmarks.posterior.fit import Posterior
 from benchmarks.posterior.mock_data import FIXED, OUTPUTS, FreeBox, Likelihood, Mock, Survey
 from benchmarks.posterior.priors import Priors
 from benchmarks.posterior.sampling import Sampling, draw
-from benchmarks.study import check_json
-from datagen.cli import run
-from datagen.files import atomic
-from datagen.record import provenance
+from benchmarks.study import Study
 from datagen.space import Space
 from export.measurements import Measurements
 from export.runtime import OnnxEmulator, load
 
-__all__ = ["render", "samplers"]
+__all__ = ["STUDY", "render", "samplers"]
 
 Array = NDArray[np.float64]
 
@@ -65,7 +61,6 @@ class _MockPosterior(Likelihood):
 
 
 def samplers(
-    out: Path,
     data: Path | None = None,
     fixed: dict[str, float] | None = None,
     priors: dict[str, Any] | None = None,
@@ -78,7 +73,6 @@ def samplers(
     """Sample one posterior with both samplers, and compare.
 
     Args:
-        out: JSON file to write.
         data: File of measurements, see `export.measurements`; without it, a mock.
         fixed: Parameters that are not fitted; see ``hodspectra fit``.
         priors: Priors of others, likewise.
@@ -90,12 +84,12 @@ def samplers(
         nuts: How NUTS does.
 
     Returns:
-        The content of the file.
+        ``name``, ``emulator``, ``occupation``; ``samplers``, what each took and found;
+        ``parameters``, how far they agree.
 
     Raises:
         ValueError: Data that cannot be fitted, or samplers that are not these.
     """
-    check_json(out)
     if (emcee.sampler, nuts.sampler) != ("emcee", "nuts"):
         raise ValueError(f"sampler = {emcee.sampler!r}, {nuts.sampler!r}: one of each, in order")
     if data is None:
@@ -122,10 +116,6 @@ def samplers(
         result["samplers"][sampling.sampler] = found
         chains[sampling.sampler] = coordinates(chain.samples.reshape(-1, len(names)))
     result["parameters"] = _agreement(names, chains, result["samplers"])
-    result["environment"] = provenance()
-    with atomic(out) as partial_file:
-        partial_file.write_text(json.dumps(result, indent=1) + "\n")
-    print(render(result))  # noqa: T201
     return result
 
 
@@ -234,10 +224,8 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Command line of `samplers`."""
-    run(samplers, "python -m benchmarks.posterior.samplers", argv)
-
+STUDY = Study("samplers", samplers, render)
+main = STUDY.main
 
 if __name__ == "__main__":
     main()
