@@ -22,6 +22,7 @@ __all__ = [
     "Tabulated",
     "camb_cosmology",
     "camb_power",
+    "ishiyama21",
     "matter_density",
     "radiation_density",
 ]
@@ -142,7 +143,7 @@ class Tabulated:
         return lambda k, a, derivative: self._ln_P(np.log(k), int(derivative))
 
 
-def _ishiyama21(fit: Any, cosmo: Tabulated, M: Array, a: float) -> Array:
+def ishiyama21(fit: Any, cosmo: Tabulated, M: Array, a: float) -> Array:
     """Concentrations by pyccl's relation, all masses at once; pyccl inverts G(c) one by one."""
     nu = pyccl.halos.get_delta_c(cosmo, a, "EdS_approx") / cosmo.sigmaM(M, a)
     n = -2 * cosmo.sigma_slope(M * fit.kappa**3) - 3
@@ -197,7 +198,7 @@ class Fits:
         """Concentration of masses M [Msun]."""
         fit: Any = self._concentration  # type: ignore[attr-defined]
         if isinstance(cosmo, Tabulated) and self.concentration == "Ishiyama21":
-            return _ishiyama21(fit, cosmo, M, a)
+            return ishiyama21(fit, cosmo, M, a)
         values: Array = fit(cosmo, M, a)
         return values
 

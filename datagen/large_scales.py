@@ -6,17 +6,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEATURES", "N_S", "features", "linear_shape"]
+__all__ = [
+    "FEATURES",
+    "N_S",
+    "OMEGA_B",
+    "OMEGA_M",
+    "POWERS_OF_B",
+    "POWERS_OF_M",
+    "features",
+    "linear_shape",
+]
 
 Array = NDArray[np.float64]
 
 _DEGREE = 4  # of the polynomial in both densities, as `_powers` has them
-_OMEGA_M, _OMEGA_B = 0.14, 0.02  # about which it is
-_OF_M, _OF_B = np.array(
+OMEGA_M, OMEGA_B = 0.14, 0.02  # about which it is
+POWERS_OF_M, POWERS_OF_B = np.array(
     [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) if i + j]
 ).T
 
-FEATURES = len(_OF_M) + 3
+FEATURES = len(POWERS_OF_M) + 3
 """How many `features` there are."""
 N_S = FEATURES - 3
 """Which of them is the spectral index."""
@@ -34,10 +43,10 @@ def features(cosmology: Mapping[str, Any], xp: Any = np) -> Any:
     """
     Om_c, Om_b, h, n_s = (xp.asarray(cosmology[n], float) for n in ("Om_c", "Om_b", "h", "n_s"))
     ln_h = xp.log(h)
-    u = xp.log((Om_c + Om_b) / _OMEGA_M) + 2 * ln_h
-    v = xp.log(Om_b / _OMEGA_B) + 2 * ln_h
+    u = xp.log((Om_c + Om_b) / OMEGA_M) + 2 * ln_h
+    v = xp.log(Om_b / OMEGA_B) + 2 * ln_h
     powers_m, powers_b = (_powers(x[:, None], xp) for x in (u, v))
-    products = powers_m[:, _OF_M] * powers_b[:, _OF_B]
+    products = powers_m[:, POWERS_OF_M] * powers_b[:, POWERS_OF_B]
     return xp.concatenate([products, xp.stack([n_s, ln_h, ln_h * u], axis=1)], axis=1)
 
 

@@ -193,7 +193,7 @@ class LinearPowerTable:
         n0, n1 = box.nodes
         inverse = [np.linalg.inv(_chebyshev_basis(_chebyshev_nodes(n), n)) for n in box.nodes]
         values = np.asarray(nodes, np.float64).reshape(n0, n1, -1)
-        self._coefficients = np.einsum("ai,bj,ijk->abk", *inverse, values).reshape(n0 * n1, -1)
+        self.coefficients = np.einsum("ai,bj,ijk->abk", *inverse, values).reshape(n0 * n1, -1)
         self._ln_R = box.radii()
         self._variance = Variance(self._layout.ln_k, self._ln_R)
 
@@ -208,7 +208,7 @@ class LinearPowerTable:
             for name in ("Om_c", "Om_b", "h", "sigma_8", "n_s")
         )
         omega_c, omega_b, ln_k = Om_c * h**2, Om_b * h**2, self._layout.ln_k
-        stored = self.box.basis(omega_c, omega_b) @ self._coefficients
+        stored = self.box.basis(omega_c, omega_b) @ self.coefficients
         ln_P = self._layout.spread(stored, omega_c, omega_b)
         ln_P += (n_s - self._layout.n_s)[:, None] * ln_k
         ln_P += (2 * np.log(sigma_8) - np.log(self._variance.at(ln_P, 8.0 / h)))[:, None]

@@ -23,7 +23,15 @@ from datagen.request import LIBRARIES, MODULES
 from datagen.shards import Shards, remove_shards
 from datagen.space import Range, Space
 
-__all__ = ["SHIPPED", "WIDE", "linear_power", "make_shipped", "shipped_table"]
+__all__ = [
+    "SHIPPED",
+    "WIDE",
+    "linear_power",
+    "make_shipped",
+    "run_camb",
+    "run_node",
+    "shipped_table",
+]
 
 Array = NDArray[np.float64]
 
@@ -96,19 +104,19 @@ def _cached_nodes(box: TableBox, ray: RayConfig) -> Array:
     cached = read_arrays(path, SCHEMA)  # one that was damaged is computed again
     if cached is None:
         with ray_session(ray):
-            cached = {"nodes": _run_camb(box, Shards(folder, request, discard=True))}
+            cached = {"nodes": run_camb(box, Shards(folder, request, discard=True))}
         write_arrays(path, SCHEMA, cached)
     remove_shards(folder, request)
     nodes: Array = cached["nodes"]
     return nodes
 
 
-def _run_camb(box: TableBox, shards: Shards) -> Array:
+def run_camb(box: TableBox, shards: Shards) -> Array:
     """The nodes, each kept as soon as it is there."""
     points = box.points()
     done = {i: shard[0]["ln_P"] for i in range(len(points)) if (shard := shards.read(i))}
     todo = [i for i in range(len(points)) if i not in done]
-    work = partial(_node, box=box, made_by=maker(LIBRARIES, MODULES))
+    work = partial(run_node, box=box, made_by=maker(LIBRARIES, MODULES))
     runs = ray_map(
         work, [points[i] for i in todo], label="CAMB for P_lin", unit="run", done=len(done)
     )
@@ -120,7 +128,7 @@ def _run_camb(box: TableBox, shards: Shards) -> Array:
     return np.array([done[i] for i in range(len(points))])
 
 
-def _node(point: Array, *, box: TableBox, made_by: dict[str, str]) -> Array:
+def run_node(point: Array, *, box: TableBox, made_by: dict[str, str]) -> Array:
     """What CAMB gives at one node, on a machine that has the same code."""
     check_machine(made_by)
     return box.node(point)

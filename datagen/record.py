@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PACKAGES", "ContentHash", "code_hash", "combined_hash", "maker", "provenance"]
+__all__ = [
+    "PACKAGES",
+    "ContentHash",
+    "code_hash",
+    "combined_hash",
+    "maker",
+    "provenance",
+    "source_files",
+]
 
 PACKAGES = ("benchmarks", "datagen", "emulator", "export", "hodspectra", "tuning")  # ours
 _ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +60,7 @@ def code_hash(*modules: str, imports: bool = True) -> str:
         imports: Whether what they import counts too.
     """
     paths = (
-        _files(modules, imports)
+        source_files(modules, imports)
         if modules
         else [path for package in PACKAGES for path in (_ROOT / package).rglob("*.py")]
     )
@@ -64,7 +72,7 @@ def code_hash(*modules: str, imports: bool = True) -> str:
     )
 
 
-def _files(modules: Iterable[str], imports: bool) -> set[Path]:
+def source_files(modules: Iterable[str], imports: bool) -> set[Path]:
     """The files of modules, and of all of ours that they import."""
     todo, found = list(modules), set()
     while todo:

@@ -17,13 +17,13 @@ from datagen.json_points import records, unique_keys
 from datagen.text_table import notes, text_blocks
 from datagen.texts import TableError, open_text
 
-__all__ = ["READ", "TableError", "comments", "read_blocks", "read_table"]
+__all__ = ["READ", "ROWS", "TableError", "comments", "read_blocks", "read_table"]
 
 Array = NDArray[np.float64]
 
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".ecsv")
 READ = (*_TEXT, ".json", ".npz", ".h5")
-_ROWS = 4096  # points in a block
+ROWS = 4096  # points in a block
 _NONE: Mapping[str, float] = MappingProxyType({})
 
 
@@ -132,7 +132,7 @@ def _of_records(
 ) -> Iterator[Array]:
     """Points of a list of objects."""
     start, names = 0, tuple(units)
-    while batch := list(islice(points, _ROWS)):
+    while batch := list(islice(points, ROWS)):
         for i, record in enumerate(batch, start):
             if not isinstance(record, dict):
                 raise ValueError(f"point {i} is not an object of {', '.join(names)}")
@@ -202,5 +202,5 @@ def _h5_blocks(
 
 def _sliced(points: NDArray[Any]) -> Iterator[Array]:
     """Blocks, as a few thousand points have spectra that fit into memory."""
-    for start in range(0, len(points), _ROWS):
-        yield np.asarray(points[start : start + _ROWS], np.float64)
+    for start in range(0, len(points), ROWS):
+        yield np.asarray(points[start : start + ROWS], np.float64)

@@ -21,11 +21,11 @@ from datagen.columns import check_names
 from datagen.texts import open_text
 from datagen.units import check_text
 
-__all__ = ["cell_number", "notes", "split_cells", "text_blocks"]
+__all__ = ["ROWS", "cell_number", "notes", "split_cells", "text_blocks"]
 
 Array = NDArray[np.float64]
 
-_ROWS = 4096  # lines read at once
+ROWS = 4096  # lines read at once
 _SEPARATORS = (";", ",", "\t")  # in this order: between semicolons a comma is a decimal one
 _BLANKS = " "
 _HASH = r"#(?!N/A|DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!)"  # not the errors of spreadsheets
@@ -80,7 +80,7 @@ def text_blocks(
     with open_text(path) as file:
         before, separator, line = _head(file)
         header = _header(line, before, units, separator)
-        lines = [*([] if header is line else [line]), *islice(file, _ROWS)]
+        lines = [*([] if header is line else [line]), *islice(file, ROWS)]
         _check_units(before, units)
         layout = _layout(header, lines, units, separator, defaults)
         at, row = len(before) + (2 if header is line else 1), 0
@@ -88,7 +88,7 @@ def text_blocks(
             table = _parsed(layout, lines, at, row)
             yield _wanted(layout, table, units, defaults)
             at, row = at + len(lines), row + len(table)
-            lines = list(islice(file, _ROWS))
+            lines = list(islice(file, ROWS))
 
 
 def _has_cells(line: str) -> bool:

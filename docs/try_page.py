@@ -18,13 +18,13 @@ from npm import ONNXRUNTIME, UnreachableError
 from numpy.typing import NDArray
 
 from benchmarks.studies.galaxy_samples import SOURCES, fiducial
-from datagen.large_scales import _OF_B, _OF_M, _OMEGA_B, _OMEGA_M
+from datagen.large_scales import OMEGA_B, OMEGA_M, POWERS_OF_B, POWERS_OF_M
 from datagen.occupations import occupation
 from datagen.occupations.functions import LN_10
 from datagen.space import parameters_of
 from export.cut import cut
 from export.interpolate import AtK
-from export.lowest_mass import _FAR, _SHARE, _SLOPE
+from export.lowest_mass import FAR, SHARE, SLOPE
 from export.ranges import Parameter
 from export.runtime import OnnxEmulator, load
 from export.statistics import DeltaSigma, Wp
@@ -83,9 +83,9 @@ def write(folder: Path) -> str:
         "r": RADII.tolist(),
         "pi_max": [_name(pi_max) for pi_max in PI_MAX],
         "rho_critical": RHO_CRITICAL,
-        "features": {"omega_m": _OMEGA_M, "omega_b": _OMEGA_B,
-                     "powers": list(zip(_OF_M.tolist(), _OF_B.tolist(), strict=True))},
-        "lowest_mass": {"far": _FAR, "slope": _SLOPE, "share": _SHARE},
+        "features": {"omega_m": OMEGA_M, "omega_b": OMEGA_B,
+                     "powers": list(zip(POWERS_OF_M.tolist(), POWERS_OF_B.tolist(), strict=True))},
+        "lowest_mass": {"far": FAR, "slope": SLOPE, "share": SHARE},
     }  # fmt: skip
     files = sorted(folder.glob("*.bin"))
     record["version"] = hashlib.sha256(b"".join(one.read_bytes() for one in files)).hexdigest()[:12]

@@ -8,7 +8,7 @@ import pytorch_optimizer
 import torch
 from torch import nn
 
-__all__ = ["Optimizer", "OptimizerConfig"]
+__all__ = ["MAKERS", "Optimizer", "OptimizerConfig"]
 
 Optimizer = Literal["SOAP", "Muon", "adam", "RAdam", "AdamW"]
 
@@ -32,7 +32,7 @@ def _muon(network: nn.Module, lr: float) -> torch.optim.Optimizer:
     return pytorch_optimizer.Muon(groups)
 
 
-_MAKERS: dict[str, Callable[[nn.Module, float], torch.optim.Optimizer]] = {
+MAKERS: dict[str, Callable[[nn.Module, float], torch.optim.Optimizer]] = {
     "SOAP": _soap,
     "Muon": _muon,
     "adam": lambda network, lr: torch.optim.Adam(network.parameters(), lr=lr),
@@ -71,7 +71,7 @@ class OptimizerConfig:
 
     def build(self, network: nn.Module) -> torch.optim.Optimizer:
         """The optimiser of a network's weights, the highest rate noted as ``initial_lr``."""
-        optimizer = _MAKERS[self.name](network, self.lr)
+        optimizer = MAKERS[self.name](network, self.lr)
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
         return optimizer

@@ -99,7 +99,7 @@ class Training(Callback, ABC):
         is_over: Whether the training has come to its end.
     """
 
-    _STATE: tuple[str, ...] = (
+    STATE: tuple[str, ...] = (
         "stage", "best", "best_epoch", "best_weights", "steps", "flop", "seconds", "diverged",
         "capped", "is_over",
     )  # fmt: skip
@@ -188,11 +188,11 @@ class Training(Callback, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {name: getattr(self, name) for name in self._STATE}
+        return {name: getattr(self, name) for name in self.STATE}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what a checkpoint kept."""
-        for name in self._STATE:
+        for name in self.STATE:
             setattr(self, name, state_dict[name])
 
 
@@ -203,7 +203,7 @@ class StagedTraining(Training):
     its share of the work is done. The optimiser starts afresh after each.
     """
 
-    _STATE = (*Training._STATE, "epochs_in_stage", "steps_before", "waited")
+    STATE = (*Training.STATE, "epochs_in_stage", "steps_before", "waited")
 
     def __init__(self, config: ScheduleConfig, monitor: str = "val_loss") -> None:
         super().__init__(config, monitor)

@@ -36,7 +36,15 @@ from emulator.runs import check_run_config, run_lock
 from emulator.schedule import ScheduleConfig
 from emulator.workers import run_workers
 
-__all__ = ["EMULATOR_FILE", "TrainConfig", "check_unfinished", "fit", "make_emulator", "train"]
+__all__ = [
+    "EMULATOR_FILE",
+    "TrainConfig",
+    "check_unfinished",
+    "fit",
+    "make_emulator",
+    "threads_for",
+    "train",
+]
 
 EMULATOR_FILE = "emulator.safetensors"
 _THREAD_FLOP = 1e9  # of a step, that make a thread worth its while
@@ -270,7 +278,7 @@ def _train_on(
 ) -> tuple[Emulator, dict[str, Any]]:
     """Train here or in Ray's workers, and write the results."""
     if not hardware.workers:
-        return _train(spectra, out, train, hardware, threads or _threads(spectra, train))
+        return _train(spectra, out, train, hardware, threads or threads_for(spectra, train))
     one = partial(_train, spectra, out.resolve(), train, hardware, threads or 1)
     use_gpu = hardware.accelerator != "cpu"
     run_workers(one, hardware.workers, out, ray, cpus=threads or 1, use_gpu=use_gpu)
@@ -278,7 +286,7 @@ def _train_on(
     return Emulator.load(out / EMULATOR_FILE), history
 
 
-def _threads(spectra: Spectra, config: TrainConfig) -> int:
+def threads_for(spectra: Spectra, config: TrainConfig) -> int:
     """Threads that a training has use for."""
     weights = sum(p.numel() for p in make_emulator(spectra, config).network.parameters())
     flop = 6 * config.optimizer.batch_size * weights  # forwards, and twice as many backwards

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from export.populations import Population, Populations
 
-__all__ = ["BelowLowestMassWarning", "LowestMass"]
+__all__ = ["FAR", "SHARE", "SLOPE", "BelowLowestMassWarning", "LowestMass"]
 
-_SLOPE = 0.9  # of small haloes: dn/dlnM ~ M^-0.9
-_SHARE = 0.1  # of the central galaxies that may be missing without a word
-_FAR = 2.4  # e^2 widths: so many, and the slope's shift, and less than a hundredth is missing
+SLOPE = 0.9  # of small haloes: dn/dlnM ~ M^-0.9
+SHARE = 0.1  # of the central galaxies that may be missing without a word
+FAR = 2.4  # e^2 widths: so many, and the slope's shift, and less than a hundredth is missing
 
 _TRIED = 4096  # points of the ranges
 _NOWHERE = math.inf, 0.0
@@ -69,13 +69,13 @@ class LowestMass:
 
     def _reaches(self, M_th: Any, sigma: Any) -> Any:
         """Whether a threshold reaches down to the lowest mass."""
-        return M_th < self.M_min * np.exp(sigma * (_FAR + _SLOPE * sigma))
+        return M_th < self.M_min * np.exp(sigma * (FAR + SLOPE * sigma))
 
     def is_near(self, point: Sequence[float]) -> bool:
         """Whether a point could be one to warn of; told in no time."""
         for one in self._near:
             M_th, sigma = self._threshold(one, point) or _NOWHERE
-            if M_th < self.M_min * math.exp(sigma * (_FAR + _SLOPE * sigma)):
+            if M_th < self.M_min * math.exp(sigma * (FAR + SLOPE * sigma)):
                 return True
         return False
 
@@ -93,9 +93,9 @@ class LowestMass:
         columns = x.astype(np.float64).T
         M_th, sigma = self._threshold(one, columns) or (np.full(len(x), np.inf), np.ones(len(x)))
         g = np.log(self.M_min / M_th)
-        below = _normal(g / sigma) * np.exp(-_SLOPE * g - 0.5 * (_SLOPE * sigma) ** 2)
+        below = _normal(g / sigma) * np.exp(-SLOPE * g - 0.5 * (SLOPE * sigma) ** 2)
         centrals = one.moments(M_th, dict(zip(self._names, columns, strict=True))).centrals
-        return np.where(centrals > 0, _normal(g / sigma + _SLOPE * sigma) - below, 0.0)
+        return np.where(centrals > 0, _normal(g / sigma + SLOPE * sigma) - below, 0.0)
 
     def warn(self, x: NDArray[np.float32]) -> None:
         """Warn of points where more than a tenth of the central galaxies are missing.
@@ -109,7 +109,7 @@ class LowestMass:
             if not len(near):
                 continue
             share = self.share(one, x[near])
-            bad = np.flatnonzero(share > _SHARE)
+            bad = np.flatnonzero(share > SHARE)
             if len(bad):
                 more = f", and in {len(bad) - 1} more rows" if len(bad) > 1 else ""
                 warnings.warn(

@@ -44,7 +44,7 @@ from export.lowest_mass import BelowLowestMassWarning
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
 
-__all__ = ["ExportMismatch", "rewrite", "to_onnx"]
+__all__ = ["ExportMismatch", "graph_of", "rewrite", "to_onnx"]
 
 OPSET = 20  # the first with Gelu as an operator
 # Rounding of |P/P' - 1| in float32 at random points. A wrong activation or scaling shows at 1e-3.
@@ -125,7 +125,7 @@ def to_onnx(
     model = Assembly(emulators, outputs or ()).eval()
     if domain:
         model.tell_domain(domain)
-    proto, spare = _graph(model)
+    proto, spare = graph_of(model)
     with atomic(out) as partial:
         _write(proto, _metadata(model) | {"spare": json.dumps(spare)}, partial)
         worst = _verify(model, partial)
@@ -150,7 +150,7 @@ def _write(proto: onnx.ModelProto, texts: dict[str, str], path: Path) -> None:
     path.write_bytes(seal(proto.SerializeToString()))
 
 
-def _graph(model: Assembly) -> tuple[onnx.ModelProto, str]:
+def graph_of(model: Assembly) -> tuple[onnx.ModelProto, str]:
     """The emulators as an ONNX model with named inputs and outputs and a free batch axis.
 
     With it, the part of its graph that its own outputs do not need; see `OnnxFile.spare`.

@@ -19,7 +19,7 @@ from datagen.files import BusyError, exclusive
 from datagen.generate import compute, generate, main
 from datagen.halomodel import HaloModel
 from datagen.linear_power import TableBox
-from datagen.power import _node
+from datagen.power import run_node
 from datagen.record import maker
 from datagen.request import LIBRARIES, MODULES
 from datagen.space import BACKGROUND, Range, Space
@@ -191,7 +191,7 @@ def test_a_machine_of_a_cluster_with_other_code_is_named(table):
         compute(theta, model=MODEL, table=table, made_by=other)
     box = TableBox.of(SPACE)
     with pytest.raises(ValueError, match=message):
-        _node(box.points()[0], box=box, made_by=other)
+        run_node(box.points()[0], box=box, made_by=other)
 
 
 def test_command_line_knows_any_occupation_by_its_name(ray, table, tmp_path):

@@ -181,7 +181,7 @@ def test_a_power_law_stays_one_at_every_wavenumber(table):
 def test_polynomials_in_the_log_densities_are_exact(table):
     """The amplitude is sigma_8's, so it is compared before that."""
     omega_c, omega_b = np.array([0.113]), np.array([0.0221])
-    stored = table.box.basis(omega_c, omega_b) @ table._coefficients
+    stored = table.box.basis(omega_c, omega_b) @ table.coefficients
     node = wavy if table.box.camb == "converged" else smooth
     point = np.array([0.113, 0.0221])
     expected = node(point)

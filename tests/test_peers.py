@@ -10,8 +10,8 @@ def broken(monkeypatch):
     def fails():
         raise AttributeError("no corr_gg")
 
-    monkeypatch.setitem(study._PEERS, "absent", ("no_such_module", fails, ""))
-    monkeypatch.setitem(study._PEERS, "broken", ("numpy", fails, ""))
+    monkeypatch.setitem(study.PEERS, "absent", ("no_such_module", fails, ""))
+    monkeypatch.setitem(study.PEERS, "broken", ("numpy", fails, ""))
 
 
 def test_what_runs_agrees_and_what_does_not_says_why(broken):

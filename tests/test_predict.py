@@ -32,8 +32,8 @@ def theta() -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(text_table, "_ROWS", BLOCK)
-    monkeypatch.setattr(tables, "_ROWS", BLOCK)
+    monkeypatch.setattr(text_table, "ROWS", BLOCK)
+    monkeypatch.setattr(tables, "ROWS", BLOCK)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_an_edit_is_seen_by_what_imports_it(copy, name, labels, training):
 def test_modules_are_taken_alone_where_that_is_asked_for():
     alone = code_hash("datagen.ccl", "datagen.linear_power", imports=False)
     assert alone != code_hash("datagen.ccl", "datagen.linear_power")
-    assert {path.name for path in record._files(["datagen.ccl"], imports=False)} == {"ccl.py"}
+    assert {path.name for path in record.source_files(["datagen.ccl"], imports=False)} == {"ccl.py"}
 
 
 def test_our_packages_are_all_known():

@@ -83,7 +83,7 @@ def test_the_search_beside_the_emulator_is_shown(tmp_path):
     )  # fmt: skip
     config = {"objectives": ["val_loss"], "space": asdict(space)}
     (run / "config.yaml").write_text(json.dumps(config | {"shared": {}}))
-    found = module._search(run, run / "report")
+    found = module.search_section(run, run / "report")
     assert "The best is trial 0002 with validation loss 0.1 on" in found["Search: result"][0]
     assert 'href="../figures/progress.pdf"' in found["Search: progress"][0]
     assert (run / "report" / "../figures/progress.pdf").resolve().exists()
@@ -100,6 +100,6 @@ def test_the_report_of_the_labels_is_found(label_file, spectra, tmp_path):
     for folder, change in (("another", {"labels": {"sha256": "0"}}), ("this", {})):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "summary.json").write_text(json.dumps(summary | change))
-    page = "".join(module._labels(data, tmp_path / "report"))
+    page = "".join(module.labels_section(data, tmp_path / "report"))
     assert '<p class="good">They agree.</p>' in page
     assert '<a href="../this/index.html">The labels in figures</a>' in page

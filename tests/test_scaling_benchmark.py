@@ -36,7 +36,7 @@ def test_published_cost_is_the_one_that_was_published():
 
 
 def test_memory_does_not_grow_with_the_points(small_file):
-    few, many = (module._streamed(str(small_file), points, 1) for points in (16_384, 81_920))
+    few, many = (module.stream(str(small_file), points, 1) for points in (16_384, 81_920))
     assert many["memory"] < 1.1 * few["memory"]  # 120 MB more if results were kept
     assert many["cpu"] > 2 * few["cpu"]
 
@@ -59,7 +59,7 @@ def test_codes_that_disagree_are_refused(small_file, monkeypatch):
         return {name: 1.5 * values for name, values in model(theta).items()}
 
     monkeypatch.setattr(module, "direct", lambda *_: {"labels": other})
-    monkeypatch.setattr(module, "_streamed", None)  # before the sizes are timed
+    monkeypatch.setattr(module, "stream", None)  # before the sizes are timed
     with pytest.raises(ValueError, match="labels differs by .* in mm_1h .*not timed"):
         scaling(str(small_file), **SMALL)
 

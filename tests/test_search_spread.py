@@ -22,7 +22,7 @@ from tuning.journal import Journal
 from tuning.search import search
 from tuning.searcher import OptunaSearcher
 from tuning.space import FinetuneSpace
-from tuning.study import Budget, _at_once
+from tuning.study import Budget, trials_at_once
 from tuning.task import FinetuneTask, NetworkTask, quality
 
 RAY = RayConfig(cpus=2)
@@ -193,4 +193,4 @@ def test_as_many_trials_run_at_once_as_cores_and_fractions_of_gpus_allow(
     monkeypatch, budget, number
 ):
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
-    assert _at_once(budget) == number
+    assert trials_at_once(budget) == number

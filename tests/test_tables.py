@@ -193,7 +193,7 @@ def test_a_cell_that_is_no_number_is_named_with_line_row_and_column(write, cell,
 
 
 def test_what_is_wrong_far_down_is_named_by_its_line_and_row(write):
-    rows = text_table._ROWS + 1500
+    rows = text_table.ROWS + 1500
     content = HEADER + "\n# note\n\n" + f"{FIRST}\n" * rows + FIRST.replace(CELL, "x")
     refused(write(content), f"line {rows + 4}: row {rows}: alpha = 'x' is not a number")
     assert len(read_table(write(content.removesuffix(FIRST.replace(CELL, "x"))), UNITS)) == rows
@@ -202,7 +202,7 @@ def test_what_is_wrong_far_down_is_named_by_its_line_and_row(write):
 def test_blocks_have_few_rows(write):
     blocks = list(read_blocks(write(HEADER + "\n" + f"{FIRST}\n" * 10_000), UNITS))
     assert sum(map(len, blocks)) == 10_000
-    assert max(map(len, blocks)) <= text_table._ROWS
+    assert max(map(len, blocks)) <= text_table.ROWS
 
 
 def test_nan_is_a_number_that_the_ranges_refuse(write):

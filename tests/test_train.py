@@ -24,11 +24,11 @@ from emulator.emulator import Emulator
 from emulator.loop import Hardware, TrainingFailed
 from emulator.metrics import REGIMES, accuracy, fractional_error, spectra_accuracy
 from emulator.network import NetworkConfig
-from emulator.optimizers import _MAKERS, OptimizerConfig
+from emulator.optimizers import MAKERS, OptimizerConfig
 from emulator.record import log_line
 from emulator.runs import run_lock
 from emulator.schedule import ScheduleConfig
-from emulator.train import _threads, fit, main, make_emulator, train
+from emulator.train import fit, main, make_emulator, threads_for, train
 from hodspectra.ending import Interrupted
 
 # The same steps in another order of sums; seeds or shares of the batches that differ cost 0.1.
@@ -97,8 +97,8 @@ def test_small_steps_are_not_shared_among_threads(spectra):
     large = replace(
         QUICK, network=NetworkConfig(6, 512), optimizer=OptimizerConfig(batch_size=4096)
     )
-    assert _threads(spectra, QUICK) == 1
-    assert _threads(spectra, large) == min(os.cpu_count(), 35)
+    assert threads_for(spectra, QUICK) == 1
+    assert threads_for(spectra, large) == min(os.cpu_count(), 35)
 
 
 def test_work_is_shared_among_stages(spectra):
@@ -440,7 +440,7 @@ def test_what_was_refused_does_not_stand_in_the_way(negative, label_file, tmp_pa
         train(label_file, out, replace(QUICK, optimizer=OptimizerConfig("adam", batch_size=500)))
     wild = replace(QUICK, optimizer=OptimizerConfig("AdamW", batch_size=32))
     with monkeypatch.context() as patch:
-        patch.setitem(_MAKERS, "AdamW", lambda net, _: torch.optim.SGD(net.parameters(), lr=1e30))
+        patch.setitem(MAKERS, "AdamW", lambda net, _: torch.optim.SGD(net.parameters(), lr=1e30))
         with pytest.raises(TrainingFailed, match="lower the learning rate"):
             train(label_file, out, wild, threads=1)
     train(label_file, out, QUICK, threads=1)

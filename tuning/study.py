@@ -29,7 +29,7 @@ from tuning.searcher import OptunaSearcher, Sampler
 from tuning.task import Task
 from tuning.trial import run_trial
 
-__all__ = ["Budget", "TimeStopper", "make_scheduler", "run_study"]
+__all__ = ["Budget", "TimeStopper", "make_scheduler", "run_study", "trials_at_once"]
 
 Scheduler = Literal["asha", "median", "none"]
 
@@ -179,7 +179,7 @@ def _run_trials(
         "RAY_AIR_NEW_OUTPUT": "0",
     }
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the watch names failed trials
-    cores_allow = _at_once(budget)
+    cores_allow = trials_at_once(budget)
     at_once = budget.at_once or cores_allow
     searcher = OptunaSearcher(
         journal, task.ranges.distributions(), sampler, objectives, known, seed, at_once
@@ -218,7 +218,7 @@ def _run_trials(
             shutil.rmtree(notes)
 
 
-def _at_once(budget: Budget) -> int:
+def trials_at_once(budget: Budget) -> int:
     """How many trials run at once.
 
     Raises:

@@ -21,7 +21,7 @@ from datagen.messages import shortened
 from export.runtime import load
 from export.statistics import DeltaSigma, Sigma, Wp
 
-__all__ = ["STUDY", "peers", "render"]
+__all__ = ["PEERS", "STUDY", "peers", "render"]
 
 Array = NDArray[np.float64]
 Peer = Callable[[], dict[str, Array]]
@@ -71,7 +71,7 @@ def peers(rounds: int = 3, points: int = 10_000) -> dict[str, Any]:
         "hodspectra, one call": times,
         f"hodspectra, {points:,} at once": {"cosmology": many, "galaxies": many},
     }
-    for name, (module, prepare, says) in _PEERS.items():
+    for name, (module, prepare, says) in PEERS.items():
         if not find_spec(module):
             rows[name] = {"missing": f"{module} is not installed"}
             continue
@@ -197,7 +197,7 @@ def _halomod() -> tuple[Peer, Peer]:
     return lambda: fresh("cosmology"), lambda: fresh("galaxies")
 
 
-_PEERS: dict[str, tuple[str, Callable[[], tuple[Peer, Peer]], str]] = {
+PEERS: dict[str, tuple[str, Callable[[], tuple[Peer, Peer]], str]] = {
     "pyccl, with scipy's FFTLog": (
         "pyccl", _pyccl,
         "CAMB at pyccl's defaults; haloes below the lowest mass are added to galaxies, too",

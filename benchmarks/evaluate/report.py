@@ -26,7 +26,7 @@ from export.info import card
 from export.runtime import OnnxEmulator
 from tuning.report import sections as search_sections
 
-__all__ = ["STUDY", "render", "report"]
+__all__ = ["STUDY", "labels_section", "render", "report", "search_section"]
 
 BUDGET = ErrorBudget(quadrature=32, linear_power=8)
 CORNER_POINTS = 4000
@@ -169,8 +169,8 @@ def _page(analysis: Analysis, result: dict[str, Any], data: Path, out: Path) -> 
     lead = summary(made, result["accuracy"], analysis.main_output)
     sections = {
         "": [paragraph(f"{lead} {_fast(result['speed'])}", "lead")],
-        "The labels": _labels(data, out),
-        **_search(model.path.parent, out),
+        "The labels": labels_section(data, out),
+        **search_section(model.path.parent, out),
         "Training": history_pieces(training_history(model), out),
         "The emulator": [preformatted(card(model))],
         **analysis.sections(out, CORNER_POINTS, _accuracy(result)),
@@ -190,7 +190,7 @@ def _fast(times: dict[str, Any]) -> str:
     return f"{text}."
 
 
-def _labels(data: Path, out: Path) -> list[str]:
+def labels_section(data: Path, out: Path) -> list[str]:
     """What the label file is, and a link to its own report, if there is one beside it."""
     labels = Spectra.read(data, ())
     described = {
@@ -224,7 +224,7 @@ def _verdict(path: Path, sha256: str) -> dict[str, Any]:
     return {}
 
 
-def _search(run: Path, out: Path) -> dict[str, list[str]]:
+def search_section(run: Path, out: Path) -> dict[str, list[str]]:
     """The sections of the search whose run directory the emulator lies in, if one does."""
     try:
         found = search_sections(run, f"{_from(out, run / 'figures')}/")

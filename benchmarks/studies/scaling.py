@@ -25,7 +25,7 @@ from datagen.halomodel import HaloModelConfig
 from datagen.space import Space
 from export.runtime import load
 
-__all__ = ["PUBLISHED", "STUDY", "figures", "fit", "render", "scaling"]
+__all__ = ["PUBLISHED", "STUDY", "figures", "fit", "render", "scaling", "stream"]
 
 # User CPU seconds of data sets, on their authors' machine without a GPU, as the notebooks
 # exampleNotebooks/NNPerformance.ipynb and NN_Performance.ipynb of
@@ -82,7 +82,7 @@ def scaling(
             f"number at least"
         )
     true_codes = _direct(emulator, seed)  # first: it refuses those that do not agree
-    runs = {"emulator": [_streamed(emulator, n, seed) for n in tqdm(sorted(sizes), desc="sizes")]}
+    runs = {"emulator": [stream(emulator, n, seed) for n in tqdm(sorted(sizes), desc="sizes")]}
     runs |= true_codes
     return {
         "emulator": emulator,
@@ -107,7 +107,7 @@ def fit(points: Sequence[float], seconds: Sequence[float]) -> dict[str, float]:
     return {"start": float(start), "per_point": float(per_point)}
 
 
-def _streamed(emulator: str, points: int, seed: int) -> dict[str, float]:
+def stream(emulator: str, points: int, seed: int) -> dict[str, float]:
     """One size, in a process of its own."""
     root = str(Path(__file__).resolve().parents[2])
     command = [
