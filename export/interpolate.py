@@ -24,6 +24,7 @@ __all__ = ["AtK", "spline_matrix"]
 
 Array = NDArray[np.float64]
 
+_SHAPE = ("Om_c", "Om_b", "h", "n_s")  # what the shape of the linear power depends on
 _NONE = 1e-60  # [Mpc^3] in place of 0, which it is in float32
 _SMOOTH = 5  # degree of the spline of 1-halo terms, which have no wiggles to be added
 _TAIL = 1.5  # e-folds at the end of the grid, to which the parabola above it is fitted
@@ -75,6 +76,7 @@ class AtK:
         falling = _slope(ln_grid, ln_k) if damped else 0.0
         self._one_halo = (smooth + beyond + falling).T.copy()
         self._wiggles = self._continuation = None
+        self._last: tuple[tuple[float, ...], Array] = (), np.empty(0)
         if bao:
             fine = np.log(bao["k"])
             missed = spline_matrix(fine, np.clip(inside, fine[0], fine[-1]))
@@ -166,8 +168,7 @@ class AtK:
             matrix, offset = self._wiggles
             missed = ln_P_lin @ matrix + offset
         if self._continuation is not None:
-            matrix, offset = self._continuation
-            missed = missed + (features(cosmology) @ matrix + offset)
+            missed = missed + self._continued(*self._continuation, cosmology)
         elif self._below.any():
             k = self.k[self._below]
             shape = linear_shape(k, cosmology) / linear_shape(self._start, cosmology)
@@ -175,6 +176,20 @@ class AtK:
             whole[:, self._below] = np.log(shape)
             missed = missed + whole
         return missed
+
+    def _continued(self, matrix: Array, offset: Array, cosmology: Mapping[str, Any]) -> Array:
+        """What goes on below the grid, (N, K'); of a single point, the last one is kept."""
+        known = tuple(cosmology[name].item() for name in _SHAPE) if _is_single(cosmology) else ()
+        last, kept = self._last
+        if known and known == last:
+            return kept
+        found: Array = features(cosmology) @ matrix + offset
+        self._last = known, found
+        return found
+
+
+def _is_single(cosmology: Mapping[str, Any]) -> bool:
+    return all(isinstance(cosmology[n], np.ndarray) and cosmology[n].size == 1 for n in _SHAPE)
 
 
 @lru_cache(maxsize=256)

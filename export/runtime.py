@@ -36,8 +36,7 @@ _TYPICAL = {
     "alpha": 1.0, "sigma": 0.5, "Mth": 1e13, "Mprime": 2e14, "beta": 1.0,
     "log10Mmin": 13.0, "sigma_logM": 0.3, "log10M0": 13.0, "log10M1": 14.1,
 }  # fmt: skip
-CHUNK = 512  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
-MEASURED = 256  # and with statistics
+CHUNK = 128  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
 
 
 class OnnxEmulator:
@@ -552,8 +551,8 @@ class OnnxEmulator:
         """Statistics of any number of points, and outputs beside them; see `__call__`."""
         parts = []
         needed = self._needed(measured.names, measured, at_k)
-        for start in range(0, max(len(x), 1), MEASURED):
-            rows = slice(start, start + MEASURED)
+        for start in range(0, max(len(x), 1), CHUNK):
+            rows = slice(start, start + CHUNK)
             columns: dict[str, Any] = dict(zip(self.names, x[rows].T, strict=True))
             columns |= {name: one if len(one) == 1 else one[rows] for name, one in own}
             on_grid = dict(zip(needed, self._sessions.run(needed, x[rows]), strict=True))

@@ -3,6 +3,7 @@
 Where the lengths of a statistic do not depend on the point (comoving Mpc), its matrix is the one at
 its radii. Where they do (Mpc/h, physical), a function of separation is interpolated between
 matrices at scales a few percent apart, made when they are first needed: six each, a polynomial.
+That at a scale that many points have, or call after call, is made once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,7 +73,8 @@ class Scaled:
         self._moment, self._refine = moment, refine
         self._radii = len(moment.radii)
         self._matrix = lru_cache(maxsize=256)(self._at)
-        self._matrices = lru_cache(maxsize=64)(self._cell)
+        self._cells = lru_cache(maxsize=64)(self._cell)
+        self._between = lru_cache(maxsize=8)(self._of_scale)
 
     @cached_property
     def _rows(self) -> Rows:
@@ -102,9 +104,15 @@ class Scaled:
         """What takes P at the nodes to the moment at one scale of the lattice, shape (K, R)."""
         return self._rows.matrix(np.exp(i * _LATTICE)).T
 
-    def _cell(self, i: int) -> Array:
-        """The matrices that a scale is interpolated between, shape (K, `_ORDER` R)."""
-        return np.concatenate([self._matrix(i + j) for j in range(_ORDER)], axis=1)
+    def _of_scale(self, scale: float) -> Array:
+        """The matrix at one scale [Mpc], shape (K, R)."""
+        first, weights = lagrange(np.array([scale]))
+        result: Array = weights[0] @ self._cells(int(first[0]))
+        return result.reshape(-1, self._radii)
+
+    def _cell(self, first: int) -> Array:
+        """The matrices that a scale is interpolated between, shape (`_ORDER`, K R)."""
+        return np.array([self._matrix(first + j).ravel() for j in range(_ORDER)])
 
     def __call__(self, P: Array, scale: Array | None) -> Array:
         """The moment of spectra, shape (N, R).
@@ -115,19 +123,24 @@ class Scaled:
         """
         if scale is None:
             return P @ self._comoving
-        first, weights = lagrange(scale)
-        if len(scale) == 1 or first.min() == first.max():
-            return self._interpolated(P, int(first[0]), weights)
-        results = np.empty((len(P), self._radii))
-        for start in np.unique(first):
-            rows = np.flatnonzero(first == start)
-            results[rows] = self._interpolated(P[rows], int(start), weights[rows])
-        return results
+        if len(scale) == 1 or (scale == scale[0]).all():
+            return P @ self._between(float(scale[0]))
+        return self._interpolated(P, scale)
 
-    def _interpolated(self, P: Array, first: int, weights: Array) -> Array:
-        parts = (P @ self._matrices(first)).reshape(len(P), _ORDER, self._radii)
-        result: Array = (weights[:, None, :] @ parts)[:, 0]
-        return result
+    def _interpolated(self, P: Array, scale: Array) -> Array:
+        """At many scales: each matrix of the lattice by all spectra that it has a part in."""
+        order = np.argsort(scale)
+        P, (first, weights) = P[order], lagrange(scale[order])
+        found = np.zeros((len(P), self._radii))
+        for i in range(int(first[0]), int(first[-1]) + _ORDER):
+            low, high = np.searchsorted(first, (i - _ORDER + 1, i + 1))
+            if low < high:
+                rows = slice(low, high)
+                share = weights[np.arange(low, high), (i - first[rows]).astype(int)]
+                found[rows] += share[:, None] * (P[rows] @ self._matrix(i))
+        results = np.empty_like(found)
+        results[order] = found
+        return results
 
 
 def lagrange(scale: Any, xp: Any = np) -> tuple[Any, Any]:
