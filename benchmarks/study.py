@@ -109,12 +109,8 @@ class Study:
 
         text = self.measure.__doc__ or ""
         if "out" not in own.parameters:
-            files = [
-                f"``{self.name}.json``",
-                f"``{self.name}.md``",
-                *["figures"] * bool(self.figures),
-            ]
-            says = f"out: Folder for {', '.join(files[:-1])} and {files[-1]}."
+            more = " and figures" if self.figures else ""
+            says = f"out: Folder for ``{self.name}.json``, ``{self.name}.md``{more}."
             text = text.replace("Args:\n", f"Args:\n        {says}\n", 1)
         command.__doc__ = text
         command.__signature__ = own.replace(parameters=[*others, out])  # type: ignore[attr-defined]
