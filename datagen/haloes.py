@@ -26,6 +26,7 @@ class Haloes(ABC):
     Attributes:
         rho_m: Comoving mean matter density [Msun / Mpc^3].
         P_lin: Linear matter power at the wavenumbers asked for [Mpc^3], shape (K,).
+        cosmo: The cosmology, as fits of pyccl take it.
     """
 
     rho_m: float
@@ -33,7 +34,7 @@ class Haloes(ABC):
 
     def __init__(self, point: Point, fits: Fits, cosmo: Any) -> None:
         self.rho_m = matter_density(point["Om_c"] + point["Om_b"], point["h"])
-        self._fits, self._cosmo, self._a = fits, cosmo, 1.0 / (1.0 + point["z"])
+        self._fits, self.cosmo, self._a = fits, cosmo, 1.0 / (1.0 + point["z"])
 
     @abstractmethod
     def dn_dlnM_and_bias(self, M: Array) -> tuple[Array, Array]:
@@ -41,11 +42,11 @@ class Haloes(ABC):
 
     def concentration(self, M: Array) -> Array:
         """Concentration of masses M [Msun]."""
-        return self._fits.concentration_of(self._cosmo, M, self._a)
+        return self._fits.concentration_of(self.cosmo, M, self._a)
 
     def radius(self, M: Array) -> Array:
         """Comoving radius [Mpc] of masses M [Msun], in the fits' mass definition."""
-        return self._fits.radius_of(self._cosmo, M, self._a)
+        return self._fits.radius_of(self.cosmo, M, self._a)
 
 
 class CambHaloes(Haloes):
@@ -53,11 +54,11 @@ class CambHaloes(Haloes):
 
     def __init__(self, point: Point, fits: Fits, k: Array, camb: CambPreset) -> None:
         super().__init__(point, fits, camb_cosmology(point, camb))
-        self.P_lin = self._cosmo.linear_matter_power(k, self._a)
+        self.P_lin = self.cosmo.linear_matter_power(k, self._a)
 
     def dn_dlnM_and_bias(self, M: Array) -> tuple[Array, Array]:
         """See `Haloes`."""
-        return self._fits.dn_dlnM_and_bias(self._cosmo, M, self._a)
+        return self._fits.dn_dlnM_and_bias(self.cosmo, M, self._a)
 
 
 class TableHaloes(Haloes):
@@ -90,7 +91,7 @@ class TableHaloes(Haloes):
         sigma = self.sigma(ln_R)
         slope = self._ln_sigma(ln_R, 1) / 3  # dln sigma / dlnM, since R ~ M^(1/3)
         return self._fits.dn_dlnM_and_bias_of_sigma(
-            self._cosmo, M, self._a, sigma, slope, self.rho_m
+            self.cosmo, M, self._a, sigma, slope, self.rho_m
         )
 
 

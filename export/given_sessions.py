@@ -205,7 +205,7 @@ class GivenSessions:
         given = {f"{PREFIX}{name}": nodes.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
         given |= {f"{ADDED}{name}": 1 for name in self._added}
         inputs = b"".join(encode(11, described(*one)) for one in given.items())
-        self._haloes = Sessions(
+        self.haloes = Sessions(
             Graph(
                 haloes.head, background,
                 {name: encode(12, described(name, *shape)) for name, shape in shapes.items()},
@@ -223,7 +223,7 @@ class GivenSessions:
         background = np.ascontiguousarray(x[:, : len(BACKGROUND)])
         if not len(x):
             background = np.zeros((0, len(BACKGROUND)), np.float32)
-        ln_M, ln_n = self._haloes.feed(("ln_M", "ln_n"), {"background": background})
+        ln_M, ln_n = self.haloes.feed(("ln_M", "ln_n"), {"background": background})
         columns = {n: x[:, i].astype(np.float64) for i, n in enumerate(self._names)}
         moments = self._quadrature(columns, ln_M[:, 0].astype(np.float64), ln_n.astype(np.float64))
         added = {f"{ADDED}{n}": columns[n][:, None].astype(np.float32) for n in self._added}

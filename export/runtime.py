@@ -59,6 +59,8 @@ class OnnxEmulator:
         occupation: The occupation that was given, or None.
         populations: The galaxies that it predicts.
         can_change: Whether its occupation can be replaced, as in semi-analytic emulators.
+        sessions: The sessions of onnxruntime that evaluate it: `export.sessions.Sessions`, or
+            `export.given_sessions.GivenSessions` if its occupation is integrated in Python.
 
     Args:
         path_or_name: A file of ``hodspectra export``, or the name of a shipped emulator.
@@ -94,7 +96,7 @@ class OnnxEmulator:
     _defaults: dict[str, float]
     _ranges: Ranges
     _lowest_mass: LowestMass
-    _sessions: Sessions | GivenSessions
+    sessions: Sessions | GivenSessions
     _galaxies: list[str]
     _is_pair: bool
     _is_number: dict[str, bool]
@@ -155,7 +157,7 @@ class OnnxEmulator:
             _defaults={p.name: p.default for p in file.parameters if p.default is not None},
             _ranges=ranges,
             _lowest_mass=_lowest_mass(file, whose),
-            _sessions=sessions,
+            sessions=sessions,
             _galaxies=[name for name in file.units if not is_matter(name)],
             _is_pair=whose.is_pair,
             _is_number=sessions.check(names, tuple(file.units), len(file.k)),
@@ -428,7 +430,7 @@ class OnnxEmulator:
         k: ArrayLike | None,
     ) -> dict[str, NDArray[np.float64]] | None:
         """Slopes (N, D, ...) of outputs by name, by the graph's own; None if it has none."""
-        if isinstance(self._sessions, GivenSessions) or (measured and measured.without_large):
+        if isinstance(self.sessions, GivenSessions) or (measured and measured.without_large):
             return None
         names = measured.names if measured else self._named(outputs or self.outputs)
         at_k = None if k is None else self._at_k(k, False)
@@ -436,7 +438,7 @@ class OnnxEmulator:
         results: list[dict[str, NDArray[np.float64]]] = []
         for point in x:
             scales = directions(point, self.parameters, columns)
-            found = self._sessions.slopes(needed, point, scales)
+            found = self.sessions.slopes(needed, point, scales)
             if found is None:
                 return None
             if at_k is None and measured is None:
@@ -469,7 +471,7 @@ class OnnxEmulator:
         """Outputs of one point within the ranges."""
         if self._lowest_mass.is_near(point):
             self._lowest_mass.warn(np.array([point], np.float32))
-        results = self._sessions.point(names if measured is None else measured.everything, point)
+        results = self.sessions.point(names if measured is None else measured.everything, point)
         for name in self._galaxies:
             if name in results and (first := results[name].item(0)) != first:  # NaN
                 both = {n: np.asarray(one)[None] for n, one in results.items()}
@@ -510,7 +512,7 @@ class OnnxEmulator:
         Raises:
             ValueError: The occupation is integrated in Python, and not a part of the graph.
         """
-        if isinstance(self._sessions, GivenSessions):
+        if isinstance(self.sessions, GivenSessions):
             raise ValueError(
                 f"galaxies of {self.populations.said} are integrated in Python, and are no part of "
                 f"a graph; take an occupation by name"
@@ -555,7 +557,7 @@ class OnnxEmulator:
             rows = slice(start, start + CHUNK)
             columns: dict[str, Any] = dict(zip(self.names, x[rows].T, strict=True))
             columns |= {name: one if len(one) == 1 else one[rows] for name, one in own}
-            on_grid = dict(zip(needed, self._sessions.run(needed, x[rows]), strict=True))
+            on_grid = dict(zip(needed, self.sessions.run(needed, x[rows]), strict=True))
             parts.append(self._from_grid(on_grid, columns, measured.names, measured, at_k))
         return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
 
@@ -648,7 +650,7 @@ class OnnxEmulator:
     ) -> dict[str, NDArray[np.float32]]:
         """Outputs of a few points, at once."""
         needed = self._needed(names, None, at_k)
-        on_grid = dict(zip(needed, self._sessions.run(needed, x), strict=True))
+        on_grid = dict(zip(needed, self.sessions.run(needed, x), strict=True))
         if at_k is None:
             return on_grid
         at = self._from_grid(on_grid, dict(zip(self.names, x.T, strict=True)), names, None, at_k)

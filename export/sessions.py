@@ -44,6 +44,11 @@ class Sessions:
         graph: The whole graph.
         path: Where it comes from, for messages.
         threads: Threads of one evaluation.
+
+    Attributes:
+        kept: Sessions by outputs.
+        parted: Sessions of the two parts of the graph by outputs; None if it has no parts.
+        free: Memory for single points, by outputs and by cosmology.
     """
 
     def __init__(self, graph: Graph, path: Path, threads: int) -> None:
@@ -58,11 +63,11 @@ class Sessions:
         self._options = onnxruntime.RunOptions()
         self._shapes: dict[str, list[int]] = {}  # of one row of an output
         self._inputs = 0
-        self._kept: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
-        self._parted: dict[tuple[str, ...], _Parted | None] = {}
+        self.kept: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
+        self.parted: dict[tuple[str, ...], _Parted | None] = {}
         self._sloped: dict[tuple[tuple[str, ...], int], onnxruntime.InferenceSession | None] = {}
         self._lock = Lock()
-        self._free: dict[tuple[str, ...], dict[tuple[float, ...], _Row]] = {}
+        self.free: dict[tuple[str, ...], dict[tuple[float, ...], _Row]] = {}
 
     def run(self, names: tuple[str, ...], x: Array) -> list[Array]:
         """The named outputs of points (N, P)."""
@@ -71,7 +76,7 @@ class Sessions:
             found = self.point(names, x[0].tolist())
             return [np.asarray(found[name])[None] for name in names]
         if len(x) and np.array_equal(x[-1, :_COSMIC], first[0]) and (x[:, :_COSMIC] == first).all():
-            parted = self._parts(names)
+            parted = self.parts(names)
             if parted is not None:
                 return parted.run(names, x)
         return self.feed(names, {"theta": x})
@@ -83,11 +88,11 @@ class Sessions:
 
     def point(self, names: tuple[str, ...], values: Sequence[float]) -> dict[str, Any]:
         """The named outputs of one point."""
-        free, background = self._free.get(names), tuple(values[:_COSMIC])
+        free, background = self.free.get(names), tuple(values[:_COSMIC])
         if free is None:
-            if len(self._free) >= SESSIONS:
-                self._free.clear()
-            free = self._free.setdefault(names, {})
+            if len(self.free) >= SESSIONS:
+                self.free.clear()
+            free = self.free.setdefault(names, {})
         # no other thread, and no signal's handler, has a row that was taken out
         row = free.pop(background, None)
         if row is None and len(free) >= HELD:
@@ -139,19 +144,19 @@ class Sessions:
 
     def _row(self, names: tuple[str, ...]) -> "_Row":
         shapes = {name: self._shapes[name] for name in names}
-        parted = self._parts(names)
+        parted = self.parts(names)
         whole = self._session(names) if parted is None else parted.galaxies
         return _Row(whole, parted, self._inputs, shapes, self._options)
 
-    def _parts(self, names: tuple[str, ...]) -> "_Parted | None":
+    def parts(self, names: tuple[str, ...]) -> "_Parted | None":
         """Sessions of both parts of the graph, if it has such."""
-        if names not in self._parted:
+        if names not in self.parted:
             parted = self._part(names)
             with self._lock:
-                while len(self._parted) >= SESSIONS:
-                    self._parted.pop(next(iter(self._parted)))
-                self._parted[names] = parted
-        return self._parted.get(names)
+                while len(self.parted) >= SESSIONS:
+                    self.parted.pop(next(iter(self.parted)))
+                self.parted[names] = parted
+        return self.parted.get(names)
 
     def _part(self, names: tuple[str, ...]) -> "_Parted | None":
         parts = halves(cut(self._graph, names))
@@ -211,13 +216,13 @@ class Sessions:
         return {name: not shape for name, shape in self._shapes.items()}
 
     def _session(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
-        session = self._kept.get(names)
+        session = self.kept.get(names)
         if session is None:
             session = self._open(cut(self._graph, names))
             with self._lock:
-                while len(self._kept) >= SESSIONS:
-                    self._kept.pop(next(iter(self._kept)))
-                self._kept[names] = session
+                while len(self.kept) >= SESSIONS:
+                    self.kept.pop(next(iter(self.kept)))
+                self.kept[names] = session
         return session
 
     def _open(

@@ -90,7 +90,7 @@ class _Slopes:
 
     def __init__(self, graph: Graph, shapes: Mapping[str, Shape], D: int) -> None:
         self.trace = Trace("slopes/")
-        self._graph, self._shapes, self._D = graph, shapes, D
+        self._graph, self._shapes, self.D = graph, shapes, D
         self._known = {"theta": _Slope(Traced(self.trace, DIRECTIONS), shapes["theta"])}
         self._sums = {id(one.last): one for one in profile_sums(graph)}
 
@@ -136,7 +136,7 @@ class _Slopes:
         shape = self.shape(name) if shape is None else shape
         slope = self.slope(name, len(shape))
         if slope is None:
-            return Traced(self.trace, self.trace.constant(np.zeros((self._D, *shape))))
+            return Traced(self.trace, self.trace.constant(np.zeros((self.D, *shape))))
         if slope.shape == shape:
             return slope.traced
         return slope.traced * np.ones(shape)
@@ -398,7 +398,7 @@ def _scatter(s: _Slopes, node: Node) -> _Slope | None:
     if node.attributes.get("reduction", "none") not in ("none", "add"):
         raise UnknownOperator("slopes of such a ScatterElements are not known")
     values, index, updates = node.inputs
-    same = s.whole([s._D, *s.shape(index)])
+    same = s.whole([s.D, *s.shape(index)])
     at = s.trace.apply("Expand", s.value(index), same)
     found = s.trace.apply(
         "ScatterElements", s.full(values), at, s.full(updates), axis=s.axis(node),

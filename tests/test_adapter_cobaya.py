@@ -240,7 +240,7 @@ def test_an_error_of_the_emulator_stops_the_run():
     def broken(*args, **options):
         raise ValueError("this is not a range")
 
-    theory._model = broken
+    theory._model = broken  # noqa: SLF001 (no point in the ranges breaks a whole one)
     with pytest.raises(LoggedError, match="this is not a range"):
         model.loglike({"sigma_8": 0.82})
 

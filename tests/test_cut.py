@@ -26,8 +26,8 @@ def model(request):
 @pytest.mark.parametrize("outputs", SETS)
 def test_some_outputs_are_those_of_the_whole_graph(model, outputs):
     x = np.stack([*model.sample(50).values()], axis=1).astype(np.float32)
-    whole = dict(zip(model.outputs, model._sessions.feed(model.outputs, {"theta": x}), strict=True))
-    found = model._sessions.feed(outputs, {"theta": x})
+    whole = dict(zip(model.outputs, model.sessions.feed(model.outputs, {"theta": x}), strict=True))
+    found = model.sessions.feed(outputs, {"theta": x})
     for name, values in zip(outputs, found, strict=True):
         expected = whole[name]
         there = np.isfinite(expected) & (expected > 1e-30)

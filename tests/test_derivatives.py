@@ -62,7 +62,7 @@ def test_every_occupation_has_slopes_in_its_graph_and_they_are_those_of_calls(oc
     point = np.array([[inner[name] for name in model.names]], np.float32)
     columns = range(len(model.names))
     given = directions(point[0], model.parameters, columns)
-    assert model._sessions.slopes(model.outputs, point[0], given) is not None
+    assert model.sessions.slopes(model.outputs, point[0], given) is not None
     found = model.jacobian(point)
     by_calls = calls(model, point)
     for output in model.outputs:

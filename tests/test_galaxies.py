@@ -107,7 +107,7 @@ def test_a_part_of_the_graph_gives_what_integrals_give(name, small_file):
     ranges = {p.name: (p.low, p.high) for p in emulator.parameters if p.name not in BACKGROUND}
     own = Delegate(occupation(name), ranges)
     integrated = load(small_file, occupation=own)
-    assert isinstance(integrated._sessions, GivenSessions)
+    assert isinstance(integrated.sessions, GivenSessions)
     theta = drawn(emulator, SPACE if name == "linke22" else space_of(name), seed=4)
     wanted = ("n_g", "gg_1h")
     wrong = errors(emulator(theta, wanted), integrated(theta, wanted), emulator.k)
@@ -268,8 +268,8 @@ def test_a_smooth_one_becomes_part_of_the_graph(small_file):
         load(small_file, occupation=Smooth()),
         load(small_file, occupation=Delegate(Smooth(), Smooth.parameters)),
     )
-    assert isinstance(fast._sessions, Sessions)
-    assert isinstance(slow._sessions, GivenSessions)
+    assert isinstance(fast.sessions, Sessions)
+    assert isinstance(slow.sessions, GivenSessions)
     background = SPACE.from_unit(np.random.default_rng(6).random((16, 13)))[:, :8]
     theta = np.c_[background, np.linspace(11, 13.5, 16), np.linspace(14, 12, 16)]
     for name, error in errors(fast(theta), slow(theta), fast.k).items():
@@ -387,9 +387,9 @@ def cross_integral(emulator, theta, A, epsilon):
     Returns:
         The 1-halo term with the emulator's haloes, and both terms with the halo model's.
     """
-    nodes, k = emulator._file.nodes, emulator.k
+    nodes, k = Nodes(**emulator.metadata["nodes"]), emulator.k
     row = np.array([[theta[name] for name in BACKGROUND]], np.float32)
-    ln_M0, ln_n = emulator._sessions._haloes.feed(("ln_M", "ln_n"), {"background": row})
+    ln_M0, ln_n = emulator.sessions.haloes.feed(("ln_M", "ln_n"), {"background": row})
     columns = {name: np.array([theta[name]]) for name in BACKGROUND}
     (haloes,) = haloes_of(columns, MODEL.fits(), k, analytic_power())
     ln_M = np.linspace(10 * np.log(10), float(ln_M0[0, 0]) + nodes.start + 59 * nodes.spacing, 6000)
@@ -539,7 +539,7 @@ def test_smooth_ones_that_no_graph_can_have_are_integrated(small_file):
     with pytest.raises(OccupationError, match=r"Negative: <N_c> = -0\.\d* at M = 1e\+10 Msun"):
         load(small_file, occupation=Negative())(point)
     large = load(small_file, occupation=Large())
-    assert isinstance(large._sessions, GivenSessions)
+    assert isinstance(large.sessions, GivenSessions)
     assert np.isfinite(large(point)["gg_total"]).all()
 
 
@@ -708,7 +708,7 @@ def test_no_galaxies_are_refused_nan_or_warned_of(small_file, kind):
             return with_central(p["high"] + 0.0 * M, 0.0 * M)
 
     emulator = load(small_file, occupation=Mine())
-    assert isinstance(emulator._sessions, Sessions if kind == "graph" else GivenSessions)
+    assert isinstance(emulator.sessions, Sessions if kind == "graph" else GivenSessions)
     none, some = background() | {"high": 0.0}, background() | {"high": 0.5}
     both = {name: [none[name], some[name]] for name in none}
     for point, more in ((none, {}), (both, {}), (none, {"k": [0.1]})):

@@ -26,7 +26,7 @@ def drawn(model, N=N, seed=3):
 
 def whole(model, x, outputs):
     """What the graph gives in one piece."""
-    found = model._sessions.feed(tuple(outputs), {"theta": x.astype(np.float32)})
+    found = model.sessions.feed(tuple(outputs), {"theta": x.astype(np.float32)})
     return dict(zip(outputs, found, strict=True))
 
 
@@ -40,7 +40,7 @@ def assert_same(found, expected):
 def test_points_of_one_cosmology_are_those_of_the_whole_graph(occupation):
     model = load("tinker10", occupation=occupation, out_of_range="nan")
     assert halves(cut(model.graph, model.outputs)) is not None
-    assert model._sessions._parts(model.outputs) is not None
+    assert model.sessions.parts(model.outputs) is not None
     points = drawn(model)
     x = np.stack([points[name] for name in model.names], axis=1)
     expected = whole(model, x, model.outputs)
@@ -62,13 +62,13 @@ def test_what_was_called_before_does_not_matter_to_the_last_bit():
         found, expected = model(point, outputs), load_once(point, outputs)
         for name, values in expected.items():
             np.testing.assert_array_equal(found[name], values)
-    kept = next(iter(model._sessions._free.values()))
+    kept = next(iter(model.sessions.free.values()))
     assert len(kept) == HELD
 
 
 def load_once(point, outputs, cache={}):  # noqa: B006 (one emulator, which forgets)
     model = cache.setdefault("model", load("tinker10", occupation="zheng07"))
-    model._sessions._free.clear()
+    model.sessions.free.clear()
     return model(point, outputs)
 
 

@@ -101,7 +101,7 @@ def test_concentration_is_that_of_the_labels(name, mass_def, z):
     (theirs,) = haloes_of(columns, fits, np.array([0.1]), narrow.table())
     M = np.geomspace(1e8, 1e16, 60)
     ours = Concentration.named(name, mass_def)
-    cosmology = theirs._cosmo  # tested against pyccl's own in test_ccl
+    cosmology = theirs.cosmo  # tested against pyccl's own in test_ccl
     if ours.slope == "power":
         k = 2 * np.pi / cosmology.mass2radius_lagrangian(M)
         n_eff = cosmology.get_linear_power()(k, 1.0, derivative=True)

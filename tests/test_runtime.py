@@ -103,13 +103,13 @@ def test_chunks_are_not_seen(model, many):
 
 def test_memory_is_bounded_by_chunks(small_file, many, monkeypatch):
     model, rows = load(small_file), []
-    run = model._sessions.run
+    run = model.sessions.run
 
     def spy(names, x):
         rows.append(len(x))
         return run(names, x)
 
-    monkeypatch.setattr(model._sessions, "run", spy)
+    monkeypatch.setattr(model.sessions, "run", spy)
     many = np.tile(many, (10, 1))
     assert len(model(many, "n_g")["n_g"]) == sum(rows) == len(many)
     assert max(rows) == runtime.CHUNK
@@ -257,7 +257,7 @@ def test_a_total_below_the_grid_needs_its_terms(small_file, point, tmp_path):
 def test_nothing_internal_can_be_written_to(small_file, point):
     model = load(small_file)
     expected, again = model(point), model(point)
-    arrays = [model.k, model._ranges.low, model._ranges.high, model._at_k([0.1], False).k]
+    arrays = [model.k, model.at_wavenumbers([0.1]).k]
     for array in arrays:
         with pytest.raises(ValueError, match="read-only"):
             array /= 0.7
@@ -334,9 +334,9 @@ def test_sessions_are_kept_for_what_was_asked_for_but_not_for_ever(small_file, p
     for outputs in sets[: 2 * sessions.SESSIONS + 1]:
         for name, values in model(point, outputs).items():
             np.testing.assert_allclose(values, expected[name], rtol=ROUNDING)
-    assert len(model._sessions._parted) == sessions.SESSIONS
-    assert len(model._sessions._kept) <= sessions.SESSIONS
-    assert len(model._sessions._free) <= sessions.SESSIONS
+    assert len(model.sessions.parted) == sessions.SESSIONS
+    assert len(model.sessions.kept) <= sessions.SESSIONS
+    assert len(model.sessions.free) <= sessions.SESSIONS
     assert list(model(point, ["gg_1h", "gg_1h"])) == ["gg_1h"]
 
 

@@ -172,7 +172,7 @@ def test_the_grid_within_does_not_matter(emulator):
     results = []
     for refine in (0.5, 1.0, 2.0):
         k = nodes(refine)
-        at = AtK(emulator.k, k, True, emulator._file.bao, above=True)(on_grid, points)
+        at = AtK(emulator.k, k, True, emulator.metadata["bao"], above=True)(on_grid, points)
         results.append(Projection(kinds, refine)(at, points))
     coarse, usual, fine = results
     for name, values in usual.items():
