@@ -94,7 +94,7 @@ def start_pages(app: Any, env: Any, names: list[str], run: Any = run_page) -> No
     With ``sphinx -t plain``, which shows in seconds what pages look like, none runs.
     """
     app.running, pools = {}, {}
-    if app.tags.has("plain"):
+    if "plain" in app.tags:
         return
     for name in sorted(names, key=_by_number):
         page = Path(env.doc2path(name))
@@ -142,7 +142,7 @@ def write_notebooks(app: Any, exception: Exception | None) -> None:
 
 def setup(app: Any) -> None:
     """Connect all this to Sphinx."""
-    if not app.tags.has("plain"):
+    if "plain" not in app.tags:
         app.connect("builder-inited", start)
     app.connect("builder-inited", from_npm)
     app.connect("env-before-read-docs", start_pages)

@@ -378,6 +378,23 @@ def _slice(s: _Slopes, node: Node) -> _Slope | None:
     return _Slope(s.trace.apply("Slice", s.full(x), *given), s.shape(node.outputs[0]))
 
 
+def _gather(s: _Slopes, node: Node) -> _Slope | None:
+    x, index = node.inputs
+    if s.slope(x) is None:
+        raise UnknownOperator("slopes of numbers chosen by others that change are not known")
+    chosen = s.trace.apply("Gather", s.full(x), s.value(index), axis=s.axis(node))
+    return _Slope(chosen, s.shape(node.outputs[0]))
+
+
+def _gather_nd(s: _Slopes, node: Node) -> _Slope | None:
+    x, index = node.inputs
+    at = s.constant(index)
+    if at.shape[-1] != 1 or node.numbers.get("batch_dims", 0):
+        raise UnknownOperator("slopes of such a GatherND are not known")
+    chosen = s.trace.apply("Gather", s.full(x), s.whole(at[..., 0]), axis=1)
+    return _Slope(chosen, s.shape(node.outputs[0]))
+
+
 def _transpose(s: _Slopes, node: Node) -> _Slope | None:
     axes = len(s.shape(node.inputs[0]))
     order = node.attributes.get("perm") or list(reversed(range(axes)))
@@ -451,6 +468,8 @@ _RULES: dict[str, Rule] = {
     "Concat": _concat,
     "Split": _split,
     "Slice": _slice,
+    "Gather": _gather,
+    "GatherND": _gather_nd,
     "Transpose": _transpose,
     "ReduceSum": _reduce_sum,
     "ScatterElements": _scatter,

@@ -16,6 +16,7 @@ from emulator.emulator import Emulator
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
 from emulator.train import fit
+from export.derivatives import directions
 from export.runtime import OnnxEmulator, load
 from export.shipped import shipped
 from export.to_onnx import to_onnx
@@ -189,6 +190,8 @@ def test_jax_gives_its_numbers_and_derivatives(case):
     for name in outputs:
         np.testing.assert_allclose(values[name], expected[name], rtol=ROUNDING, err_msg=name)
     found = model.jacobian(x, outputs)
+    given = directions(x[0].astype(np.float32), model.parameters, range(len(model.names)))
+    assert model.sessions.slopes(tuple(outputs), x[0].astype(np.float32), given) is not None
     for name in outputs:
         for parameter, slope in found[name].items():
             exact = np.asarray(slopes[name])[..., model.names.index(parameter)]

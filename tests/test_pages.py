@@ -16,7 +16,7 @@ READ = {
     "{eval-rst}",
     "{include}",
     "{literalinclude}",
-    "{raw} html",
+    "{raw}",
 }  # output, Sphinx's own
 SETTINGS = {"yaml", "ini"}  # of other codes; the adapters' tests use the like
 
@@ -116,7 +116,10 @@ def test_pages_that_share_files_run_in_the_order_of_their_numbers(tmp_path):
         text = page(f"sh\necho {name} >> order")
         (tmp_path / f"{name}.md").write_text(text)
     (tmp_path / "plain.md").write_text("no code")
-    app, env = SimpleNamespace(), SimpleNamespace(doc2path=lambda name: tmp_path / f"{name}.md")
+    app, env = (
+        SimpleNamespace(tags=set()),
+        SimpleNamespace(doc2path=lambda name: tmp_path / f"{name}.md"),
+    )
     conf.start_pages(app, env, ["10-last", "1-first", "plain", "2-middle"], run=executed_at)
     assert list(app.running) == ["1-first", "2-middle", "10-last"]
     for future in app.running.values():

@@ -127,7 +127,6 @@ class TestCache:
     def _here(self, folder, monkeypatch):
         monkeypatch.setenv("HODSPECTRA_CACHE", str(folder))
 
-    @pytest.mark.slow
     def test_what_was_run_before_an_interruption_is_not_run_again(self, folder, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(Shards, "write", full_after(1))

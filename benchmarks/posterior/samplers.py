@@ -65,7 +65,7 @@ def samplers(
     fixed: dict[str, float] | None = None,
     priors: dict[str, Any] | None = None,
     z: float | None = None,
-    emulator: str | None = None,
+    emulator: str = "",
     occupation: str | None = None,
     emcee: Sampling = Sampling(),
     nuts: Sampling = Sampling(sampler="nuts"),
