@@ -109,6 +109,7 @@ def test_sobol_extends_without_computing_a_point_twice(table, tmp_path, monkeypa
     assert extended.metadata["extends"]["points"] == 300
 
 
+@pytest.mark.slow
 def test_failed_points_of_the_extended_file_keep_their_place(table, tmp_path):
     out, whole = tmp_path / "labels.h5", tmp_path / "whole.h5"
     make(out, 64, space=NO_GALAXIES, method="sobol")

@@ -160,6 +160,7 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, caps
             assert (out / "figures" / (name + suffix)).stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_busy_machine_finds_what_a_quiet_one_finds(ray, label_file, tmp_path, monkeypatch):
     """Trials that take their time, each another one, change nothing."""
 

@@ -100,6 +100,7 @@ def test_no_scheduler_stops_a_fit(name, task, tmp_path):
     assert make_scheduler(name, task.longest, "p95", []) is None
 
 
+@pytest.mark.slow
 def test_search_finds_and_writes_the_best(ray, label_file, spectra, task, tmp_path, capsys):
     out = tmp_path / "search"
     command = {"data": label_file, "out": out, "fit": FIT, "space": SPACE,
@@ -149,6 +150,7 @@ def test_a_negative_number_of_points_to_time_is_refused(label_file, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_search_out_of_time_says_so_and_goes_on_with_more(ray, label_file, tmp_path, capsys):
     arguments = [f"--data={label_file}", f"--out={tmp_path}"]
     arguments += [f"--fit.{name}={value}" for name, value in asdict(FIT).items()]

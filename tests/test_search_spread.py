@@ -147,6 +147,7 @@ def test_axes_of_figures_hold_what_is_drawn():
     assert names.ticks() == [(0.25, "gelu"), (0.75, "tanh")]
 
 
+@pytest.mark.slow
 def test_fine_tuning_is_searched_by_the_same_mechanism(ray, emulator, label_file, tmp_path):
     space = FinetuneSpace(N_bad=(16, 64), lr=(1e-5, 1e-3), batch_size=(16, 64), epochs=(2, 6))
     start, out = tmp_path / "emulator.safetensors", tmp_path / "tuned"

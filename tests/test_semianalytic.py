@@ -155,6 +155,7 @@ def test_other_galaxies_need_no_other_network(small) -> None:
         with_fits(small, "zheng")
 
 
+@pytest.mark.slow
 def test_a_fit_is_repeated_by_its_seed() -> None:
     first, second, other = (
         make_semianalytic(SPACE, MODEL, analytic_power(), SMALL, FitConfig(60, 3, seed))

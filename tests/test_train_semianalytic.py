@@ -53,6 +53,7 @@ def test_its_onnx_file_gives_the_same_numbers(file, spectra, tmp_path):
     assert np.percentile(np.abs(predicted["gm_2h"] / spectra["gm_2h"] - 1), 95) < ACCURACY
 
 
+@pytest.mark.slow
 def test_export_takes_other_fits_for_haloes(file, tmp_path):
     changed = to_onnx(file, tmp_path / "t.onnx", mass_function="Tinker08", halo_bias="Tinker10")
     model = load(changed)
