@@ -281,6 +281,20 @@ def test_what_cannot_be_measured_is_refused_and_leaves_no_folder(
     assert not (tmp_path / "out").exists()
 
 
+class Gaussian(module_chains.Target):
+    """Of ten parameters, each of a standard deviation of 0.02 about the middle of the cube."""
+
+    def ln(self, unit):
+        return -0.5 * (((unit - 0.5) / 0.02) ** 2).sum(axis=1)
+
+
+def test_chains_have_the_widths_of_what_they_sample():
+    start = 0.5 + 0.02 * np.random.default_rng(1).standard_normal((64, 10))
+    chain = module_chains.sample(Gaussian(), start, 8000, 1).after(500)
+    assert chain.std().mean() == pytest.approx(0.02, rel=0.02)  # of 0.94 of it with the snooker
+    assert -2 * chain.ln_L.mean() == pytest.approx(10, rel=0.03)
+
+
 def test_an_emulator_without_what_is_measured_is_refused(tmp_path, small_file):
     few = to_onnx(
         small_file.with_suffix(".safetensors"), tmp_path / "few.onnx", outputs=("gm_total",)

@@ -37,8 +37,8 @@ _EDGE = 0.01  # the climb in the sigmoid's argument begins this far inside of th
 _FLAT = 0.05  # least curvature of ln P along any direction, where chains begin
 _HALVED = 10  # times at most, the way to where a chain begins, if there is no answer
 _DIFFERENCE = 1e-3  # of the sigmoid's argument, for the curvature
-_ACCEPTED = 0.8  # share of steps
-_DEPTH = (6, 7)  # of trees, in the burn-in and after it: at most 63 and 127 moves a step
+_ACCEPTED = 0.9  # share of steps
+_DEPTH = (8, 10)  # of trees, in the burn-in and after it: at most 255 and 1023 moves a step
 _APART = 0.5  # of ln P in JAX and in onnxruntime: rounding of single precision is below 0.1
 _COMPARED = 100  # points for that
 
