@@ -91,6 +91,7 @@ def test_points_without_a_logarithm_are_counted():
     assert counts["mm_total"] == {"not_finite": 0, "not_positive": 0}
 
 
+@pytest.mark.slow
 def test_the_report_is_whole(tmp_path, capsys):
     summary = run(tmp_path, labels())
     folder = tmp_path / "report"

@@ -236,6 +236,7 @@ def fresh(ray, tmp_path_factory) -> Path:
 FLOOR = ErrorBudget(quadrature=60, linear_power=4)  # each run of CAMB takes seconds
 
 
+@pytest.mark.slow
 def test_evaluation_measures_and_changes_no_file(onnx_file, fresh, tmp_path, capsys):
     before, labels = onnx_file.read_bytes(), Spectra.read(fresh)
     options = ["--floor.quadrature", "60", "--floor.linear_power", "4"]

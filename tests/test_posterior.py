@@ -295,6 +295,7 @@ def test_chains_have_the_widths_of_what_they_sample():
     assert -2 * chain.ln_L.mean() == pytest.approx(10, rel=0.03)
 
 
+@pytest.mark.slow
 def test_an_emulator_without_what_is_measured_is_refused(tmp_path, small_file):
     few = to_onnx(
         small_file.with_suffix(".safetensors"), tmp_path / "few.onnx", outputs=("gm_total",)

@@ -244,6 +244,7 @@ def test_the_ends_of_the_wavenumbers_are_inside(model, point):
     np.testing.assert_allclose(ends["gg_1h"], model(point)["gg_1h"][[0, -1]], rtol=ROUNDING)
 
 
+@pytest.mark.slow
 def test_a_total_below_the_grid_needs_its_terms(small_file, point, tmp_path):
     file = to_onnx(small_file.with_suffix(".safetensors"), tmp_path / "t.onnx",
                    outputs=["gg_total"])  # fmt: skip

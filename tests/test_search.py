@@ -196,6 +196,7 @@ def emulator_spectra(label_file):
     return Spectra.read(label_file, BRIEF.outputs)
 
 
+@pytest.mark.slow
 def test_all_trials_failing_says_why_and_the_same_command_tries_again(
     ray, label_file, tmp_path, monkeypatch, capsys
 ):

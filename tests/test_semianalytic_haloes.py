@@ -147,6 +147,7 @@ def test_shifted_functions_are_those_of_the_grid() -> None:
     assert torch.isfinite(n_eff).all()
 
 
+@pytest.mark.slow
 def test_nodes_follow_the_radius_to_the_ends_of_the_box() -> None:
     for mass_def in ("200c", "500c", "vir"):
         radii = with_fits(base(), **of("Constant", mass_def)).model.radii
@@ -159,6 +160,7 @@ def test_nodes_follow_the_radius_to_the_ends_of_the_box() -> None:
     assert with_fits(base(), mass_def="200m").model.radii.half == 0
 
 
+@pytest.mark.slow
 def test_saved_and_exported(tmp_path) -> None:
     emulator = with_fits(small(), **of("Ishiyama21", "vir"))
     emulator.save(tmp_path / "e.safetensors")
@@ -176,6 +178,7 @@ def test_saved_and_exported(tmp_path) -> None:
         np.testing.assert_allclose(exported[name], values.detach().numpy(), rtol=5e-4)
 
 
+@pytest.mark.slow
 def test_power_laws_at_200m_take_no_more_operators(tmp_path) -> None:
     assert len(onnx.load(small_onnx(tmp_path)).graph.node) <= 240  # as if there were nothing else
 
