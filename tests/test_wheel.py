@@ -121,7 +121,7 @@ def test_the_readmes_first_example_works_where_nothing_else_is(base, neighbours)
     found = [float(word) for word in re.findall(r"[-+.\de]+", done.stdout)]
     values: dict = {}
     exec(EXAMPLE, values)
-    outputs = values["found"]
+    outputs = values["result"]
     expected = [*values["emulator"].k[::10], *outputs["gg_total"][::10], *outputs["w_p"].round(1)]
     assert found == pytest.approx(expected, rel=DIGITS)
 
