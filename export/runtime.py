@@ -344,7 +344,7 @@ class OnnxEmulator:
             if point is not None:  # the call in every step of a sampler
                 return self._single(names, point, measured)
         x, lost, single = self._points(theta, out_of_range)
-        at_k = None if k is None else self._at_k(k, extrapolate)
+        at_k = None if k is None else self.at_wavenumbers(k, extrapolate)
         if measured is not None:
             results = self._measure(measured, x, own, at_k)
         elif 0 < len(x) <= CHUNK:
@@ -433,7 +433,7 @@ class OnnxEmulator:
         if isinstance(self.sessions, GivenSessions) or (measured and measured.without_large):
             return None
         names = measured.names if measured else self._named(outputs or self.outputs)
-        at_k = None if k is None else self._at_k(k, False)
+        at_k = None if k is None else self.at_wavenumbers(k, False)
         needed = self._needed(names, measured, at_k)
         results: list[dict[str, NDArray[np.float64]]] = []
         for point in x:
@@ -522,15 +522,6 @@ class OnnxEmulator:
     def measured(self, statistics: Sequence[Statistic]) -> Measured:
         """The outputs and matrices that statistics need."""
         return self._measures((), tuple(statistics))
-
-    def at_wavenumbers(self, k: ArrayLike, extrapolate: bool = False) -> AtK:
-        """The interpolation from the wavenumbers of the emulator to others [1/Mpc].
-
-        Args:
-            k: Within the grid, shape (K',).
-            extrapolate: Whether they may lie below it, as for `__call__`.
-        """
-        return self._at_k(k, extrapolate)
 
     def _statistics(self, outputs: Any) -> Measured | None:
         """What it takes to give statistics; None if there are none among the outputs."""
@@ -636,8 +627,15 @@ class OnnxEmulator:
             raise ValueError(f"no output is requested; there are {', '.join(self.outputs)}")
         return tuple(dict.fromkeys(given))
 
-    def _at_k(self, k: ArrayLike, extrapolate: bool) -> AtK:
-        """The interpolation to k; that of the last call, if its k were the same."""
+    def at_wavenumbers(self, k: ArrayLike, extrapolate: bool = False) -> AtK:
+        """The interpolation from the wavenumbers of the emulator to others [1/Mpc].
+
+        It is kept, for a next call with the same k.
+
+        Args:
+            k: Within the grid, shape (K',).
+            extrapolate: Whether they may lie below it, as for `__call__`.
+        """
         last, k = self._last_k, numbers(k, "k", "1/Mpc")
         if last is None or not np.array_equal(last.k, k) or last.extrapolate != extrapolate:
             file = self._file
