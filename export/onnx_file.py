@@ -2,7 +2,7 @@
 
 import base64
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from datagen.messages import shortened
 from datagen.outputs import output
 from datagen.seal import is_whole
 from datagen.space import SumBelow, parameters_of
+from export.between import with_added
 from export.galaxies import Nodes
 from export.graph import Graph, read_metadata
 from export.protobuf import WireError
@@ -33,6 +34,7 @@ _RECORDS = (
     "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "record", "export",
 )  # fmt: skip
 _ADDED = ("floor", "speed")  # by `benchmarks.evaluate.file_record`
+_BETWEEN = "between"  # of semi-analytic emulators
 _AGAIN = "get it again, or export it again with hodspectra export"
 
 
@@ -55,6 +57,8 @@ class OnnxFile:
         bao: What `emulator.bao` found; arrays.
         nodes: The grid of halo masses, of an emulator whose galaxies can be changed.
         spare_content: The bytes of `spare`.
+        more_k: Wavenumbers [1/Mpc] between these that its graph can be evaluated at, too.
+        between: What the graph consists of there, in base64; see `export.between`.
     """
 
     graph: Graph
@@ -67,6 +71,8 @@ class OnnxFile:
     bao: dict[str, Any] | None
     nodes: Nodes | None
     spare_content: bytes
+    more_k: NDArray[np.float64]
+    between: str
 
     @cached_property
     def spare(self) -> Graph | None:
@@ -79,6 +85,39 @@ class OnnxFile:
             return Graph.read(self.spare_content) if self.spare_content else None
         except ValueError as error:
             raise RecordError(f"spare is no graph ({error})") from None
+
+    @cached_property
+    def wider(self) -> "OnnxFile":
+        """The same at more wavenumbers; itself if it has none.
+
+        Raises:
+            RecordError: What it has there does not fit its graph.
+        """
+        if not len(self.more_k):
+            return self
+        k = np.sort(np.concatenate([self.k, self.more_k]))
+        bao = self.bao
+        if bao:
+            matrix = np.zeros((len(bao["matrix"]), len(k)))
+            matrix[:, np.isin(k, self.k)] = bao["matrix"]
+            bao = bao | {"matrix": matrix}
+        try:
+            content = base64.b64decode(self.between, validate=True)
+            graph, spare = (
+                with_added(one, content, self.k, self.more_k) if one else None
+                for one in (self.graph, self.spare)
+            )
+        except ValueError as error:
+            raise RecordError(f"between does not fit the graph ({error})") from None
+        return replace(
+            self,
+            graph=graph,
+            k=read_only(k),
+            bao=bao,
+            spare_content=spare.encode() if spare else b"",
+            more_k=np.empty(0),
+            between="",
+        )
 
     @property
     def occupation(self) -> str:
@@ -125,7 +164,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     Raises:
         ValueError: They say too little, too much, or what cannot be.
     """
-    exactly(texts, _METADATA, "its metadata", optional=_ADDED)
+    exactly(texts, _METADATA, "its metadata", optional=(*_ADDED, _BETWEEN))
     meta = {name: _json(text, name) for name, text in texts.items()}
     for name in _RECORDS:
         if not isinstance(meta[name], dict):
@@ -144,6 +183,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     for name in ("limits", "domains"):
         if not isinstance(meta[name], list):
             raise RecordError(f"{name} is no list")
+    more_k, between = _between(meta.get(_BETWEEN), k)
     return {
         "parameters": parameters,
         "units": units,
@@ -156,7 +196,24 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         "bao": _bao(meta["bao"], len(k)),
         "nodes": from_record(Nodes, meta["nodes"], "nodes") if meta["nodes"] else None,
         "spare_content": _spare(meta["spare"]),
+        "more_k": more_k,
+        "between": between,
     }
+
+
+def _between(found: Any, k: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
+    if found is None:
+        return np.empty(0), ""
+    exactly(found, ("k", "graph"), _BETWEEN)
+    more = _array(found["k"], "between.k", 1)
+    both = np.concatenate([k, more])
+    if not (np.diff(more) > 0).all() or len(np.unique(both)) < len(both):
+        raise RecordError("between.k does not increase, or repeats wavenumbers of k")
+    if more[0] < k[0] or more[-1] > k[-1]:
+        raise RecordError("between.k is not between wavenumbers of k")
+    if not isinstance(found["graph"], str):
+        raise RecordError("between.graph is not a text")
+    return read_only(more), found["graph"]
 
 
 def _parameters(records: dict[str, Any]) -> tuple[Parameter, ...]:

@@ -102,6 +102,9 @@ class OnnxEmulator:
     _is_number: dict[str, bool]
     _last_k: AtK | None
     _measures: Measures
+    _is_wider: bool
+    _has_more: bool
+    _wider: "OnnxEmulator | None"
 
     def __init__(
         self,
@@ -118,11 +121,12 @@ class OnnxEmulator:
                 "threads": threads,
                 "out_of_range": out_of_range,
                 "occupation": occupation,
+                "_is_wider": False,
             }
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("path", "content", "threads", "out_of_range", "occupation")
+        names = ("path", "content", "threads", "out_of_range", "occupation", "_is_wider")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -130,6 +134,8 @@ class OnnxEmulator:
         if type(threads) is not int or threads < 1:
             raise ValueError(f"threads = {threads!r} must be at least 1, a whole number")
         file, galaxies = OnnxFile.read(state["content"], path), state["occupation"]
+        if state["_is_wider"]:
+            file = file.wider
         integrated = False
         whose = populations(file.occupation if galaxies is None else galaxies)
         if galaxies is not None:
@@ -163,8 +169,10 @@ class OnnxEmulator:
             _is_number=sessions.check(names, tuple(file.units), len(file.k)),
             _last_k=None,
             _measures=Measures(
-                file, whose, lambda galaxies: OnnxEmulator(path, threads, "nan", galaxies)
+                file, whose, lambda galaxies: OnnxEmulator(path, threads, "nan", galaxies).wider
             ),
+            _has_more=len(file.more_k) > 0,
+            _wider=None,
         )
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
@@ -267,6 +275,21 @@ class OnnxEmulator:
         return spectra_figure(self.k if k is None else np.asarray(k), found)
 
     @property
+    def wider(self) -> "OnnxEmulator":
+        """This emulator at more wavenumbers, from which functions of separation are computed.
+
+        It is this emulator itself if its file has no more wavenumbers, as those of networks.
+        """
+        if not self._has_more:
+            return self
+        if self._wider is None:
+            other = OnnxEmulator.__new__(OnnxEmulator)
+            other.__setstate__(self.__getstate__() | {"_is_wider": True})
+            vars(self)["_wider"] = other
+            return other
+        return self._wider
+
+    @property
     def units(self) -> dict[str, str]:
         """Units of the outputs by name, a copy."""
         return dict(self._file.units)
@@ -344,7 +367,8 @@ class OnnxEmulator:
             if point is not None:  # the call in every step of a sampler
                 return self._single(names, point, measured)
         x, lost, single = self._points(theta, out_of_range)
-        at_k = None if k is None else self.at_wavenumbers(k, extrapolate)
+        whose = self if measured is None else self.wider
+        at_k = None if k is None else whose.at_wavenumbers(k, extrapolate)
         if measured is not None:
             results = self._measure(measured, x, own, at_k)
         elif 0 < len(x) <= CHUNK:
@@ -430,15 +454,17 @@ class OnnxEmulator:
         k: ArrayLike | None,
     ) -> dict[str, NDArray[np.float64]] | None:
         """Slopes (N, D, ...) of outputs by name, by the graph's own; None if it has none."""
-        if isinstance(self.sessions, GivenSessions) or (measured and measured.without_large):
+        whose = self if measured is None else self.wider
+        sessions = whose.sessions
+        if isinstance(sessions, GivenSessions) or (measured and measured.without_large):
             return None
         names = measured.names if measured else self._named(outputs or self.outputs)
-        at_k = None if k is None else self.at_wavenumbers(k, False)
+        at_k = None if k is None else whose.at_wavenumbers(k, False)
         needed = self._needed(names, measured, at_k)
         results: list[dict[str, NDArray[np.float64]]] = []
         for point in x:
             scales = directions(point, self.parameters, columns)
-            found = self.sessions.slopes(needed, point, scales)
+            found = sessions.slopes(needed, point, scales)
             if found is None:
                 return None
             if at_k is None and measured is None:
@@ -471,7 +497,10 @@ class OnnxEmulator:
         """Outputs of one point within the ranges."""
         if self._lowest_mass.is_near(point):
             self._lowest_mass.warn(np.array([point], np.float32))
-        results = self.sessions.point(names if measured is None else measured.everything, point)
+        if measured is None:
+            results = self.sessions.point(names, point)
+        else:
+            results = self.wider.sessions.point(measured.everything, point)
         for name in self._galaxies:
             if name in results and (first := results[name].item(0)) != first:  # NaN
                 both = {n: np.asarray(one)[None] for n, one in results.items()}
@@ -482,7 +511,8 @@ class OnnxEmulator:
             return results
         given = {name: np.array([value]) for name, value in zip(self.names, point, strict=True)}
         statistics = measured({name: value[None] for name, value in results.items()}, given)
-        return {n: results[n] for n in names} | {n: one[0] for n, one in statistics.items()}
+        found = {n: self._at_own_k(n, results[n]) for n in names}
+        return found | {n: one[0] for n, one in statistics.items()}
 
     def _points(
         self, theta: Any, out_of_range: Policy | None
@@ -519,9 +549,16 @@ class OnnxEmulator:
             )
         return self._file.graph
 
-    def measured(self, statistics: Sequence[Statistic]) -> Measured:
-        """The outputs and matrices that statistics need."""
-        return self._measures((), tuple(statistics))
+    def measured(self, statistics: Sequence[Statistic], names: tuple[str, ...] = ()) -> Measured:
+        """The outputs of `wider`, and the matrices, that statistics need.
+
+        Args:
+            statistics: Which ones.
+            names: Outputs that are wanted beside them.
+        """
+        if self.wider is not self:
+            return self.wider.measured(statistics, names)
+        return self._measures(names, tuple(statistics))
 
     def _statistics(self, outputs: Any) -> Measured | None:
         """What it takes to give statistics; None if there are none among the outputs."""
@@ -529,9 +566,9 @@ class OnnxEmulator:
         if not isinstance(given, list | tuple) or not any(isinstance(n, Statistic) for n in given):
             return None
         names = [name for name in given if not isinstance(name, Statistic)]
-        return self._measures(
+        return self.measured(
+            [one for one in given if isinstance(one, Statistic)],
             self._named(names) if names else (),
-            tuple(one for one in given if isinstance(one, Statistic)),
         )
 
     def _measure(
@@ -548,7 +585,8 @@ class OnnxEmulator:
             rows = slice(start, start + CHUNK)
             columns: dict[str, Any] = dict(zip(self.names, x[rows].T, strict=True))
             columns |= {name: one if len(one) == 1 else one[rows] for name, one in own}
-            on_grid = dict(zip(needed, self.sessions.run(needed, x[rows]), strict=True))
+            values = self.wider.sessions.run(needed, x[rows])
+            on_grid = dict(zip(needed, values, strict=True))
             parts.append(self._from_grid(on_grid, columns, measured.names, measured, at_k))
         return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
 
@@ -569,11 +607,17 @@ class OnnxEmulator:
     ) -> dict[str, NDArray[Any]]:
         """Outputs and statistics of what the graph gave at points, whose columns are given."""
         if at_k is None:
-            found = {name: on_grid[name] for name in names}
+            found = {name: self._at_own_k(name, on_grid[name]) for name in names}
         else:
             at = at_k({n: on_grid[n] for n in at_k.needed(names, self.outputs)}, columns)
             found = {name: at[name] for name in names}
         return found | (measured(on_grid, columns) if measured else {})
+
+    def _at_own_k(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        """An output at this emulator's wavenumbers, of one that may be at those of `wider`."""
+        if self._is_number[name] or values.shape[-1] == len(self.k):
+            return values
+        return values[..., np.isin(self.wider.k, self.k)]
 
     def _no_galaxies(
         self, results: Mapping[str, Any], policy: Policy, lost: NDArray[np.intp] = _NO_ROWS

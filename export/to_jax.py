@@ -130,15 +130,17 @@ class JaxFunction:
             raise ValueError(
                 f"no output {', '.join(map(str, unknown))}; there are {', '.join(emulator.outputs)}"
             )
+        evaluated = emulator.wider if statistics else emulator
         self._at_k = None
         if k is not None:
-            self._at_k = emulator.at_wavenumbers(k, extrapolate)
+            self._at_k = evaluated.at_wavenumbers(k, extrapolate)
             needed += self._at_k.needed(self._plain, emulator.outputs)
         self._measured = None
         if statistics:
             self._measured = _Statistics(emulator, statistics)
             needed += self._measured.needed
-        self._graph = _Translated(emulator.graph, tuple(dict.fromkeys(needed)), self._dtype)
+        self._own_k = np.flatnonzero(np.isin(evaluated.k, emulator.k))
+        self._graph = _Translated(evaluated.graph, tuple(dict.fromkeys(needed)), self._dtype)
         self._compiled = jax.jit(self._evaluate)
         self.outputs = (*self._plain, *(n for one in statistics for n in one.outputs))
 
@@ -182,7 +184,10 @@ class JaxFunction:
         """The outputs of a point (P,), wherever it lies; what JAX compiles."""
         found = self._graph(x[None])
         columns = {name: x[None, i] for i, name in enumerate(self.names)}
-        results = {name: found[name] for name in self._plain}
+        results = {
+            name: found[name] if found[name].ndim == 1 else found[name][:, self._own_k]
+            for name in self._plain
+        }
         if self._at_k is not None:
             results = _at(self._at_k, found, columns, self._plain, self._emulator.learnt_totals)
         if self._measured is not None:

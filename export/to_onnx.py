@@ -25,9 +25,15 @@ from datagen.seal import BLANK, seal
 from datagen.space import BACKGROUND, Space
 from emulator.emulator import Emulator
 from emulator.metrics import fractional_error
-from emulator.semianalytic.emulator import OfGalaxies, SemiAnalyticEmulator, with_fits
+from emulator.semianalytic.emulator import (
+    OfGalaxies,
+    SemiAnalyticEmulator,
+    with_fits,
+    with_wavenumbers,
+)
 from emulator.semianalytic.occupation import Sampled, galaxies_of
 from export.assemble import Assembly, units
+from export.between import added
 from export.galaxies import (
     ADDED,
     PREFIX,
@@ -58,6 +64,7 @@ _NONE = 1e-12  # n_g [1/Mpc^3] below which there are no galaxies
 # is allowed besides
 _ROUNDING, _FINE = 50, 1e-5
 RANDOM_POINTS = 10_000
+_BETWEEN = 0.999  # 1/Mpc, from where on there is a wavenumber between each two
 _PAPER = "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418)"
 _US = "the hodspectra developers, hodspectra (CITATION.cff)"
 
@@ -77,6 +84,7 @@ def to_onnx(
     concentration: str = "",
     mass_def: str = "",
     occupation: str = "",
+    between: bool = True,
 ) -> Path:
     """Write an emulator as one ONNX file, and check it.
 
@@ -103,6 +111,8 @@ def to_onnx(
         mass_def: Mass definition of a semi-analytic emulator: 200m, 200c, 500c or vir.
         occupation: Occupation of a semi-analytic emulator, by name, with the usual ranges of its
             parameters. Predictions need no new file: use load(..., occupation=...).
+        between: Whether the file of a semi-analytic emulator has halo profiles at more wavenumbers,
+            for accurate functions of separation; they take a third of its size.
 
     Returns:
         The path of the ONNX file.
@@ -126,8 +136,11 @@ def to_onnx(
     if domain:
         model.tell_domain(domain)
     proto, spare = graph_of(model)
+    texts = _metadata(model) | {"spare": json.dumps(spare)}
+    if between and (more := between_of(model)):
+        texts["between"] = json.dumps(more)
     with atomic(out) as partial:
-        _write(proto, _metadata(model) | {"spare": json.dumps(spare)}, partial)
+        _write(proto, texts, partial)
         worst = _verify(model, partial)
     print(  # noqa: T201
         f"{out}: {out.stat().st_size / 1e6:.2f} MB, onnxruntime agrees with torch to {worst:.1e}"
@@ -160,7 +173,9 @@ def graph_of(model: Assembly) -> tuple[onnx.ModelProto, str]:
     if others or not isinstance(emulator, SemiAnalyticEmulator):
         proto, spare = _exported(model, {"theta": len(space.names)}, outputs), ""
     else:
-        proto, spare = _in_parts(emulator, outputs)
+        needed, rest = divided(_whole(emulator, outputs))
+        proto = onnx.load_from_string(needed.encode())
+        spare = base64.b64encode(rest.encode()).decode()
     onnx.checker.check_model(proto, full_check=True)  # infers all shapes, too
     return proto, spare
 
@@ -171,9 +186,19 @@ def nodes_of(emulator: SemiAnalyticEmulator) -> Nodes:
     return Nodes(grid.nodes, grid.spacing, grid.start, units.log10M_min)
 
 
-def _in_parts(
-    emulator: SemiAnalyticEmulator, outputs: Sequence[str]
-) -> tuple[onnx.ModelProto, str]:
+def between_of(model: Assembly) -> dict[str, Any]:
+    """What a semi-analytic emulator has at wavenumbers between its own: see `OnnxFile.between`."""
+    (emulator, *others), k = model.emulators, np.array(model.spec.k)
+    more = np.sqrt(k[1:] * k[:-1])[k[:-1] >= _BETWEEN]
+    if others or not isinstance(emulator, SemiAnalyticEmulator) or not len(more):
+        return {}
+    graphs = [
+        _whole(one, model.spec.outputs) for one in (emulator, with_wavenumbers(emulator, more))
+    ]
+    return {"k": more.tolist(), "graph": base64.b64encode(added(*graphs, k, more)).decode()}
+
+
+def _whole(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> Graph:
     """A semi-analytic emulator, whose galaxies are a part that can be changed for another."""
     space, grid = emulator.spec.space, emulator.model.grid
     weights = {f"{PREFIX}{name}": grid.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
@@ -197,9 +222,7 @@ def _in_parts(
         nodes, tensors = named_part(Graph.read(exact.SerializeToString()), given)
     kept = {name: graph.outputs[name] for name in outputs}
     whole = with_galaxies(replace(graph, outputs=kept), nodes, tensors, len(own))
-    whole = with_extras(whole, extras, len(space.names))
-    needed, spare = divided(whole)
-    return onnx.load_from_string(needed.encode()), base64.b64encode(spare.encode()).decode()
+    return with_extras(whole, extras, len(space.names))
 
 
 def _exported(

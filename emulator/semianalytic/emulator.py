@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
 from torch import Tensor, nn
 
 from datagen.halomodel import HaloModelConfig
@@ -36,10 +37,12 @@ __all__ = [
     "SemiAnalyticEmulator",
     "make_semianalytic",
     "with_fits",
+    "with_wavenumbers",
 ]
 
 Array = NDArray[np.float64]
 
+_PROFILES = ("profiles", "profiles_of_satellites")
 _POINTS, _SEED = 2048, 1  # within a box, and at its corners, to see how concentrations vary
 
 ADDED: tuple[str, ...] = tuple(p.name for p in parameters_of(EXTRAS))
@@ -231,25 +234,76 @@ def _with_profiles(emulator: SemiAnalyticEmulator, ln_c: Array) -> SemiAnalyticE
         emulator: Changed in place.
         ln_c: Slope and value at x = 0 of a concentration that is a power law.
     """
-    model, spec = emulator.model, emulator.spec
+    model = emulator.model
+    ranges = _concentrations(emulator, ln_c)
+    x = model.grid.x().numpy()
+    if model.concentration is not None:
+        middle, half = ranges[0]
+        model.concentration.set_ends(middle(x), half(x))
+    k, R = np.array(emulator.spec.k), model.radii.radius
+    for name, ends in zip(_PROFILES, ranges, strict=True):
+        setattr(model.spectra, name, Profiles(tabulate(x, k, R, *ends)))
+    return emulator.eval()
+
+
+def _concentrations(emulator: SemiAnalyticEmulator, ln_c: Array) -> list[tuple[Line, Line]]:
+    """Middle and half the range of ln c over x: of haloes, and of their satellites."""
+    model = emulator.model
     if model.concentration is None:
-        low, high = spec.network.units.amplitudes(model.radii.half)
+        low, high = emulator.spec.network.units.amplitudes(model.radii.half)
         middle: Line = np.poly1d(ln_c + np.array([0.0, 0.5 * (low + high)]))
         half: Line = np.poly1d([0.5 * (high - low)])
     else:
-        x, ln_c_of, ln_sigma = _sample(emulator)
-        middle, half = concentration_range(x, ln_c_of, ln_sigma)
-        model.concentration.set_ends(middle(x), half(x))
-    x = model.grid.x().numpy()
-    k, R, (low, high) = np.array(spec.k), model.radii.radius, C_SAT.range
-    model.spectra.profiles = Profiles(tabulate(x, k, R, middle, half))
-    of_satellites = tabulate(
-        x, k, R,
-        lambda x: middle(x) + 0.5 * math.log(low * high),
-        lambda x: half(x) + 0.5 * math.log(high / low),
-    )  # fmt: skip
-    model.spectra.profiles_of_satellites = Profiles(of_satellites)
-    return emulator.eval()
+        middle, half = concentration_range(*_sample(emulator))
+    low, high = C_SAT.range
+    return [
+        (middle, half),
+        (
+            lambda x: middle(x) + 0.5 * math.log(low * high),
+            lambda x: half(x) + 0.5 * math.log(high / low),
+        ),
+    ]
+
+
+def with_wavenumbers(emulator: SemiAnalyticEmulator, more: Array) -> SemiAnalyticEmulator:
+    """The same emulator with more wavenumbers.
+
+    Its profiles are computed at these, as the same functions of the concentration. Its linear power
+    there is a cubic spline of ln P_lin in ln k.
+
+    Args:
+        emulator: With weights.
+        more: The additional wavenumbers [1/Mpc], between its own.
+    """
+    spec, model = emulator.spec, emulator.model
+    own = np.array(spec.k)
+    k = np.sort(np.concatenate([own, more]))
+    changed = SemiAnalyticEmulator(replace(spec, k=tuple(k.tolist())))
+    new = changed.model
+    weights = model.state_dict()
+    spline = make_interp_spline(np.log(own), np.eye(len(own)))(np.log(k))
+    for name in ("cosmology.expand.weight", "cosmology.expand.bias"):
+        rows = weights[name].double()
+        ln_P = torch.from_numpy(spline) @ rows[-len(own) :]
+        weights[name] = torch.cat([rows[: -len(own)], ln_P]).float()
+    new.load_state_dict(weights)  # profiles take any shape
+    halo_model = HaloModelConfig.from_dict(spec.halo_model)
+    ranges = _concentrations(
+        emulator, halo_model_units(halo_model, spec.space, spec.network.grid)[1]
+    )
+    x, at_own = model.grid.x().numpy(), np.isin(k, own)
+    for name, ends in zip(_PROFILES, ranges, strict=True):
+        profiles, wider = (getattr(one.spectra, name) for one in (model, new))
+        known = [powers.double().numpy() for powers in (profiles.u_powers, profiles.u2_powers)]
+        table = tabulate(x, more, model.radii.radius, *ends, known)
+        for which, values in (("u", table.u), ("u2", table.u2)):
+            old = getattr(profiles, which)
+            m = old.shape[1] // len(own)
+            both = torch.empty(len(old), len(k), m)
+            both[:, at_own] = old.unflatten(1, (-1, m))
+            both[:, ~at_own] = torch.from_numpy(values).float().unflatten(1, (-1, m))
+            setattr(wider, which, both.flatten(1))
+    return changed.eval()
 
 
 def _sample(emulator: SemiAnalyticEmulator) -> tuple[Array, Array, Array]:

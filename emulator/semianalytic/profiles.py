@@ -45,7 +45,9 @@ class ProfileTable:
     half_width: Array
 
 
-def tabulate(x: Array, k: Array, R: float, middle: Line, half: Line) -> ProfileTable:
+def tabulate(
+    x: Array, k: Array, R: float, middle: Line, half: Line, known: Sequence[Array] = ()
+) -> ProfileTable:
     """The table for concentrations ``exp[middle(x) + half(x) t]``, t in [-1, 1].
 
     Between the nodes the other factors of an integrand follow a quintic spline; its cardinal
@@ -57,6 +59,7 @@ def tabulate(x: Array, k: Array, R: float, middle: Line, half: Line) -> ProfileT
         R: Comoving halo radius at x = 0 [Mpc]; it goes as exp(x / 3).
         middle: Middle of the range of ln c.
         half: Half its width.
+        known: Powers of functions for u and for u^2, each (D, m), if they are not to be found.
     """
     step = x[1] - x[0]
     wide = x[0] + step * np.arange(-_PAD, len(x) + _PAD)
@@ -66,20 +69,25 @@ def tabulate(x: Array, k: Array, R: float, middle: Line, half: Line) -> ProfileT
     radius, ln_c, width = R * np.exp(fine / 3), middle(fine), half(fine)
     samples = [nfw_fourier(k, radius, np.exp(ln_c + width * v)) for v in t]
     u, u2 = (
-        _few_functions(t, np.array([cardinal.T @ u**power for u in samples])) for power in (1, 2)
+        _few_functions(
+            t, np.array([cardinal.T @ u**power for u in samples]), *known[power - 1 :][:1]
+        )
+        for power in (1, 2)
     )
     halves = half(x)
     return ProfileTable(*u, *u2, halves[:1] if np.ptp(halves) == 0 else halves)
 
 
-def _few_functions(t: Array, u: Array) -> tuple[Array, Array]:
-    """Table (Q, K m) and powers (D, m) of values (T, Q, K) at t."""
+def _few_functions(t: Array, u: Array, powers: Array | None = None) -> tuple[Array, Array]:
+    """Table (Q, K m) and powers (D, m) of values (T, Q, K) at t; the latter found, or given."""
     T, Q, K = u.shape
-    relative = u / np.abs(u).max(axis=0)
-    left, singular, _ = np.linalg.svd(relative.reshape(T, -1), full_matrices=False)
-    m = int((singular > _TOLERANCE * singular[0]).sum())
     polynomials = np.vander(t, T - 4, increasing=True)
-    powers = np.linalg.lstsq(polynomials, left[:, :m], rcond=None)[0]  # (D, m)
+    if powers is None:
+        relative = u / np.abs(u).max(axis=0)
+        left, singular, _ = np.linalg.svd(relative.reshape(T, -1), full_matrices=False)
+        m = int((singular > _TOLERANCE * singular[0]).sum())
+        powers = np.linalg.lstsq(polynomials, left[:, :m], rcond=None)[0]  # (D, m)
+    m = powers.shape[1]
     table = np.linalg.lstsq(polynomials @ powers, u.reshape(T, -1), rcond=None)[0]  # (m, Q K)
     return table.reshape(m, Q, K).transpose(1, 2, 0).reshape(Q, -1), powers
 

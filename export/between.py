@@ -1,0 +1,91 @@
+"""A graph at more wavenumbers than its outputs have, for functions of separation.
+
+Profiles of haloes oscillate in k faster than the wavenumbers of an emulator follow, where haloes
+are rare and nearly of one mass. A file therefore has what its graph consists of at wavenumbers in
+between, and as few numbers as possible: the graph is the same, and the columns of its tables that
+there are already are not stored twice.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.outputs import output
+from export.graph import Graph, Node, Tensor, described
+from export.protobuf import encode
+
+__all__ = ["added", "with_added"]
+
+_COLUMNS, _WHOLE = "columns/", "whole/"  # what names of tensors begin with: parts, others
+
+
+def added(graph: Graph, wider: Graph, k: NDArray[np.float64], more: NDArray[np.float64]) -> bytes:
+    """What takes a graph to the same at more wavenumbers; see `with_added`.
+
+    Args:
+        graph: At the wavenumbers k [1/Mpc], shape (K,).
+        wider: At those and more.
+        k: Increasing.
+        more: The additional ones, increasing.
+
+    Raises:
+        ValueError: Graphs of different operators.
+    """
+    if [_operator(one) for one in graph.nodes] != [_operator(one) for one in wider.nodes]:
+        raise ValueError("at more wavenumbers the graph has other operators")
+    own = np.isin(np.sort(np.concatenate([k, more])), k)
+    tensors = {}
+    for name, tensor in wider.tensors.items():
+        if tensor.content == graph.tensors[name].content:
+            continue
+        new, old = tensor.array(), graph.tensors[name].array()
+        if new is None or old is None:
+            raise ValueError(f"{name} has other numbers than float32 and int64")
+        key, stored = f"{_WHOLE}{name}", new
+        if new.ndim == 2 and new.shape[1] % len(own) == 0:
+            by_k = new.reshape(len(new), len(own), -1)
+            if np.array_equal(by_k[:, own].reshape(len(new), -1), old):
+                key, stored = f"{_COLUMNS}{name}", by_k[:, ~own].reshape(len(new), -1)
+        tensors[key] = Tensor.of(key, stored)
+    return Graph(graph.head, b"", {}, (), tensors).encode()
+
+
+def _operator(node: Node) -> tuple[object, ...]:
+    return node.kind, node.inputs, node.outputs, node.attributes
+
+
+def with_added(
+    graph: Graph, content: bytes, k: NDArray[np.float64], more: NDArray[np.float64]
+) -> Graph:
+    """A graph at more wavenumbers.
+
+    Args:
+        graph: At the wavenumbers k [1/Mpc], shape (K,).
+        content: What `added` gave.
+        k: Increasing.
+        more: The additional ones, increasing.
+
+    Raises:
+        ValueError: Numbers that do not fit those of the graph.
+    """
+    own = np.isin(np.sort(np.concatenate([k, more])), k)
+    tensors = dict(graph.tensors)
+    for key, tensor in Graph.read(content).tensors.items():
+        kind, _, name = key.partition("/")
+        if name not in tensors:
+            continue  # of its other part
+        new, old = tensor.array(), tensors[name].array()
+        if new is None or old is None or new.dtype != old.dtype:
+            raise ValueError(f"{name} has other numbers between wavenumbers")
+        if f"{kind}/" == _COLUMNS:
+            both = np.empty((len(old), len(own), old.shape[1] // len(k)), old.dtype)
+            both[:, own] = old.reshape(len(old), len(k), -1)
+            both[:, ~own] = new.reshape(len(old), len(more), -1)
+            new = both.reshape(len(old), -1)
+        tensors[name] = Tensor.of(name, new)
+    outputs = {
+        name: encode(12, described(name, len(own))) if output(name).is_spectrum else raw
+        for name, raw in graph.outputs.items()
+    }
+    return replace(graph, outputs=outputs, tensors=tensors)
