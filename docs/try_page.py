@@ -23,7 +23,6 @@ from datagen.occupations import occupation
 from datagen.occupations.functions import LN_10
 from datagen.space import parameters_of
 from export.cut import cut
-from export.interpolate import AtK
 from export.lowest_mass import FAR, SHARE, SLOPE
 from export.ranges import Parameter
 from export.runtime import OnnxEmulator, load
@@ -68,7 +67,7 @@ def write(folder: Path) -> str:
     for name in EMULATORS:
         for whose in OCCUPATIONS:
             emulator = load(name, occupation=whose)
-            content = cut(emulator.graph, OUTPUTS).encode()
+            content = cut(emulator.wider.graph, OUTPUTS).encode()
             _compressed(folder / f"{name}-{whose}.onnx", content)
             models[f"{name}-{whose}"] = _model(emulator, whose)
         arrays |= {f"{name}/{key}": array for key, array in _continued(emulator).items()}
@@ -123,7 +122,7 @@ def _packed(path: Path, arrays: Mapping[str, NDArray[np.float64]]) -> dict[str, 
 def _continued(emulator: OnnxEmulator) -> dict[str, NDArray[np.float64]]:
     """What takes its spectra to the nodes of the statistics and to the wavenumbers shown."""
     k = np.concatenate([NODES, WAVENUMBERS])
-    made = AtK(emulator.k, k, True, emulator.metadata["bao"], above=True).matrices
+    made = emulator.at_wavenumbers(k, extrapolate=True, above=True).matrices
     return {name: made[name] for name in ("one_halo", "others", "wiggles", "below", "offset")}
 
 

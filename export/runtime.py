@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from datagen.columns import numbers
 from datagen.domain import Domain
+from datagen.fields import RecordError
 from datagen.messages import did_you_mean
 from datagen.space import SumBelow
 from export.derivatives import Beside, directions, stencil
@@ -100,7 +101,7 @@ class OnnxEmulator:
     _galaxies: list[str]
     _is_pair: bool
     _is_number: dict[str, bool]
-    _last_k: AtK | None
+    _last_k: tuple[AtK, tuple[bool, bool]] | None
     _measures: Measures
     _is_wider: bool
     _has_more: bool
@@ -135,7 +136,10 @@ class OnnxEmulator:
             raise ValueError(f"threads = {threads!r} must be at least 1, a whole number")
         file, galaxies = OnnxFile.read(state["content"], path), state["occupation"]
         if state["_is_wider"]:
-            file = file.wider
+            try:
+                file = file.wider
+            except RecordError as error:
+                raise OnnxEmulatorError(f"{path} is damaged or forged: {error}") from None
         integrated = False
         whose = populations(file.occupation if galaxies is None else galaxies)
         if galaxies is not None:
@@ -276,7 +280,7 @@ class OnnxEmulator:
 
     @property
     def wider(self) -> "OnnxEmulator":
-        """This emulator at more wavenumbers, from which functions of separation are computed.
+        """This emulator at more wavenumbers, for other k and functions of separation.
 
         It is this emulator itself if its file has no more wavenumbers, as those of networks.
         """
@@ -367,8 +371,7 @@ class OnnxEmulator:
             if point is not None:  # the call in every step of a sampler
                 return self._single(names, point, measured)
         x, lost, single = self._points(theta, out_of_range)
-        whose = self if measured is None else self.wider
-        at_k = None if k is None else whose.at_wavenumbers(k, extrapolate)
+        at_k = None if k is None else self.at_wavenumbers(k, extrapolate)
         if measured is not None:
             results = self._measure(measured, x, own, at_k)
         elif 0 < len(x) <= CHUNK:
@@ -454,12 +457,11 @@ class OnnxEmulator:
         k: ArrayLike | None,
     ) -> dict[str, NDArray[np.float64]] | None:
         """Slopes (N, D, ...) of outputs by name, by the graph's own; None if it has none."""
-        whose = self if measured is None else self.wider
-        sessions = whose.sessions
-        if isinstance(sessions, GivenSessions) or (measured and measured.without_large):
+        sessions = self.sessions if measured is None and k is None else self.wider.sessions
+        if isinstance(sessions, GivenSessions) or (measured and measured.excluding):
             return None
         names = measured.names if measured else self._named(outputs or self.outputs)
-        at_k = None if k is None else whose.at_wavenumbers(k, False)
+        at_k = None if k is None else self.at_wavenumbers(k, False)
         needed = self._needed(names, measured, at_k)
         results: list[dict[str, NDArray[np.float64]]] = []
         for point in x:
@@ -671,28 +673,33 @@ class OnnxEmulator:
             raise ValueError(f"no output is requested; there are {', '.join(self.outputs)}")
         return tuple(dict.fromkeys(given))
 
-    def at_wavenumbers(self, k: ArrayLike, extrapolate: bool = False) -> AtK:
-        """The interpolation from the wavenumbers of the emulator to others [1/Mpc].
+    def at_wavenumbers(self, k: ArrayLike, extrapolate: bool = False, above: bool = False) -> AtK:
+        """The interpolation from the wavenumbers of `wider` to others [1/Mpc].
 
         It is kept, for a next call with the same k.
 
         Args:
             k: Within the grid, shape (K',).
             extrapolate: Whether they may lie below it, as for `__call__`.
+            above: Whether they may lie above it.
         """
+        if self.wider is not self:
+            return self.wider.at_wavenumbers(k, extrapolate, above)
         last, k = self._last_k, numbers(k, "k", "1/Mpc")
-        if last is None or not np.array_equal(last.k, k) or last.extrapolate != extrapolate:
-            file = self._file
-            last = AtK(self.k, k, extrapolate, file.bao, self.learnt_totals)
+        asked = (extrapolate, above)
+        if last is None or last[1] != asked or not np.array_equal(last[0].k, k):
+            at_k = AtK(self.k, k, extrapolate, self._file.bao, self.learnt_totals, above=above)
+            last = at_k, asked
             vars(self)["_last_k"] = last
-        return last
+        return last[0]
 
     def _chunk(
         self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None
     ) -> dict[str, NDArray[np.float32]]:
         """Outputs of a few points, at once."""
         needed = self._needed(names, None, at_k)
-        on_grid = dict(zip(needed, self.sessions.run(needed, x), strict=True))
+        sessions = self.sessions if at_k is None else self.wider.sessions
+        on_grid = dict(zip(needed, sessions.run(needed, x), strict=True))
         if at_k is None:
             return on_grid
         at = self._from_grid(on_grid, dict(zip(self.names, x.T, strict=True)), names, None, at_k)

@@ -130,7 +130,7 @@ class JaxFunction:
             raise ValueError(
                 f"no output {', '.join(map(str, unknown))}; there are {', '.join(emulator.outputs)}"
             )
-        evaluated = emulator.wider if statistics else emulator
+        evaluated = emulator if k is None and not statistics else emulator.wider
         self._at_k = None
         if k is not None:
             self._at_k = evaluated.at_wavenumbers(k, extrapolate)

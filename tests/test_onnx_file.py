@@ -1,5 +1,6 @@
 """ONNX files from elsewhere: damaged or forged, they are refused, and nothing of them is run."""
 
+import base64
 import json
 
 import numpy as np
@@ -10,10 +11,12 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from datagen.seal import BLANK, seal
 from export.cut import cut
+from export.graph import Graph, Tensor
 from export.onnx_file import OnnxEmulatorError, OnnxFile
 from export.protobuf import WireError, encode, fields
 from export.runtime import load
 from export.shipped import shipped
+from export.statistics import Wp
 
 POINT = np.array(
     [[0.25, 0.05, 0.7, 0.82, 0.96, -1.0, 0.0, 0.0, 0.8, 0.3, 1e13, 2e14, 1.0]], np.float32
@@ -256,12 +259,39 @@ def texts_of(content: bytes) -> dict[str, str]:
             r"bao.matrix has shape \(1, 2\), expected \(1, 50\)",
         ),
         ("bao", f'{{{_MAP}, "below": {{}}}}', "bao.below lacks k, matrix, offset, accuracy"),
+        ("between", '{"k": [2]}', "between lacks graph"),
+        ("between", '{"k": [3, 2], "graph": ""}', "between.k does not increase"),
+        ("between", '{"k": [0.01, 2], "graph": ""}', "or repeats wavenumbers of k"),
+        ("between", '{"k": [2, 200], "graph": ""}', "between.k is not between wavenumbers of k"),
+        ("between", '{"k": [2], "graph": []}', "between.graph is not a text"),
         ("halo_model", "3", "halo_model is no record"),
         ("surplus", "{}", "its metadata has the unknown surplus"),
     ],
 )
 def test_metadata_that_make_no_sense_are_refused(proto, refused, name, text, message):
     refused(sealed(proto, **{name: text}), message)
+
+
+@pytest.mark.parametrize("graph", ["!", "AAAA", "whole/k", "dtype", "columns"])
+def test_numbers_between_wavenumbers_that_do_not_fit_are_refused(proto, tmp_path, graph):
+    """When they are first needed; all else of the file works."""
+    name = "model.spectra.profiles.u"
+    made = {
+        "whole/k": {"whole/model.sums.first": np.ones((1, 1))},
+        "dtype": {f"whole/{name}": np.ones(3, int)},
+        "columns": {f"columns/{name}": np.ones((3, 7))},
+    }
+    if graph in made:
+        tensors = {n: Tensor.of(n, array) for n, array in made[graph].items()}
+        content = Graph(Graph.read(proto.SerializeToString()).head, b"", {}, (), tensors).encode()
+        graph = base64.b64encode(content).decode()
+    path = tmp_path / "forged.onnx"
+    path.write_bytes(sealed(proto, between=json.dumps({"k": [2.0], "graph": graph})))
+    model = load(path)
+    point = model.example
+    assert model(point, "gg_total")["gg_total"].shape == model.k.shape
+    with pytest.raises(OnnxEmulatorError, match="damaged or forged|cannot be run"):
+        model(point, Wp([1.0, 2.0]))
 
 
 def parameters_of(path) -> dict[str, dict]:

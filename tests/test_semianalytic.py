@@ -18,6 +18,7 @@ from emulator.semianalytic.emulator import (
     SemiAnalyticConfig,
     make_semianalytic,
     with_fits,
+    with_wavenumbers,
 )
 from emulator.semianalytic.fit import FitConfig, covering, functions
 from emulator.semianalytic.grid import SCALE, LowerLimit, MassGrid
@@ -164,6 +165,32 @@ def test_a_fit_is_repeated_by_its_seed() -> None:
     weight = "model.cosmology.hidden.weight"
     torch.testing.assert_close(first.state_dict()[weight], second.state_dict()[weight])
     assert not torch.allclose(first.state_dict()[weight], other.state_dict()[weight])
+
+
+def test_more_wavenumbers_are_as_accurate_and_leave_the_others_as_they_are(small, theta) -> None:
+    own = np.array(small.spec.k)
+    between = np.sqrt(own[1:] * own[:-1])[own[:-1] > 0.5]
+    wider = with_wavenumbers(small, between)
+    k = np.array(wider.spec.k)
+    assert len(k) == len(own) + len(between)
+    points = float32(theta)
+    at_own, at_all = named(small, points), named(wider, points)
+    fine = replace(MODEL, k=replace(MODEL.k, points=2 * len(own) - 1))
+    true = HaloModel(fine, analytic_power())(theta)
+    places = np.searchsorted(fine.k.values(), between * (1 - 1e-9))
+    np.testing.assert_allclose(fine.k.values()[places], between, rtol=1e-9)
+    for name, P in at_all.items():
+        if P.ndim == 1:
+            torch.testing.assert_close(P, at_own[name])
+            continue
+        torch.testing.assert_close(P[:, np.isin(k, own)], at_own[name], rtol=1e-5, atol=0)
+        if name in true:
+            ours = np.abs(P[:, np.isin(k, between)].numpy() / true[name][:, places] - 1)
+            known = np.abs(
+                at_own[name].numpy()[:, own > 0.5] / true[name][:, ::2][:, own > 0.5] - 1
+            )
+            for percent in (50, 95):
+                assert np.percentile(ours, percent) < 1.5 * np.percentile(known, percent) + 1e-5
 
 
 def test_matter_does_not_see_the_occupation(small, theta) -> None:

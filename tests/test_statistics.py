@@ -12,6 +12,9 @@ from scipy.integrate import quad
 from scipy.special import kn, loggamma
 
 from datagen.growth import growth_rate as exact_rate
+from datagen.halomodel import HaloModel, HaloModelConfig, KGrid
+from datagen.power import shipped_table
+from datagen.space import Space
 from export.interpolate import AtK
 from export.ranges import OutOfRange
 from export.runtime import CHUNK, load
@@ -19,7 +22,7 @@ from export.statistics import NODES, DeltaSigma, Projection, Sigma, Wp, Xi, stat
 from export.statistics.evaluate import nodes
 from export.statistics.growth import growth_rate
 from export.statistics.hankel import ln_gamma
-from export.statistics.transition import CutOccupation
+from export.statistics.transition import CutOccupation, MatterAbove
 
 REFERENCE = Path(__file__).parent / "reference"
 R = np.geomspace(0.05, 150, 30)
@@ -356,14 +359,105 @@ def test_haloes_that_do_not_overlap(emulator):
     np.testing.assert_allclose(found["e_2h"][-2:], found["xi_gg_2h"][-2:], rtol=1e-3)
 
 
+def test_haloes_of_galaxies_and_matter_do_not_overlap(emulator):
+    """Direct: galaxies of smaller haloes, around all matter less that of larger haloes."""
+    r = np.array([1.0, 2.0, 4.0, 8.0, 20.0, 60.0])
+    kinds = [Xi(r, "gm", terms="2h"), Xi(r, "gm", terms="2h", exclusion="spheres", name="e")]
+    found = emulator(POINT, kinds)
+    galaxies = emulator.populations.each[0].occupation
+    for i, one in enumerate(r[:4]):
+        M_cut = 4 / 3 * np.pi * 200 * RHO_M * (one / 2) ** 3
+        pair = load("tinker10", occupation={"g": CutOccupation(galaxies), "m": MatterAbove()})
+        g = {f"g_{n}": v for n, v in POINT.items() if n in [p.name for p in galaxies.parameters]}
+        rest = {n: v for n, v in POINT.items() if f"g_{n}" not in g}
+        point = rest | g | {"g_M_cut": M_cut, "m_M_cut": M_cut}
+        xi = [Xi([one], "gm", of="g", terms="2h"), Xi([one], "gg", of=("g", "m"), terms="2h")]
+        names = [x.called(f"x{j}") for j, x in enumerate(xi)]
+        smaller = pair(point, [*names, "g_n_g", "m_n_g"])
+        above = smaller["m_n_g"] * MatterAbove.MASS / RHO_M
+        n_g = emulator(POINT, "n_g")["n_g"]
+        inside = 1 - above + smaller["x0_2h"][0] - above * smaller["x1_2h"][0]
+        expected = smaller["g_n_g"] / n_g * inside - 1
+        assert 0 < above < 0.7
+        assert found["e_2h"][i] == pytest.approx(expected, rel=3e-2, abs=3e-2)
+    np.testing.assert_allclose(found["e_2h"][-2:], found["xi_gm_2h"][-2:], rtol=1e-3)
+
+
+def test_exclusion_in_delta_sigma_is_that_of_xi(emulator):
+    """Delta Sigma with exclusion is the projection of xi with exclusion."""
+    R = np.array([0.5, 1.5, 4.0, 12.0])
+    options = {"correlation": "gm", "exclusion": "spheres"}
+    found = emulator(POINT, [DeltaSigma(R, exclusion="spheres"), Sigma(R, exclusion="spheres")])
+    t, w = np.polynomial.legendre.leggauss(300)
+    for i, one in enumerate(R):
+        end = np.arcsinh(290 / one)
+        along = one * np.cosh(0.5 * end * (t + 1))
+        xi = emulator(POINT, [Xi(along, **options)])["xi_gm"]
+        surface = RHO_M * np.sum(end * w * along * xi)
+        assert found["Sigma"][i] == pytest.approx(surface, rel=2e-2)
+    assert (np.diff(found["Delta_Sigma"]) < 0).all()
+
+
 def test_exclusion_of_what_cannot_exclude(emulator):
     with pytest.raises(ValueError, match="exclusion is of galaxies of one population"):
-        DeltaSigma(R, exclusion="spheres")
+        Xi(R, "mm", exclusion="spheres")
     with pytest.raises(ValueError, match="bias = 'tinker' must be 'tinker05'"):
         Wp(R, bias="tinker")
     damped = load("tinker10", occupation="zheng07+damping")
     with pytest.raises(ValueError, match="occupations to which nothing is added"):
         damped(POINT | {"k_damp": 0.0}, [Wp(R, exclusion="spheres")])
+
+
+# --- between wavenumbers -------------------------------------------------------------------------
+
+
+def rare() -> dict[str, float]:
+    """Haloes of nearly one mass, whose profiles oscillate in P(k)."""
+    return POINT | {
+        "log10Mmin": 14.9,
+        "sigma_logM": 0.1,
+        "log10M0": 14.5,
+        "log10M1": 15.2,
+        "z": 0.8,
+    }
+
+
+def test_spectra_of_rare_haloes_are_right_between_wavenumbers(emulator):
+    point = rare()
+    labels = HaloModelConfig(
+        mass_function="Tinker10", halo_bias="Tinker10", log10M_min=8.0,
+        k=KGrid(0.01, 100.0, 4 * len(emulator.k) - 3),
+    )  # fmt: skip
+    space = Space(occupation="zheng07")
+    halo_model = HaloModel(labels, shipped_table(), "zheng07")
+    given = {"w0": -1.0, "wa": 0.0, **point}
+    true = halo_model(np.array([[given[name] for name in space.names]]))
+    k = labels.k.values()
+    between = ~np.isin(np.arange(len(k)), np.arange(0, len(k), 4)) & (k > 1) & (k < 5)
+    at = emulator(point, ["gg_1h", "gm_1h"], k=k)
+    spline = AtK(emulator.k, k, False, None)
+    plain = spline({n: P[None] for n, P in emulator(point, ["gg_1h", "gm_1h"]).items()}, {})
+    for name in ("gg_1h", "gm_1h"):
+        error, before = (
+            np.abs(P / true[name][0] - 1)[between].max() for P in (at[name], plain[name][0])
+        )
+        assert error < 3e-4
+        assert before > 20 * error  # a spline of the emulator's own wavenumbers
+
+
+def test_more_wavenumbers_change_nothing_at_the_emulators_own(emulator):
+    wider = emulator.wider
+    assert set(emulator.k) < set(wider.k)
+    assert wider.wider is wider
+    points = columns(5)
+    own = np.isin(wider.k, emulator.k)
+    plain, more = emulator(points), wider(points)
+    beside = emulator(points, [*emulator.outputs, Wp(R)])
+    at_k = emulator(points, k=emulator.k)
+    for name, values in plain.items():
+        expected = more[name] if values.ndim == 1 else more[name][:, own]
+        for found in (expected, beside[name], at_k[name]):
+            np.testing.assert_allclose(found, values, rtol=2e-5)
 
 
 # --- bad input -----------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ class Variant:
     Attributes:
         says: What it is, in a table.
         bias: Option of the statistics.
-        exclusion: Option of those of galaxies with galaxies.
+        exclusion: Option of the statistics.
         added: What is added to the occupation.
     """
 
@@ -99,10 +99,8 @@ def transitions(
 
 def _with(one: Any, variant: Variant) -> Any:
     """A statistic with the options of a model."""
-    record = as_record(one) | {"name": one.name, "bias": variant.bias}
-    if one.correlation == "gg":
-        record["exclusion"] = variant.exclusion
-    return statistic(record | {one.axis: np.array(one.radii)})
+    options = {"name": one.name, "bias": variant.bias, "exclusion": variant.exclusion}
+    return statistic(as_record(one) | options | {one.axis: np.array(one.radii)})
 
 
 def render(result: dict[str, Any]) -> str:

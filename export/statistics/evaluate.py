@@ -8,6 +8,7 @@ That at a scale that many points have, or call after call, is made once.
 
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from datagen.outputs import output
 from export.statistics.growth import growth_rate
 from export.statistics.hankel import Modes, Rows
 from export.statistics.kinds import LONGEST, SHORTEST, Moment, Statistic, Wp
-from export.statistics.transition import added
+from export.statistics.transition import Smaller, added
 
 __all__ = ["NODES", "Projection", "Scaled", "lagrange", "modes", "nodes", "summands"]
 
@@ -227,7 +228,11 @@ class Projection:
         return tuple(dict.fromkeys(name for one in self.statistics for name in one.parameters))
 
     def __call__(
-        self, spectra: Mapping[str, Array], point: Mapping[str, Any], learnt: Sequence[str] = ()
+        self,
+        spectra: Mapping[str, Array],
+        point: Mapping[str, Any],
+        learnt: Sequence[str] = (),
+        smaller: Mapping[str, Smaller] = MappingProxyType({}),
     ) -> dict[str, Array]:
         """The statistics by name, each (N, R).
 
@@ -235,6 +240,8 @@ class Projection:
             spectra: At the nodes by name, (N, K), and numbers (N,).
             point: Parameters by name, each (N,).
             learnt: See `spectra`.
+            smaller: What is outside of large haloes, by correlation, where haloes exclude each
+                other.
 
         Raises:
             ValueError: Separations beyond 0.02 to 300 Mpc.
@@ -257,7 +264,8 @@ class Projection:
                 if one.is_bent and term != "1h":
                     if changed is None:
                         P_2h = spectra[output(spectrum).of_term("2h")]
-                        changed = added(one.bias, one.exclusion, P_2h, spectra, self._refine)
+                        without = smaller[one.correlation] if one.exclusion else None
+                        changed = added(one.bias, without, P_2h, spectra, self._refine)
                     P = P + changed
                 value = moment(P, scale)
                 if factor is not None:

@@ -96,7 +96,7 @@ class Statistic(metaclass=_Sealed):
         bias: ``tinker05`` for a 2-halo term with scale-dependent bias, see
             `export.statistics.transition`.
         exclusion: ``spheres`` for one without haloes that overlap, likewise; of galaxies with
-            galaxies.
+            galaxies, or with matter.
         lengths: Units of all lengths that go in and come out: ``Mpc`` or ``Mpc/h``.
         physical: Whether lengths (and areas) are physical, and not comoving.
     """
@@ -144,9 +144,10 @@ class Statistic(metaclass=_Sealed):
         ):
             if value not in ("", known):
                 raise ValueError(f"{self.kind}: {option} = {value!r} must be {known!r}, or ''")
-        if exclusion and (correlation != "gg" or self.of):
+        if exclusion and (correlation == "mm" or self.of):
             raise ValueError(
-                f"{self.kind}: exclusion is of galaxies of one population with each other"
+                f"{self.kind}: exclusion is of galaxies of one population, with each other or with "
+                f"matter"
             )
         self.bias, self.exclusion = bias, exclusion
 
@@ -201,7 +202,7 @@ class Statistic(metaclass=_Sealed):
     def needs(self) -> tuple[str, ...]:
         """Outputs of the emulator, besides the spectra, that it is made of."""
         matter = ("mm_1h", "mm_2h") if self.bias else ()
-        return (*matter, "gg_2h", "n_g") if self.exclusion else matter
+        return (*matter, f"{self.correlation}_2h", "n_g") if self.exclusion else matter
 
     @property
     def is_bent(self) -> bool:

@@ -14,13 +14,14 @@ from export.onnx_file import OnnxFile
 from export.populations import Populations
 from export.statistics.evaluate import NODES, Projection
 from export.statistics.kinds import RHO_CRITICAL, Statistic
-from export.statistics.transition import EXCLUDED, CutOccupation, largest_mass, unexcluded
+from export.statistics.transition import CutOccupation, MatterAbove, Smaller, largest_mass
 
 __all__ = ["Measured", "Measures"]
 
 Array = NDArray[np.float64]
 
 _FROM, _TO = 0.02, 50.0  # 1/Mpc, where a grid must begin and end at the latest, and at the earliest
+_GALAXIES, _ABOVE = "galaxies", "above"  # populations behind the exclusion of haloes
 _KEPT = 16  # sets of statistics whose matrices are kept
 
 
@@ -36,8 +37,9 @@ class Measured:
         everything: These and `names`.
         learnt: Totals that are not the sum of their terms.
         helping: Spectra that are needed on the grid alone.
-        without_large: What gives the spectra of galaxies without those in large haloes, of points
-            by name and their n_g; see `unexcluded`. None if nothing asks for it.
+        excluding: Correlations of galaxies for which haloes exclude each other.
+        smaller: What gives what is outside of large haloes, of a correlation, points by name and
+            their n_g.
     """
 
     projection: Projection
@@ -47,7 +49,8 @@ class Measured:
     everything: tuple[str, ...]
     learnt: tuple[str, ...]
     helping: tuple[str, ...]
-    without_large: Callable[[Mapping[str, Any], Array], tuple[Array, Array]] | None
+    excluding: tuple[str, ...]
+    smaller: Callable[[str, Mapping[str, Any], Array], Smaller]
 
     def split(self, theta: Any) -> tuple[Any, list[tuple[str, Array]]]:
         """Points without the parameters of the statistics, and these, each (N,).
@@ -81,9 +84,8 @@ class Measured:
         """
         given = {name: on_grid[name] for name in self.needed}
         spectra: dict[str, Any] = self.at_nodes(given, point, self.helping)
-        if self.without_large:
-            spectra[EXCLUDED] = self.without_large(point, spectra["n_g"])
-        return self.projection(spectra, point, self.learnt)
+        smaller = {xy: self.smaller(xy, point, spectra["n_g"]) for xy in self.excluding}
+        return self.projection(spectra, point, self.learnt, smaller)
 
 
 class Measures:
@@ -97,7 +99,7 @@ class Measures:
 
     def __init__(self, file: OnnxFile, whose: Populations, opened: Callable[[Any], Any]) -> None:
         self._file, self._whose, self._opened = file, whose, opened
-        self._cut: Any = None
+        self._cut: dict[str, Any] = {}
         extras = getattr(whose.each[0].occupation, "extras", ())
         self._damped = "damping" in extras
         self._known: dict[tuple[Any, ...], Measured] = {}
@@ -136,23 +138,48 @@ class Measures:
         helping = () if "P_lin" in projected else ("P_lin",)
         needed = tuple(dict.fromkeys((*spectra, *projection.numbers)))
         everything = tuple(dict.fromkeys((*needed, *names)))
-        excludes = any(one.exclusion for one in statistics)
+        excluding = tuple(sorted({one.correlation for one in statistics if one.exclusion}))
         return Measured(
             projection, self._at_nodes, names, needed, everything, file.learnt_totals, helping,
-            self._without_large if excludes else None,
+            excluding, self._smaller,
         )  # fmt: skip
 
-    def _without_large(self, point: Mapping[str, Any], n_g: Array) -> tuple[Array, Array]:
-        """See `Measured.without_large`."""
-        if self._cut is None:
-            self._cut = self._opened(CutOccupation(self._whose.each[0].occupation))
+    def _smaller(self, correlation: str, point: Mapping[str, Any], n_g: Array) -> Smaller:
+        """See `Measured.smaller`."""
+        galaxies = CutOccupation(self._whose.each[0].occupation)
+        with_matter = correlation == "gm"
+        if correlation not in self._cut:
+            both = {_GALAXIES: galaxies, _ABOVE: MatterAbove()}
+            self._cut[correlation] = self._opened(both if with_matter else galaxies)
+        emulator = self._cut[correlation]
         M_cut = largest_mass(point, RHO_CRITICAL)
         N, X = M_cut.shape
-        rows = {n: np.repeat(point[n], X) for n in self._cut.names if n != "M_cut"}
-        found = self._cut(rows | {"M_cut": M_cut.ravel()}, ("gg_2h", "P_lin", "n_g"))
-        assert self._at_nodes is not None
-        P = self._at_nodes({n: found[n] for n in ("gg_2h", "P_lin")}, rows)["gg_2h"]
-        return unexcluded(P.reshape(N, X, -1), found["n_g"].reshape(N, X), n_g)
+        columns = [p for p in emulator.names if not p.endswith("M_cut")]
+        # of two populations, names of their parameters begin with whose they are
+        known = {n: point.get(n.removeprefix(f"{_GALAXIES}_"), np.zeros(N)) for n in columns}
+        rows = {name: np.repeat(values, X) for name, values in known.items()}
+        limits = {n: M_cut.ravel() for n in emulator.names if n.endswith("M_cut")}
+        prefix = f"{_GALAXIES}_" if with_matter else ""
+        n_name, P_name = f"{prefix}n_g", f"{prefix}{correlation}_2h"
+        names = ["P_lin", n_name, P_name]
+        if with_matter:
+            n_above, P_above = f"{_ABOVE}_n_g", f"{_GALAXIES}_{_ABOVE}_gg_2h"
+            names += [n_above, P_above]
+        found = emulator(rows | limits, names)
+        at_nodes = self._at_nodes
+        assert at_nodes is not None
+
+        def at(name: str) -> Array:
+            spectra = {correlation + "_2h": found[name], "P_lin": found["P_lin"]}
+            return at_nodes(spectra, rows)[correlation + "_2h"].reshape(N, X, -1)
+
+        share = found[n_name].reshape(N, X) / n_g[:, None]
+        if not with_matter:
+            return Smaller.of_galaxies(at(P_name), share)
+        Om_m = np.asarray(point["Om_c"], np.float64) + point["Om_b"]
+        rho_m = RHO_CRITICAL * Om_m * np.asarray(point["h"], np.float64) ** 2  # Msun / Mpc^3
+        above = found[n_above].reshape(N, X) * MatterAbove.MASS / rho_m[:, None]
+        return Smaller.of_matter(at(P_name), at(P_above), share, above)
 
     def _check(self, one: Statistic) -> None:
         known = [population.prefix.removesuffix("_") for population in self._whose.each]

@@ -8,10 +8,12 @@ to an addition to the spectrum, which is projected like the spectrum itself.
   equation B7).
 - ``spheres``: haloes are spheres that do not overlap. At separation r only those count whose radius
   is below r / 2: 1 + xi_2h = [n_g'(r) / n_g]^2 [1 + xi_2h'(r)], where galaxies in larger haloes are
-  left out of n_g' and xi_2h' (Zheng 2004, ApJ 610, 61; Tinker et al. 2005, section 3).
+  left out of n_g' and xi_2h' (Zheng 2004, ApJ 610, 61; Tinker et al. 2005, section 3). Of galaxies
+  and matter, one factor n_g' / n_g is the share of matter outside of larger haloes.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,18 +25,25 @@ from datagen.parameters import Parameter
 from export.interpolate import spline_matrix
 from export.statistics.hankel import Modes, spherical
 
-__all__ = ["EXCLUDED", "SEPARATIONS", "CutOccupation", "added", "largest_mass", "unexcluded"]
+__all__ = [
+    "SEPARATIONS",
+    "CutOccupation",
+    "MatterAbove",
+    "Smaller",
+    "added",
+    "largest_mass",
+]
 
 Array = NDArray[np.float64]
-
-EXCLUDED = "without large haloes"
-"""Under which name the spectra of the smaller haloes are given."""
 
 SEPARATIONS = np.geomspace(0.1, 16.0, 28)
 """[Mpc], between which the exclusion of haloes changes; above there are none so large."""
 
 _R = np.geomspace(1e-3, 300.0, 260)  # Mpc
 _OVERDENSITY = 200.0
+_M_CUT = Parameter(
+    "M_cut", "Msun", "cut", r"M_\mathrm{cut}", (1e8, 1e18), (1e8, 1e18), sampling="log10"
+)
 
 
 class CutOccupation(Occupation):
@@ -50,15 +59,72 @@ class CutOccupation(Occupation):
 
     def __init__(self, base: Occupation) -> None:
         self._base = base
-        limit = Parameter(
-            "M_cut", "Msun", "cut", r"M_\mathrm{cut}", (1e8, 1e18), (1e8, 1e18), sampling="log10"
-        )
-        vars(self).update(name=f"{base.name} cut", width=0.0, parameters=(*base.parameters, limit))
+        parameters = (*base.parameters, _M_CUT)
+        vars(self).update(name=f"{base.name} cut", width=0.0, parameters=parameters)
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Any) -> Moments:
         """See `Occupation.moments`."""
         kept = p["M_cut"] >= M
         return Moments(*(moment * kept for moment in self._base.moments(M, p, f)))
+
+
+class MatterAbove(Occupation):
+    """The matter in haloes above a mass, M_cut, as satellites of `MASS` each."""
+
+    name = "matter above"
+    source = ""
+    parameters = (_M_CUT,)
+    MASS = 1e13
+    """[Msun]"""
+
+    def moments(self, M: Any, p: Mapping[str, Any], f: Any) -> Moments:
+        """See `Occupation.moments`."""
+        N = np.where(p["M_cut"] < M, M / self.MASS, 0.0)
+        return Moments(0 * N, N, 0 * N, N**2)
+
+
+@dataclass(frozen=True)
+class Smaller:
+    """What is outside of large haloes, those of `largest_mass`.
+
+    Attributes:
+        P: 2-halo power at the nodes, per all there is of these, shape (N, X, K); 0 where there is
+            nothing.
+        share: How many pairs of all these are, shape (N, X).
+    """
+
+    P: Array
+    share: Array
+
+    @classmethod
+    def of_galaxies(cls, P: Array, share: Array) -> "Smaller":
+        """Of galaxies with each other.
+
+        Args:
+            P: Of galaxies in smaller haloes, 2-halo, shape (N, X, K); NaN where there are none.
+            share: Of all galaxies, which these are, shape (N, X).
+        """
+        share = np.where(np.isfinite(share), share, 0.0)
+        return cls(_known(P), share**2)
+
+    @classmethod
+    def of_matter(cls, P: Array, P_above: Array, share: Array, share_above: Array) -> "Smaller":
+        """Of galaxies with matter.
+
+        Args:
+            P: Of galaxies in smaller haloes with all matter, 2-halo, shape (N, X, K).
+            P_above: Of these with the matter in larger haloes, likewise; NaN where there is none.
+            share: Of all galaxies, which are in smaller haloes, shape (N, X).
+            share_above: Of all matter, which is in larger haloes, shape (N, X).
+        """
+        share, above = (np.where(np.isfinite(one), one, 0.0) for one in (share, share_above))
+        rest = 1 - above
+        inside = _known(P) - above[..., None] * _known(P_above)
+        return cls(inside / rest[..., None], share * rest)
+
+
+def _known(P: Array) -> Array:
+    return np.where(np.isfinite(P), P, 0.0)
 
 
 def largest_mass(point: Mapping[str, Any], rho_critical: float) -> Array:
@@ -104,25 +170,27 @@ def _at_separations(refine: float) -> Array:
 
 
 def added(
-    bias: str, exclusion: str, P_2h: Array, spectra: Mapping[str, Any], refine: float
+    bias: str,
+    smaller: Smaller | None,
+    P_2h: Array,
+    spectra: Mapping[str, Any],
+    refine: float,
 ) -> Array:
     """What is added to a 2-halo term, at the nodes, shape (N, K).
 
     Args:
         bias: ``tinker05``, or none.
-        exclusion: ``spheres``, or none.
+        smaller: What is outside of large haloes, for the exclusion of haloes; or None.
         P_2h: The 2-halo term at the nodes, shape (N, K).
-        spectra: ``mm_1h`` and ``mm_2h`` at the nodes for the bias, and `EXCLUDED` for the
-            exclusion: what `unexcluded` gives.
+        spectra: ``mm_1h`` and ``mm_2h`` at the nodes, for the bias.
         refine: See `export.statistics.evaluate.nodes`.
     """
     before = P_2h @ _to_xi(refine)
     xi = before
-    if exclusion:
-        smaller, share = spectra[EXCLUDED]
-        there = np.einsum("nxk,xk->nx", smaller, _at_separations(refine))
+    if smaller:
+        there = np.einsum("nxk,xk->nx", smaller.P, _at_separations(refine))
         here = P_2h @ _at_separations(refine).T
-        xi = _excluded(xi, there / here, share)
+        xi = _excluded(xi, there / here, smaller.share)
     if bias:
         xi_m = np.maximum((spectra["mm_1h"] + spectra["mm_2h"]) @ _to_xi(refine), -0.5)
         zeta = (1 + 1.17 * xi_m) ** 1.49 / (1 + 0.69 * xi_m) ** 2.09
@@ -130,19 +198,6 @@ def added(
         xi = xi * np.where(xi > 0, zeta, 1.0)
     result: Array = (xi - before) @ _to_P(refine)
     return result
-
-
-def unexcluded(P: Array, n: Array, n_all: Array) -> tuple[Array, Array]:
-    """Spectra of the galaxies in smaller haloes, and their squared share, for `added`.
-
-    Args:
-        P: At the nodes, shape (N, X, K), NaN where there are none.
-        n: Their numbers, shape (N, X).
-        n_all: Of all, shape (N,).
-    """
-    none = ~np.isfinite(n) | (n <= 0)
-    share = np.where(none, 0.0, n / n_all[:, None]) ** 2
-    return np.where(none[..., None], 0.0, P), share
 
 
 def _excluded(xi: Array, ratio: Array, share: Array) -> Array:
