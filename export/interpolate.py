@@ -76,12 +76,14 @@ class AtK:
         falling = _slope(ln_grid, ln_k) if damped else 0.0
         self._one_halo = (smooth + beyond + falling).T.copy()
         self._wiggles = self._continuation = None
+        self._low = _span(self._below)
         self._last: tuple[tuple[float, ...], Array] = (), np.empty(0)
         if bao:
             fine = np.log(bao["k"])
             missed = spline_matrix(fine, np.clip(inside, fine[0], fine[-1]))
             missed[inside >= fine[-1]] = 0
             self._wiggles = (missed @ bao["matrix"]).T, missed @ bao["offset"]
+            self._wiggly = _span(self._wiggles[0].any(axis=0) | (self._wiggles[1] != 0))
             if self._below.any():
                 self._continuation = _continuation(bao["below"], ln_k, self._below)
 
@@ -151,7 +153,7 @@ class AtK:
         np.matmul(flat[first:last], self._spline, out=result[first:])
         if linear > one_halo:
             ln_P_lin = logs[names.index("P_lin")] if "P_lin" in names else None
-            ln_P[one_halo:linear] += self._missed(ln_P_lin, cosmology)
+            self._add_missed(ln_P[one_halo:linear], ln_P_lin, cosmology)
         at = dict(zip(names, np.exp(ln_P, out=ln_P), strict=False))
         results |= at
         for name, (one, two) in totals.items():
@@ -161,31 +163,35 @@ class AtK:
                 results[name] *= np.exp(ratio @ self._ratio)
         return results
 
-    def _missed(self, ln_P_lin: Array | None, cosmology: Mapping[str, Any]) -> Any:
-        """What the spline lacks of ln P_lin, shape (N, K')."""
-        missed: Any = 0.0
+    def _add_missed(
+        self, ln_P: Array, ln_P_lin: Array | None, cosmology: Mapping[str, Any]
+    ) -> None:
+        """Add what the spline lacks of linear spectra, ln P of shape (S, N, K')."""
         if self._wiggles and ln_P_lin is not None:
-            matrix, offset = self._wiggles
-            missed = ln_P_lin @ matrix + offset
+            matrix, offset = (one[..., self._wiggly] for one in self._wiggles)
+            ln_P[..., self._wiggly] += ln_P_lin @ matrix + offset
         if self._continuation is not None:
-            missed = missed + self._continued(*self._continuation, cosmology)
+            ln_P[..., self._low] += self._continued(*self._continuation, cosmology)
         elif self._below.any():
             k = self.k[self._below]
             shape = linear_shape(k, cosmology) / linear_shape(self._start, cosmology)
-            whole = np.zeros((len(shape), len(self.k)))
-            whole[:, self._below] = np.log(shape)
-            missed = missed + whole
-        return missed
+            ln_P[..., self._below] += np.log(shape)
 
     def _continued(self, matrix: Array, offset: Array, cosmology: Mapping[str, Any]) -> Array:
-        """What goes on below the grid, (N, K'); of a single point, the last one is kept."""
+        """What goes on below the grid, (N, K''); of a single point, the last one is kept."""
         known = tuple(cosmology[name].item() for name in _SHAPE) if _is_single(cosmology) else ()
         last, kept = self._last
         if known and known == last:
             return kept
-        found: Array = features(cosmology) @ matrix + offset
+        found: Array = features(cosmology) @ matrix[:, self._low] + offset[self._low]
         self._last = known, found
         return found
+
+
+def _span(where: NDArray[np.bool_]) -> slice:
+    """From the first to the last of places."""
+    places = np.flatnonzero(where)
+    return slice(places[0], places[-1] + 1) if len(places) else slice(0)
 
 
 def _is_single(cosmology: Mapping[str, Any]) -> bool:
