@@ -102,11 +102,9 @@ class OnnxFile:
             matrix[:, np.isin(k, self.k)] = bao["matrix"]
             bao = bao | {"matrix": matrix}
         try:
-            content = base64.b64decode(self.between, validate=True)
-            graph, spare = (
-                with_added(one, content, self.k, self.more_k) if one else None
-                for one in (self.graph, self.spare)
-            )
+            more = base64.b64decode(self.between, validate=True), self.k, self.more_k
+            graph = with_added(self.graph, *more)
+            spare = with_added(self.spare, *more).encode() if self.spare else b""
         except ValueError as error:
             raise RecordError(f"between does not fit the graph ({error})") from None
         return replace(
@@ -114,7 +112,7 @@ class OnnxFile:
             graph=graph,
             k=read_only(k),
             bao=bao,
-            spare_content=spare.encode() if spare else b"",
+            spare_content=spare,
             more_k=np.empty(0),
             between="",
         )

@@ -192,10 +192,11 @@ def between_of(model: Assembly) -> dict[str, Any]:
     more = np.sqrt(k[1:] * k[:-1])[k[:-1] >= _BETWEEN]
     if others or not isinstance(emulator, SemiAnalyticEmulator) or not len(more):
         return {}
-    graphs = [
+    own, wider = (
         _whole(one, model.spec.outputs) for one in (emulator, with_wavenumbers(emulator, more))
-    ]
-    return {"k": more.tolist(), "graph": base64.b64encode(added(*graphs, k, more)).decode()}
+    )
+    content = added(own, wider, k, more)
+    return {"k": more.tolist(), "graph": base64.b64encode(content).decode()}
 
 
 def _whole(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> Graph:

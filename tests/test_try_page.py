@@ -106,7 +106,7 @@ def expected(case):
 
 def test_files_give_what_the_emulators_give(cases):
     for case in cases:
-        emulator = opened(case["emulator"], occupation=case["occupation"])
+        emulator = opened(case["emulator"], occupation=case["occupation"]).wider
         ours = emulator(case["point"], list(try_page.OUTPUTS))
         for name, values in case["outputs"].items():
             np.testing.assert_allclose(values, np.ravel(ours[name]), rtol=FUSED, atol=1e-30)

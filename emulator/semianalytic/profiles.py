@@ -89,7 +89,8 @@ def _few_functions(t: Array, u: Array, powers: Array | None = None) -> tuple[Arr
         powers = np.linalg.lstsq(polynomials, left[:, :m], rcond=None)[0]  # (D, m)
     m = powers.shape[1]
     table = np.linalg.lstsq(polynomials @ powers, u.reshape(T, -1), rcond=None)[0]  # (m, Q K)
-    return table.reshape(m, Q, K).transpose(1, 2, 0).reshape(Q, -1), powers
+    by_node: Array = table.reshape(m, Q, K).transpose(1, 2, 0).reshape(Q, -1)
+    return by_node, powers
 
 
 class Profiles(nn.Module):
