@@ -87,9 +87,8 @@ def _few_functions(t: Array, u: Array, powers: Array | None = None) -> tuple[Arr
         left, singular, _ = np.linalg.svd(relative.reshape(T, -1), full_matrices=False)
         m = int((singular > _TOLERANCE * singular[0]).sum())
         powers = np.linalg.lstsq(polynomials, left[:, :m], rcond=None)[0]  # (D, m)
-    m = powers.shape[1]
-    table = np.linalg.lstsq(polynomials @ powers, u.reshape(T, -1), rcond=None)[0]  # (m, Q K)
-    by_node: Array = table.reshape(m, Q, K).transpose(1, 2, 0).reshape(Q, -1)
+    table: Any = np.linalg.lstsq(polynomials @ powers, u.reshape(T, -1), rcond=None)[0]  # (m, Q K)
+    by_node: Array = table.reshape(-1, Q, K).transpose(1, 2, 0).reshape(Q, -1)
     return by_node, powers
 
 
