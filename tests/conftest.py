@@ -1,5 +1,6 @@
 """What many tests share: one Ray, real labels of a small box, an emulator trained in seconds."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -27,6 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty cache, so that no test leans on what this machine computed before."""
     path = tmp_path_factory.mktemp("cache")
     os.environ["HODSPECTRA_CACHE"] = str(path)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # functions are compiled for a call or two
     torch.set_num_threads(1)
     return path
 
@@ -86,10 +88,12 @@ def spectra(label_file: Path) -> Spectra:
 
 @pytest.fixture(scope="session")
 def trained(spectra: Spectra, made_once) -> Path:
-    """A folder with a combined gg emulator trained in seconds, and its ONNX file."""
+    """A folder with a combined gg emulator trained in seconds, its history and its ONNX file."""
 
     def make(folder: Path) -> None:
-        fit(spectra, SMALL_TRAINING)[0].save(folder / "emulator.safetensors")
+        emulator, history = fit(spectra, SMALL_TRAINING)
+        emulator.save(folder / "emulator.safetensors")
+        (folder / "history.json").write_text(json.dumps(history))
         to_onnx(folder / "emulator.safetensors", folder / "emulator.onnx")
 
     return made_once("trained", make)
