@@ -3,6 +3,11 @@
 The function takes settings and returns plain numbers. `Study` gives it the command line, the folder
 for the results and the record of how they were made, so that a study is one file with what is its
 own.
+
+Some commands are no studies. `benchmarks.posterior.fit` is a tool: its folder is a run, which can
+be resumed and belongs to its settings, and its figures are of samples that its numbers do not hold.
+`benchmarks.studies.gallery` draws, and measures nothing. `benchmarks.studies.front_page` shows what
+three studies have stored, and `benchmarks.posterior.survey_tables` converts files.
 """
 
 import json

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parent
-MODULE = r"### \1\n\n```{eval-rst}\n.. automodule:: \1\n```"
+MODULE = r"## \1\n\n```{eval-rst}\n.. automodule:: \1\n```"
 DOWNLOAD = '\n\n<a href="{}.ipynb" download>Download as a notebook</a>\n\n'
 TUTORIAL = re.compile(r"tutorials/\d+-\w+")
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]

@@ -1,10 +1,14 @@
 """What many tests share: one Ray, real labels of a small box, an emulator trained in seconds."""
 
+import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from support.coarse import MODEL, SHARD, SPACE, make
 from support.small_emulator import small_onnx
 from support.small_network import SMALL_MODEL, SMALL_SPACE, SMALL_TRAINING
@@ -16,6 +20,7 @@ from datagen.power import linear_power
 from datagen.store import Spectra
 from emulator.emulator import Emulator
 from emulator.train import fit
+from export.to_onnx import to_onnx
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,6 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty cache, so that no test leans on what this machine computed before."""
     path = tmp_path_factory.mktemp("cache")
     os.environ["HODSPECTRA_CACHE"] = str(path)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # functions are compiled for a call or two
     torch.set_num_threads(1)
     return path
 
@@ -35,10 +41,31 @@ def ray():
 
 
 @pytest.fixture(scope="session")
-def label_file(ray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory):
+    """Makes a folder that all workers read, in the one that asks for it first."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        path = shared / f"shared_{name}"
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                partial = tmp_path_factory.mktemp(name)
+                make(partial)
+                partial.rename(path)
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def label_file(ray, made_once) -> Path:
     """A label file of a few hundred points."""
-    path = tmp_path_factory.mktemp("labels") / "labels.h5"
-    return generate(path, Design(points=400), SMALL_SPACE, SMALL_MODEL)
+
+    def make(folder: Path) -> None:
+        generate(folder / "labels.h5", Design(points=400), SMALL_SPACE, SMALL_MODEL)
+
+    return made_once("labels", make) / "labels.h5"
 
 
 @pytest.fixture(scope="session")
@@ -60,19 +87,31 @@ def spectra(label_file: Path) -> Spectra:
 
 
 @pytest.fixture(scope="session")
-def trained(spectra: Spectra) -> tuple[Emulator, dict]:
-    """A combined gg emulator trained in seconds, and its history."""
-    return fit(spectra, SMALL_TRAINING)
+def trained(spectra: Spectra, made_once) -> Path:
+    """A folder with a combined gg emulator trained in seconds, its history and its ONNX file."""
+
+    def make(folder: Path) -> None:
+        emulator, history = fit(spectra, SMALL_TRAINING)
+        emulator.save(folder / "emulator.safetensors")
+        (folder / "history.json").write_text(json.dumps(history))
+        to_onnx(folder / "emulator.safetensors", folder / "emulator.onnx")
+
+    return made_once("trained", make)
 
 
 @pytest.fixture
-def emulator(trained: tuple[Emulator, dict], tmp_path: Path) -> Emulator:
-    """A copy of the trained emulator, by way of its file."""
-    trained[0].save(tmp_path / "emulator.safetensors")
-    return Emulator.load(tmp_path / "emulator.safetensors")
+def emulator(trained: Path, tmp_path: Path) -> Emulator:
+    """The trained emulator, of a copy of its file."""
+    return Emulator.load(shutil.copy(trained / "emulator.safetensors", tmp_path))
+
+
+@pytest.fixture
+def onnx_file(emulator: Emulator, trained: Path, tmp_path: Path) -> Path:
+    """A copy of its ONNX file, beside its own."""
+    return Path(shutil.copy(trained / "emulator.onnx", tmp_path))
 
 
 @pytest.fixture(scope="session")
-def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_file(made_once) -> Path:
     """An ONNX file of a semi-analytic emulator for every redshift; see `support.small_emulator`."""
-    return small_onnx(tmp_path_factory.mktemp("small"))
+    return made_once("small", small_onnx) / "small.onnx"

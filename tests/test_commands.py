@@ -20,7 +20,7 @@ from datagen.store import Spectra
 from emulator.metrics import fractional_error
 from export import info, occupations, predict, shipped, verify
 from export.runtime import load
-from export.to_onnx import rewrite, to_onnx
+from export.to_onnx import rewrite
 
 ROOT = Path(__file__).resolve().parent.parent
 POINT = {
@@ -220,11 +220,6 @@ def test_shipped_models_are_whole_and_say_how_accurate_they_are():
         if model.metadata["kind"] == "semianalytic":
             assert all(record["all"]["95"] < 5e-4 for record in records.values())
         assert "dirty" not in model.metadata["provenance"]["commit"]
-
-
-@pytest.fixture
-def onnx_file(emulator, tmp_path) -> Path:
-    return to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,20 +19,25 @@ from export.to_onnx import rewrite, to_onnx
 ROUNDING = 1e-2  # relative: P is float32, the smaller error 1e-3
 
 
-@pytest.fixture
-def files(emulator, tmp_path, monkeypatch):
-    """One emulator as good, off by another percent, and with its 1-halo term alone."""
+@pytest.fixture(autouse=True)
+def timed_briefly(monkeypatch):
     monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.01)
     monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
-    plain = tmp_path / EMULATOR_FILE
-    made = {"good": to_onnx(plain, tmp_path / "good.onnx"),
-            "one": to_onnx(plain, tmp_path / "one.onnx", outputs=["gg_1h"]),
-            "two": to_onnx(plain, tmp_path / "two.onnx", outputs=["gg_2h"])}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(trained, tmp_path_factory):
+    """One emulator as good, off by another percent, and with its 1-halo term alone."""
+    folder = tmp_path_factory.mktemp("compared")
+    plain = shutil.copy(trained / EMULATOR_FILE, folder)
+    made = {"good": Path(shutil.copy(trained / "emulator.onnx", folder / "good.onnx")),
+            "one": to_onnx(plain, folder / "one.onnx", outputs=["gg_1h"]),
+            "two": to_onnx(plain, folder / "two.onnx", outputs=["gg_2h"])}  # fmt: skip
     shifted = Emulator.load(plain)
     with torch.no_grad():
         shifted.targets.mean += math.log(1.01)
-    shifted.save(tmp_path / "shifted.safetensors")
-    made["shifted"] = to_onnx(tmp_path / "shifted.safetensors", tmp_path / "shifted.onnx")
+    shifted.save(folder / "shifted.safetensors")
+    made["shifted"] = to_onnx(folder / "shifted.safetensors", folder / "shifted.onnx")
     return made
 
 

@@ -27,11 +27,6 @@ FLOAT32 = 1e-4  # rounding of ln P up to 25, twice; a wrong scaling shows at 1e-
 
 
 @pytest.fixture
-def onnx_file(emulator, tmp_path) -> Path:
-    return to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
-
-
-@pytest.fixture
 def model(onnx_file):
     return load(onnx_file)
 

@@ -42,8 +42,9 @@ def neutral(extra):
 def test_defaults_change_nothing(small_file, extra):
     space, theta = points(f"zheng07+{extra}", 5, **neutral(extra))
     plain = theta[:, [space.names.index(n) for n in Space(occupation="zheng07").names]]
+    found = labels(space.occupation, theta)
     for name, values in labels("zheng07", plain).items():
-        np.testing.assert_allclose(labels(space.occupation, theta)[name], values, rtol=1e-12)
+        np.testing.assert_allclose(found[name], values, rtol=1e-12)
     with_more, without = (
         load(small_file, occupation=space.occupation),
         load(small_file, occupation="zheng07"),

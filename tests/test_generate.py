@@ -311,15 +311,24 @@ def test_own_points_are_labelled_in_a_space_that_holds_them(table, tmp_path):
         (["--space.Om_k.low", "0"], "space.Om_k"),
         (["--model.z", "0.5"], "model.z"),
         (["--design.pionts", "5"], "design.pionts"),
-        (["--ray.address", "127.0.0.1:1"], "no Ray cluster answers at '127.0.0.1:1'"),
     ],
 )
-def test_mistakes_end_with_status_2_and_their_name_and_no_file(tmp_path, arguments, message):
+def test_mistakes_end_with_status_2_and_their_name_and_no_file(
+    tmp_path, capsys, arguments, message
+):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--out", str(tmp_path / "x.h5"), *arguments])
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_that_there_is_not_ends_with_status_2_and_no_file(tmp_path):
+    """In a process of its own, which has no Ray yet."""
     run = start([sys.executable, "-m", "datagen.generate", "--out", str(tmp_path / "x.h5"),
-                 *arguments])  # fmt: skip
+                 "--ray.address", "127.0.0.1:1"])  # fmt: skip
     error = run.communicate()[1]
     assert run.returncode == 2
-    assert message in error
+    assert "no Ray cluster answers at '127.0.0.1:1'" in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
 

@@ -65,9 +65,8 @@ def test_nan_is_no_agreement():
         agree("one", lambda theta: {"P": theta * np.nan}, np.ones(2), {"P": np.ones(2)}, 1.0)
 
 
-def test_a_network_is_taken_from_the_file_beside(emulator, spectra, tmp_path):
-    path = to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
-    model = load(path)
+def test_a_network_is_taken_from_the_file_beside(onnx_file, spectra, tmp_path):
+    model = load(onnx_file)
     calls = forms(model)
     for form, call in calls.items():
         agree(form, call, spectra.theta, model(spectra.theta), AGREEMENT[form])
@@ -77,12 +76,11 @@ def test_a_network_is_taken_from_the_file_beside(emulator, spectra, tmp_path):
 
 
 @pytest.mark.slow  # minutes of converged CAMB
-def test_speed_times_every_contender(emulator, spectra, tmp_path, monkeypatch, capsys):
+def test_speed_times_every_contender(onnx_file, spectra, monkeypatch, capsys):
     monkeypatch.setattr(module, "PYCCL_POINTS", 2)
-    path = to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
     config = HaloModelConfig.from_dict(spectra.metadata["model"])
     truth = {name: spectra[name][:2] for name in ("gg_1h", "gg_2h")}
-    result = module.times(load(path), spectra.theta, config, truth)
+    result = module.times(load(onnx_file), spectra.theta, config, truth)
     assert result["pyccl"]["median"] > result["onnxruntime"]["10000"]["median"] > 0
     text = module.render(result)
     for form in ("numpy", "torch", "onnxruntime"):
@@ -90,7 +88,7 @@ def test_speed_times_every_contender(emulator, spectra, tmp_path, monkeypatch, c
     assert "| load the emulator |" in text
     wrong = {"gg_1h": 1.1 * truth["gg_1h"]}
     with pytest.raises(ValueError, match="labels differs by 9.1e-02 in gg_1h"):
-        module.times(load(path), spectra.theta, config, wrong)
+        module.times(load(onnx_file), spectra.theta, config, wrong)
 
 
 def test_pyccl_has_no_other_model(table):

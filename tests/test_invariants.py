@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.small_emulator import small_onnx
 from support.small_network import SMALL_TRAINING
 
 from datagen.outputs import output
@@ -66,15 +65,11 @@ def _separate(spectra, folder):
     return [_trained(spectra, folder, term, terms=(term,)) for term in ("1h", "2h")]
 
 
-def _semianalytic(spectra, folder):
-    small_onnx(folder)
-    return [folder / "small.safetensors"]
-
-
 KINDS = {
     "combined": _combined, "totals of their own": _totals_of_their_own, "residual": _residual,
-    "separate": _separate, "semianalytic": _semianalytic,
+    "separate": _separate,
 }  # fmt: skip
+SEMIANALYTIC = "semianalytic"
 _MADE: dict[str, Case] = {}
 
 
@@ -85,18 +80,20 @@ def case(request, tmp_path_factory) -> Case:
     if name not in _MADE:
         if name in shipped():
             _MADE[name] = Case(load(name))
+        elif name == SEMIANALYTIC:
+            file = request.getfixturevalue("small_file")
+            _MADE[name] = Case(load(file), (Emulator.load(file.with_suffix(".safetensors")),))
         else:
             folder = tmp_path_factory.mktemp("kinds")
-            spectra = None if name == "semianalytic" else request.getfixturevalue("spectra")
-            files = KINDS[name](spectra, folder)
+            files = KINDS[name](request.getfixturevalue("spectra"), folder)
             merge = files[1] if len(files) > 1 else None
             made = load(to_onnx(files[0], folder / "emulator.onnx", merge=merge))
             _MADE[name] = Case(made, tuple(Emulator.load(file) for file in files))
     return _MADE[name]
 
 
-every = pytest.mark.parametrize("case", [*KINDS, *shipped()], indirect=True)
-every_kind = pytest.mark.parametrize("case", KINDS, indirect=True)
+every = pytest.mark.parametrize("case", [*KINDS, SEMIANALYTIC, *shipped()], indirect=True)
+every_kind = pytest.mark.parametrize("case", [*KINDS, SEMIANALYTIC], indirect=True)
 
 
 def test_every_kind_of_emulator_is_on_this_list():

@@ -30,17 +30,16 @@ FIGURES = {"bands", "regimes", "corner", "tails", "points-gg"}
 SHIPPED = 5e-3
 
 
-@pytest.fixture
-def onnx_file(emulator, tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def few_panels(monkeypatch):
     real = benchmarks.evaluate.error_analysis.varied
 
-    def few(theta, space):  # many panels take time to draw
+    def few(theta, space):  # many take time to draw
         x, labels = real(theta, space)
         kept = [labels.index(parameter_labels(space)[name]) for name in ("alpha", "sigma", "Mth")]
         return x[:, kept], [labels[i] for i in kept]
 
     monkeypatch.setattr("benchmarks.evaluate.error_analysis.varied", few)
-    return to_onnx(tmp_path / EMULATOR_FILE, tmp_path / "emulator.onnx")
 
 
 def test_an_emulator_that_is_off_by_a_percent_is_reported_so(

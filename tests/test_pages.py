@@ -8,7 +8,7 @@ import pytest
 from pages import ROOT, BlockError, commands, executed, help_texts, timed
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
-PAGES += [*(ROOT / "docs" / "tutorials").glob("*.md"), ROOT / "docs" / "try" / "index.md"]
+PAGES += [page for name in ("api", "tutorials", "try") for page in ROOT.glob(f"docs/{name}/*.md")]
 RUN = {"sh", "python"}
 READ = {
     "text",

@@ -11,15 +11,13 @@ from benchmarks.studies.convergence import convergence
 from benchmarks.studies.published import main, published, render
 from benchmarks.studies.search_summary import search_summary
 from datagen.store import Spectra
-from emulator.train import EMULATOR_FILE
-from export.to_onnx import to_onnx
 
 ROUNDING = 1e-3  # relative: P is float32, the error 1e-2
 
 
-def test_a_known_error_gives_known_numbers(emulator, spectra, tmp_path, capsys):
+def test_a_known_error_gives_known_numbers(emulator, onnx_file, spectra, tmp_path, capsys):
     data = labels_off_by(emulator, spectra, tmp_path / "labels.h5", 1.01)
-    onnx = to_onnx(tmp_path / EMULATOR_FILE, tmp_path / "some.onnx")
+    onnx = onnx_file.rename(tmp_path / "some.onnx")
     out = tmp_path / "out"
     main(["--emulators", json.dumps({str(onnx): str(data)}), "--out", str(out)])
     result = json.loads((out / "published.json").read_text())

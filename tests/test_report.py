@@ -17,13 +17,13 @@ from datagen.error_budget import ErrorBudget
 from emulator.metrics import fractional_error
 from emulator.network import NetworkConfig
 from emulator.record import predict
-from export.to_onnx import to_onnx
 from tuning.journal import Journal
 from tuning.space import SearchSpace
 
 
 @pytest.fixture
-def onnx_file(emulator, tmp_path, monkeypatch):
+def brief(monkeypatch):
+    """Little is measured and drawn."""
     monkeypatch.setattr("benchmarks.codes.speed.PYCCL_POINTS", 2)
     monkeypatch.setattr(module, "BUDGET", ErrorBudget(quadrature=2, linear_power=1))
     monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.01)
@@ -31,7 +31,6 @@ def onnx_file(emulator, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "benchmarks.evaluate.error_analysis.varied", _few
     )  # many panels take time to draw
-    return to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx")
 
 
 def _few(theta, space):
@@ -40,7 +39,7 @@ def _few(theta, space):
 
 
 @pytest.mark.slow
-def test_report_is_of_the_test_split(emulator, onnx_file, spectra, label_file, tmp_path):
+def test_report_is_of_the_test_split(brief, emulator, onnx_file, spectra, label_file, tmp_path):
     result = STUDY.run(tmp_path / "report", emulator=str(onnx_file), data=label_file)
     test = spectra.select(SMALL_TRAINING.split.rows(len(spectra), "test"))
     error = fractional_error(predict(emulator, test.theta)["gg_1h"], test["gg_1h"])

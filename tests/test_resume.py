@@ -3,6 +3,7 @@
 import errno
 import re
 import resource
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -35,17 +36,24 @@ def full_after(number):
     return failing
 
 
-@pytest.fixture
-def interrupted(tmp_path, table, monkeypatch):
+@pytest.fixture(scope="module")
+def stopped(table, tmp_path_factory):
     """A run of four shards on a disk that took two of them."""
-    out = tmp_path / "labels.h5"
-    with monkeypatch.context() as patch:
+    out = tmp_path_factory.mktemp("stopped") / "labels.h5"
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Shards, "write", full_after(2))
         with pytest.raises(OSError, match="No space left on device"):
             make(out, 4 * SHARD)
     assert not out.exists()
     assert len(shards_of(out)) == 2
     return out
+
+
+@pytest.fixture
+def interrupted(stopped, tmp_path):
+    """A copy of what it left."""
+    shutil.copytree(stopped.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "labels.h5"
 
 
 @pytest.mark.slow

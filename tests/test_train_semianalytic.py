@@ -42,6 +42,7 @@ def test_it_is_accurate_without_having_seen_a_spectrum(emulator):
         assert record[name]["all"]["95"] < ACCURACY, name
 
 
+@pytest.mark.slow  # every export compares both, and test_invariants.py does
 def test_its_onnx_file_gives_the_same_numbers(file, spectra, tmp_path):
     model = load(to_onnx(file, tmp_path / "semianalytic.onnx"))
     assert model.outputs == OUTPUTS
@@ -107,11 +108,13 @@ def test_labels_of_another_space_or_model_are_refused(spectra, label_file, tmp_p
         train_semianalytic(tmp_path / "a", model=SMALL_MODEL, data=label_file)
 
 
+GRID = ("--semianalytic.grid.nodes=60", "--semianalytic.grid.spacing=0.33",
+        "--semianalytic.grid.start=-5.6")  # fmt: skip
+
+
 def test_command_line_needs_no_labels(tmp_path, capsys):
     main([f"--out={tmp_path}", "--semianalytic.cosmology.units=20", "--fit.iterations=0",
-          "--semianalytic.cosmology.rank=8", "--fit.cosmologies=200",
-          "--semianalytic.grid.nodes=60", "--semianalytic.grid.spacing=0.33",
-          "--semianalytic.grid.start=-5.6"])  # fmt: skip
+          "--semianalytic.cosmology.rank=8", "--fit.cosmologies=200", *GRID])  # fmt: skip
     made = Emulator.load(tmp_path / "emulator.safetensors")
     assert made.spec.provenance["training"]["fit"]["cosmologies"] == 200
     assert not made.spec.record
@@ -120,7 +123,7 @@ def test_command_line_needs_no_labels(tmp_path, capsys):
 def test_command_line_takes_an_occupation(tmp_path):
     main([f"--out={tmp_path}", "--semianalytic.cosmology.units=20", "--fit.iterations=0",
           "--semianalytic.cosmology.rank=8", "--fit.cosmologies=200",
-          "--space.occupation=zheng07", "--space.log10Mmin.high=14"])  # fmt: skip
+          "--space.occupation=zheng07", "--space.log10Mmin.high=14", *GRID])  # fmt: skip
     space = Emulator.load(tmp_path / "emulator.safetensors").spec.space
     assert space.names[-5:] == ("log10Mmin", "sigma_logM", "log10M0", "log10M1", "alpha")
     assert space["log10Mmin"].high == 14

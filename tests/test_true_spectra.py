@@ -12,12 +12,12 @@ from support.small_network import SMALL_TRAINING
 from benchmarks.evaluate.true_spectra import is_made_of, true_spectra
 from datagen.store import Spectra
 from export.runtime import load
-from export.to_onnx import rewrite, to_onnx
+from export.to_onnx import rewrite
 
 
 @pytest.fixture
-def model(emulator, tmp_path):
-    return load(to_onnx(tmp_path / "emulator.safetensors", tmp_path / "emulator.onnx"))
+def model(onnx_file):
+    return load(onnx_file)
 
 
 @pytest.fixture
