@@ -254,7 +254,7 @@ def fit(
         covariance: File of the covariance of all rows of the data.
         cuts: Separations to fit, by statistic, in its lengths: '{w_p: [0.5, 40]}'.
         sampler: emcee, or nuts, which takes gradients and needs JAX and NumPyro.
-        walkers: Walkers of each chain; emcee alone has them (64).
+        walkers: Walkers of each chain; emcee alone has them (32).
         burn_in: Steps that each chain leaves out at its start, in which it adapts; nuts alone
             (500). emcee leaves out the first tenth.
         steps: Steps of each chain: of emcee at most (100,000), it ends when it has converged; of

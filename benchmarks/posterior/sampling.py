@@ -22,7 +22,7 @@ _POPULATION = 10  # points of differential evolution for each parameter
 _SETTLED = 1e-3  # spread of -2 ln P over its mean, where differential evolution ends
 _START = 0.02  # width of the first ball of walkers, of the priors' ranges
 _DEFAULTS: dict[Sampler, dict[str, int]] = {
-    "emcee": {"walkers": 64, "steps": 100_000, "chains": 2, "generations": 400},
+    "emcee": {"walkers": 32, "steps": 100_000, "chains": 2, "generations": 400},
     "nuts": {"burn_in": 500, "steps": 1000, "chains": 4},
 }
 _ADAPTS = 20  # steps that NUTS needs at least to find its own step
@@ -54,7 +54,7 @@ class Sampling:
     """How a posterior is sampled. What is None has the sampler's default.
 
     Attributes:
-        walkers: Walkers of each chain; of emcee alone (64).
+        walkers: Walkers of each chain; of emcee alone (32).
         burn_in: Steps that each chain leaves out at its start, in which it adapts; of NUTS alone
             (500). emcee leaves out the first tenth.
         steps: Steps of each chain: of emcee at most (100,000), it ends when it has converged; of
