@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from datagen.header import read_arrays, write_arrays
 
-__all__ = ["Chain", "Ensemble", "Reweighted", "Target", "sample", "split_r_hat"]
+__all__ = ["Chain", "Ensembles", "Reweighted", "Target", "sample", "split_r_hat"]
 
 Array = NDArray[np.float64]
 
@@ -23,9 +23,9 @@ SCHEMA = "hodspectra-chain-2"
 _KEPT_EVERY = 30.0  # seconds
 WORST = 1e30  # -2 ln P of points without an answer, for minimisers
 GROWTH = 1.1  # of a chain between two looks at whether it has converged
-LENGTHS = 50  # autocorrelation times or more, the advice of Foreman-Mackey et al. 2013, and
-R_HAT = 1.01  # below, Vehtari et al. 2021, Bayesian Analysis 16, 667: a chain that has converged
-STEADY = 0.02  # change of the times of an ensemble over its last growth, at most
+R_HAT = 1.01  # below, Vehtari et al. 2021, Bayesian Analysis 16, 667, and
+LENGTHS = 20  # autocorrelation times or more,
+STEADY = 0.05  # which change by less over the last growth: a chain that has converged
 
 # Differential evolution (ter Braak 2006): a third of the stretch move's autocorrelation on these
 # posteriors. Not emcee's snooker move: up to emcee 3.1.6 its acceptance has half of the exponent
@@ -185,12 +185,49 @@ def split_r_hat(samples: Array, ensembles: int) -> Array:
     return r_hat
 
 
-class Ensemble:
-    """Walkers of the sampler emcee (Foreman-Mackey et al. 2013, PASP 125, 306).
+class _Apart(emcee.moves.Move):
+    """A move of walkers by others of their ensemble, all ensembles in one call of the likelihood.
+
+    Half of each ensemble is moved by the other half, as in emcee (Foreman-Mackey et al. 2013, PASP
+    125, 306).
+
+    Args:
+        move: How one half is moved.
+        ensembles: How many, of neighbouring walkers.
+    """
+
+    def __init__(self, move: Any, ensembles: int) -> None:
+        self._move, self._ensembles = move, ensembles
+
+    def propose(self, model: Any, state: Any) -> tuple[Any, NDArray[np.bool_]]:
+        """The walkers after one step, and which of them moved."""
+        self._move.setup(state.coords)
+        accepted = np.zeros(len(state.coords), np.bool_)
+        halves = np.arange(len(accepted)).reshape(self._ensembles, -1) % 2
+        for half in halves:
+            model.random.shuffle(half)
+        for which in (0, 1):
+            found = []
+            for coords, half in zip(np.split(state.coords, self._ensembles), halves, strict=True):
+                moved, others = coords[half == which], [coords[half != which]]
+                found.append(self._move.get_proposal(moved, others, model.random))
+            points, factors = (np.concatenate(each) for each in zip(*found, strict=True))
+            rows = np.flatnonzero(halves.ravel() == which)
+            ln_P, _ = model.compute_log_prob_fn(points)
+            gain = factors + ln_P - state.log_prob[rows]
+            taken = gain > np.log(model.random.rand(len(rows)))
+            state.coords[rows[taken]], state.log_prob[rows[taken]] = points[taken], ln_P[taken]
+            accepted[rows[taken]] = True
+        return state, accepted
+
+
+class Ensembles:
+    """Walkers of the sampler emcee, in ensembles that know nothing of each other.
 
     Args:
         likelihood: What is sampled.
-        start: Where the walkers start, shape (walkers, P).
+        start: Where the walkers start, those of an ensemble beside each other, shape (walkers, P).
+        ensembles: How many, of equally many walkers.
         seed: Seed of the steps.
         every: Steps from one row that is kept to the next.
         file: File that keeps the rows, now and then and after each run; walkers that were
@@ -198,21 +235,26 @@ class Ensemble:
     """
 
     def __init__(
-        self, likelihood: Target, start: Array, seed: int, every: int = 1, file: Path | None = None
+        self,
+        likelihood: Target,
+        start: Array,
+        ensembles: int,
+        seed: int,
+        every: int = 1,
+        file: Path | None = None,
     ) -> None:
-        self._likelihood, self._start = likelihood, start
+        self._likelihood, self._start, self._ensembles = likelihood, start, ensembles
         self._every, self._file = every, file
         self._backend = emcee.backends.Backend()
         self._sampler = emcee.EnsembleSampler(
-            *start.shape, likelihood, vectorize=True, backend=self._backend, moves=list(_MOVES)
-        )
+            *start.shape, likelihood, vectorize=True, backend=self._backend,
+            moves=[(_Apart(move, ensembles), share) for move, share in _MOVES],
+        )  # fmt: skip
         # without emcee's wrapper, which prints tracebacks of signals
         self._sampler.log_prob_fn = likelihood
-        self._spent = 0, 0.0  # evaluations and seconds of these walkers alone
         if file and (kept := read_arrays(file, SCHEMA)):
-            self._spent = int(kept["evaluations"]), float(kept["seconds"])
-            likelihood.evaluations += self._spent[0]
-            likelihood.seconds += self._spent[1]
+            likelihood.evaluations = int(kept["evaluations"])
+            likelihood.seconds = float(kept["seconds"])
             _put_back(self._backend, kept)
         else:
             self._sampler.random_state = np.random.RandomState(seed).get_state()
@@ -222,28 +264,24 @@ class Ensemble:
 
         Args:
             rows: How many.
-            bar: Progress bar, which counts the steps of all.
+            bar: Progress bar, which counts the steps.
         """
-        done, before = self._backend.iteration, (self._likelihood.evaluations,
-                                                 self._likelihood.seconds)  # fmt: skip
-        saved, spent = time.monotonic(), self._spent
+        done, likelihood = self._backend.iteration, self._likelihood
+        saved, spent = time.monotonic(), (likelihood.evaluations, likelihood.seconds)
         try:
             for _ in self._rows(rows - done):
-                self._spent = (
-                    spent[0] + self._likelihood.evaluations - before[0],
-                    spent[1] + self._likelihood.seconds - before[1],
-                )
+                spent = likelihood.evaluations, likelihood.seconds
                 if bar is not None:
                     bar.update(self._every)
                 if self._file and time.monotonic() - saved > _KEPT_EVERY:
-                    _keep(self._file, self._backend, *self._spent)
+                    _keep(self._file, self._backend, *spent)
                     saved = time.monotonic()
         finally:
             if self._file and self._backend.iteration > done:
-                _keep(self._file, self._backend, *self._spent)
+                _keep(self._file, self._backend, *spent)
         return Chain(
-            self._backend.chain[:rows], self._backend.log_prob[:rows],
-            self._likelihood.evaluations, self._likelihood.seconds, every=self._every,
+            self._backend.chain[:rows], self._backend.log_prob[:rows], *spent,
+            every=self._every, ensembles=self._ensembles,
         )  # fmt: skip
 
     def _rows(self, number: int) -> Iterable[Any]:
@@ -265,7 +303,7 @@ def sample(
     label: str = "",
     file: Path | None = None,
 ) -> Chain:
-    """A chain of one `Ensemble`, of so many steps, all of them kept.
+    """A chain of one ensemble, of so many steps, all of them kept; see `Ensembles`.
 
     Args:
         likelihood: What is sampled.
@@ -273,9 +311,9 @@ def sample(
         steps: Steps of each walker.
         seed: Seed of the steps.
         label: Stands before the progress bar; without one there is none.
-        file: See `Ensemble`.
+        file: File that keeps them.
     """
-    walkers = Ensemble(likelihood, start, seed, file=file)
+    walkers = Ensembles(likelihood, start, 1, seed, file=file)
     with tqdm(total=steps, desc=label, unit="step", disable=not label) as bar:
         return walkers.run(steps, bar)
 

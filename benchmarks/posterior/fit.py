@@ -259,7 +259,7 @@ def fit(
             (500). emcee leaves out the first tenth.
         steps: Steps of each chain: of emcee at most (100,000), it ends when it has converged; of
             nuts after the burn-in (1000).
-        chains: Chains, each from a search for the best fit of its own (emcee 2, nuts 4).
+        chains: Chains, each from a search for the best fit of its own (4).
         generations: Generations of that search, at most; of emcee alone, where there are no
             gradients (400).
         seed: Of the random numbers.

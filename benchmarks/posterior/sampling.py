@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import differential_evolution, minimize
 from tqdm.auto import tqdm
 
-from benchmarks.posterior.chains import GROWTH, WORST, Chain, Ensemble, Target
+from benchmarks.posterior.chains import GROWTH, WORST, Chain, Ensembles, Target
 
 __all__ = ["Best", "Sampler", "Sampling", "draw", "find_best"]
 
@@ -22,7 +22,7 @@ _POPULATION = 10  # points of differential evolution for each parameter
 _SETTLED = 1e-3  # spread of -2 ln P over its mean, where differential evolution ends
 _START = 0.02  # width of the first ball of walkers, of the priors' ranges
 _DEFAULTS: dict[Sampler, dict[str, int]] = {
-    "emcee": {"walkers": 32, "steps": 100_000, "chains": 2, "generations": 400},
+    "emcee": {"walkers": 32, "steps": 100_000, "chains": 4, "generations": 400},
     "nuts": {"burn_in": 500, "steps": 1000, "chains": 4},
 }
 _ADAPTS = 20  # steps that NUTS needs at least to find its own step
@@ -59,7 +59,7 @@ class Sampling:
             (500). emcee leaves out the first tenth.
         steps: Steps of each chain: of emcee at most (100,000), it ends when it has converged; of
             NUTS after the burn-in (1000).
-        chains: Chains, each from a search for the best fit of its own (2, 4).
+        chains: Chains, each from a search for the best fit of its own (4).
         generations: Generations of that search, at most; of emcee alone, where there are no
             gradients (400).
         seed: Of the random numbers.
@@ -149,21 +149,21 @@ def draw(
 def _by_emcee(
     target: Target, number: int, sampling: Sampling, folder: Path | None
 ) -> tuple[list[Best], Chain]:
-    """Chains that grow, all alike, until they have converged."""
+    """Ensembles that grow, all alike, until they have converged."""
     given = sampling.as_dict()
-    ends, ensembles = _searches(target, number, sampling), []
+    ends, starts = _searches(target, number, sampling), []
     for i, end in enumerate(ends):
         check_end(end)
-        seed = sampling.seed + i
-        noise = np.random.default_rng(seed).standard_normal((given["walkers"], number))
-        file = folder / f"chain_{i + 1}.npz" if folder else None
-        start = _reflected(end.unit + _START * noise)
-        ensembles.append(Ensemble(target, start, seed, _EVERY, file))
+        rng = np.random.default_rng(sampling.seed + i)
+        noise = rng.standard_normal((given["walkers"], number))
+        starts.append(_reflected(end.unit + _START * noise))
+    file = folder / "chain.npz" if folder else None
+    walkers = Ensembles(target, np.concatenate(starts), len(ends), sampling.seed, _EVERY, file)
     last = given["steps"] // _EVERY
     rows = min(_FIRST // _EVERY, last)
     with tqdm(desc=f"{len(ends)} chains", unit="step") as bar:
         while True:
-            chain = Chain.joined([one.run(rows, bar) for one in ensembles]).after(rows // _LEFT_OUT)
+            chain = walkers.run(rows, bar).after(rows // _LEFT_OUT)
             if rows == last or chain.is_converged:
                 return ends, chain
             rows = min(ceil(GROWTH * rows), last)
