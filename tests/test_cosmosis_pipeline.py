@@ -27,6 +27,7 @@ sampler = {{sampler}}
 save_dir = out
 [metropolis]
 samples = 20
+nsteps = 20
 [output]
 filename = chain.txt
 [pipeline]
