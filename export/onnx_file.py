@@ -32,7 +32,7 @@ _METADATA = (
 _RECORDS = (
     "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "record", "export",
 )  # fmt: skip
-_ADDED = ("floor", "speed")  # by `benchmarks.evaluate.file_record`
+_ADDED = ("floor", "speed", "weights")  # by `benchmarks.evaluate.file_record`; see `export.weights`
 _AGAIN = "get it again, or export it again with hodspectra export"
 
 
