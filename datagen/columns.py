@@ -64,7 +64,11 @@ def stack(get: Callable[[str], Any], units: Mapping[str, str]) -> NDArray[Any]:
     lengths = {name: len(a) for name, a in zip(units, arrays, strict=True) if a.ndim == 1}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"parameters differ in length: {lengths}")
-    return np.stack(np.broadcast_arrays(*arrays), axis=-1)
+    rows = list(lengths.values())[:1]
+    table = np.empty((*rows, len(arrays)), np.result_type(*arrays))
+    for i, array in enumerate(arrays):
+        table[..., i] = array
+    return table
 
 
 def numbers(value: Any, what: str, unit: str) -> NDArray[Any]:

@@ -89,11 +89,14 @@ class Emulator(nn.Module):
     Attributes:
         kinds: All kinds of emulators, by name.
         Config: Settings of this kind.
+        packaged: What names of weights begin with that come with the package, and not from a
+            training.
 
     Args:
         spec: What it predicts and where.
     """
 
+    packaged: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[dict[str, type["Emulator"]]] = {}
     Config: ClassVar[type[Any]]
 
@@ -132,6 +135,10 @@ class Emulator(nn.Module):
 
         derivatives = torch.func.vmap(torch.func.jacfwd(point))(theta)
         return tuple(derivative.detach() for derivative in derivatives)
+
+    def unknown(self) -> list[str]:
+        """Names of weights that are NaN: an ONNX file that was read does not hold them."""
+        return [name for name, value in self.state_dict().items() if value.isnan().any()]
 
     def update_spec(self, **changes: Any) -> Self:
         """This emulator, its spec changed in the given fields."""

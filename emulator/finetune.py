@@ -204,6 +204,11 @@ def load_with_labels(emulator: Path, data: Path) -> tuple[NetworkEmulator, Spect
             f"{emulator} is a {model.spec.kind} emulator, which is not trained on spectra; give a "
             f"network"
         )
+    if lost := model.unknown():
+        raise ValueError(
+            f"{emulator} does not know its {', '.join(lost)}: it was read from an ONNX file, which "
+            f"does not hold them; give the emulator.safetensors of its training"
+        )
     if "labels" not in model.spec.provenance:
         raise ValueError(f"{emulator} does not say what it was trained on; give a trained network")
     spectra = Spectra.read(data, model.spec.outputs)

@@ -1,7 +1,8 @@
 """A graph in two: what follows from the cosmology alone, and what galaxies add to it.
 
 Of calls at one cosmology, and of points that share one, the first part is computed once. The
-profiles of its haloes become one table there, so that sums over them are of fewer numbers.
+profiles of its haloes become one table there, so that sums over them are of fewer numbers. Of calls
+at one list of cosmologies, such as one at many redshifts, it is computed once, too.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +29,8 @@ class Halves:
     """The parts of a graph.
 
     Attributes:
-        cosmology: Takes ``background``, (1, 8), and gives `between` and some of the outputs.
+        cosmology: Takes ``background``, (N, 8) or of one cosmology (1, 8), and gives `between` and
+            some of the outputs.
         galaxies: Takes ``theta``, and `between`, whose shapes are still to be described; gives the
             other outputs.
         between: What goes from one to the other.
@@ -44,15 +46,17 @@ class Halves:
         return not name.endswith(_TABLE)
 
 
-def halves(graph: Graph) -> Halves | None:
-    """The parts of a graph, for points of one cosmology; None if it has not two.
+def halves(graph: Graph, is_one: bool = True) -> Halves | None:
+    """The parts of a graph; None if it has not two.
 
     Args:
         graph: One that was cut to the outputs that are asked for.
+        is_one: Whether all points are of one cosmology, so that profiles may be a table.
     """
     if not any(node.outputs == (COSMOLOGY,) for node in graph.nodes):
         return None
-    graph = _with_tables(graph, _of_cosmology(graph))
+    if is_one:
+        graph = _with_tables(graph, _of_cosmology(graph))
     cosmic = _of_cosmology(graph)
     own = {name: raw for name, raw in graph.outputs.items() if name in cosmic}
     others = {name: raw for name, raw in graph.outputs.items() if name not in cosmic}

@@ -34,7 +34,7 @@ _RECORDS = (
     "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "record", "export",
 )  # fmt: skip
 _ADDED = ("floor", "speed")  # by `benchmarks.evaluate.file_record`
-_BETWEEN = "between"  # of semi-analytic emulators
+_BEHIND = ("between", "weights")  # see `export.between`, `export.weights`
 _AGAIN = "get it again, or export it again with hodspectra export"
 
 
@@ -162,7 +162,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     Raises:
         ValueError: They say too little, too much, or what cannot be.
     """
-    exactly(texts, _METADATA, "its metadata", optional=(*_ADDED, _BETWEEN))
+    exactly(texts, _METADATA, "its metadata", optional=(*_ADDED, *_BEHIND))
     meta = {name: _json(text, name) for name, text in texts.items()}
     for name in _RECORDS:
         if not isinstance(meta[name], dict):
@@ -181,7 +181,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     for name in ("limits", "domains"):
         if not isinstance(meta[name], list):
             raise RecordError(f"{name} is no list")
-    more_k, between = _between(meta.get(_BETWEEN), k)
+    more_k, between = _between(meta.get("between"), k)
     return {
         "parameters": parameters,
         "units": units,
@@ -202,7 +202,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
 def _between(found: Any, k: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
     if found is None:
         return np.empty(0), ""
-    exactly(found, ("k", "graph"), _BETWEEN)
+    exactly(found, ("k", "graph"), "between")
     more = _array(found["k"], "between.k", 1)
     both = np.concatenate([k, more])
     if not (np.diff(more) > 0).all() or len(np.unique(both)) < len(both):

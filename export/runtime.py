@@ -633,8 +633,7 @@ class OnnxEmulator:
             return
         first = [one[:, 0] if one.ndim == 2 else one for one in results.values()]
         rows = np.flatnonzero(np.any(np.isnan(first), axis=0))
-        rows = np.setdiff1d(rows, lost)
-        if not len(rows):
+        if not len(rows) or not len(rows := np.setdiff1d(rows, lost)):
             return
         more = f", and {len(rows) - 1} more rows" if len(rows) > 1 else ""
         text = f"row {rows[0]}: no galaxies, n_g = 0{more}; their spectra are not defined"

@@ -29,6 +29,8 @@ __all__ = ["Sessions", "Slopes"]
 SESSIONS = 16  # that are kept, one for each set of outputs that was asked for
 HELD = 8  # cosmologies of single points whose part is kept, of each set
 _COSMIC = len(BACKGROUND)  # columns of points that are cosmology and redshift
+_GALAXIES = slice(_COSMIC, None)  # columns of the occupation
+_REDSHIFT = slice(BACKGROUND.index("z"), BACKGROUND.index("z") + 1)
 _ANY = np.array([0.26, 0.05, 0.68, 0.81, 0.97, -1.0, 0.0, 0.5], np.float32)  # some cosmology
 
 Array = NDArray[np.float32]
@@ -64,19 +66,19 @@ class Sessions:
         self._shapes: dict[str, list[int]] = {}  # of one row of an output
         self._inputs = 0
         self.kept: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
-        self.parted: dict[tuple[str, ...], _Parted | None] = {}
+        self.parted: dict[tuple[tuple[str, ...], bool], _Parted | None] = {}
         self._sloped: dict[tuple[tuple[str, ...], int], onnxruntime.InferenceSession | None] = {}
         self._lock = Lock()
         self.free: dict[tuple[str, ...], dict[tuple[float, ...], _Row]] = {}
 
     def run(self, names: tuple[str, ...], x: Array) -> list[Array]:
         """The named outputs of points (N, P)."""
-        first = x[:1, :_COSMIC]
         if len(x) == 1:
             found = self.point(names, x[0].tolist())
             return [np.asarray(found[name])[None] for name in names]
-        if len(x) and np.array_equal(x[-1, :_COSMIC], first[0]) and (x[:, :_COSMIC] == first).all():
-            parted = self.parts(names)
+        is_one = _differ_in(x, _GALAXIES)
+        if is_one or _differ_in(x, _REDSHIFT):
+            parted = self.parts(names, is_one)
             if parted is not None:
                 return parted.run(names, x)
         return self.feed(names, {"theta": x})
@@ -148,18 +150,19 @@ class Sessions:
         whole = self._session(names) if parted is None else parted.galaxies
         return _Row(whole, parted, self._inputs, shapes, self._options)
 
-    def parts(self, names: tuple[str, ...]) -> "_Parted | None":
-        """Sessions of both parts of the graph, if it has such."""
-        if names not in self.parted:
-            parted = self._part(names)
+    def parts(self, names: tuple[str, ...], is_one: bool = True) -> "_Parted | None":
+        """Sessions of both parts of the graph, if it has such: for one cosmology, or for many."""
+        key = names, is_one
+        if key not in self.parted:
+            parted = self._part(*key)
             with self._lock:
                 while len(self.parted) >= SESSIONS:
                     self.parted.pop(next(iter(self.parted)))
-                self.parted[names] = parted
-        return self.parted.get(names)
+                self.parted[key] = parted
+        return self.parted.get(key)
 
-    def _part(self, names: tuple[str, ...]) -> "_Parted | None":
-        parts = halves(cut(self._graph, names))
+    def _part(self, names: tuple[str, ...], is_one: bool) -> "_Parted | None":
+        parts = halves(cut(self._graph, names), is_one)
         if parts is None:
             return None
         cosmology = self._open(parts.cosmology)
@@ -182,7 +185,7 @@ class Sessions:
             else:
                 inputs += encode(11, described(name, rows, *sizes, rows=""))
         galaxies = replace(parts.galaxies, inputs=inputs)
-        return _Parted(parts, cosmology, self._open(galaxies), one, self._options)
+        return _Parted(parts, cosmology, self._open(galaxies), one, self._options, is_one)
 
     def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> dict[str, bool]:
         """Open the graph of all outputs; whether each is a number, and not a spectrum.
@@ -238,6 +241,16 @@ class Sessions:
             raise OnnxEmulatorError(f"{self._path} cannot be run ({error})") from error
 
 
+def _differ_in(x: Array, columns: slice) -> bool:
+    """Whether points (N, P) are alike in all other columns, N at least 1."""
+    for rows in (x[-1:], x):  # the last one is like the first, or there is no need to look further
+        apart = rows != x[0] if len(x) else np.ones((1, x.shape[1]), np.bool_)
+        apart[:, columns] = False
+        if apart.any():
+            return False
+    return True
+
+
 def _as_it_is() -> onnxruntime.SessionOptions:
     """Options of a session that opens fast: of a graph that is looked at, or run once."""
     options = onnxruntime.SessionOptions()
@@ -247,7 +260,7 @@ def _as_it_is() -> onnxruntime.SessionOptions:
 
 
 class _Parted:
-    """Both parts of a graph, for points of one cosmology, and what the last one came to.
+    """Both parts of a graph, and what the last cosmology came to, or the last list of them.
 
     Args:
         parts: What they compute.
@@ -255,6 +268,7 @@ class _Parted:
         galaxies: The second.
         values: An example of what the first gives, by name.
         options: Of a run.
+        is_one: Whether all points are of one cosmology.
     """
 
     def __init__(
@@ -264,15 +278,17 @@ class _Parted:
         galaxies: onnxruntime.InferenceSession,
         values: Mapping[str, Array],
         options: onnxruntime.RunOptions,
+        is_one: bool,
     ) -> None:
         self.cosmology, self.galaxies = cosmology, galaxies
         self.shapes = {name: one.shape for name, one in values.items()}
         self.between, self._is_row, self._options = parts.between, parts.is_row, options
+        self._is_one = is_one
         self._last: tuple[Any, int, dict[str, Array]] = None, 0, {}
 
     def run(self, names: Sequence[str], x: Array) -> list[Array]:
-        """The named outputs of points (N, P) of one cosmology."""
-        given = self._of_cosmology(x[0, :_COSMIC].tobytes(), len(x))
+        """The named outputs of points (N, P)."""
+        given = self._of_cosmology(x)
         wanted = [name for name in names if name not in self.shapes]
         found = self.galaxies.run(
             wanted, {"theta": x} | {name: given[name] for name in self.between}, self._options
@@ -280,19 +296,21 @@ class _Parted:
         values = dict(zip(wanted, found, strict=True))
         return [values[n] if n in values else given[n].copy() for n in names]
 
-    def _of_cosmology(self, background: bytes, N: int) -> dict[str, Array]:
+    def _of_cosmology(self, x: Array) -> dict[str, Array]:
         """What the first part gives, by name, of each of N points."""
+        background, N = np.ascontiguousarray(x[: 1 if self._is_one else None, :_COSMIC]), len(x)
+        said = background.tobytes()
         last, rows, given = self._last
-        if last == background and rows == N:
+        if last == said and rows == N:
             return given
-        point = np.frombuffer(background, np.float32).reshape(1, -1)
         wanted = list(self.shapes)
-        found = self.cosmology.run(wanted, {COSMOLOGY: point}, self._options)
+        found = self.cosmology.run(wanted, {COSMOLOGY: background}, self._options)
+        is_repeated = self._is_one and N > 1
         given = {
-            name: np.repeat(one, N, axis=0) if self._is_row(name) and N > 1 else one
+            name: np.repeat(one, N, axis=0) if is_repeated and self._is_row(name) else one
             for name, one in zip(wanted, found, strict=True)
         }
-        self._last = background, N, given
+        self._last = said, N, given
         return given
 
 

@@ -49,8 +49,9 @@ from export.graph import Graph, Tensor
 from export.lowest_mass import BelowLowestMassWarning
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
+from export.weights import left_over
 
-__all__ = ["ExportMismatch", "graph_of", "rewrite", "to_onnx"]
+__all__ = ["ExportMismatch", "graph_of", "points_of", "rewrite", "to_onnx", "verify"]
 
 OPSET = 20  # the first with Gelu as an operator
 # Rounding of |P/P' - 1| in float32 at random points. A wrong activation or scaling shows at 1e-3.
@@ -140,8 +141,12 @@ def to_onnx(
     if between and (more := between_of(model)):
         texts["between"] = json.dumps(more)
     with atomic(out) as partial:
+        if len(emulators) == 1:
+            contents = [proto.SerializeToString(), base64.b64decode(spare)]
+            graphs = [Graph.read(content) for content in contents if content]
+            texts["weights"] = json.dumps(left_over(emulators[0], *graphs))
         _write(proto, texts, partial)
-        worst = _verify(model, partial)
+        worst = verify(model, partial, points_of(model.spec.space))
     print(  # noqa: T201
         f"{out}: {out.stat().st_size / 1e6:.2f} MB, onnxruntime agrees with torch to {worst:.1e}"
     )
@@ -290,12 +295,17 @@ def citation(occupation: str) -> str:
     return f"{_PAPER}, whose halo model this emulates, {source}, for the occupation, and {_US}"
 
 
-def _verify(model: Assembly, path: Path) -> float:
-    """Largest |P_onnx / P_torch - 1| over corners and random points; torch in float64.
+def verify(model: nn.Module, path: Path, theta: NDArray[np.float64]) -> float:
+    """Largest |P_onnx / P_torch - 1|, of the points where torch rounds off little of it itself.
 
-    Of the points where torch rounds off little of it itself.
+    Args:
+        model: An emulator, or several; it is in double precision then.
+        path: The file.
+        theta: Points, shape (N, P).
+
+    Raises:
+        ExportMismatch: It is more than rounding somewhere.
     """
-    theta = _points(model.spec.space)
     with torch.inference_mode():
         singles = model(torch.tensor(theta, dtype=torch.float32))
         reference = model.double()(torch.tensor(theta))
@@ -327,7 +337,7 @@ def _error(ours: Any, expected: Any) -> NDArray[np.float64]:
     return largest
 
 
-def _points(space: Space) -> NDArray[np.float64]:
+def points_of(space: Space) -> NDArray[np.float64]:
     """All corners of the space and random points in it, rounded to float32."""
     axes = [np.unique([space[name].low, space[name].high]) for name in space.names]
     corners = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))

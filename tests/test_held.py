@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,6 +49,36 @@ def test_points_of_one_cosmology_are_those_of_the_whole_graph(occupation):
     for i in range(5):
         one = model({name: float(values[i]) for name, values in points.items()})
         assert_same(one, {name: values[i] for name, values in expected.items()})
+
+
+def test_a_list_of_redshifts_is_the_whole_graph_to_the_last_bit():
+    """Whether its cosmology was held or not, of galaxies that come and go."""
+    model, z = load("tinker10", occupation="zheng07"), np.linspace(0.1, 2.0, 7)
+    outputs = ["gg_total", "gm_1h", "n_g", "P_lin"]
+    for sigma_8, log10Mmin in [(0.8, 13.0), (0.8, 13.1), (0.7, 13.1), (0.7, 13.0), (0.8, 13.0)]:
+        point = model.example | {"sigma_8": sigma_8, "log10Mmin": log10Mmin}
+        x = np.stack([np.broadcast_to((point | {"z": z})[n], 7) for n in model.names], axis=1)
+        found, expected = model(point | {"z": z}, outputs), whole(model, x, outputs)
+        for name in outputs:
+            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+def test_a_list_of_redshifts_has_its_cosmology_computed_once(monkeypatch):
+    model = load("tinker10", occupation="zheng07")
+    points = {"z": np.linspace(0.1, 2.0, 7)} | {
+        name: value for name, value in model.example.items() if name != "z"
+    }
+    model(points, "gg_total")
+    parted = model.sessions.parts(("gg_total",), False)
+    assert parted is not None
+    ran = []
+    run = parted.cosmology.run
+    parted.cosmology = SimpleNamespace(run=lambda *given: ran.append(1) or run(*given))
+    for log10Mmin in (12.8, 12.9, 13.0):
+        model(points | {"log10Mmin": log10Mmin}, "gg_total")
+    assert not ran
+    model(points | {"sigma_8": 0.7}, "gg_total")
+    assert len(ran) == 1
 
 
 def test_what_was_called_before_does_not_matter_to_the_last_bit():

@@ -20,7 +20,7 @@ from export.statistics import DeltaSigma, Wp
 jax = pytest.importorskip("jax")
 pytest.importorskip("numpyro")
 
-from benchmarks.posterior import nuts  # noqa: E402
+from benchmarks.posterior import gradients, nuts  # noqa: E402
 
 jnp = jax.numpy
 
@@ -167,7 +167,7 @@ def test_gradients_of_another_posterior_are_refused():
 
 def test_ln_p_in_jax_is_that_of_the_emulator(posterior):
     unit = np.random.default_rng(1).uniform(0.3, 0.7, (20, 3))
-    gradient = nuts.Gradient(posterior.in_jax())
+    gradient = gradients.Gradient(posterior.in_jax())
     by_jax = [gradient(one)[0] for one in unit]
     np.testing.assert_allclose(by_jax, posterior(unit), rtol=1e-3, atol=1e-2)
     error = check_grad(lambda x: gradient(x)[0], lambda x: gradient(x)[1], unit[0], epsilon=1e-6)
@@ -176,8 +176,8 @@ def test_ln_p_in_jax_is_that_of_the_emulator(posterior):
 
 
 def test_gradients_find_the_best_fit_in_fewer_calls(posterior):
-    gradient = nuts.Gradient(posterior.in_jax())
-    found = nuts.find_best(posterior, gradient, 3, seed=1)
+    gradient = gradients.Gradient(posterior.in_jax())
+    found = gradients.climb(posterior, gradient, 3, seed=1)
     expected = find_best(posterior, 3, 200, seed=1)
     assert found.cost == pytest.approx(expected.cost, abs=0.02)
     np.testing.assert_allclose(found.unit, expected.unit, atol=0.02)
@@ -189,7 +189,7 @@ def test_nuts_and_emcee_give_the_same_posterior(measured):
     emulator = load("tinker10", occupation="zheng07")
     priors = Priors(emulator, HELD, FREE)
     fits = [
-        Fit.of(measured, emulator, priors, Sampling(walkers=32, burn_in=500, steps=2000, chains=1)),
+        Fit.of(measured, emulator, priors, Sampling(walkers=32, chains=1)),
         Fit.of(measured, emulator, priors, Sampling(sampler="nuts", chains=2)),
     ]
     means = [one.samples.mean(axis=0) for one in fits]
@@ -224,7 +224,7 @@ def test_both_samplers_are_compared(measured, tmp_path):
     free = {name: FREE[name] for name in ("log10Mmin", "log10M1")}
     result = STUDY.run(
         tmp_path / "out", data=tmp_path / "data.csv", fixed=held, priors=free,
-        emcee=Sampling(walkers=16, burn_in=200, steps=500, chains=1),
+        emcee=Sampling(walkers=16, steps=700, chains=1),
         nuts=Sampling(sampler="nuts", burn_in=100, steps=200, chains=2),
     )  # fmt: skip
     assert set(result["parameters"]) == set(free)
@@ -239,6 +239,7 @@ def test_both_samplers_are_compared(measured, tmp_path):
     [
         ({"walkers": 32}, "walkers = 32: sampler = 'nuts' has no walkers; leave it out"),
         ({"generations": 9}, "generations = 9: sampler = 'nuts' has no generations"),
+        ({"sampler": "emcee", "burn_in": 9}, "burn_in = 9: sampler = 'emcee' has no .*'nuts'"),
         ({"sampler": "hmc"}, "sampler = 'hmc' must be emcee or nuts"),
     ],
 )

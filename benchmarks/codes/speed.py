@@ -24,6 +24,7 @@ __all__ = ["PYCCL_POINTS", "STUDY", "render", "speed", "times"]
 
 PYCCL_POINTS = 8  # at half a second each
 IMPORTS = 5
+REDSHIFTS = 50  # of a list
 NAMES = {
     "labels": "label code",
     "numpy": "emulator, numpy (onnx's reference evaluator)",
@@ -31,6 +32,8 @@ NAMES = {
     "onnxruntime": "emulator, onnxruntime",
     "dictionary": "the same, one dictionary in",
     "held": "the same, points of one cosmology",
+    "redshifts": "emulator, a point at many redshifts",
+    "held_redshifts": "the same, of a cosmology that is held",
     "jax": "emulator, JAX",
 }
 STEPS = {
@@ -96,13 +99,23 @@ def times(
 
 
 def _more(model: OnnxEmulator, theta: Array) -> dict[str, Any]:
-    """Of an emulator: points of one cosmology, derivatives, the function of JAX, and its start."""
+    """Of an emulator: what it keeps of a cosmology, derivatives, the function of JAX, its start."""
     held = theta.copy()
     held[:, : len(BACKGROUND)] = theta[0, : len(BACKGROUND)]
     held = held[model.is_inside(held)]
     few = [dict(zip(model.names, row, strict=True)) for row in theta[:TURNS].tolist()]
+    lists = np.repeat(theta[:TURNS, None], REDSHIFTS, axis=1)
+    ends = model.ranges["z"]
+    lists[:, :, model.names.index("z")] = np.linspace(*ends, REDSHIFTS)
+    lists = lists[[bool(model.is_inside(one).all()) for one in lists]]
+    held_lists = lists.copy()
+    held_lists[:, :, : len(BACKGROUND)] = lists[0, :, : len(BACKGROUND)]
     found: dict[str, Any] = {
         "held": by_batch(model, held, BATCHES["onnxruntime"]),
+        "redshifts": {str(REDSHIFTS): seconds_per_point(in_turn(model, [*lists]), REDSHIFTS)},
+        "held_redshifts": {
+            str(REDSHIFTS): seconds_per_point(in_turn(model, [*held_lists]), REDSHIFTS)
+        },
         "dictionary": {"1": seconds_per_point(in_turn(model, few), 1)},
         "jacobian": {"1": seconds_per_point(in_turn(model.jacobian, few), 1)},
         "load": {"1": seconds_per_point(partial(OnnxEmulator, model.path), 1)},

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +15,17 @@ from tqdm.auto import tqdm
 
 from datagen.header import read_arrays, write_arrays
 
-__all__ = ["Chain", "Reweighted", "Target", "sample", "split_r_hat"]
+__all__ = ["Chain", "Ensembles", "Reweighted", "Target", "sample", "split_r_hat"]
 
 Array = NDArray[np.float64]
 
-SCHEMA = "hodspectra-chain-1"
+SCHEMA = "hodspectra-chain-2"
 _KEPT_EVERY = 30.0  # seconds
 WORST = 1e30  # -2 ln P of points without an answer, for minimisers
+GROWTH = 1.1  # of a chain between two looks at whether it has converged
+R_HAT = 1.01  # below, Vehtari et al. 2021, Bayesian Analysis 16, 667, and
+LENGTHS = 20  # autocorrelation times or more,
+STEADY = 0.05  # which change by less over the last growth: a chain that has converged
 
 # Differential evolution (ter Braak 2006): a third of the stretch move's autocorrelation on these
 # posteriors. Not emcee's snooker move: up to emcee 3.1.6 its acceptance has half of the exponent
@@ -76,11 +80,13 @@ class Chain:
     """Steps of many walkers.
 
     Attributes:
-        samples: Points of the unit cube, shape (steps, walkers, P).
-        ln_L: Their ln L, shape (steps, walkers).
+        samples: Points of the unit cube, shape (rows, walkers, P).
+        ln_L: Their ln L, shape (rows, walkers).
         evaluations: Points that the likelihood had evaluated by its end.
         seconds: Wall time that took.
         divergences: Steps of a sampler with gradients whose energy was not kept.
+        every: Steps from one row to the next.
+        ensembles: Chains that know nothing of each other, of equally many walkers.
     """
 
     samples: Array
@@ -88,6 +94,8 @@ class Chain:
     evaluations: int
     seconds: float
     divergences: int = 0
+    every: int = 1
+    ensembles: int = 1
 
     def mean(self) -> Array:
         """Means of the parameters, shape (P,)."""
@@ -97,53 +105,193 @@ class Chain:
         """Standard deviations of the parameters, shape (P,)."""
         return self.samples.std(axis=(0, 1))
 
+    @property
+    def steps(self) -> int:
+        """Steps of each walker."""
+        return len(self.samples) * self.every
+
     @cached_property
     def autocorrelation(self) -> Array:
         """Autocorrelation times in steps, shape (P,); too short if the chain is."""
         times: Array = emcee.autocorr.integrated_time(self.samples, tol=0)
-        return np.maximum(times, 1.0)
+        return np.maximum(times, 1.0) * self.every
+
+    @property
+    def effective(self) -> Array:
+        """Independent samples of each parameter, shape (P,); too many if the chain is short."""
+        return self.ln_L.size * self.every / self.autocorrelation
 
     @cached_property
     def r_hat(self) -> Array:
-        """How far its walkers agree, see `split_r_hat`, shape (P,)."""
-        return split_r_hat(self.samples)
+        """How far its ensembles agree, see `split_r_hat`, shape (P,)."""
+        return split_r_hat(self.samples, self.ensembles)
+
+    @cached_property
+    def is_converged(self) -> bool:
+        """Whether it is long, its ensembles agree and its autocorrelation times are known.
+
+        Of a sampler whose walkers are chains of their own, too few for that, the last is not asked.
+        """
+        times = self.autocorrelation
+        if self.steps < LENGTHS * times.max() or self.r_hat.max() >= R_HAT:
+            return False
+        if self.ensembles == self.samples.shape[1]:
+            return True
+        before = replace(self, samples=self.samples[: int(len(self.samples) / GROWTH)])
+        return bool((np.abs(before.autocorrelation / times - 1) <= STEADY).all())
 
     def thinned(self, number: int) -> tuple[Array, Array]:
         """Independent points, at most about as many as asked for, (N, P), and their ln L, (N,)."""
-        steps, walkers, P = self.samples.shape
-        apart = max(int(np.ceil(self.autocorrelation.max())), steps * walkers // number)
-        rows = slice(min(apart, steps) - 1, None, apart)
-        return self.samples[rows].reshape(-1, P), self.ln_L[rows].reshape(-1)
+        rows, walkers, P = self.samples.shape
+        independent = int(np.ceil(self.autocorrelation.max() / self.every))
+        apart = max(independent, rows * walkers // number)
+        taken = slice(min(apart, rows) - 1, None, apart)
+        return self.samples[taken].reshape(-1, P), self.ln_L[taken].reshape(-1)
 
     @classmethod
     def joined(cls, chains: Sequence["Chain"]) -> "Chain":
         """Chains of one likelihood and equal length, one after another, as one of all walkers."""
-        return cls(
-            np.concatenate([chain.samples for chain in chains], axis=1),
-            np.concatenate([chain.ln_L for chain in chains], axis=1),
-            chains[-1].evaluations,
-            chains[-1].seconds,
+        return replace(
+            chains[-1],
+            samples=np.concatenate([chain.samples for chain in chains], axis=1),
+            ln_L=np.concatenate([chain.ln_L for chain in chains], axis=1),
+            ensembles=sum(chain.ensembles for chain in chains),
         )
 
-    def after(self, steps: int) -> "Chain":
-        """The chain without its first steps."""
-        return replace(self, samples=self.samples[steps:], ln_L=self.ln_L[steps:])
+    def after(self, rows: int) -> "Chain":
+        """The chain without its first rows."""
+        return replace(self, samples=self.samples[rows:], ln_L=self.ln_L[rows:])
 
 
-def split_r_hat(samples: Array) -> Array:
-    """How far the walkers of chains, each cut in two halves, agree; 1 is perfect. Shape (P,).
+def split_r_hat(samples: Array, ensembles: int) -> Array:
+    """How far ensembles of walkers, each cut in two halves, agree; 1 is perfect. Shape (P,).
 
-    Gelman et al. 2013, Bayesian Data Analysis, 3rd edition, section 11.4.
+    Gelman et al. 2013, Bayesian Data Analysis, 3rd edition, section 11.4, with the variance and the
+    mean of all walkers of an ensemble in the place of those of a chain.
 
     Args:
-        samples: Shape (steps, walkers, P), of at least 4 steps.
+        samples: Shape (rows, walkers, P), of at least 4 rows.
+        ensembles: How many, of neighbouring walkers; as many as walkers if each is a chain.
     """
-    half = len(samples) // 2
-    parts = np.concatenate([samples[:half], samples[-half:]], axis=1)
+    half, P = len(samples) // 2, samples.shape[-1]
+    parts = np.concatenate([
+        np.moveaxis(rows.reshape(half, ensembles, -1, P), 1, 2).reshape(-1, ensembles, P)
+        for rows in (samples[:half], samples[-half:])
+    ], axis=1)  # fmt: skip  # (half * walkers / ensembles, 2 * ensembles, P)
+    number = len(parts)
     within = parts.var(axis=0, ddof=1).mean(axis=0)
     between = parts.mean(axis=0).var(axis=0, ddof=1)
-    r_hat: Array = np.sqrt((half - 1) / half + between / within)
+    r_hat: Array = np.sqrt((number - 1) / number + between / within)
     return r_hat
+
+
+class _Apart(emcee.moves.Move):
+    """A move of walkers by others of their ensemble, all ensembles in one call of the likelihood.
+
+    Half of each ensemble is moved by the other half, as in emcee (Foreman-Mackey et al. 2013, PASP
+    125, 306).
+
+    Args:
+        move: How one half is moved.
+        ensembles: How many, of neighbouring walkers.
+    """
+
+    def __init__(self, move: Any, ensembles: int) -> None:
+        self._move, self._ensembles = move, ensembles
+
+    def propose(self, model: Any, state: Any) -> tuple[Any, NDArray[np.bool_]]:
+        """The walkers after one step, and which of them moved."""
+        self._move.setup(state.coords)
+        accepted = np.zeros(len(state.coords), np.bool_)
+        halves = np.arange(len(accepted)).reshape(self._ensembles, -1) % 2
+        for half in halves:
+            model.random.shuffle(half)
+        for which in (0, 1):
+            found = []
+            for coords, half in zip(np.split(state.coords, self._ensembles), halves, strict=True):
+                moved, others = coords[half == which], [coords[half != which]]
+                found.append(self._move.get_proposal(moved, others, model.random))
+            points, factors = (np.concatenate(each) for each in zip(*found, strict=True))
+            rows = np.flatnonzero(halves.ravel() == which)
+            ln_P, _ = model.compute_log_prob_fn(points)
+            gain = factors + ln_P - state.log_prob[rows]
+            taken = gain > np.log(model.random.rand(len(rows)))
+            state.coords[rows[taken]], state.log_prob[rows[taken]] = points[taken], ln_P[taken]
+            accepted[rows[taken]] = True
+        return state, accepted
+
+
+class Ensembles:
+    """Walkers of the sampler emcee, in ensembles that know nothing of each other.
+
+    Args:
+        likelihood: What is sampled.
+        start: Where the walkers start, those of an ensemble beside each other, shape (walkers, P).
+        ensembles: How many, of equally many walkers.
+        seed: Seed of the steps.
+        every: Steps from one row that is kept to the next.
+        file: File that keeps the rows, now and then and after each run; walkers that were
+            interrupted go on from it.
+    """
+
+    def __init__(
+        self,
+        likelihood: Target,
+        start: Array,
+        ensembles: int,
+        seed: int,
+        every: int = 1,
+        file: Path | None = None,
+    ) -> None:
+        self._likelihood, self._start, self._ensembles = likelihood, start, ensembles
+        self._every, self._file = every, file
+        self._backend = emcee.backends.Backend()
+        self._sampler = emcee.EnsembleSampler(
+            *start.shape, likelihood, vectorize=True, backend=self._backend,
+            moves=[(_Apart(move, ensembles), share) for move, share in _MOVES],
+        )  # fmt: skip
+        # without emcee's wrapper, which prints tracebacks of signals
+        self._sampler.log_prob_fn = likelihood
+        if file and (kept := read_arrays(file, SCHEMA)):
+            likelihood.evaluations = int(kept["evaluations"])
+            likelihood.seconds = float(kept["seconds"])
+            _put_back(self._backend, kept)
+        else:
+            self._sampler.random_state = np.random.RandomState(seed).get_state()
+
+    def run(self, rows: int, bar: Any = None) -> Chain:
+        """The first rows, shape (rows, walkers, P); those that there are not are sampled.
+
+        Args:
+            rows: How many.
+            bar: Progress bar, which counts the steps.
+        """
+        done, likelihood = self._backend.iteration, self._likelihood
+        saved, spent = time.monotonic(), (likelihood.evaluations, likelihood.seconds)
+        try:
+            for _ in self._rows(rows - done):
+                spent = likelihood.evaluations, likelihood.seconds
+                if bar is not None:
+                    bar.update(self._every)
+                if self._file and time.monotonic() - saved > _KEPT_EVERY:
+                    _keep(self._file, self._backend, *spent)
+                    saved = time.monotonic()
+        finally:
+            if self._file and self._backend.iteration > done:
+                _keep(self._file, self._backend, *spent)
+        return Chain(
+            self._backend.chain[:rows], self._backend.log_prob[:rows], *spent,
+            every=self._every, ensembles=self._ensembles,
+        )  # fmt: skip
+
+    def _rows(self, number: int) -> Iterable[Any]:
+        """Sample as many more."""
+        if number <= 0:
+            return ()
+        begun = self._backend.iteration > 0
+        state = self._backend.get_last_sample() if begun else self._start
+        rows: Iterable[Any] = self._sampler.sample(state, iterations=number, thin_by=self._every)
+        return rows
 
 
 def sample(
@@ -155,7 +303,7 @@ def sample(
     label: str = "",
     file: Path | None = None,
 ) -> Chain:
-    """A chain from the sampler emcee (Foreman-Mackey et al. 2013, PASP 125, 306).
+    """A chain of one ensemble, of so many steps, all of them kept; see `Ensembles`.
 
     Args:
         likelihood: What is sampled.
@@ -163,41 +311,11 @@ def sample(
         steps: Steps of each walker.
         seed: Seed of the steps.
         label: Stands before the progress bar; without one there is none.
-        file: File that keeps the steps, now and then and at the end; a chain that was interrupted
-            goes on from it.
+        file: File that keeps them.
     """
-    backend = emcee.backends.Backend()
-    sampler = emcee.EnsembleSampler(
-        *start.shape, likelihood, vectorize=True, backend=backend, moves=list(_MOVES)
-    )
-    sampler.log_prob_fn = likelihood  # without emcee's wrapper, which prints tracebacks of signals
-    state: Any = start
-    if file and (kept := read_arrays(file, SCHEMA)):
-        likelihood.evaluations, likelihood.seconds = (
-            int(kept["evaluations"]),
-            float(kept["seconds"]),
-        )
-        _put_back(backend, kept)
-        state = backend.get_last_sample()
-    else:
-        sampler.random_state = np.random.RandomState(seed).get_state()
-    done = backend.iteration
-    spent = likelihood.evaluations, likelihood.seconds
-    saved = time.monotonic()
-    try:
-        with tqdm(total=steps, initial=done, desc=label, unit="step", disable=not label) as bar:
-            for _ in sampler.sample(state, iterations=steps - done):
-                bar.update()
-                spent = likelihood.evaluations, likelihood.seconds
-                if file and time.monotonic() - saved > _KEPT_EVERY:
-                    _keep(file, backend, *spent)
-                    saved = time.monotonic()
-    finally:
-        if file and backend.iteration > done:
-            _keep(file, backend, *spent)
-    return Chain(
-        sampler.get_chain(), sampler.get_log_prob(), likelihood.evaluations, likelihood.seconds
-    )
+    walkers = Ensembles(likelihood, start, 1, seed, file=file)
+    with tqdm(total=steps, desc=label, unit="step", disable=not label) as bar:
+        return walkers.run(steps, bar)
 
 
 def _keep(file: Path, backend: Any, evaluations: int, seconds: float) -> None:

@@ -19,7 +19,7 @@ from benchmarks.posterior.chains import Chain, Target
 from benchmarks.posterior.fit_figures import data_figure, posterior_figure
 from benchmarks.posterior.fit_table import render
 from benchmarks.posterior.priors import Priors
-from benchmarks.posterior.sampling import Sampler, Sampling, draw
+from benchmarks.posterior.sampling import Best, Sampler, Sampling, draw
 from datagen.cli import run
 from datagen.figures import save_figure, style
 from datagen.files import atomic
@@ -34,19 +34,18 @@ __all__ = ["Fit", "Posterior", "fit"]
 Array = NDArray[np.float64]
 
 _LIBRARIES: dict[Sampler, tuple[str, ...]] = {  # that the numbers depend on
-    "emcee": ("numpy", "scipy", "onnxruntime", "emcee"),
+    "emcee": ("numpy", "scipy", "onnxruntime", "emcee", "jax"),
     "nuts": ("numpy", "scipy", "onnxruntime", "jax", "numpyro"),
 }
 _MODULES = (
     "benchmarks.posterior.fit",
     "benchmarks.posterior.chains",
+    "benchmarks.posterior.gradients",
     "benchmarks.posterior.nuts",
     "benchmarks.posterior.priors",
     "benchmarks.posterior.sampling",
     "export.measurements",
 )
-_R_HAT = 1.05  # below, and
-_LENGTHS = 50  # autocorrelation times or more: a chain that has converged
 _DERIVED = 1000  # points of the posterior that numbers such as the satellite fraction are of
 
 
@@ -101,7 +100,7 @@ class Fit:
         priors: Of its parameters.
         posterior: What was sampled.
         best: Where it is highest, in the unit cube, shape (F,).
-        searches: chi^2 with the prior's share at the best point of each search.
+        searches: Where each of them ended; the cost is chi^2 with the prior's share.
         chain: The steps of all chains.
     """
 
@@ -110,7 +109,7 @@ class Fit:
     priors: Priors
     posterior: Posterior
     best: Array
-    searches: list[float]
+    searches: list[Best]
     chain: Chain
 
     @classmethod
@@ -144,7 +143,7 @@ class Fit:
         at = np.unravel_index(np.argmax(chain.ln_L), chain.ln_L.shape)
         if -2 * chain.ln_L[at] < cost:
             best = chain.samples[at]
-        return cls(measured, emulator, priors, posterior, best, [end.cost for end in ends], chain)
+        return cls(measured, emulator, priors, posterior, best, ends, chain)
 
     @property
     def samples(self) -> Array:
@@ -157,9 +156,7 @@ class Fit:
         apart = model - self.measured.data
         chi2 = float(self.measured.chi2_of(model))
         free = len(self.measured) - len(self.priors.free)
-        times = self.chain.autocorrelation
-        steps, walkers, _ = self.chain.samples.shape
-        r_hat = self.chain.r_hat
+        chain, times, r_hat = self.chain, self.chain.autocorrelation, self.chain.r_hat
         best = self.priors.coordinates(self.best[None])[0]
         names = self.priors.names
         result: dict[str, Any] = {
@@ -173,22 +170,23 @@ class Fit:
                 name: _short(np.square(apart[rows] / self.measured.errors[rows]).sum())
                 for name, rows in self.measured.rows.items()
             },
-            "searches": [_short(cost, 6) for cost in self.searches],
+            "searches": {
+                "by": self.searches[0].by,
+                "lowest": [_short(end.cost, 6) for end in self.searches],
+            },
             "parameters": {
                 name: {"best": _short(best[i]), **_interval(self.samples[:, i])}
                 for i, name in enumerate(names)
             },
             "derived": self._derived(),
             "convergence": {
-                "steps": steps,
-                "walkers": walkers,
+                "steps": chain.steps,
+                "walkers": chain.samples.shape[1],
                 "autocorrelation": dict(zip(names, map(_short, times), strict=True)),
-                "effective": dict(
-                    zip(names, (int(steps * walkers / time) for time in times), strict=True)
-                ),
+                "effective": dict(zip(names, map(int, chain.effective), strict=True)),
                 "r_hat": dict(zip(names, (_short(one, 5) for one in r_hat), strict=True)),
-                "divergences": self.chain.divergences,
-                "is_converged": bool(r_hat.max() < _R_HAT and steps >= _LENGTHS * times.max()),
+                "divergences": chain.divergences,
+                "is_converged": chain.is_converged,
             },
             "evaluations": self.posterior.evaluations,
             "seconds": _short(self.posterior.seconds, 3),
@@ -256,12 +254,14 @@ def fit(
         covariance: File of the covariance of all rows of the data.
         cuts: Separations to fit, by statistic, in its lengths: '{w_p: [0.5, 40]}'.
         sampler: emcee, or nuts, which takes gradients and needs JAX and NumPyro.
-        walkers: Walkers of each chain; emcee alone has them (64).
-        burn_in: Steps that each chain leaves out at its start, in which nuts adapts (emcee 1000,
-            nuts 500).
-        steps: Steps after these (emcee 5000, nuts 1000).
-        chains: Chains, each from a search for the best fit of its own (emcee 2, nuts 4).
-        generations: Generations of that search, at most; of emcee alone (400).
+        walkers: Walkers of each chain; emcee alone has them (32).
+        burn_in: Steps that each chain leaves out at its start, in which it adapts; nuts alone
+            (500). emcee leaves out the first tenth.
+        steps: Steps of each chain: of emcee at most (100,000), it ends when it has converged; of
+            nuts after the burn-in (1000).
+        chains: Chains, each from a search for the best fit of its own (4).
+        generations: Generations of that search, at most; of emcee alone, where there are no
+            gradients (400).
         seed: Of the random numbers.
         out: Folder for the results.
 

@@ -49,7 +49,7 @@ def _single(result: dict[str, Any]) -> str:
         )
     for name, one in result["derived"].items():
         lines.append(f"| {name} | derived | {one['best']:.4g} | {_with_errors(one)} | | | |")
-    said = "converged" if convergence["is_converged"] else "NOT converged: give more steps"
+    said = "converged" if convergence["is_converged"] else "NOT converged: allow more steps"
     count = f"{result['evaluations']:,}"
     if _sampler(result) == "nuts":
         walkers, evaluated = f"{convergence['walkers']} chains of NUTS", f"{count} gradients"
@@ -93,6 +93,11 @@ def _beside(fits: list[dict[str, Any]]) -> str:
         row(title, ["" if one is None else _with_errors(one) for one in found])
     chains = [one["convergence"] for one in fits]
     row("largest R-hat", [f"{max(one['r_hat'].values()):.3f}" for one in chains])
+    row(
+        "steps / autocorrelation time",
+        [f"{one['steps'] / max(one['autocorrelation'].values()):.0f}" for one in chains],
+    )
+    row("converged", ["yes" if one["is_converged"] else "no" for one in chains])
     row("fewest effective samples", [f"{min(one['effective'].values()):,}" for one in chains])
     row("sampler", [{"nuts": "NUTS"}.get(which, which) for which in map(_sampler, fits)])
     row("likelihoods, or gradients", [f"{one['evaluations']:,}" for one in fits])

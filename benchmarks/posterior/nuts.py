@@ -1,4 +1,4 @@
-"""Best fits and chains with gradients: L-BFGS-B, and NUTS of NumPyro.
+"""Chains with gradients: NUTS of NumPyro.
 
 Imported where it is asked for, as it needs JAX and NumPyro (Phan, Pradhan & Jankowiak 2019,
 arXiv:1912.11554). The flat prior on the unit cube becomes one on all numbers by a sigmoid for each
@@ -16,23 +16,20 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from numpyro.infer import NUTS
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 from tqdm.auto import tqdm
 
 from benchmarks.posterior.chains import WORST, Chain, Target
+from benchmarks.posterior.gradients import Gradient, climb, minimum
 from benchmarks.posterior.sampling import Best, Sampling, check_end
 from datagen.header import read_arrays, write_arrays
 
-__all__ = ["Gradient", "draw", "find_best", "sample"]
+__all__ = ["draw", "sample"]
 
 Array = NDArray[np.float64]
 
 SCHEMA = "hodspectra-nuts-1"
 _KEPT_EVERY = 30.0  # seconds
-_LOOKED_AT = 256  # random points of a search, and
-_CLIMBED = 4  # the best of them, from which it climbs
-_WALL = 10.0  # of points without an answer, in the cost
 _EDGE = 0.01  # the climb in the sigmoid's argument begins this far inside of the cube
 _FLAT = 0.05  # least curvature of ln P along any direction, where chains begin
 _HALVED = 10  # times at most, the way to where a chain begins, if there is no answer
@@ -43,94 +40,13 @@ _APART = 0.5  # of ln P in JAX and in onnxruntime: rounding of single precision 
 _COMPARED = 100  # points for that
 
 
-class Gradient:
-    """ln P of one point of the unit cube with its gradient, compiled once.
-
-    Args:
-        ln: ln P as a function of JAX, of points (F,).
-
-    Attributes:
-        evaluations: How many points were evaluated.
-    """
-
-    def __init__(self, ln: Callable[[Any], Any]) -> None:
-        self._call, self.evaluations = jax.jit(jax.value_and_grad(ln)), 0
-
-    def __call__(self, unit: Array) -> tuple[float, Array]:
-        """Ln P and its gradient (F,); -inf and zeros where there is no answer."""
-        with jax.enable_x64(True):
-            value, slope = self._call(np.asarray(unit, np.float64))
-        self.evaluations += 1
-        if not (np.isfinite(value) and np.isfinite(slope).all()):
-            return -np.inf, np.zeros(len(unit))
-        return float(value), np.array(slope)
-
-    def cost(self, unit: Array) -> tuple[float, Array]:
-        """-2 ln P and its gradient, for scipy's minimisers."""
-        value, slope = self(unit)
-        return min(-2 * value, WORST), -2 * slope
-
-    def potential(self, z: Array) -> tuple[float, Array]:
-        """What NUTS moves in, -ln P of the sigmoid's arguments (F,), and its gradient."""
-        unit = expit(z)
-        value, slope = self(unit)
-        jacobian = -np.logaddexp(0, -z) - np.logaddexp(0, z)
-        return min(-value - jacobian.sum(), WORST), -slope * unit * (1 - unit) - (1 - 2 * unit)
-
-
-def find_best(target: Target, gradient: Gradient, number: int, seed: int) -> Best:
-    """The point of the unit cube where a posterior is highest.
-
-    From the best of some random points, L-BFGS-B climbs (Byrd et al. 1995, SIAM J. Sci. Comput.
-    16, 1190).
-
-    Args:
-        target: Which.
-        gradient: Of it.
-        number: Of its parameters, F.
-        seed: Of the random numbers.
-    """
-    before = gradient.evaluations
-    unit = np.random.default_rng(seed).uniform(size=(_LOOKED_AT, number))
-    costs = target.cost(unit.T)
-    ends = [
-        _lowest(gradient.cost, unit[i], [(0.0, 1.0)] * number) for i in np.argsort(costs)[:_CLIMBED]
-    ]
-    at, cost = min(ends, key=lambda end: end[1])
-    return Best(at, cost, _LOOKED_AT + gradient.evaluations - before)
-
-
-def _lowest(
-    cost: Callable[[Array], tuple[float, Array]],
-    start: Array,
-    bounds: list[tuple[float, float]] | None = None,
-) -> tuple[Array, float]:
-    """Where L-BFGS-B ends, and the cost there.
-
-    Points without an answer are a little above the lowest so far: a wall of 1e30 would make its
-    line search give up.
-    """
-    lowest = WORST
-
-    def walled(x: Array) -> tuple[float, Array]:
-        nonlocal lowest
-        value, slope = cost(x)
-        if value >= WORST:
-            return lowest + _WALL, np.zeros(len(x))
-        lowest = min(lowest, value)
-        return value, slope
-
-    end = minimize(walled, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return end.x, float(end.fun)
-
-
 def _around(gradient: Gradient, unit: Array) -> tuple[Array, Array]:
     """A guess of a posterior near a point of the cube: mean (F,) and covariance (F, F).
 
     Of the sigmoid's arguments: where it is highest in these, and the inverse of its curvature.
     """
     start = logit(np.clip(unit, _EDGE, 1 - _EDGE))
-    z, _ = _lowest(gradient.potential, start)
+    z, _ = minimum(gradient.potential, start)
     moves = _DIFFERENCE * np.eye(len(z))
     slopes = [gradient.potential(z + move)[1] - gradient.potential(z - move)[1] for move in moves]
     curvature = np.array(slopes) / (2 * _DIFFERENCE)
@@ -158,7 +74,7 @@ def draw(
         raise ValueError(f"sampler = 'nuts': {error}; or take sampler = 'emcee'") from error
     gradient = Gradient(ln)
     begun = time.perf_counter()
-    ends = [find_best(target, gradient, number, sampling.seed + i) for i in range(given["chains"])]
+    ends = [climb(target, gradient, number, sampling.seed + i) for i in range(given["chains"])]
     best = int(np.argmin([end.cost for end in ends]))
     check_end(ends[best])
     around = [_around(gradient, end.unit) for end in ends]
@@ -249,7 +165,7 @@ def sample(
     target.evaluations += int(moves.sum())
     jacobian = -(np.logaddexp(0, -z) + np.logaddexp(0, z)).sum(axis=-1)
     chain = Chain(
-        expit(z), -energy - jacobian, target.evaluations, target.seconds,
+        expit(z), -energy - jacobian, target.evaluations, target.seconds, ensembles=len(start),
     ).after(burn_in)  # fmt: skip
     _check(target, chain)
     return replace(chain, divergences=int(diverging[burn_in:].sum()))

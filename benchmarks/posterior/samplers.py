@@ -137,8 +137,7 @@ def _timed(
     begun, clock = time.process_time(), time.perf_counter()
     ends, chain = draw(target, len(names), sampling)
     seconds, wall = time.process_time() - begun, time.perf_counter() - clock
-    steps, walkers, _ = chain.samples.shape
-    effective = steps * walkers / chain.autocorrelation
+    effective = chain.effective
     return {
         "sampling": sampling.as_dict(),
         "searches": [_short(end.cost) for end in ends],
@@ -150,7 +149,8 @@ def _timed(
         "effective_per_cpu_second": _short(effective.min() / seconds),
         "r_hat": dict(zip(names, map(_short, chain.r_hat), strict=True)),
         "divergences": chain.divergences,
-        "steps": steps * walkers,
+        "is_converged": chain.is_converged,
+        "steps": chain.steps * chain.samples.shape[1],
     }, chain
 
 
@@ -204,6 +204,7 @@ def render(result: dict[str, Any]) -> str:
     row("fewest effective samples", lambda one: f"{min(one['effective'].values()):,}")
     row("the same in a second", lambda one: f"{one['effective_per_cpu_second']:.2g}")
     row("largest R-hat", lambda one: f"{max(one['r_hat'].values()):.3f}")
+    row("converged", lambda one: "yes" if one["is_converged"] else "no")
     row(
         "divergences",
         lambda one: (

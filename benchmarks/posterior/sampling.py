@@ -1,14 +1,17 @@
 """How a posterior is searched and sampled: by emcee, or with gradients by NUTS."""
 
+import time
 from dataclasses import dataclass, fields
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import differential_evolution, minimize
+from tqdm.auto import tqdm
 
-from benchmarks.posterior.chains import WORST, Chain, Target, sample
+from benchmarks.posterior.chains import GROWTH, WORST, Chain, Ensembles, Target
 
 __all__ = ["Best", "Sampler", "Sampling", "draw", "find_best"]
 
@@ -19,10 +22,14 @@ _POPULATION = 10  # points of differential evolution for each parameter
 _SETTLED = 1e-3  # spread of -2 ln P over its mean, where differential evolution ends
 _START = 0.02  # width of the first ball of walkers, of the priors' ranges
 _DEFAULTS: dict[Sampler, dict[str, int]] = {
-    "emcee": {"walkers": 64, "burn_in": 1000, "steps": 5000, "chains": 2, "generations": 400},
+    "emcee": {"walkers": 32, "steps": 100_000, "chains": 4, "generations": 400},
     "nuts": {"burn_in": 500, "steps": 1000, "chains": 4},
 }
 _ADAPTS = 20  # steps that NUTS needs at least to find its own step
+_EVERY = 10  # steps of emcee from one that is kept to the next
+_FEWEST = 100  # steps of emcee
+_FIRST = 1000  # steps of emcee, after which it is first looked at
+_LEFT_OUT = 10  # one part in so many of a chain of emcee, at its start
 
 
 @dataclass(frozen=True)
@@ -33,11 +40,13 @@ class Best:
         unit: The point of the unit cube, shape (F,).
         cost: -2 ln P there.
         evaluations: How often the search evaluated ln P, alone or with its gradient.
+        by: How it searched.
     """
 
     unit: Array
     cost: float
     evaluations: int
+    by: str
 
 
 @dataclass(frozen=True)
@@ -45,11 +54,14 @@ class Sampling:
     """How a posterior is sampled. What is None has the sampler's default.
 
     Attributes:
-        walkers: Walkers of each chain; of emcee alone (64).
-        burn_in: Steps that each chain leaves out at its start, in which NUTS adapts (1000, 500).
-        steps: Steps after these (5000, 1000).
-        chains: Chains, each from a search for the best fit of its own (2, 4).
-        generations: Generations of that search, at most; of emcee alone (400).
+        walkers: Walkers of each chain; of emcee alone (32).
+        burn_in: Steps that each chain leaves out at its start, in which it adapts; of NUTS alone
+            (500). emcee leaves out the first tenth.
+        steps: Steps of each chain: of emcee at most (100,000), it ends when it has converged; of
+            NUTS after the burn-in (1000).
+        chains: Chains, each from a search for the best fit of its own (4).
+        generations: Generations of that search, at most; of emcee alone, where there are no
+            gradients (400).
         seed: Of the random numbers.
         sampler: ``emcee`` (Foreman-Mackey et al. 2013, PASP 125, 306), or ``nuts``, the No-U-Turn
             sampler (Hoffman & Gelman 2014, JMLR 15, 1593), which takes gradients.
@@ -69,15 +81,16 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.sampler not in _DEFAULTS:
             raise ValueError(f"sampler = {self.sampler!r} must be {' or '.join(_DEFAULTS)}")
+        (other,) = (one for one in _DEFAULTS if one != self.sampler)
         known = _DEFAULTS[self.sampler]
-        for name in _DEFAULTS["emcee"]:
+        for name in {**known, **_DEFAULTS[other]}:
             value = getattr(self, name)
             if value is None:
                 object.__setattr__(self, name, known.get(name))
             elif name not in known:
                 raise ValueError(
                     f"{name} = {value}: sampler = {self.sampler!r} has no {name}; leave it out, "
-                    f"or take sampler = 'emcee'"
+                    f"or take sampler = {other!r}"
                 )
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,13 +101,12 @@ class Sampling:
     def check(self, names: tuple[str, ...]) -> None:
         """Refuse what cannot be sampled with."""
         given = self.as_dict()
-        least = {"chains": 1, "generations": 1, "burn_in": 0, "steps": 1}
         if self.sampler == "nuts":
-            least |= {"burn_in": _ADAPTS, "steps": 4}
+            least = {"chains": 1, "burn_in": _ADAPTS, "steps": 4}
         else:
-            least["walkers"] = 2 * len(names)
+            least = {"chains": 1, "generations": 1, "steps": _FEWEST, "walkers": 2 * len(names)}
         for name, value in least.items():
-            if given.get(name, value) < value:
+            if given[name] < value:
                 why = f", twice as many as there are parameters to sample ({', '.join(names)})"
                 raise ValueError(
                     f"{name} = {given[name]} must be at least {value}"
@@ -137,21 +149,41 @@ def draw(
 def _by_emcee(
     target: Target, number: int, sampling: Sampling, folder: Path | None
 ) -> tuple[list[Best], Chain]:
+    """Ensembles that grow, all alike, until they have converged."""
     given = sampling.as_dict()
-    ends, chains = [], []
-    for i in range(given["chains"]):
-        seed = sampling.seed + i
-        ends.append(find_best(target, number, given["generations"], seed))
-        check_end(ends[-1])
-        noise = np.random.default_rng(seed).standard_normal((given["walkers"], number))
-        start = _reflected(ends[-1].unit + _START * noise)
-        file = folder / f"chain_{i + 1}.npz" if folder else None
-        chain = sample(
-            target, start, given["burn_in"] + given["steps"], seed,
-            label=f"chain {i + 1} of {given['chains']}", file=file,
-        )  # fmt: skip
-        chains.append(chain.after(given["burn_in"]))
-    return ends, Chain.joined(chains)
+    ends, starts = _searches(target, number, sampling), []
+    for i, end in enumerate(ends):
+        check_end(end)
+        rng = np.random.default_rng(sampling.seed + i)
+        noise = rng.standard_normal((given["walkers"], number))
+        starts.append(_reflected(end.unit + _START * noise))
+    file = folder / "chain.npz" if folder else None
+    walkers = Ensembles(target, np.concatenate(starts), len(ends), sampling.seed, _EVERY, file)
+    last = given["steps"] // _EVERY
+    rows = min(_FIRST // _EVERY, last)
+    with tqdm(desc=f"{len(ends)} chains", unit="step") as bar:
+        while True:
+            chain = walkers.run(rows, bar).after(rows // _LEFT_OUT)
+            if rows == last or chain.is_converged:
+                return ends, chain
+            rows = min(ceil(GROWTH * rows), last)
+
+
+def _searches(target: Target, number: int, sampling: Sampling) -> list[Best]:
+    """Where the search of each chain ends: with gradients, where there are any."""
+    given = sampling.as_dict()
+    seeds = range(sampling.seed, sampling.seed + given["chains"])
+    try:
+        ln = target.in_jax()
+    except (ModuleNotFoundError, ValueError):
+        return [find_best(target, number, given["generations"], seed) for seed in seeds]
+    from benchmarks.posterior.gradients import Gradient, climb
+
+    begun, gradient = time.perf_counter(), Gradient(ln)
+    ends = [climb(target, gradient, number, seed) for seed in seeds]
+    target.evaluations += gradient.evaluations
+    target.seconds += time.perf_counter() - begun
+    return ends
 
 
 def check_end(best: Best) -> None:
@@ -185,7 +217,7 @@ def find_best(target: Target, number: int, generations: int, seed: int) -> Best:
         options={"maxfev": 150 * number, "xatol": 1e-4, "fatol": 1e-3},
     )  # fmt: skip
     best = polished if polished.fun <= found.fun else found
-    return Best(best.x, float(best.fun), target.evaluations - before)
+    return Best(best.x, float(best.fun), target.evaluations - before, "differential evolution")
 
 
 def _reflected(unit: Array) -> Array:

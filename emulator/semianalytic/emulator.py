@@ -76,6 +76,7 @@ class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
     """
 
     Config = SemiAnalyticConfig
+    packaged = ("model.growth.",)
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
@@ -201,7 +202,14 @@ def with_fits(emulator: Emulator, occupation: str = "", **fits: str) -> Emulator
         )
     space = _with_occupation(spec.space, occupation) if occupation else spec.space
     model = HaloModelConfig.from_dict({**spec.halo_model, **fits})
-    Ingredients(model.mass_function, model.halo_bias, model.concentration, model.mass_def)
+    haloes = Ingredients(model.mass_function, model.halo_bias, model.concentration, model.mass_def)
+    *_, of_haloes = haloes.fits()
+    if of_haloes.slope == "power" and (lost := emulator.unknown()):
+        raise ValueError(
+            f"concentration = {model.concentration} follows the slope of the power, and this "
+            f"emulator does not know its {', '.join(lost)}: it was read from an ONNX file, which "
+            f"does not hold them; take the emulator.safetensors of its training"
+        )
     units, ln_c = halo_model_units(model, space, spec.network.grid)
     provenance = {**spec.provenance, "made_with": spec.halo_model}
     if space is not spec.space:

@@ -199,7 +199,9 @@ def _statistics(section: Any) -> dict[str, Statistic]:
                 {**record, **own, axis: section[name], "lengths": "Mpc/h", "name": name}
             )
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} = {section[name]}: {error}") from None
+            said = section[name]  # CosmoSIS makes arrays of what is in the ini file
+            said = said.tolist() if isinstance(said, np.ndarray) else said
+            raise ValueError(f"{name} = {said}: {error}") from None
     for name in given:
         if not set(takes[name]) & found.keys():
             raise ValueError(f"{name} is of {', '.join(takes[name])}, which is not asked for")

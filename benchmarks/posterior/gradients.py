@@ -1,0 +1,102 @@
+"""Best fits with gradients, by L-BFGS-B. Imported where it is asked for, as it needs JAX."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from benchmarks.posterior.chains import WORST, Target
+from benchmarks.posterior.sampling import Best
+
+__all__ = ["Gradient", "climb", "minimum"]
+
+Array = NDArray[np.float64]
+
+_LOOKED_AT = 256  # random points of a search, and
+_CLIMBED = 4  # the best of them, from which it climbs
+_WALL = 10.0  # of points without an answer, in the cost
+
+
+class Gradient:
+    """ln P of one point of the unit cube with its gradient, compiled once.
+
+    Args:
+        ln: ln P as a function of JAX, of points (F,).
+
+    Attributes:
+        evaluations: How many points were evaluated.
+    """
+
+    def __init__(self, ln: Callable[[Any], Any]) -> None:
+        self._call, self.evaluations = jax.jit(jax.value_and_grad(ln)), 0
+
+    def __call__(self, unit: Array) -> tuple[float, Array]:
+        """Ln P and its gradient (F,); -inf and zeros where there is no answer."""
+        with jax.enable_x64(True):
+            value, slope = self._call(np.asarray(unit, np.float64))
+        self.evaluations += 1
+        if not (np.isfinite(value) and np.isfinite(slope).all()):
+            return -np.inf, np.zeros(len(unit))
+        return float(value), np.array(slope)
+
+    def cost(self, unit: Array) -> tuple[float, Array]:
+        """-2 ln P and its gradient, for scipy's minimisers."""
+        value, slope = self(unit)
+        return min(-2 * value, WORST), -2 * slope
+
+    def potential(self, z: Array) -> tuple[float, Array]:
+        """What NUTS moves in, -ln P of the sigmoid's arguments (F,), and its gradient."""
+        unit = expit(z)
+        value, slope = self(unit)
+        jacobian = -np.logaddexp(0, -z) - np.logaddexp(0, z)
+        return min(-value - jacobian.sum(), WORST), -slope * unit * (1 - unit) - (1 - 2 * unit)
+
+
+def climb(target: Target, gradient: Gradient, number: int, seed: int) -> Best:
+    """The point of the unit cube where a posterior is highest.
+
+    From the best of some random points, L-BFGS-B climbs (Byrd et al. 1995, SIAM J. Sci. Comput.
+    16, 1190).
+
+    Args:
+        target: Which.
+        gradient: Of it.
+        number: Of its parameters, F.
+        seed: Of the random numbers.
+    """
+    before = gradient.evaluations
+    unit = np.random.default_rng(seed).uniform(size=(_LOOKED_AT, number))
+    costs = target.cost(unit.T)
+    ends = [
+        minimum(gradient.cost, unit[i], [(0.0, 1.0)] * number) for i in np.argsort(costs)[:_CLIMBED]
+    ]
+    at, cost = min(ends, key=lambda end: end[1])
+    return Best(at, cost, _LOOKED_AT + gradient.evaluations - before, "gradients")
+
+
+def minimum(
+    cost: Callable[[Array], tuple[float, Array]],
+    start: Array,
+    bounds: list[tuple[float, float]] | None = None,
+) -> tuple[Array, float]:
+    """Where L-BFGS-B ends, and the cost there.
+
+    Points without an answer are a little above the lowest so far: a wall of 1e30 would make its
+    line search give up.
+    """
+    lowest = WORST
+
+    def walled(x: Array) -> tuple[float, Array]:
+        nonlocal lowest
+        value, slope = cost(x)
+        if value >= WORST:
+            return lowest + _WALL, np.zeros(len(x))
+        lowest = min(lowest, value)
+        return value, slope
+
+    end = minimize(walled, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return end.x, float(end.fun)

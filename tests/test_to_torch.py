@@ -1,0 +1,120 @@
+"""An ONNX file gives back the torch emulator that it was made of."""
+
+import numpy as np
+import pytest
+import torch
+
+from emulator.emulator import Emulator
+from emulator.finetune import finetune
+from export.onnx_file import OnnxEmulatorError
+from export.runtime import load as load_onnx
+from export.to_onnx import rewrite, to_onnx
+from hodspectra.torch import load
+
+# of float32, of galaxies in no extreme corner; a wrong weight shows at 1e-2
+ROUNDING = {"tinker10": 2e-5, "standard": 2e-5, "network-gg": 2e-5, "published-gm": 2e-5}
+
+
+def example(model, N=5):
+    """Points about the emulator's example, (N, P), float32."""
+    rows = [model.example | {"sigma_8": 0.75 + 0.02 * i} for i in range(N)]
+    return np.array([[row[name] for name in model.names] for row in rows], np.float32)
+
+
+@pytest.mark.parametrize("name", ROUNDING)
+def test_shipped_files_give_back_their_emulators(name):
+    emulator, model = load(name), load_onnx(name)
+    x = example(model)
+    with torch.inference_mode():
+        found = emulator.double()(torch.from_numpy(x).double())
+    expected = model(x, list(emulator.spec.outputs))
+    for output, ours in zip(emulator.spec.outputs, found, strict=True):
+        np.testing.assert_allclose(ours.numpy(), expected[output], rtol=ROUNDING[name])
+
+
+def test_gradients_are_those_of_the_file():
+    emulator, model = load("standard"), load_onnx("standard")
+    x = example(model, 1)
+    found = emulator.jacobian(torch.from_numpy(x))
+    expected = model.jacobian(x[0], "gg_total", ["sigma_8", "h"])["gg_total"]
+    of_gg = found[emulator.spec.outputs.index("gg_total")][0].numpy()
+    for name, slope in expected.items():
+        ours = of_gg[:, model.names.index(name)]
+        np.testing.assert_allclose(ours, slope, atol=1e-3 * np.abs(slope).max())
+
+
+def test_other_galaxies_are_those_of_the_file_with_them():
+    emulator, model = load("standard", "zheng07"), load_onnx("standard", occupation="zheng07")
+    x = example(model)
+    with torch.inference_mode():
+        found = emulator(torch.from_numpy(x))
+    assert emulator.spec.space.names == model.names
+    gg = found[emulator.spec.outputs.index("gg_total")]
+    np.testing.assert_allclose(gg, model(x, "gg_total")["gg_total"], rtol=1e-4)
+
+
+def test_an_exported_file_holds_all_weights_to_the_last_bit(small_file):
+    original = Emulator.load(small_file.with_suffix(".safetensors"))
+    again = load(small_file)
+    assert not again.unknown()
+    state = again.state_dict()
+    for name, value in original.state_dict().items():
+        np.testing.assert_array_equal(state[name].numpy(), value.numpy(), err_msg=name)
+    assert again.spec == original.spec
+    assert again.hash() == original.hash()
+
+
+def test_what_was_read_is_saved_and_exported_again(small_file, tmp_path):
+    load(small_file).save(tmp_path / "again.safetensors")
+    again = to_onnx(tmp_path / "again.safetensors", tmp_path / "again.onnx")
+    first, second = load_onnx(small_file), load_onnx(again)
+    x = example(first)
+    for name, values in first(x).items():
+        np.testing.assert_array_equal(second(x, name)[name], values)
+
+
+def test_what_a_file_lacks_is_refused_by_name(small_file, tmp_path):
+    assert load("tinker10").unknown() == [
+        "model.cosmology.slope.weight",
+        "model.cosmology.slope.bias",
+    ]
+    with pytest.raises(ValueError, match="Diemer15 follows the slope .* model.cosmology.slope"):
+        load("tinker10", concentration="Diemer15")
+    load("network-gg").save(tmp_path / "emulator.safetensors")
+    with pytest.raises(ValueError, match=r"does not know its targets.mean, targets.std: .* ONNX"):
+        finetune(tmp_path / "emulator.safetensors", tmp_path / "labels.h5", tmp_path / "out")
+    with pytest.raises(OnnxEmulatorError, match="holds several emulators as one"):
+        load("published-gm-separate")
+
+
+def test_weights_that_are_not_those_of_the_graph_are_refused(small_file, tmp_path):
+    original = Emulator.load(small_file.with_suffix(".safetensors"))
+    path = tmp_path / "other.onnx"
+    path.write_bytes(small_file.read_bytes())
+    with torch.no_grad():
+        original.model.cosmology.expand.bias += 0.01
+    rewrite(path, weights=_as_text(original))
+    with pytest.raises(OnnxEmulatorError, match="do not give what its graph gives"):
+        load(path)
+    rewrite(path, weights="no arrays")
+    with pytest.raises(OnnxEmulatorError, match="weights are no arrays"):
+        load(path)
+
+
+def _as_text(emulator) -> str:
+    """All of its weights, as a file holds those that are not in its graph."""
+    from export.weights import left_over
+
+    return left_over(emulator)
+
+
+def test_networks_of_one_kind_are_given_back(tmp_path):
+    """Exported anew, the scalings of sums are there."""
+    emulator = load("network-gg")
+    with torch.no_grad():
+        emulator.targets.mean.nan_to_num_(1.0)
+        emulator.targets.std.nan_to_num_(2.0)
+    emulator.save(tmp_path / "one.safetensors")
+    again = load(to_onnx(tmp_path / "one.safetensors", tmp_path / "one.onnx"))
+    for name, value in emulator.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name].numpy(), value.numpy(), err_msg=name)
