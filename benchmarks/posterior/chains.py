@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from datagen.header import read_arrays, write_arrays
 
-__all__ = ["Chain", "Reweighted", "Target", "sample", "split_r_hat"]
+__all__ = ["Chain", "Reweighted", "Target", "reflected", "sample", "split_r_hat"]
 
 Array = NDArray[np.float64]
 
@@ -128,6 +128,16 @@ class Chain:
     def after(self, steps: int) -> "Chain":
         """The chain without its first steps."""
         return replace(self, samples=self.samples[steps:], ln_L=self.ln_L[steps:])
+
+
+def reflected(unit: Array) -> Array:
+    """Points that left the unit cube by a little, back in it.
+
+    Args:
+        unit: Points, of any shape.
+    """
+    unit = np.abs(unit)
+    return np.clip(1 - np.abs(1 - unit), 1e-6, 1 - 1e-6)
 
 
 def split_r_hat(samples: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import differential_evolution, minimize
 
-from benchmarks.posterior.chains import WORST, Chain, Target, sample
+from benchmarks.posterior.chains import WORST, Chain, Target, reflected, sample
 
 __all__ = ["Best", "Sampler", "Sampling", "draw", "find_best"]
 
@@ -144,7 +144,7 @@ def _by_emcee(
         ends.append(find_best(target, number, given["generations"], seed))
         check_end(ends[-1])
         noise = np.random.default_rng(seed).standard_normal((given["walkers"], number))
-        start = _reflected(ends[-1].unit + _START * noise)
+        start = reflected(ends[-1].unit + _START * noise)
         file = folder / f"chain_{i + 1}.npz" if folder else None
         chain = sample(
             target, start, given["burn_in"] + given["steps"], seed,
@@ -186,9 +186,3 @@ def find_best(target: Target, number: int, generations: int, seed: int) -> Best:
     )  # fmt: skip
     best = polished if polished.fun <= found.fun else found
     return Best(best.x, float(best.fun), target.evaluations - before)
-
-
-def _reflected(unit: Array) -> Array:
-    """Points that left the unit cube by a little, back in it."""
-    unit = np.abs(unit)
-    return np.clip(1 - np.abs(1 - unit), 1e-6, 1 - 1e-6)
