@@ -1,5 +1,6 @@
 """The functions that occupations are written with, for torch's tensors."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datagen.occupations.functions import Functions
+from datagen.occupations.functions import Functions, one_by_one
 from datagen.occupations.grid import OnGrid
 
 __all__ = ["TORCH", "TorchOnGrid"]
+
+
+Array = NDArray[np.float64]
 
 
 class _Torch:
@@ -38,6 +42,14 @@ class _Torch:
         value = torch.exp(a * torch.log(torch.where(there, x, torch.ones_like(x))))
         return torch.where(there, value, torch.zeros_like(value))
 
+    def sigmoid(self, x: Any) -> Any:
+        """1 / (1 + e^-x)."""
+        return torch.sigmoid(x)
+
+    def weighted_sum(self, function: Callable[[Any], Any], at: Array, weights: Array) -> Any:
+        """Sum of ``weights * function(at)``."""
+        return one_by_one(function, at, weights)
+
     def step(self, M: Any, M0: Any) -> Any:
         """1 for M >= M0, else 0."""
         return (M >= M0).to(M.dtype)
@@ -56,7 +68,9 @@ class TorchOnGrid(OnGrid):
     """Functions of tensors over masses on a grid; see `OnGrid`."""
 
     exp, log, erf = _Torch.exp, _Torch.log, _Torch.erf
-    clip, power = _Torch.clip, _Torch.power
+    clip, power, sigmoid, weighted_sum = (
+        _Torch.clip, _Torch.power, _Torch.sigmoid, _Torch.weighted_sum,
+    )  # fmt: skip
 
     def ceil(self, x: Tensor) -> Tensor:
         """The next whole number."""

@@ -28,8 +28,12 @@ def _above(name: str, limit: float) -> Regime:
 
 
 def _column(name: str, theta: Array, space: Space) -> Array:
-    """A parameter, NaN of a space that has it not: no point is in the regime."""
-    if name not in space.names:
+    """A parameter, NaN of a space that has it not: no point is in the regime.
+
+    ``alpha`` is a share of centrals in linke22 alone, and the slope of the satellites elsewhere.
+    """
+    other = name == "alpha" and space.occupation.partition("+")[0] != "linke22"
+    if name not in space.names or other:
         return np.full(len(theta), np.nan)
     return theta[:, space.names.index(name)]
 

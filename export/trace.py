@@ -1,6 +1,6 @@
 """Formulas in numpy's notation as operators of ONNX: what they do is written down, not computed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Trace:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self._constants: dict[tuple[Any, ...], str] = {}
+        self._made: dict[tuple[str, ...], str] = {}
 
     def constant(self, value: ArrayLike, dtype: type = np.float32) -> str:
         """The name of constant numbers."""
@@ -61,6 +62,11 @@ class Trace:
             Its first output.
         """
         names = [one.name if isinstance(one, Traced) else self.constant(one) for one in inputs]
+        key = (kind, *names, str(attributes))
+        if not outputs and count == 1:
+            if key in self._made:
+                return Traced(self, self._made[key])  # the same of the same
+            self._made[key] = f"{self.prefix}{kind}_{len(self.nodes)}"
         own = f"{self.prefix}{kind}_{len(self.nodes)}"
         outputs = tuple(outputs) or (own, *(f"{own}/{i}" for i in range(1, count)))
         self.nodes.append(Node.of(kind, names, outputs, attributes))
@@ -158,6 +164,19 @@ class TracedFunctions(OnGrid):
     def clip(self, x: Any, low: float, high: float) -> Traced:
         """x, not below and not above limits."""
         return self._apply("Clip", x, low, high)
+
+    def sigmoid(self, x: Any) -> Traced:
+        """1 / (1 + e^-x)."""
+        return self._apply("Sigmoid", x)
+
+    def weighted_sum(
+        self, function: Callable[[Any], Any], at: NDArray[Any], weights: NDArray[Any]
+    ) -> Traced:
+        """Sum of ``weights * function(at)``: of all numbers at once, along a first axis."""
+        values = function(self.constant(at[:, None, None]))
+        return self._apply(
+            "ReduceSum", values * weights[:, None, None], self._whole([0]), keepdims=0
+        )
 
     def ceil(self, x: Any) -> Traced:
         """The next whole number."""

@@ -5,12 +5,14 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from support.judged import labels_off_by
 
 from benchmarks.evaluate.analyse import analyse
 from benchmarks.evaluate.compare import STUDY, compare, main, render
+from datagen.store import Spectra
 from emulator.emulator import Emulator
 from emulator.train import EMULATOR_FILE
 from export.runtime import load
@@ -86,6 +88,32 @@ def test_those_that_cannot_be_compared_are_refused(files, data, tmp_path):
         ValueError, match="other.onnx has another halo model than .*log10M_min is 9.0, not 10.0"
     ):
         compare([str(files["good"]), str(other)], tmp_path, data)
+
+
+@pytest.mark.parametrize("run", [analyse, compare])
+def test_galaxies_are_those_asked_for(run, small_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.001)
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr("benchmarks.evaluate.compare.BATCHES", (1, 100))
+    monkeypatch.setattr("benchmarks.evaluate.compare._page", lambda *_: "")
+    monkeypatch.setattr("benchmarks.evaluate.analyse.Analysis.sections", lambda *_: {})
+    model = load(small_file, occupation="zheng07")
+    theta = np.stack(list(model.sample(40).values()), axis=1)
+    terms = [name for name in model.outputs if not name.endswith("total")]
+    arrays = {n: P / np.float64(1.01) for n, P in model(theta, terms, out_of_range="nan").items()}
+    keys = {"space": "parameters", "model": "halo_model"}
+    metadata = {name: model.metadata[key] for name, key in keys.items()}
+    metadata |= {"design": {"method": "random", "points": 40, "seed": 1}, "provenance": {}}
+    Spectra(theta, model.k, arrays, metadata).write(tmp_path / "labels.h5")
+    emulator = str(small_file) if run is analyse else [str(small_file)]
+    out = tmp_path / "out"
+    found = run(emulator, out, tmp_path / "labels.h5", occupation="zheng07")
+    (of,) = [found] if run is analyse else found["models"].values()
+    record = of["accuracy"]["gg_1h"]
+    assert record["all"]["95"] == pytest.approx(0.01, ROUNDING)
+    assert "alpha > 0.1" not in record["regimes"]  # alpha is a slope there
+    with pytest.raises(ValueError, match="labels.h5 has "):
+        run(emulator, tmp_path / "other", tmp_path / "labels.h5")
 
 
 def test_what_has_no_spectrum_is_refused_before_the_truth_is_computed(

@@ -145,6 +145,17 @@ def test_outside_of_the_ranges():
     assert np.isfinite(ignoring(POINT | {"h": 0.54})["n_g"])
 
 
+def test_matter_is_there_without_galaxies():
+    P = function("tinker10", occupation="zheng07", out_of_range="ignore")
+    rare = POINT | {"sigma_8": 0.5, "z": 3.0, "log10Mmin": 16.0, "sigma_logM": 0.01}
+    found = P(rare | {"log10M0": 16.0})
+    assert found["n_g"] == 0
+    assert np.isnan(found["gg_2h"]).all()
+    for name in ("mm_1h", "mm_2h", "mm_total", "P_lin"):
+        expected = P(rare | {"log10Mmin": 12.0, "log10M0": 12.0})[name]
+        np.testing.assert_allclose(found[name], expected, rtol=1e-6)
+
+
 def test_an_emulator_may_hold_in_a_part_of_its_ranges():
     model = load("published-gg")
     low, high = np.array(list(model.ranges.values())).T

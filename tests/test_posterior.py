@@ -259,6 +259,22 @@ def test_command(model, file, box, small_file, tmp_path, monkeypatch, capsys):
     assert again["codes"]["truth"] == result["codes"]["truth"]
 
 
+def test_galaxies_of_the_mock_are_those_asked_for(file, tmp_path, monkeypatch):
+    other = load(file, occupation="zheng07")
+    monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
+    monkeypatch.setattr(module, "direct", lambda config, space: {"labels": other})
+    quick = replace(SMALL, reweight=40)
+    out = tmp_path / "out"
+    result = module.STUDY.run(out, emulator=str(file), occupation="zheng07", sampling=quick)
+    galaxies = {p.name for p in other.parameters} - set(FIDUCIAL) - set(FIXED)
+    assert {"log10Mmin", "sigma_logM"} <= galaxies
+    assert {n: result["fiducial"][n] for n in galaxies} == {n: other.example[n] for n in galaxies}
+    assert galaxies <= result["shift"].keys()
+    assert "galaxies of zheng07" in render(result)
+    with pytest.raises(ValueError, match=r"holds a run with other settings .*occupation"):
+        posterior(out, str(file), sampling=quick)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -52,6 +52,17 @@ def test_a_small_run(small_file, tmp_path, monkeypatch, capsys):
     assert render(json.loads((tmp_path / "scaling.json").read_text())) == render(result)
 
 
+def test_galaxies_are_those_asked_for(small_file, monkeypatch):
+    model = load(small_file, occupation="zheng07")
+    spaces = []
+    monkeypatch.setattr(
+        module, "direct", lambda _, space: spaces.append(space) or {"labels": model}
+    )
+    result = scaling(str(small_file), **SMALL, occupation="zheng07")
+    assert [one.occupation for one in spaces] == ["zheng07"]
+    assert "small.onnx with zheng07" in render(result)
+
+
 def test_codes_that_disagree_are_refused(small_file, monkeypatch):
     model = load(small_file)
 
@@ -77,6 +88,7 @@ def test_mistakes():
     ("arguments", "message"),
     [
         (["nothing", "10"], "error: no emulator 'nothing': neither a file nor"),
+        (["standard", "10", "--occupation", "none"], "error: "),
         (["standard", "0"], "error: points = 0 must be at least 1\n"),
     ],
 )

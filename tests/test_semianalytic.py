@@ -23,7 +23,7 @@ from emulator.semianalytic.emulator import (
 from emulator.semianalytic.fit import FitConfig, covering, functions
 from emulator.semianalytic.grid import SCALE, LowerLimit, MassGrid
 from emulator.semianalytic.logarithms import LogSums, scaled, span
-from emulator.semianalytic.occupation import Threshold
+from emulator.semianalytic.occupation import Threshold, Weights
 
 MODEL = HaloModelConfig()
 GRID = covering(MODEL, SPACE, 120, 14.3)
@@ -205,6 +205,18 @@ def test_matter_does_not_see_the_occupation(small, theta) -> None:
         assert mm[:, others].ne(0).any(dim=0).all()
         assert gg[:, galaxies].ne(0).any(dim=0).all()
         assert torch.cat([mm, gg]).isfinite().all()
+
+
+def test_matter_is_there_without_galaxies(small, theta) -> None:
+    background, model = float32(theta)[:, : len(BACKGROUND)], small.model
+
+    def none(ln_M: Tensor, ln_n: Tensor, n: Tensor, step: Tensor) -> Weights:
+        return Weights(*[torch.zeros_like(n)] * 4, torch.ones_like(ln_M))
+
+    without, some = model.of_galaxies(background, none), model(float32(theta))
+    assert without["gg_2h"].isnan().all()
+    for name in ("mm_1h", "mm_2h", "mm_total", "P_lin"):
+        torch.testing.assert_close(without[name], some[name])
 
 
 def test_dark_energy_and_redshift_enter_by_growth_alone(small) -> None:

@@ -24,13 +24,16 @@ _PROG = "python -m benchmarks.codes.memory"
 _AT_LEAST = 20_000  # points to be timed; fewer are evaluated several times
 
 
-def evaluate_in_blocks(emulator: str, points: int, seed: int = 1) -> dict[str, float]:
+def evaluate_in_blocks(
+    emulator: str, points: int, seed: int = 1, occupation: str = ""
+) -> dict[str, float]:
     """What it takes to evaluate random points of an emulator's box, on one core.
 
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
         points: How many.
         seed: Seed of the points.
+        occupation: Of a semi-analytic emulator, whose galaxies it is to have.
 
     Returns:
         Times [s] to ``load`` the emulator, and of the evaluation with all its checks: ``wall``
@@ -39,7 +42,7 @@ def evaluate_in_blocks(emulator: str, points: int, seed: int = 1) -> dict[str, f
     if points < 1:
         raise ValueError(f"points = {points} must be at least 1")
     start = time.perf_counter()
-    model = load(emulator, threads=1, out_of_range="nan")
+    model = load(emulator, threads=1, out_of_range="nan", occupation=occupation or None)
     loaded = time.perf_counter() - start
     space = Space.from_dict(model.metadata["parameters"])
     rng, passes, wall, cpu = np.random.default_rng(seed), max(1, _AT_LEAST // points), 0.0, 0.0
@@ -78,6 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("emulator", help="ONNX file, or the name of a shipped emulator")
     parser.add_argument("points", type=int, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="seed of the points")
+    parser.add_argument("--occupation", default="", help="whose galaxies, of a semi-analytic one")
     with ending(_PROG):
         print(json.dumps(evaluate_in_blocks(**vars(parser.parse_args(argv)))))  # noqa: T201
 

@@ -27,6 +27,7 @@ def analyse(
     data: Path | None = None,
     points: int = 1000,
     seed: int = 7,
+    occupation: str = "",
     run: Path | None = None,
     corner_points: int = 4000,
     ray: RayConfig = RayConfig(),
@@ -45,6 +46,7 @@ def analyse(
             split is taken. Without one, points are drawn anew.
         points: How many points are drawn.
         seed: Seed of the points; one that the emulator was not made with.
+        occupation: Of a semi-analytic emulator, whose galaxies it is to have.
         run: Run directory of the training or search, for the history of the training; by default
             the folder of the file.
         corner_points: Points in the figure of the parameter space.
@@ -58,7 +60,7 @@ def analyse(
     """
     if corner_points < 1:
         raise ValueError(f"corner_points = {corner_points} must be at least 1")
-    model = OnnxEmulator(emulator)
+    model = OnnxEmulator(emulator, occupation=occupation or None)
     check_spectra(model)
     epochs = training_history(model, run)
     analysis = Analysis(model, true_spectra([model], data, points, seed, ray))

@@ -41,6 +41,7 @@ def compare(
     data: Path | None = None,
     points: int = 1000,
     seed: int = 7,
+    occupation: str = "",
     ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
     """Compare emulators of one box and halo model at the same points: accuracy, time, size.
@@ -57,6 +58,7 @@ def compare(
             taken. Without one, points are drawn anew.
         points: How many points are drawn.
         seed: Seed of the points; one that no emulator was made with.
+        occupation: Of semi-analytic emulators, whose galaxies all of them are to have.
         ray: Where the truth is computed.
 
     Returns:
@@ -66,7 +68,7 @@ def compare(
         ValueError: An emulator of another halo model, other ranges or wavenumbers; one given
             twice, or one that ran on more than one core.
     """
-    models = _opened(emulators)
+    models = _opened(emulators, occupation)
     _check(models)
     truth = true_spectra(list(models.values()), data, points, seed, ray)
     judged = _judged(models, truth)
@@ -89,10 +91,11 @@ def compare(
     return result
 
 
-def _opened(models: Sequence[str]) -> dict[str, OnnxEmulator]:
+def _opened(files: Sequence[str], occupation: str) -> dict[str, OnnxEmulator]:
     """Emulators by name."""
     found: dict[str, OnnxEmulator] = {}
-    for model in (OnnxEmulator(model, threads=1) for model in models):
+    for file in files:
+        model = OnnxEmulator(file, threads=1, occupation=occupation or None)
         name = describe(model)["name"]
         if name in found:
             raise ValueError(f"{model.path} and {found[name].path}: two are called {name}; "

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from datagen.header import read_arrays, write_arrays
 
-__all__ = ["Chain", "Ensembles", "Reweighted", "Target", "sample", "split_r_hat"]
+__all__ = ["Chain", "Ensembles", "Reweighted", "Target", "reflected", "sample", "split_r_hat"]
 
 Array = NDArray[np.float64]
 
@@ -161,6 +161,16 @@ class Chain:
     def after(self, rows: int) -> "Chain":
         """The chain without its first rows."""
         return replace(self, samples=self.samples[rows:], ln_L=self.ln_L[rows:])
+
+
+def reflected(unit: Array) -> Array:
+    """Points that left the unit cube by a little, back in it.
+
+    Args:
+        unit: Points, of any shape.
+    """
+    unit = np.abs(unit)
+    return np.clip(1 - np.abs(1 - unit), 1e-6, 1 - 1e-6)
 
 
 def split_r_hat(samples: Array, ensembles: int) -> Array:

@@ -18,10 +18,12 @@ from tqdm.auto import tqdm
 
 from benchmarks.codes.implementations import AGREEMENT, direct
 from benchmarks.codes.timing import agree, seconds_per_point
-from benchmarks.posterior.chains import Chain, Reweighted, sample
+from benchmarks.posterior.chains import Chain, Reweighted, reflected, sample
 from benchmarks.posterior.comparison_figures import corner_figure
 from benchmarks.posterior.comparison_table import render
 from benchmarks.posterior.mock_data import (
+    COSMOLOGY,
+    FIDUCIAL,
     FIXED,
     OUTPUTS,
     FreeBox,
@@ -35,7 +37,7 @@ from datagen.figures import save_figure, style
 from datagen.halomodel import HaloModelConfig
 from datagen.outputs import CORRELATIONS, output, spectra_of
 from datagen.record import maker
-from datagen.space import Space
+from datagen.space import BACKGROUND, Space
 from emulator.runs import check_run_config
 from export.runtime import OnnxEmulator, load
 
@@ -98,6 +100,7 @@ class Sampling:
 def posterior(
     out: Path,
     emulator: str = "standard",
+    occupation: str = "",
     survey: Survey = Survey(),
     sampling: Sampling = Sampling(),
     fixed: dict[str, float] = FIXED,
@@ -110,6 +113,8 @@ def posterior(
     Args:
         out: Folder for ``posterior.json``, ``posterior.md``, chains and a figure.
         emulator: ONNX file, or the name of a shipped emulator.
+        occupation: Of a semi-analytic emulator, whose galaxies it is to have. Those of the mock
+            data are of its ``example`` unless they are of linke22.
         survey: What is measured.
         sampling: How the posteriors are sampled.
         fixed: Fixed parameters and their values in the mock data, by name.
@@ -122,10 +127,10 @@ def posterior(
             holds another run.
     """
     settings = {
-        "emulator": emulator, "survey": asdict(survey), "sampling": asdict(sampling),
-        "fixed": dict(fixed),
+        "emulator": emulator, "occupation": occupation, "survey": asdict(survey),
+        "sampling": asdict(sampling), "fixed": dict(fixed),
     }  # fmt: skip
-    model = load(emulator, threads=1)
+    model = load(emulator, threads=1, occupation=occupation or None)
     _check_measured(model, survey)
     box = _box(model, fixed)
     sampling.check(box)
@@ -154,8 +159,12 @@ def _check_measured(model: OnnxEmulator, survey: Survey) -> None:
 
 def _box(model: OnnxEmulator, fixed: Mapping[str, float]) -> FreeBox:
     """What is sampled of an emulator's box."""
+    space = Space.from_dict(model.metadata["parameters"])
+    own = FIDUCIAL
+    if space.occupation != "linke22":
+        own = COSMOLOGY | {n: x for n, x in model.example.items() if n not in BACKGROUND}
     try:
-        return FreeBox(Space.from_dict(model.metadata["parameters"]), fixed)
+        return FreeBox(space, fixed, own)
     except ValueError as error:
         raise ValueError(
             f"{model.path} does not hold the universe of the mock data: {error}"
@@ -212,7 +221,7 @@ def compare(
     with tqdm(total=sampling.chains, desc="emulator", unit="chain") as bar:
         for seed in range(sampling.seed, sampling.seed + sampling.chains):
             noise = np.random.default_rng(seed).standard_normal((sampling.walkers, len(box.names)))
-            ball = box.unit(box.fiducial) + _START * noise
+            ball = reflected(box.unit(box.fiducial) + _START * noise)
             starts.append(sample(burn_in, ball, sampling.burn_in, seed).samples[-1])
             repeats.append(sample(fast, starts[-1], steps, seed).after(sampling.discard))
             bar.update()

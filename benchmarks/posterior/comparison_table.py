@@ -10,11 +10,11 @@ def render(result: dict[str, Any]) -> str:
     codes, survey, re = result["codes"], result["survey"], result["reweighted"]
     fixed = ", ".join(f"{name} = {value:g}" for name, value in result["fixed"].items())
     lines = [
-        f"Posteriors of {len(result['shift'])} parameters ({fixed or 'none'} fixed) from P_gg and "
-        f"P_gm ({survey['k_min']:g} to {survey['k_max']:g} 1/Mpc, {survey['volume'] / 1e9:g} "
-        f"Gpc^3, floor of {100 * survey['floor']:g} %) and n_g (to "
-        f"{100 * survey['density_error']:g} %): mean and standard deviation. Shifts are emulator "
-        f"less true code, in standard deviations",
+        f"Posteriors of {len(result['shift'])} parameters ({fixed or 'none'} fixed)"
+        f"{_galaxies(result.get('occupation', ''))} from P_gg and P_gm "
+        f"({survey['k_min']:g} to {survey['k_max']:g} 1/Mpc, {survey['volume'] / 1e9:g} Gpc^3, "
+        f"floor of {100 * survey['floor']:g} %) and n_g (to {100 * survey['density_error']:g} %): "
+        f"mean and standard deviation. Shifts are emulator less true code, in standard deviations",
         "",
         "| parameter | emulator | true code | shift, chains of their own "
         "| shift, same points reweighted | width, reweighted |",
@@ -39,6 +39,10 @@ def render(result: dict[str, Any]) -> str:
         "|---|---|---|---|---|",
     ]
     return "\n".join(lines + _costs(result))
+
+
+def _galaxies(occupation: str) -> str:
+    return f", galaxies of {occupation}," if occupation else ""
 
 
 def _costs(result: dict[str, Any]) -> list[str]:

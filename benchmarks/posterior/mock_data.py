@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from benchmarks.posterior.chains import Target
 from datagen.space import Space, complete
 
 __all__ = [
+    "COSMOLOGY",
     "FIDUCIAL",
     "FIXED",
     "OUTPUTS",
@@ -25,8 +27,10 @@ Array = NDArray[np.float64]
 Spectra = Mapping[str, NDArray[Any]]
 
 # a galaxy sample of 2e-4 1/Mpc^3, a quarter of it satellites, far from the edges of the box
-FIDUCIAL: dict[str, float] = {
+COSMOLOGY: dict[str, float] = {
     "Om_c": 0.26, "Om_b": 0.049, "h": 0.7, "sigma_8": 0.88, "n_s": 0.96,
+}  # fmt: skip
+FIDUCIAL: dict[str, float] = COSMOLOGY | {
     "alpha": 0.6, "sigma": 0.4, "Mth": 1e13, "Mprime": 2e14, "beta": 1.0,
 }  # fmt: skip
 FIXED: dict[str, float] = {"w0": -1.0, "wa": 0.0, "z": 0.0}  # what no posterior is sampled over
@@ -140,18 +144,24 @@ class FreeBox:
         space: The box of the emulator.
         fixed: Values of those that are held fixed, by name; those that have just one value in the
             box are, too.
+        fiducial: The universe of the mock data, by name.
 
     Attributes:
         space: The box with these held fixed.
         names: The others, F of them, in the order of the columns.
-        fiducial: The universe of the mock data, shape (1, P).
+        fiducial: That universe, shape (1, P).
 
     Raises:
         ValueError: The universe of the mock data is not in the box.
     """
 
-    def __init__(self, space: Space, fixed: Mapping[str, float]) -> None:
-        point = complete(FIDUCIAL | dict(fixed), space.occupation)
+    def __init__(
+        self,
+        space: Space,
+        fixed: Mapping[str, float],
+        fiducial: Mapping[str, float] = MappingProxyType(FIDUCIAL),
+    ) -> None:
+        point = complete({**fiducial, **fixed}, space.occupation)
         self.fiducial = space.check(np.array([[point[name] for name in space.names]]))
         held = {name: replace(space[name], low=value, high=value) for name, value in fixed.items()}
         ranges = {name: space[name] for name in space.names} | held

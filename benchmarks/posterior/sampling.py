@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import differential_evolution, minimize
 from tqdm.auto import tqdm
 
-from benchmarks.posterior.chains import GROWTH, WORST, Chain, Ensembles, Target
+from benchmarks.posterior.chains import GROWTH, WORST, Chain, Ensembles, Target, reflected
 
 __all__ = ["Best", "Sampler", "Sampling", "draw", "find_best"]
 
@@ -156,7 +156,7 @@ def _by_emcee(
         check_end(end)
         rng = np.random.default_rng(sampling.seed + i)
         noise = rng.standard_normal((given["walkers"], number))
-        starts.append(_reflected(end.unit + _START * noise))
+        starts.append(reflected(end.unit + _START * noise))
     file = folder / "chain.npz" if folder else None
     walkers = Ensembles(target, np.concatenate(starts), len(ends), sampling.seed, _EVERY, file)
     last = given["steps"] // _EVERY
@@ -218,9 +218,3 @@ def find_best(target: Target, number: int, generations: int, seed: int) -> Best:
     )  # fmt: skip
     best = polished if polished.fun <= found.fun else found
     return Best(best.x, float(best.fun), target.evaluations - before, "differential evolution")
-
-
-def _reflected(unit: Array) -> Array:
-    """Points that left the unit cube by a little, back in it."""
-    unit = np.abs(unit)
-    return np.clip(1 - np.abs(1 - unit), 1e-6, 1 - 1e-6)

@@ -54,6 +54,7 @@ def scaling(
     widths: Sequence[int] = WIDTHS,
     depths: Sequence[int] = DEPTHS,
     seed: int = 1,
+    occupation: str = "",
 ) -> dict[str, Any]:
     """Time an emulator on ever more points, and networks of ever more weights, on one core.
 
@@ -67,6 +68,7 @@ def scaling(
         widths: Units in each of 4 hidden layers.
         depths: Hidden layers of 256 units.
         seed: Seed of the points.
+        occupation: Of a semi-analytic emulator, whose galaxies it is to have.
 
     Returns:
         What was found, the content of ``scaling.json``.
@@ -81,11 +83,12 @@ def scaling(
             f"widths = {list(widths)} and depths = {list(depths)} must each have one positive "
             f"number at least"
         )
-    true_codes = _direct(emulator, seed)  # first: it refuses those that do not agree
-    runs = {"emulator": [stream(emulator, n, seed) for n in tqdm(sorted(sizes), desc="sizes")]}
+    true_codes = _direct(emulator, seed, occupation)  # first: it refuses those that do not agree
+    ordered = tqdm(sorted(sizes), desc="sizes")
+    runs = {"emulator": [stream(emulator, n, seed, occupation) for n in ordered]}
     runs |= true_codes
     return {
-        "emulator": emulator,
+        "emulator": f"{emulator} with {occupation}" if occupation else emulator,
         "runs": runs,
         "fits": {name: {clock: fit([r["points"] for r in of], [r[clock] for r in of])
                         for clock in ("cpu", "wall")} for name, of in runs.items()},
@@ -107,7 +110,7 @@ def fit(points: Sequence[float], seconds: Sequence[float]) -> dict[str, float]:
     return {"start": float(start), "per_point": float(per_point)}
 
 
-def stream(emulator: str, points: int, seed: int) -> dict[str, float]:
+def stream(emulator: str, points: int, seed: int, occupation: str = "") -> dict[str, float]:
     """One size, in a process of its own."""
     root = str(Path(__file__).resolve().parents[2])
     command = [
@@ -118,6 +121,8 @@ def stream(emulator: str, points: int, seed: int) -> dict[str, float]:
         str(points),
         "--seed",
         str(seed),
+        "--occupation",
+        occupation,
     ]
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
@@ -129,9 +134,9 @@ def stream(emulator: str, points: int, seed: int) -> dict[str, float]:
     return result
 
 
-def _direct(emulator: str, seed: int) -> dict[str, list[dict[str, float]]]:
+def _direct(emulator: str, seed: int, occupation: str) -> dict[str, list[dict[str, float]]]:
     """The true codes at a few sizes, if they agree with the emulator."""
-    model = load(emulator, threads=1)
+    model = load(emulator, threads=1, occupation=occupation or None)
     space = Space.from_dict(model.metadata["parameters"])
     config = HaloModelConfig.from_dict(model.metadata["halo_model"])
     unit = np.random.default_rng(seed).random((max(DIRECT["labels"]), len(space.names)))

@@ -15,7 +15,7 @@ __all__ = ["Cacciato13", "VanUitert16"]
 _SATELLITES = 0.56  # characteristic stellar mass of satellites over that of the central
 _TAIL = 13.0  # e^-13 of the satellites are more massive than where the integral is cut
 _ROOT = 5.0  # the integrand is smooth in this root of the stellar mass
-_NODES, _WEIGHTS = (tuple(map(float, a)) for a in np.polynomial.legendre.leggauss(12))
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _ENDS = ("low", "high")
 _FAR = (-40.0, 3.2)  # in ln of the stellar mass; beyond, there is no satellite
 _SIGMA_C = (0.1, 0.8)
@@ -109,11 +109,13 @@ def _schechter(low: Any, high: Any, alpha: Any, f: Functions) -> Any:
     high = smaller(high, f.log(f.exp(2.0 * low) + _TAIL) / 2.0, f)
     begin, end = f.exp(low / _ROOT), f.exp(high / _ROOT)
     half = positive(end - begin, f) / 2.0
-    total = 0.0
-    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-        ln_u = _ROOT * f.log(begin + half * (1.0 + node))
-        total = total + weight * f.exp((alpha + 1.0 - 1.0 / _ROOT) * ln_u - f.exp(2.0 * ln_u))
-    return _ROOT * half * total
+    middle, power = begin + half, _ROOT * (alpha + 1.0) - 1.0
+
+    def integrand(x: Any) -> Any:
+        ln_v = f.log(middle + half * x)  # u = v^5
+        return f.exp(power * ln_v - f.exp(2.0 * _ROOT * ln_v))
+
+    return _ROOT * half * f.weighted_sum(integrand, _NODES, _WEIGHTS)
 
 
 class Cacciato13(_StellarMassBin):

@@ -6,10 +6,19 @@ from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["LN_10", "NUMPY", "Functions"]
+__all__ = ["LN_10", "NUMPY", "Functions", "one_by_one"]
 
 LN_10 = math.log(10)
+
+
+Array = NDArray[np.float64]
+
+
+def one_by_one(function: Callable[[Any], Any], at: Array, weights: Array) -> Any:
+    """What `Functions.weighted_sum` is, with arrays no larger than that of each number."""
+    return sum(float(w) * function(float(x)) for x, w in zip(at, weights, strict=True))
 
 
 class Functions(Protocol):
@@ -29,6 +38,12 @@ class Functions(Protocol):
 
     def clip(self, x: Any, low: float, high: float) -> Any:
         """x, not below and not above limits."""
+
+    def sigmoid(self, x: Any) -> Any:
+        """1 / (1 + e^-x)."""
+
+    def weighted_sum(self, function: Callable[[Any], Any], at: Array, weights: Array) -> Any:
+        """Sum of ``weights * function(at)``, of some numbers, as for an integral."""
 
     def step(self, M: Any, M0: Any) -> Any:
         """1 for masses M >= M0, else 0.
@@ -57,6 +72,14 @@ class _Numpy:
         """x^a where x > 0, else 0."""
         there = np.asarray(x) > 0
         return np.where(there, np.where(there, x, 1.0) ** a, 0.0)
+
+    def sigmoid(self, x: Any) -> Any:
+        """1 / (1 + e^-x)."""
+        return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+    def weighted_sum(self, function: Callable[[Any], Any], at: Array, weights: Array) -> Any:
+        """Sum of ``weights * function(at)``."""
+        return one_by_one(function, at, weights)
 
     def step(self, M: Any, M0: Any) -> Any:
         """1 for M >= M0, else 0."""

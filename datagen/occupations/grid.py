@@ -8,6 +8,7 @@ neither the moments nor n, which may fall off very steeply, need to be smooth.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -126,6 +127,14 @@ class OnGrid(ABC):
     @abstractmethod
     def clip(self, x: Any, low: float, high: float) -> Any:
         """x, not below and not above limits."""
+
+    @abstractmethod
+    def sigmoid(self, x: Any) -> Any:
+        """1 / (1 + e^-x)."""
+
+    @abstractmethod
+    def weighted_sum(self, function: Callable[[Any], Any], at: Array, weights: Array) -> Any:
+        """Sum of ``weights * function(at)``."""
 
     @abstractmethod
     def ceil(self, x: Any) -> Any:

@@ -110,10 +110,10 @@ def _threshold(p: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _halo_mass(x: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
     """log10 M(m) / M1 + 1/2 for x = log10 m / m0, and its derivative."""
-    y = LN_10 * x
-    share = 1.0 / (1.0 + f.exp(f.clip(-p["gamma"] * y, -_SMALL, _SMALL)))
-    rest = share * f.exp(f.clip(p["delta"] * y, -_SMALL, _SMALL))
-    slope = p["beta"] + LN_10 * rest * (p["delta"] + p["gamma"] * (1.0 - share))
+    gamma, delta = LN_10 * p["gamma"], LN_10 * p["delta"]
+    share = f.sigmoid(gamma * x)
+    rest = share * f.exp(f.clip(delta * x, -_SMALL, _SMALL))
+    slope = p["beta"] + rest * (delta + gamma * (1.0 - share))
     return p["beta"] * x + rest, slope
 
 

@@ -75,6 +75,8 @@ class Spectra(nn.Module):
     """
 
     totals: Tensor
+    minus: Tensor
+    zero: Tensor
     one: Tensor
     k: Tensor
 
@@ -82,10 +84,12 @@ class Spectra(nn.Module):
         super().__init__()
         self.profiles = Profiles()  # they wait for the weights, or for a table
         self.profiles_of_satellites = Profiles()
-        rows = [[1.0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, -1]]  # of sums over the grid
+        rows = [[1.0, 0, 0], [0, 1, 1], [0, 1, 0]]  # of sums over the grid
         totals = torch.tensor(rows, dtype=torch.float32).T.repeat_interleave(nodes, dim=0)
         self.register_buffer("totals", totals, persistent=False)
-        self.register_buffer("one", torch.tensor([0.0, 0, 0, 1]), persistent=False)
+        self.register_buffer("minus", torch.full((nodes, 1), -1.0), persistent=False)
+        self.register_buffer("zero", torch.zeros(3), persistent=False)
+        self.register_buffer("one", torch.ones(1), persistent=False)
         self.register_buffer("k", torch.tensor(k, dtype=torch.float32)[None], persistent=False)
 
     def forward(
@@ -136,9 +140,10 @@ class Spectra(nn.Module):
         centrals, satellites = galaxies.centrals * each, galaxies.satellites * each
         matter = haloes.n * (V * haloes.step)
         b_c, b_s, b_m = centrals * b, satellites * b, matter * b
-        # below: of the bias-weighted mass, in smaller haloes
-        sums = torch.addmm(self.one, torch.cat([satellites, b_c, b_s, b_m], dim=1), self.totals)
-        f_sat, b_eff, bias_of_centrals, below = sums.split(1, dim=1)
+        sums = torch.addmm(self.zero, torch.cat([satellites, b_c, b_s], dim=1), self.totals)
+        f_sat, b_eff, bias_of_centrals = sums.split(1, dim=1)
+        # of the bias-weighted mass, in smaller haloes; by itself, as without galaxies sums are NaN
+        below = torch.addmm(self.one, b_m, self.minus)
         cs, ss, s_V = (
             galaxies.central_satellite * each,
             galaxies.satellite_pairs * each,
