@@ -49,9 +49,9 @@ def test_a_finish_lowers_both_losses(spectra, precision, loss):
 
 def test_a_finish_that_makes_it_worse_is_not_kept(spectra, label_file, tmp_path, capsys):
     """It learns two points by heart."""
-    finish = FinishConfig(evaluations=60, points=2)
-    without, _ = fit(spectra, ending_with())
-    history = train(label_file, tmp_path, ending_with(finish), threads=1)
+    config = ending_with(FinishConfig(evaluations=60, points=2), max_epochs=(30,))
+    without, _ = fit(spectra, ending_with(max_epochs=(30,)))
+    history = train(label_file, tmp_path, config, threads=1)
     losses = history["finish"]["losses"]
     assert losses[-1]["train_loss"] < 0.01 * losses[0]["train_loss"]
     assert losses[-1]["val_loss"] > history["finish"]["before"]
