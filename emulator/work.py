@@ -42,7 +42,7 @@ def flop_of_step(module: EmulatorModule, batch: tuple[Tensor, Tensor]) -> float:
 
 
 def flop_of_evaluation(module: EmulatorModule, batch: tuple[Tensor, Tensor], points: int) -> float:
-    """Floating-point operations of the loss and its gradient, counted as above.
+    """Floating-point operations of the loss and its gradient, counted as in `flop_of_step`.
 
     Args:
         module: What is trained.
@@ -53,4 +53,4 @@ def flop_of_evaluation(module: EmulatorModule, batch: tuple[Tensor, Tensor], poi
     counter = FlopCounterMode(display=False)
     with counter:
         copy.loss((batch[0].cpu(), batch[1].cpu()))[0].backward()
-    return counter.get_total_flops() * points / len(batch[0])
+    return counter.get_total_flops() * points / len(batch[0]) + STEP_FLOP
