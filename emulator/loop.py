@@ -2,19 +2,22 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from emulator.checkpoint import LAST_CHECKPOINT, Checkpoints, Keeper
 from emulator.curves import Curves
 from emulator.data import SpectraData
+from emulator.finish import Finish, flop_of_finish
 from emulator.module import EmulatorModule
 from emulator.progress import EpochBar, History, quiet_lightning
 from emulator.schedule import Training
@@ -22,6 +25,8 @@ from emulator.work import flop_of_step
 from hodspectra.ending import Interrupted
 
 __all__ = ["Hardware", "TrainingFailed", "run_loop"]
+
+_FINISH = "finish"  # the entry of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,11 @@ class Hardware:
                 f"its workers by itself; leave devices, num_nodes and strategy out"
             )
 
+    @property
+    def is_one(self) -> bool:
+        """Whether one process trains."""
+        return (self.devices, self.num_nodes, self.strategy, self.workers) == (1, 1, "auto", 0)
+
     def trainer_options(self) -> dict[str, Any]:
         """Arguments of ``lightning.Trainer``; with workers, for within one of them."""
         options: dict[str, Any] = {"accelerator": self.accelerator, "precision": self.precision}
@@ -94,6 +104,8 @@ def run_loop(
 ) -> History:
     """Train a module to the end of a schedule; it is left with its best weights, on the CPU.
 
+    They are float32, those of the finish if the schedule has one and it helped.
+
     Args:
         module: What is trained; it logs ``train_loss``, ``val_loss``, and what `training` monitors.
         data: Its data.
@@ -106,9 +118,16 @@ def run_loop(
         hardware: Where.
 
     Raises:
+        ValueError: The hardware cannot train in float64, or the finish takes all of the work.
         TrainingFailed: The monitored metric was never finite.
         CheckpointError: The checkpoint is that of another training.
     """
+    schedule = training.config
+    if schedule.float64 and not (hardware.is_one and hardware.precision == "32-true"):
+        raise ValueError(
+            f"schedule.float64 = {schedule.float64:g} needs one process, with "
+            f"hardware.precision = 32-true; set it to 0, or train so"
+        )
     quiet_lightning()
     checkpoints, history = Checkpoints(key), History(training)
     own: list[Callback] = [training, history, *callbacks]
@@ -121,7 +140,7 @@ def run_loop(
     options = hardware.trainer_options()
     options["plugins"] = [*options.get("plugins", ()), checkpoints]
     trainer = lightning.Trainer(
-        max_epochs=sum(training.config.max_epochs),
+        max_epochs=sum(schedule.max_epochs),
         **options,
         use_distributed_sampler=False,  # the batches share themselves out
         logger=False,
@@ -134,9 +153,13 @@ def run_loop(
         reload_dataloaders_every_n_epochs=int(data.changes),
     )
     training.flop = flop_of_step(module, data.example())
+    if schedule.finish.evaluations:
+        training.reserved = _finish_flop(module, data, training)
     module.train()
+    usable = checkpoints.usable(resume)
+    state = checkpoints.load_checkpoint(usable).get(_FINISH) if usable else None
     with _interruptible(), curves:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoints.usable(resume))
+        trainer.fit(module, datamodule=data, ckpt_path=usable)
     if not training.best_weights:
         if folder is not None:
             (folder / LAST_CHECKPOINT).unlink(missing_ok=True)  # nothing to go on from
@@ -144,8 +167,48 @@ def run_loop(
         raise TrainingFailed(
             f"{training.monitor} was never finite; lower the learning rate from {lr:g}"
         )
+    module.float()
+    if schedule.finish.evaluations and not training.capped:
+        device = trainer.strategy.root_device
+        finish = Finish(schedule.finish, _keeper(checkpoints, resume), bar and f"{bar}, finish")
+        finish.run(
+            module,
+            data,
+            torch.device("cpu") if device.type == "mps" else device,  # it has no float64
+            schedule.max_seconds - training.seconds,
+            state,
+        )
+        training.end_with(finish.best, finish.share * training.reserved, finish.seconds)
+        history.finish = finish.as_dict()
     module.cpu().eval()
     return history
+
+
+def _finish_flop(module: EmulatorModule, data: SpectraData, training: Training) -> float:
+    """Operations of the finish, which leave some of the budget to what comes before."""
+    finish, most = training.config.finish, training.config.max_tflop
+    flop = finish.evaluations * flop_of_finish(module, data, finish)
+    if most and flop >= 1e12 * most:
+        raise ValueError(
+            f"schedule.finish takes {flop / 1e12:.3g} * 10^12 operations, schedule.max_tflop = "
+            f"{most:g} leaves nothing for what comes before; lower finish.evaluations or "
+            f"finish.points, or raise max_tflop"
+        )
+    return flop
+
+
+def _keeper(checkpoints: Checkpoints, path: Path | None) -> Callable[[dict[str, Any]], None]:
+    """Adds the state of a finish to the checkpoint of the training before it."""
+    before: dict[str, Any] = {}
+
+    @rank_zero_only
+    def keep(state: dict[str, Any]) -> None:
+        if path is not None and path.exists():
+            if not before:
+                before.update(checkpoints.load_checkpoint(path))
+            checkpoints.save_checkpoint(before | {_FINISH: state}, path)
+
+    return keep
 
 
 @contextmanager

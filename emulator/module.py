@@ -1,6 +1,6 @@
 """The LightningModule: loss and optimiser around an emulator."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import lightning
 import torch
@@ -52,12 +52,17 @@ class EmulatorModule(lightning.LightningModule):
         super().__init__()
         self.emulator = emulator
         self.optimizer = optimizer
-        self.minimised = minimised
+        self.minimised, self.weighting = minimised, weighting
         std = emulator.targets.std
         self.register_buffer("weights", (std / std.mean()) ** weighting, persistent=False)
         self._standardised = emulator.standardised
         if compiled:
             self._standardised = torch.compile(emulator.standardised)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the precision of a training that goes on."""
+        if any(one.dtype == torch.float64 for one in checkpoint["state_dict"].values()):
+            self.double()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser over the network's weights."""
@@ -65,7 +70,7 @@ class EmulatorModule(lightning.LightningModule):
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """What is minimised, and the mean squared error."""
-        x, y = batch
+        x, y = (one.to(self.dtype) for one in batch)
         difference = self._standardised(x) - y
         mse = difference.detach().square().mean()
         squares = (self.weights * difference).square()
@@ -90,5 +95,5 @@ class EmulatorModule(lightning.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Log the validation loss."""
-        x, y = batch
+        x, y = (one.to(self.dtype) for one in batch)
         self.log("val_loss", mse_loss(self._standardised(x), y), batch_size=len(x))

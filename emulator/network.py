@@ -32,6 +32,9 @@ class NetworkConfig:
         dropout: Fraction of hidden units dropped in training.
         residual: Add the input of each hidden layer after the first to its output (He et al. 2016,
             arXiv:1512.03385).
+        components: Number of principal components of the standardised ln P that the network
+            predicts, of all of its spectra together; 0 predicts the value at every k itself.
+            What the components left out would add is an error that no training removes.
     """
 
     layers: int = 6
@@ -39,6 +42,7 @@ class NetworkConfig:
     activation: Activation = "gelu"
     dropout: float = 0.0
     residual: bool = False
+    components: int = 0
 
     def __post_init__(self) -> None:
         if self.layers < 1:
@@ -52,6 +56,8 @@ class NetworkConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"network.dropout = {self.dropout:g} must lie in [0, 1)")
+        if self.components < 0:
+            raise ValueError(f"network.components = {self.components} must not be negative")
 
     def build(self, inputs: int, outputs: int) -> nn.Sequential:
         """The network, freshly initialised."""

@@ -7,13 +7,16 @@ from datagen.occupations import occupation
 from datagen.outputs import output
 from emulator.base import Emulator, Spec
 from emulator.network import NetworkConfig
-from emulator.scaling import Features, Standardize
+from emulator.scaling import Components, Features, Standardize
 
 __all__ = ["NetworkEmulator"]
 
 
 class NetworkEmulator(Emulator, kind="network"):
-    """theta -> features -> network -> ln P of each term -> exp.
+    """theta -> features -> network -> standardised ln P of each term -> ln P -> exp.
+
+    With `NetworkConfig.components`, the network predicts principal components of the standardised
+    ln P instead.
 
     Args:
         spec: What it predicts and where.
@@ -33,7 +36,9 @@ class NetworkEmulator(Emulator, kind="network"):
             if not set(terms) <= set(spec.predicted):
                 raise ValueError(f"{name} as a sum needs {' and '.join(terms)}")
         self.features = Features(spec.space)
-        self.network = spec.network.build(self.features.inputs, len(spec.predicted) * len(spec.k))
+        values, number = len(spec.predicted) * len(spec.k), spec.network.components
+        self.network = spec.network.build(self.features.inputs, number or values)
+        self.components = Components(number, values) if number else None
         self.targets = Standardize(len(spec.outputs), len(spec.k))
 
     def fit_scalings(self, theta: Tensor, ln_spectra: Tensor) -> None:
@@ -45,12 +50,21 @@ class NetworkEmulator(Emulator, kind="network"):
         """
         self.features.fit(theta)
         self.targets.fit(ln_spectra)
+        if self.components:
+            self.components.fit(self.targets(ln_spectra)[:, self._predicted].flatten(1))
+
+    @property
+    def _predicted(self) -> list[int]:
+        """Numbers of the outputs that come out of the network itself."""
+        return [self.spec.outputs.index(name) for name in self.spec.predicted]
 
     def ln_spectra(self, x: Tensor) -> Tensor:
         """Ln P [ln Mpc^3] of every output from features x (B, F), shape (B, O, K)."""
-        spec = self.spec
-        rows = [spec.outputs.index(name) for name in spec.predicted]
-        y = self.network(x).unflatten(-1, (len(rows), len(spec.k)))  # (B, O K) -> (B, O, K)
+        spec, rows = self.spec, self._predicted
+        y = self.network(x)
+        if self.components:
+            y = self.components.inverse(y)  # (B, C) -> (B, O K)
+        y = y.unflatten(-1, (len(rows), len(spec.k)))  # (B, O K) -> (B, O, K)
         ln_P = y * self.targets.std[rows] + self.targets.mean[rows]
         terms = {name: ln_P[:, i] for i, name in enumerate(spec.predicted)}
         for name, (one, two) in self.sums.items():

@@ -32,11 +32,13 @@ class History(Callback):
 
     Attributes:
         epochs: One dictionary an epoch: epoch, stage, lr, train_loss, val_loss.
+        finish: What came of the finish, if the schedule has one; see `emulator.finish.Finish`.
     """
 
     def __init__(self, training: Training) -> None:
         self.training = training
         self.epochs: list[dict[str, Any]] = []
+        self.finish: dict[str, Any] | None = None
         self._step: dict[str, Any] = {}
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:

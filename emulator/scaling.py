@@ -10,7 +10,7 @@ from datagen.occupations import occupation
 from datagen.space import Space
 from emulator.functions import TORCH
 
-__all__ = ["Features", "Standardize"]
+__all__ = ["Components", "Features", "Standardize"]
 
 
 class Standardize(nn.Module):
@@ -46,6 +46,49 @@ class Standardize(nn.Module):
     def inverse(self, y: Tensor) -> Tensor:
         """The x whose standardised form is y."""
         return y * self.std + self.mean
+
+
+class Components(nn.Module):
+    """Principal components: coefficients of unit variance, and the values that they stand for.
+
+    Args:
+        number: How many.
+        values: How many values they stand for.
+
+    Raises:
+        ValueError: More components than values.
+    """
+
+    basis: Tensor
+
+    def __init__(self, number: int, values: int) -> None:
+        super().__init__()
+        if number > values:
+            raise ValueError(
+                f"network.components = {number} must be at most the number of values that they "
+                f"stand for, {values}; take fewer, or 0"
+            )
+        self.register_buffer("basis", torch.eye(number, values))
+
+    def fit(self, y: Tensor) -> None:
+        """Take those of the largest variance of y, shape (N, V), of mean 0.
+
+        Raises:
+            ValueError: y varies along fewer directions than there are components.
+        """
+        y = y.double()
+        variances, directions = torch.linalg.eigh(y.T @ y / len(y))  # from small to large
+        number = len(self.basis)
+        variances, directions = variances[-number:].flip(0), directions[:, -number:].flip(1)
+        if variances[-1] <= 0:
+            raise ValueError(
+                f"network.components = {number} is more than the labels have; take fewer, or 0"
+            )
+        self.basis.copy_((directions * variances.sqrt()).T)  # (V, C) -> (C, V)
+
+    def inverse(self, coefficients: Tensor) -> Tensor:
+        """The values (B, V) of coefficients (B, C)."""
+        return coefficients @ self.basis
 
 
 class Features(nn.Module):

@@ -5,13 +5,57 @@ import time
 from abc import ABC, abstractmethod
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
-__all__ = ["CosineTraining", "ScheduleConfig", "StagedTraining", "Training"]
+from emulator.work import FLOAT64_COST
+
+__all__ = [
+    "CosineTraining",
+    "FinishConfig",
+    "Precision",
+    "ScheduleConfig",
+    "StagedTraining",
+    "Training",
+]
+
+Precision = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True)
+class FinishConfig:
+    """A finish with L-BFGS (Liu & Nocedal 1989), kept only if the validation loss is lower.
+
+    Attributes:
+        evaluations: Number of evaluations of the loss and its gradient; a step takes one or a
+            few. 0 leaves the finish out.
+        points: Training points that the loss is taken over, evenly spaced among all, the same in
+            every evaluation; 0 takes all.
+        precision: ``float64``, in which an operation counts as two, or ``float32``. The
+            emulator's weights are float32 in the end.
+        memory: Number of past steps that approximate the curvature.
+    """
+
+    evaluations: int = 0
+    points: int = 20_000
+    precision: Precision = "float64"
+    memory: int = 20
+
+    def __post_init__(self) -> None:
+        for name, least in (("evaluations", 0), ("points", 0), ("memory", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"schedule.finish.{name} = {getattr(self, name)} must be at least {least}"
+                )
+        if self.precision not in get_args(Precision):
+            raise ValueError(
+                f"schedule.finish.precision = {self.precision!r} must be one of "
+                f"{', '.join(get_args(Precision))}"
+            )
 
 
 @dataclass(frozen=True)
@@ -34,6 +78,10 @@ class ScheduleConfig:
         max_minutes: Wall time after which a training ends with a message; 0 sets no limit. This is
             a safeguard, not a budget, since the result depends on the speed of the machine.
         warmup: Share of the budget over which ``cosine`` raises the rate from zero.
+        float64: Share of the budget, at its end, over which the network is trained in float64. A
+            step in float64 uses up as much of the budget as two in float32.
+        finish: What follows, with L-BFGS. It is part of `max_tflop`, and comes on top of
+            `max_epochs`.
     """
 
     kind: Literal["cosine", "stages"] = "cosine"
@@ -44,6 +92,8 @@ class ScheduleConfig:
     max_tflop: float = 0.0
     max_minutes: float = 0.0
     warmup: float = 0.03
+    float64: float = 0.0
+    finish: FinishConfig = FinishConfig()
 
     def __post_init__(self) -> None:
         if self.kind not in ("stages", "cosine"):
@@ -67,6 +117,8 @@ class ScheduleConfig:
         for name in ("min_delta", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"schedule.{name} = {getattr(self, name):g} must lie in [0, 1)")
+        if not 0 <= self.float64 <= 1:
+            raise ValueError(f"schedule.float64 = {self.float64:g} must lie in [0, 1]")
 
     def build(self, monitor: str = "val_loss") -> "Training":
         """The callback that runs this schedule."""
@@ -92,7 +144,10 @@ class Training(Callback, ABC):
         best_epoch: Its epoch.
         stage: Number of the present stage, from 0.
         steps: Steps so far.
-        flop: Floating-point operations of each; see `emulator.work.flop_of_step`.
+        cost: What they cost, in steps in float32.
+        flop: Floating-point operations of each of these; see `emulator.work.flop_of_step`.
+        reserved: Operations that are set aside for the finish.
+        finish_flop: Operations of the finish.
         seconds: Seconds of training so far, those before a resume included.
         diverged: Whether the metric stopped being finite, which ends the training.
         capped: Whether ``max_minutes`` ended the training before its schedule did.
@@ -100,13 +155,14 @@ class Training(Callback, ABC):
     """
 
     STATE: tuple[str, ...] = (
-        "stage", "best", "best_epoch", "best_weights", "steps", "flop", "seconds", "diverged",
-        "capped", "is_over",
+        "stage", "best", "best_epoch", "best_weights", "steps", "cost", "flop", "seconds",
+        "diverged", "capped", "is_over",
     )  # fmt: skip
 
     def __init__(self, config: ScheduleConfig, monitor: str = "val_loss") -> None:
         self.config, self.monitor = config, monitor
-        self.stage, self.steps, self.flop, self.seconds = 0, 0, 0.0, 0.0
+        self.stage, self.steps, self.cost, self.seconds = 0, 0, 0.0, 0.0
+        self.flop, self.reserved, self.finish_flop = 0.0, 0.0, 0.0
         self.best, self.best_epoch = math.inf, -1
         self.best_weights: dict[str, Any] = {}
         self.diverged, self.capped, self.is_over = False, False, False
@@ -116,7 +172,7 @@ class Training(Callback, ABC):
     @property
     def tflop(self) -> float:
         """Work so far, in 10^12 floating-point operations."""
-        return self.steps * self.flop / 1e12
+        return (self.cost * self.flop + self.finish_flop) / 1e12
 
     @property
     @abstractmethod
@@ -129,13 +185,20 @@ class Training(Callback, ABC):
     ) -> None:
         """Go on to the next stage, or stop the trainer."""
 
-    def share(self, steps: int, epochs: int) -> float:
+    def share(self, cost: float, epochs: int) -> float:
         """The share of the budget of so many epochs that is behind after so many steps."""
         most: float = epochs * self._batches
         if self.config.max_tflop:
             stages = 1 if self.config.kind == "cosine" else len(self.config.max_epochs)
-            most = min(most, 1e12 * self.config.max_tflop / stages / self.flop)
-        return min(1.0, steps / max(1.0, most))
+            flop = 1e12 * self.config.max_tflop - self.reserved
+            most = min(most, flop / stages / self.flop)
+        return min(1.0, cost / max(1.0, most))
+
+    def end_with(self, best: float, flop: float, seconds: float) -> None:
+        """Take note of a finish: lowest metric, operations, seconds."""
+        self.best = min(self.best, best)
+        self.finish_flop = flop
+        self.seconds += seconds
 
     def on_fit_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Do nothing more after the checkpoint of a training that was over."""
@@ -146,12 +209,26 @@ class Training(Callback, ABC):
         self._clock = time.monotonic()
         self._batches = int(trainer.num_training_batches)
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
+    ) -> None:
+        """Go over to float64 when it is time."""
+        is_time = self.config.float64 > 0 and self.done >= 1 - self.config.float64
+        if is_time and pl_module.dtype != torch.float64:
+            pl_module.double()
+            for optimizer in trainer.optimizers:
+                for state in optimizer.state.values():
+                    state.update({name: _double(value) for name, value in state.items()})
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
+    ) -> None:
         """Cut a long epoch at the end of the budget; its validation still runs."""
         now = time.monotonic()
         self.seconds += now - self._clock
         self._clock = now
         self.steps += 1
+        self.cost += FLOAT64_COST if pl_module.dtype == torch.float64 else 1
         if self.done >= 1:
             trainer.should_stop = True
         elif self.config.max_minutes:
@@ -196,6 +273,15 @@ class Training(Callback, ABC):
             setattr(self, name, state_dict[name])
 
 
+def _double(value: Any) -> Any:
+    """An optimiser's state in float64."""
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return value.double()
+    if isinstance(value, list):
+        return [_double(one) for one in value]
+    return value
+
+
 class StagedTraining(Training):
     """Stages, each to its patience; after each the best weights come back and the rate drops.
 
@@ -203,17 +289,17 @@ class StagedTraining(Training):
     its share of the work is done. The optimiser starts afresh after each.
     """
 
-    STATE = (*Training.STATE, "epochs_in_stage", "steps_before", "waited")
+    STATE = (*Training.STATE, "epochs_in_stage", "cost_before", "waited")
 
     def __init__(self, config: ScheduleConfig, monitor: str = "val_loss") -> None:
         super().__init__(config, monitor)
-        self.epochs_in_stage, self.steps_before, self.waited = 0, 0, 0
+        self.epochs_in_stage, self.cost_before, self.waited = 0, 0.0, 0
 
     @property
     def _done_of_stage(self) -> float:
         if self.stage == len(self.config.max_epochs):
             return 0.0
-        return self.share(self.steps - self.steps_before, self.config.max_epochs[self.stage])
+        return self.share(self.cost - self.cost_before, self.config.max_epochs[self.stage])
 
     @property
     def done(self) -> float:
@@ -233,7 +319,7 @@ class StagedTraining(Training):
         ):
             return
         self.stage += 1
-        self.epochs_in_stage, self.steps_before, self.waited = 0, self.steps, 0
+        self.epochs_in_stage, self.cost_before, self.waited = 0, self.cost, 0
         if self.stage == len(self.config.max_epochs):
             trainer.should_stop = True
             return
@@ -258,11 +344,14 @@ class CosineTraining(Training):
     @property
     def done(self) -> float:
         """See `Training`."""
-        return self.share(self.steps, sum(self.config.max_epochs))
+        return self.share(self.cost, sum(self.config.max_epochs))
 
-    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Set the rate of the step."""
-        done = self.share(self.steps + 1, sum(self.config.max_epochs))  # the first is not lost
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
+    ) -> None:
+        """Set the rate of the step, too."""
+        super().on_train_batch_start(trainer, pl_module)
+        done = self.share(self.cost + 1, sum(self.config.max_epochs))  # the first is not lost
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * self.rate(done)

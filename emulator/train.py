@@ -147,9 +147,9 @@ def fit(
 
     Returns:
         The emulator with its best weights and its validation record, and the training's
-        history: ``epochs``, ``best_epoch``, ``best_val_loss``, ``diverged``, ``capped`` (whether
-        ``max_minutes`` cut it, when the share ``done`` of its schedule was behind), ``steps``,
-        ``tflop``, ``seconds``.
+        history: ``epochs``, ``best_epoch`` of these, ``best_val_loss``, ``diverged``, ``capped``
+        (whether ``max_minutes`` cut it, when the share ``done`` of its schedule was behind),
+        ``steps``, ``tflop``, ``seconds``, and ``finish``, if it had one (`emulator.finish.Finish`).
 
     Raises:
         ValueError: Labels or settings that cannot be trained on.
@@ -183,6 +183,7 @@ def fit(
         tflop=training.tflop,
         seconds=training.seconds,
         **({"done": training.done} if training.capped else {}),
+        **({"finish": _summary(history.finish)} if history.finish else {}),
     )
     return emulator, {
         "best_val_loss": training.best,
@@ -194,7 +195,13 @@ def fit(
         "tflop": training.tflop,
         "seconds": training.seconds,
         "epochs": history.epochs,
+        **({"finish": history.finish} if history.finish else {}),
     }
+
+
+def _summary(finish: dict[str, Any]) -> dict[str, Any]:
+    """A finish without its course, for a record."""
+    return {name: value for name, value in finish.items() if name != "losses"}
 
 
 def _content(spectra: Spectra) -> dict[str, str]:
@@ -329,6 +336,13 @@ def _report(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
         lines.append(
             f"stopped by schedule.max_minutes with {100 * history['done']:.0f} % of the schedule "
             f"done, before the learning rate had fallen to its end; raise it to do better"
+        )
+    if finish := history.get("finish"):
+        lines.append(
+            f"the finish changed the validation loss from {finish['before']:.4g} to "
+            f"{finish['best']:.4g} with {finish['evaluations']} evaluations"
+            if finish["best_round"] >= 0
+            else "the finish did not lower the validation loss; kept the weights before it"
         )
     if dropped := emulator.spec.provenance["dropped"]:
         lines.append(f"{dropped} points with values that are not positive were left out")

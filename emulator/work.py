@@ -8,9 +8,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from emulator.module import EmulatorModule
 
-__all__ = ["STEP_FLOP", "flop_of_step"]
+__all__ = ["FLOAT64_COST", "STEP_FLOP", "flop_of_evaluation", "flop_of_step"]
 
 STEP_FLOP = 1e8  # what one core could have multiplied while a step is set up
+FLOAT64_COST = 2  # of an operation in float64, in operations in float32: half as many at once
 _STEPS = 10  # SOAP turns its axes at one step in ten
 
 
@@ -38,3 +39,18 @@ def flop_of_step(module: EmulatorModule, batch: tuple[Tensor, Tensor]) -> float:
             if step:  # at its first, SOAP only looks around
                 total += counter.get_total_flops()
     return total / _STEPS + STEP_FLOP
+
+
+def flop_of_evaluation(module: EmulatorModule, batch: tuple[Tensor, Tensor], points: int) -> float:
+    """Floating-point operations of the loss and its gradient, counted as in `flop_of_step`.
+
+    Args:
+        module: What is trained.
+        batch: A batch of its training data.
+        points: How many points the loss is of.
+    """
+    copy = deepcopy(module).cpu()
+    counter = FlopCounterMode(display=False)
+    with counter:
+        copy.loss((batch[0].cpu(), batch[1].cpu()))[0].backward()
+    return counter.get_total_flops() * points / len(batch[0]) + STEP_FLOP

@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from datagen.space import Space
+from datagen.splits import Split
+from emulator.data import SpectraData
 from emulator.emulator import Emulator, EmulatorFileError, NetworkEmulator, Spec
 from emulator.network import ACTIVATIONS, NetworkConfig
 from emulator.train import TrainConfig, make_emulator
@@ -40,6 +42,29 @@ def test_separate_and_network_totals(spectra):
     assert one.spec.outputs == one.spec.predicted == ("gg_1h",)
     own = make_emulator(spectra, TrainConfig(correlations=("mm", "gg"), total="network"))
     assert own.network[-1].out_features == 6 * len(spectra.k)
+
+
+def test_components_are_of_what_the_network_predicts(spectra):
+    """All of them give what the network learns without; few give the values that they span."""
+    network = NetworkConfig(layers=1, units=8, components=5)
+    data = SpectraData(spectra, TrainConfig().outputs, Split(), 32)
+    emulator = make_emulator(spectra, TrainConfig(network=network))
+    data.fit_scalings(emulator)
+    assert emulator.network[-1].out_features == 5
+    with torch.no_grad():
+        for weights in emulator.network[-1].parameters():
+            weights.zero_()
+        emulator.network[-1].bias[0] = 1.0  # one deviation along the first component
+        predicted = emulator(torch.tensor(spectra.theta[:2]).float())
+    ln = np.log([data.train_spectra[name] for name in ("gg_1h", "gg_2h")])  # (O, N, K)
+    y = ((ln - ln.mean(1, keepdims=True)) / ln.std(1, keepdims=True)).transpose(1, 0, 2)
+    y = y.reshape(len(ln[0]), -1)  # (O, N, K) -> (N, O K)
+    _, values, directions = np.linalg.svd(y, full_matrices=False)
+    first = (values[0] / np.sqrt(len(y)) * directions[0]).reshape(2, -1)
+    for i, Pk in enumerate(predicted[:2]):
+        found = (np.log(Pk[0].numpy()) - ln[i].mean(0)) / ln[i].std(0)
+        sign = np.sign(found[0] * first[i, 0])
+        np.testing.assert_allclose(found, sign * first[i], rtol=0, atol=1e-3)
 
 
 def test_total_as_sum_needs_its_terms(spectra):

@@ -61,13 +61,18 @@ def _residual(spectra, folder):
     return [_trained(spectra, folder, "residual", network=network)]
 
 
+def _components(spectra, folder):
+    network = replace(SMALL_TRAINING.network, components=12)
+    return [_trained(spectra, folder, "components", network=network)]
+
+
 def _separate(spectra, folder):
     return [_trained(spectra, folder, term, terms=(term,)) for term in ("1h", "2h")]
 
 
 KINDS = {
     "combined": _combined, "totals of their own": _totals_of_their_own, "residual": _residual,
-    "separate": _separate,
+    "components": _components, "separate": _separate,
 }  # fmt: skip
 SEMIANALYTIC = "semianalytic"
 _MADE: dict[str, Case] = {}

@@ -12,11 +12,14 @@ from datagen.generate import generate
 from datagen.store import Spectra
 from emulator.network import NetworkConfig
 from emulator.optimizers import OptimizerConfig
+from emulator.schedule import FinishConfig
 
 SMALL = Plan(
     points=(200, 400),
     sizes=((1, 8),),
     tflop=0.002,
+    components=(4,),
+    finish=FinishConfig(evaluations=3, points=100),
     base=replace(
         SMALL_TRAINING,
         network=NetworkConfig(layers=2, units=16),
@@ -47,7 +50,7 @@ def test_labels(ray, label_file, tmp_path_factory):
 def test_a_small_plan(ray, label_file, test_labels, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.01)
     result = STUDY.run(tmp_path, data=label_file, test=test_labels, plan=SMALL)
-    assert len(result["networks"]) == 2 + 8 + 1
+    assert len(result["networks"]) == 2 + 10 + 1 + 1
     assert all(one["test"]["gg_total"]["points"] == 30 for one in result["networks"])
     assert json.loads((tmp_path / "learning.json").read_text())["semianalytic"]["name"]
     assert render(result) in capsys.readouterr().out

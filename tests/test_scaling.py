@@ -1,10 +1,11 @@
 """Scalings invert, and do not trip over what does not vary."""
 
 import numpy as np
+import pytest
 import torch
 
 from datagen.space import Range, Space
-from emulator.scaling import Features, Standardize
+from emulator.scaling import Components, Features, Standardize
 
 EPS = 1e-12  # float64 rounding
 
@@ -23,6 +24,41 @@ def test_constant_column_maps_to_zero():
     scaling = Standardize(1).double()
     scaling.fit(torch.full((10, 1), 0.1, dtype=torch.float64))
     assert scaling(torch.tensor([[0.1]], dtype=torch.float64)).abs() < 1e-7
+
+
+def _correlated(directions: int) -> torch.Tensor:
+    """Values of mean 0 along some directions of 5, shape (1000, 5)."""
+    generator = torch.manual_seed(1)
+    mixing = torch.randn(directions, 5, dtype=torch.float64, generator=generator)
+    x = torch.randn(1000, directions, dtype=torch.float64, generator=generator) @ mixing
+    return x - x.mean(dim=0)
+
+
+def test_as_many_components_as_directions_lose_nothing_and_have_unit_variance():
+    x = _correlated(3)
+    components = Components(3, 5).double()
+    components.fit(x)
+    coefficients = x @ torch.linalg.pinv(components.basis)
+    torch.testing.assert_close(components.inverse(coefficients), x, rtol=0, atol=1e-12)
+    covariance = coefficients.T @ coefficients / len(x)
+    torch.testing.assert_close(covariance, torch.eye(3).double(), rtol=0, atol=1e-12)
+
+
+def test_fewer_components_lose_what_a_singular_value_decomposition_loses():
+    x = _correlated(5)
+    components = Components(2, 5).double()
+    components.fit(x)
+    left = x - components.inverse(x @ torch.linalg.pinv(components.basis))
+    expected = torch.linalg.svdvals(x)[2:].square().sum()
+    torch.testing.assert_close(left.square().sum(), expected, rtol=1e-9, atol=0)
+
+
+def test_more_components_than_there_can_be_are_refused():
+    with pytest.raises(ValueError, match="components = 6 must be at most the number of values"):
+        Components(6, 5)
+    x = torch.zeros(10, 5, dtype=torch.float64)
+    with pytest.raises(ValueError, match="components = 2 is more than the labels have"):
+        Components(2, 5).fit(x)
 
 
 SPACE = Space(z=Range(0.0, 2.0))  # masses in their log10; dark energy held fixed

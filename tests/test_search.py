@@ -81,6 +81,15 @@ def test_every_draw_lies_in_the_space_and_sets_the_training():
     assert not SPACE.contains(point | {"activation": "relu"})
 
 
+def test_components_are_a_choice_that_is_checked_against_the_labels(spectra):
+    space = replace(SPACE, components=(0, 8))
+    assert {space.apply(point, BRIEF).network.components for point in draws(space)} == {0, 8}
+    assert NetworkTask(spectra, BRIEF, space).space == space
+    values = 2 * len(spectra.k)
+    with pytest.raises(ValueError, match=f"components = {values + 1} must be at most .* {values};"):
+        NetworkTask(spectra, BRIEF, replace(SPACE, components=(values + 1,)))
+
+
 def test_no_dropout_at_all_is_among_the_draws():
     space = SearchSpace(dropout=(0.0, 0.07))
     values = sorted({point["dropout"] for point in draws(space)})

@@ -126,7 +126,7 @@ class Report:
 def point(units=8, layers=1, activation="gelu", lr=2e-3):
     return {
         "layers": layers, "units": units, "activation": activation, "optimizer": "adam", "lr": lr,
-        "batch_size": 32, "dropout": 0.0, "residual": False, "loss": "mse",
+        "batch_size": 32, "dropout": 0.0, "residual": False, "components": 0, "loss": "mse",
     }  # fmt: skip
 
 

@@ -102,10 +102,11 @@ class SearchSpace(Ranges):
         dropout: Fraction of hidden units dropped in training, drawn in tenths of its range:
             so none at all is among them, and the least of it already costs accuracy.
         residual: Whether hidden layers are added to what they get.
+        components: Numbers of principal components to choose from; 0 is none.
         loss: What is minimised, to choose from; see `emulator.train.TrainConfig`.
     """
 
-    CHOICES = ("activation", "optimizer", "residual", "loss")
+    CHOICES = ("activation", "optimizer", "residual", "components", "loss")
     LOGS = ("units", "lr", "batch_size")
     GRIDS: ClassVar[dict[str, int]] = {"dropout": 10}
 
@@ -117,6 +118,7 @@ class SearchSpace(Ranges):
     batch_size: tuple[int, int] = (128, 1024)
     dropout: tuple[float, float] = (0.0, 0.0)
     residual: tuple[bool, ...] = (False, True)
+    components: tuple[int, ...] = (0,)
     loss: tuple[Loss, ...] = ("rms", "mse")
 
     def __post_init__(self) -> None:
@@ -132,7 +134,7 @@ class SearchSpace(Ranges):
     @staticmethod
     def apply(point: dict[str, Any], base: TrainConfig) -> TrainConfig:
         """A training with the hyperparameters of a point; all else as in `base`."""
-        names = ("layers", "units", "activation", "dropout", "residual")
+        names = ("layers", "units", "activation", "dropout", "residual", "components")
         network = replace(base.network, **{name: point[name] for name in names})
         optimizer = replace(
             base.optimizer,

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -23,7 +23,7 @@ from emulator.semianalytic.cosmology import CosmologyConfig
 from emulator.semianalytic.emulator import SemiAnalyticConfig
 from emulator.semianalytic.fit import FitConfig, covering, halo_model_units
 from emulator.semianalytic.grid import MassGrid
-from emulator.train import TrainConfig, fit
+from emulator.train import TrainConfig, fit, make_emulator
 from emulator.train_semianalytic import of_labels
 from tuning.space import FinetuneSpace, Ranges, SearchSpace, SemiAnalyticSpace
 
@@ -146,6 +146,9 @@ class NetworkTask(TrainingTask):
                 f"space.batch_size reaches {self.space.batch_size[1]}, but only {points} points "
                 f"train; lower it or generate more labels"
             )
+        for number in self.space.components:
+            network = replace(self.base.network, components=number)
+            make_emulator(self.spectra, replace(self.base, network=network))  # refuses too many
 
     @property
     def ranges(self) -> SearchSpace:

@@ -89,7 +89,7 @@ class Reporter(Callback):
         if not training.best_weights or not (is_milestone or start >= self._due):
             return
         self._passed = passed
-        emulator: NetworkEmulator = deepcopy(pl_module.emulator).cpu().eval()  # type: ignore[union-attr, assignment]
+        emulator: NetworkEmulator = deepcopy(pl_module.emulator).cpu().float().eval()  # type: ignore[union-attr, assignment]
         prefix = "emulator."
         emulator.load_state_dict(
             {name.removeprefix(prefix): w for name, w in training.best_weights.items()}
@@ -154,6 +154,7 @@ def run_trial(
         with Curves(home) as curves:
             emulator, history = task.fit(point, (curves, reporter), home / LAST_CHECKPOINT)
             reporter.seconds = history.get("seconds", reporter.seconds)
+            reporter.tflop = history.get("tflop", reporter.tflop)
             found = task.quality(emulator)
             curves.write_point(point, found)
         notes = {"progress": 1.0, "milestone": False, "finished": True}

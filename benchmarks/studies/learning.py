@@ -27,7 +27,7 @@ from emulator.emulator import Emulator
 from emulator.metrics import spectra_accuracy
 from emulator.optimizers import OptimizerConfig
 from emulator.record import predict
-from emulator.schedule import ScheduleConfig
+from emulator.schedule import FinishConfig, ScheduleConfig
 from emulator.train import TrainConfig, fit
 from export.runtime import OnnxEmulator
 from export.to_onnx import to_onnx
@@ -48,12 +48,18 @@ class Plan:
         points: Numbers of label points, a tenth of which validate.
         sizes: Hidden layers and units, at the largest number of points.
         tflop: Work of each training; see `emulator.schedule.ScheduleConfig`.
+        components: Numbers of principal components, as targets.
+        finish: A finish with L-BFGS, of the same work altogether.
+        float64: Share of the work, at its end, that is done in float64.
         base: The training that all others differ from in one thing.
     """
 
     points: tuple[int, ...] = (20_000, 50_000, 200_000)
     sizes: tuple[tuple[int, int], ...] = ((4, 128), (4, 256), (6, 128))
     tflop: float = 3.0
+    components: tuple[int, ...] = (16, 32, 64)
+    finish: FinishConfig = FinishConfig(evaluations=30, precision="float32")
+    float64: float = 0.2
     base: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:
@@ -77,11 +83,15 @@ class Plan:
             "mse": {"loss": "mse"},
             "errors as standardised": {"weighting": 0.0},
             "errors of P": {"weighting": 1.0},
+            "L-BFGS at the end": {"schedule": replace(schedule, finish=self.finish)},
+            "float64 at the end": {"schedule": replace(schedule, float64=self.float64)},
             "residual": {"network": replace(network, residual=not network.residual)},
         }
         for layers, units in self.sizes:
             sized = replace(network, layers=layers, units=units)
             changes[f"{layers} x {units}"] = {"network": sized}
+        for number in self.components:
+            changes[f"{number} components"] = {"network": replace(network, components=number)}
         runs = [
             {"name": f"{points:,} points", "points": points, "config": base}
             for points in self.points
@@ -110,6 +120,7 @@ def _train(settings: dict[str, Any], *, data: Path, out: Path) -> dict[str, Any]
         "epochs": len(history["epochs"]),
         "steps": history["steps"],
         "cpu_seconds": seconds,
+        "finish": history.get("finish"),
         "curve": [epoch["val_loss"] for epoch in history["epochs"]],
         "path": path.name,
     }

@@ -137,6 +137,7 @@ def _alone(base: TrainConfig) -> SearchSpace:
         batch_size=(optimizer.batch_size,) * 2,
         dropout=(network.dropout,) * 2,
         residual=(network.residual,),
+        components=(network.components,),
         loss=(base.loss,),
     )
 
