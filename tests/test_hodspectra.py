@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +228,7 @@ def test_a_command_calls_itself_as_it_was_called(name, capsys):
 # The third-party modules that a module imports before it runs, by way of ours.
 
 
+@cache
 def imports(path: Path) -> set[str]:
     found = set()
     todo: list[ast.AST] = [ast.parse(path.read_text())]

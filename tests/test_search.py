@@ -109,8 +109,7 @@ def test_every_draw_of_a_fine_tuning_is_one():
     assert sizes == {True, False}
 
 
-def test_quality_is_that_of_the_record(spectra, trained):
-    emulator, _ = trained
+def test_quality_is_that_of_the_record(spectra, emulator):
     task = NetworkTask(spectra, BRIEF, SPACE)
     found = quality(emulator, task.data(emulator))
     record = emulator.spec.record["validation"]

@@ -40,11 +40,10 @@ def test_two_objectives_show_the_front(timed):
                           "| 0001 | 40 | 9 | 48 | 13 | 1 | 2 |  | 5 |"]  # fmt: skip
 
 
-def test_one_objective_shows_the_best_and_its_last_training(trained, tmp_path):
+def test_one_objective_shows_the_best_and_its_last_training(emulator, tmp_path):
     journal = search(tmp_path / "network", ["p95"])
     for i in range(7):
         ended(journal, {"layers": i}, "stopped", p95=1 / (i + 1), p99=1.0)
-    emulator, _ = trained
     emulator.save(journal.out / "final" / "0007" / "emulator.safetensors")
     (found,) = search_summary([journal.out])["searches"]
     assert [trial["point"]["layers"] for trial in found["trials"]] == [6, 5, 4, 3, 2]

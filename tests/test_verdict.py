@@ -9,9 +9,8 @@ from emulator.train import EMULATOR_FILE
 from tuning.verdict import verdict, write_choice
 
 
-def of(trained, tmp_path, values, kept, train=1e-4, validation=1e-4):
+def of(emulator, tmp_path, values, kept, train=1e-4, validation=1e-4):
     """The verdict on a search that had so much to choose from."""
-    emulator = deepcopy(trained[0])
     record = deepcopy(emulator.spec.record)
     for part, mse in (("train", train), ("validation", validation)):
         record["standardised"][part]["mse"] = mse
@@ -31,8 +30,8 @@ def test_no_verdict_while_the_search_goes_on(tmp_path):
     assert verdict(tmp_path) == []
 
 
-def test_how_good_it_is_and_what_was_kept(trained, tmp_path):
-    first, second, _ = of(trained, tmp_path, BOTH, "its final training")
+def test_how_good_it_is_and_what_was_kept(emulator, tmp_path):
+    first, second, _ = of(emulator, tmp_path, BOTH, "its final training")
     assert (
         "95 % of all values of gg_2h, the spectrum with the largest errors, are within 3.1 %"
         in first
@@ -57,7 +56,7 @@ def test_how_good_it_is_and_what_was_kept(trained, tmp_path):
         ({"trial 1": 0.01, "its final training": 0.0099}, "its final training", 1e-4, "The space"),
     ],
 )
-def test_what_limits_it_and_what_next(trained, tmp_path, values, kept, validation, says):
-    last = of(trained, tmp_path, values, kept, validation=validation)[-1]
+def test_what_limits_it_and_what_next(emulator, tmp_path, values, kept, validation, says):
+    last = of(emulator, tmp_path, values, kept, validation=validation)[-1]
     assert re.search(says, last)
     assert re.search("hodspectra|repeat the command", last)
