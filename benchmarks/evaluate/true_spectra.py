@@ -206,6 +206,9 @@ def _judged_by(model: OnnxEmulator) -> _Choices:
 
 def _differ(mine: _Choices, theirs: _Choices) -> tuple[str, str] | None:
     """What is other of the second, and how; None if it is the same."""
+    if mine[1].keys() != theirs[1].keys():
+        of, own = (Space.from_dict(choices[1]).occupation for choices in (theirs, mine))
+        return "other galaxies", f"{of}, not {own}; of semi-analytic ones, occupation chooses them"
     physics, my_physics = (
         {key: value for key, value in choices.items() if key not in (*NUMERICS, "k")}
         for choices, _, _ in (theirs, mine)

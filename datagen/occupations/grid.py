@@ -133,7 +133,12 @@ class OnGrid(ABC):
         """1 / (1 + e^-x)."""
 
     @abstractmethod
-    def weighted_sum(self, function: Callable[[Any], Any], at: Array, weights: Array) -> Any:
+    def weighted_sum(
+        self,
+        function: Callable[[Any], Any],
+        at: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> Any:
         """Sum of ``weights * function(at)``."""
 
     @abstractmethod
