@@ -24,8 +24,8 @@ _KEPT_EVERY = 30.0  # seconds
 WORST = 1e30  # -2 ln P of points without an answer, for minimisers
 GROWTH = 1.1  # of a chain between two looks at whether it has converged
 R_HAT = 1.01  # below, Vehtari et al. 2021, Bayesian Analysis 16, 667, and
-LENGTHS = 20  # autocorrelation times or more,
-STEADY = 0.05  # which change by less over the last growth: a chain that has converged
+LENGTHS = 50  # autocorrelation times or more, as Foreman-Mackey et al. 2013 advise,
+STEADY = 0.02  # which change by less over the last growth: a chain that has converged
 
 # Differential evolution (ter Braak 2006): a third of the stretch move's autocorrelation on these
 # posteriors. Not emcee's snooker move: up to emcee 3.1.6 its acceptance has half of the exponent
