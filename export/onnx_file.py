@@ -30,8 +30,9 @@ _METADATA = (
     "halo_model", "nodes", "spare", "provenance", "record", "export", "citation",
 )  # fmt: skip
 _RECORDS = (
-    "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "record", "export",
+    "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "export",
 )  # fmt: skip
+_LATER = ("record",)  # long, and of no effect on numbers: it is read when it is asked for
 _ADDED = ("floor", "speed", "weights")  # by `benchmarks.evaluate.file_record`; see `export.weights`
 _AGAIN = "get it again, or export it again with hodspectra export"
 
@@ -55,6 +56,8 @@ class OnnxFile:
         bao: What `emulator.bao` found; arrays.
         nodes: The grid of halo masses, of an emulator whose galaxies can be changed.
         spare_content: The bytes of `spare`.
+        other: The occupation that its own was changed for; None if it was not, and empty if there
+            is no record of it.
     """
 
     graph: Graph
@@ -67,6 +70,7 @@ class OnnxFile:
     bao: dict[str, Any] | None
     nodes: Nodes | None
     spare_content: bytes
+    other: str | None = None
 
     @cached_property
     def spare(self) -> Graph | None:
@@ -79,6 +83,15 @@ class OnnxFile:
             return Graph.read(self.spare_content) if self.spare_content else None
         except ValueError as error:
             raise RecordError(f"spare is no graph ({error})") from None
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """How accurate it is."""
+        record: dict[str, Any] = json.loads(self.texts["record"])
+        if self.other is None:
+            return record
+        found: dict[str, Any] = record.get("occupations", {}).get(self.other, {})
+        return found
 
     @property
     def occupation(self) -> str:
@@ -126,9 +139,12 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         ValueError: They say too little, too much, or what cannot be.
     """
     exactly(texts, _METADATA, "its metadata", optional=_ADDED)
-    meta = {name: _json(text, name) for name, text in texts.items()}
+    meta = {name: _json(text, name) for name, text in texts.items() if name not in _LATER}
     for name in _RECORDS:
         if not isinstance(meta[name], dict):
+            raise RecordError(f"{name} is no record")
+    for name in _LATER:
+        if not (texts[name].startswith("{") and texts[name].endswith("}")):
             raise RecordError(f"{name} is no record")
     units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
     parameters = _parameters(meta["parameters"])
