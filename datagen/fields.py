@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -62,10 +63,16 @@ def from_record(kind: type[T], record: Any, where: str) -> T:
         RecordError: A field is missing or of another type, or there are others.
         ValueError: The dataclass refuses a value.
     """
-    hints = get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     exactly(record, names, where)
     return kind(**{name: _value(hints[name], record[name], f"{where}.{name}") for name in names})
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """Types of the fields, evaluated once: that takes longer than all else."""
+    return get_type_hints(kind)
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:

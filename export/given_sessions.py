@@ -113,22 +113,19 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
         units=outputs_of(whose, file.units),
         learnt_totals=tuple(totals_of(one.occupation, file.units)),
         texts=_texts(file, whose, (*background, *given)),
+        other=one.occupation.name if one.is_registered and not others else "",
     )
     return changed, graph is None
 
 
 def _texts(file: OnnxFile, whose: Populations, parameters: Sequence[Parameter]) -> dict[str, str]:
     """What the file says of itself, of other galaxies: not how accurate and fast its own are."""
-    one, *others = whose.each
-    known = not others and one.is_registered
-    records = json.loads(file.texts["record"]).get("occupations", {}) if known else {}
     entries = {p.name: asdict(p) for p in parameters}
     for entry in entries.values():
         del entry["name"]
     said = {
         "parameters": entries,
         "outputs": outputs_of(whose, file.units),
-        "record": records.get(one.occupation.name, {}),
     }
     kept = {name: text for name, text in file.texts.items() if name not in _OF_ITS_OWN}
     return kept | {name: json.dumps(one) for name, one in said.items()}

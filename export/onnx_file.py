@@ -31,8 +31,9 @@ _METADATA = (
     "halo_model", "nodes", "spare", "provenance", "record", "export", "citation",
 )  # fmt: skip
 _RECORDS = (
-    "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "record", "export",
+    "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "export",
 )  # fmt: skip
+_LATER = ("record", "weights")  # long, and of no effect on numbers: read when they are asked for
 _ADDED = ("floor", "speed")  # by `benchmarks.evaluate.file_record`
 _BEHIND = ("between", "weights")  # see `export.between`, `export.weights`
 _AGAIN = "get it again, or export it again with hodspectra export"
@@ -59,6 +60,8 @@ class OnnxFile:
         spare_content: The bytes of `spare`.
         more_k: Wavenumbers [1/Mpc] between these that its graph can be evaluated at, too.
         between: What the graph consists of there, in base64; see `export.between`.
+        other: The occupation that its own was changed for; None if it was not, and empty if there
+            is no record of it.
     """
 
     graph: Graph
@@ -73,6 +76,7 @@ class OnnxFile:
     spare_content: bytes
     more_k: NDArray[np.float64]
     between: str
+    other: str | None = None
 
     @cached_property
     def spare(self) -> Graph | None:
@@ -116,6 +120,15 @@ class OnnxFile:
             more_k=np.empty(0),
             between="",
         )
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """How accurate it is."""
+        record: dict[str, Any] = json.loads(self.texts["record"])
+        if self.other is None:
+            return record
+        found: dict[str, Any] = record.get("occupations", {}).get(self.other, {})
+        return found
 
     @property
     def occupation(self) -> str:
@@ -163,9 +176,12 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         ValueError: They say too little, too much, or what cannot be.
     """
     exactly(texts, _METADATA, "its metadata", optional=(*_ADDED, *_BEHIND))
-    meta = {name: _json(text, name) for name, text in texts.items()}
+    meta = {name: _json(text, name) for name, text in texts.items() if name not in _LATER}
     for name in _RECORDS:
         if not isinstance(meta[name], dict):
+            raise RecordError(f"{name} is no record")
+    for name in _LATER:
+        if not (texts[name].startswith("{") and texts[name].endswith("}")):
             raise RecordError(f"{name} is no record")
     units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
     parameters = _parameters(meta["parameters"])

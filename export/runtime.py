@@ -1,5 +1,6 @@
 """Evaluate an ONNX emulator with numpy and onnxruntime alone."""
 
+import copy
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -304,7 +305,9 @@ class OnnxEmulator:
 
         Halo model, versions, commit, hash of the labels, training, accuracy, citation.
         """
-        return {name: json.loads(text) for name, text in self._file.texts.items()}
+        texts = self._file.texts.items()
+        others = {name: json.loads(text) for name, text in texts if name != "record"}
+        return others | {"record": copy.deepcopy(self._file.record)}
 
     def __call__(
         self,

@@ -10,6 +10,13 @@ from hodspectra.locate import ours
 if TYPE_CHECKING:
     from export.to_torch import load
 else:
-    load = ours("export.to_torch").load
+    try:
+        load = ours("export.to_torch").load
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "onnx", "safetensors"):
+            raise
+        raise ModuleNotFoundError(
+            f"hodspectra.torch needs {error.name}: pip install 'hodspectra[train]'", name=error.name
+        ) from error
 
 __all__ = ["load"]

@@ -218,7 +218,7 @@ def texts_of(content: bytes) -> dict[str, str]:
     ("name", "text", "message"),
     [
         ("k", "[0.01, ", "k is not JSON"),
-        ("record", "[" * 100_000, "record is not JSON"),
+        ("record", "[" * 100_000, "record is no record"),
         ("k", "[]", "k is empty"),
         ("k", "[1, 2, 2]", "k does not increase"),
         ("k", '["1"]', "k is not an array of numbers"),

@@ -204,7 +204,6 @@ def render(result: dict[str, Any]) -> str:
     row("fewest effective samples", lambda one: f"{min(one['effective'].values()):,}")
     row("the same in a second", lambda one: f"{one['effective_per_cpu_second']:.2g}")
     row("largest R-hat", lambda one: f"{max(one['r_hat'].values()):.3f}")
-    row("converged", lambda one: "yes" if one["is_converged"] else "no")
     row(
         "divergences",
         lambda one: (
