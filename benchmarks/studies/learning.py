@@ -230,7 +230,21 @@ def render(result: dict[str, Any]) -> str:
     one = result["semianalytic"]
     cells = [f"semi-analytic, `{one['name']}`", "none", *[""] * 4, *_numbers(one)]
     lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_ends(result)])
+
+
+def _ends(result: dict[str, Any]) -> list[str]:
+    """What is special at the end of some trainings."""
+    plan, lines = result["plan"], []
+    for one in result["networks"]:
+        if found := one.get("finish"):
+            config = plan["finish"]
+            lines.append(
+                f"L-BFGS: {found['evaluations']} evaluations of {config['points']:,} points in "
+                f"{config['precision']}; validation loss {found['before']:.4g} before, "
+                f"{found['best']:.4g} after."
+            )
+    return [*lines, f"float64: the last {100 * plan['float64']:.0f} % of the work."]
 
 
 def _numbers(one: dict[str, Any]) -> list[str]:
