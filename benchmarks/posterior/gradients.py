@@ -6,19 +6,17 @@ from typing import Any
 import jax
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from benchmarks.posterior.chains import WORST, Target
-from benchmarks.posterior.sampling import Best
+from benchmarks.posterior.sampling import Best, minimum
 
-__all__ = ["Gradient", "climb", "minimum"]
+__all__ = ["Gradient", "climb"]
 
 Array = NDArray[np.float64]
 
 _LOOKED_AT = 256  # random points of a search, and
 _CLIMBED = 4  # the best of them, from which it climbs
-_WALL = 10.0  # of points without an answer, in the cost
 
 
 class Gradient:
@@ -76,27 +74,3 @@ def climb(target: Target, gradient: Gradient, number: int, seed: int) -> Best:
     ]
     at, cost = min(ends, key=lambda end: end[1])
     return Best(at, cost, _LOOKED_AT + gradient.evaluations - before, "gradients")
-
-
-def minimum(
-    cost: Callable[[Array], tuple[float, Array]],
-    start: Array,
-    bounds: list[tuple[float, float]] | None = None,
-) -> tuple[Array, float]:
-    """Where L-BFGS-B ends, and the cost there.
-
-    Points without an answer are a little above the lowest so far: a wall of 1e30 would make its
-    line search give up.
-    """
-    lowest = WORST
-
-    def walled(x: Array) -> tuple[float, Array]:
-        nonlocal lowest
-        value, slope = cost(x)
-        if value >= WORST:
-            return lowest + _WALL, np.zeros(len(x))
-        lowest = min(lowest, value)
-        return value, slope
-
-    end = minimize(walled, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return end.x, float(end.fun)

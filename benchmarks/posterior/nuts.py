@@ -20,8 +20,8 @@ from scipy.special import expit, logit
 from tqdm.auto import tqdm
 
 from benchmarks.posterior.chains import WORST, Chain, Target
-from benchmarks.posterior.gradients import Gradient, climb, minimum
-from benchmarks.posterior.sampling import Best, Sampling, check_end
+from benchmarks.posterior.gradients import Gradient, climb
+from benchmarks.posterior.sampling import Best, Sampling, check_end, minimum
 from datagen.header import read_arrays, write_arrays
 
 __all__ = ["draw", "sample"]

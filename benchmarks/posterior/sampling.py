@@ -1,7 +1,9 @@
 """How a posterior is searched and sampled: by emcee, or with gradients by NUTS."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal
@@ -13,13 +15,16 @@ from tqdm.auto import tqdm
 
 from benchmarks.posterior.chains import GROWTH, WORST, Chain, Ensembles, Target, reflected
 
-__all__ = ["Best", "Sampler", "Sampling", "draw", "find_best"]
+__all__ = ["Best", "Sampler", "Sampling", "draw", "find_best", "minimum"]
 
 Array = NDArray[np.float64]
 Sampler = Literal["emcee", "nuts"]
 
 _POPULATION = 10  # points of differential evolution for each parameter
 _SETTLED = 1e-3  # spread of -2 ln P over its mean, where differential evolution ends
+_DESCENDED = 4  # of its points, from which gradients descend
+_APART = 1e-3  # of both points of a difference from that between them, of the priors' ranges
+_WALL = 10.0  # of points without an answer, in the cost
 _START = 0.02  # width of the first ball of walkers, of the priors' ranges
 _DEFAULTS: dict[Sampler, dict[str, int]] = {
     "emcee": {"walkers": 32, "steps": 100_000, "chains": 4, "generations": 400},
@@ -198,8 +203,9 @@ def check_end(best: Best) -> None:
 def find_best(target: Target, number: int, generations: int, seed: int) -> Best:
     """The point of the unit cube where a posterior is highest.
 
-    Differential evolution over the whole cube (Storn & Price 1997, J. Glob. Optim. 11, 341), all
-    points of a generation in one call, and the simplex of Nelder & Mead from where it ends.
+    Differential evolution over the whole cube (Storn & Price 1997, J. Glob. Optim. 11, 341), then
+    L-BFGS-B with differences for gradients from its best points, and the simplex of Nelder & Mead
+    from where that ends. All points of a generation, or of a gradient, are one call.
 
     Args:
         target: Which.
@@ -212,9 +218,52 @@ def find_best(target: Target, number: int, generations: int, seed: int) -> Best:
         target.cost, bounds, popsize=_POPULATION, maxiter=generations, tol=_SETTLED,
         rng=np.random.default_rng(seed), vectorized=True, updating="deferred", polish=False,
     )  # fmt: skip
+    starts = found.population[np.argsort(found.population_energies)[:_DESCENDED]]
+    ends = [minimum(partial(_with_slope, target), start, bounds) for start in starts]
+    at, cost = min(ends, key=lambda end: end[1])
     polished = minimize(
-        target.cost, found.x, method="Nelder-Mead", bounds=bounds,
+        target.cost, at, method="Nelder-Mead", bounds=bounds,
         options={"maxfev": 150 * number, "xatol": 1e-4, "fatol": 1e-3},
     )  # fmt: skip
-    best = polished if polished.fun <= found.fun else found
-    return Best(best.x, float(best.fun), target.evaluations - before, "differential evolution")
+    if polished.fun <= cost:
+        at, cost = polished.x, float(polished.fun)
+    return Best(at, cost, target.evaluations - before, "differential evolution")
+
+
+def _with_slope(target: Target, unit: Array) -> tuple[float, Array]:
+    """-2 ln P and its slope (F,) by central differences, of a point of the unit cube (F,)."""
+    below, above = np.clip([unit - _APART, unit + _APART], 0.0, 1.0)
+    rows = np.where(np.eye(len(unit), dtype=bool), np.stack([below, above])[:, None], unit)
+    cost, *others = target.cost(np.concatenate([unit[None], *rows]).T)
+    low, high = np.reshape(others, (2, -1))
+    known = np.maximum(low, high) < WORST
+    return float(cost), np.where(known, (high - low) / (above - below), 0.0)
+
+
+def minimum(
+    cost: Callable[[Array], tuple[float, Array]],
+    start: Array,
+    bounds: list[tuple[float, float]] | None = None,
+) -> tuple[Array, float]:
+    """Where L-BFGS-B ends, and the cost there.
+
+    Points without an answer are a little above the lowest so far: a wall of 1e30 would make its
+    line search give up.
+
+    Args:
+        cost: -2 ln P and its gradient (F,) of a point (F,).
+        start: Where it begins, shape (F,).
+        bounds: Of the parameters; none by default.
+    """
+    lowest = WORST
+
+    def walled(x: Array) -> tuple[float, Array]:
+        nonlocal lowest
+        value, slope = cost(x)
+        if value >= WORST:
+            return lowest + _WALL, np.zeros(len(x))
+        lowest = min(lowest, value)
+        return value, slope
+
+    end = minimize(walled, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return end.x, float(end.fun)
