@@ -33,7 +33,7 @@ _METADATA = (
 _RECORDS = (
     "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "export",
 )  # fmt: skip
-_LATER = ("record", "weights")  # long, and of no effect on numbers: read when they are asked for
+_LATER = ("record", "weights")  # of no effect on numbers: they are read when they are asked for
 _ADDED = ("floor", "speed")  # by `benchmarks.evaluate.file_record`
 _BEHIND = ("between", "weights")  # see `export.between`, `export.weights`
 _AGAIN = "get it again, or export it again with hodspectra export"
@@ -180,9 +180,9 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     for name in _RECORDS:
         if not isinstance(meta[name], dict):
             raise RecordError(f"{name} is no record")
-    for name in _LATER:
-        if not (texts[name].startswith("{") and texts[name].endswith("}")):
-            raise RecordError(f"{name} is no record")
+    record = texts["record"]
+    if not (record.startswith("{") and record.endswith("}")):
+        raise RecordError("record is no record")
     units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
     parameters = _parameters(meta["parameters"])
     if not units or not all(type(u) is str for u in units.values()):
