@@ -111,7 +111,12 @@ class Chain:
 
     @cached_property
     def autocorrelation(self) -> Array:
-        """Autocorrelation times in steps, shape (P,); too short if the chain is."""
+        """Autocorrelation times in steps, shape (P,); too short if the chain is.
+
+        That of a chain with walkers that never moved is its length.
+        """
+        if (np.ptp(self.samples, axis=0) == 0).any():
+            return np.full(self.samples.shape[-1], float(self.steps))
         times: Array = emcee.autocorr.integrated_time(self.samples, tol=0)
         return np.maximum(times, 1.0) * self.every
 
