@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.interrupted import interrupt_after
 
 import benchmarks.posterior.fit
 from benchmarks.posterior import sampling
@@ -149,16 +150,7 @@ def test_what_has_not_converged_is_not_called_so():
 def test_chains_that_were_interrupted_converge_to_the_same(tmp_path, monkeypatch):
     given = Sampling(walkers=16, generations=20)
     _, expected = draw(Gaussian(), 2, given)
-    bar, left = sampling.tqdm, [60]
-
-    class Stopped(bar):
-        def update(self, n=1):
-            left[0] -= 1
-            if not left[0]:
-                raise KeyboardInterrupt
-            return super().update(n)
-
-    monkeypatch.setattr(sampling, "tqdm", Stopped)
+    interrupt_after(monkeypatch, sampling, 60)
     with pytest.raises(KeyboardInterrupt):
         draw(Gaussian(), 2, given, tmp_path)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["chain.npz"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
+from support.interrupted import interrupt_after
 
 from benchmarks.posterior.chains import Target
 from benchmarks.posterior.fit import Fit, Posterior, fit
@@ -125,16 +126,7 @@ def test_a_seed_makes_chains(toy):
 
 @pytest.mark.slow
 def test_chains_that_were_interrupted_go_on(toy, tmp_path, monkeypatch):
-    bar, left = nuts.tqdm, [300]
-
-    class Stopped(bar):
-        def update(self, n=1):
-            left[0] -= 1
-            if not left[0]:
-                raise KeyboardInterrupt
-            return super().update(n)
-
-    monkeypatch.setattr(nuts, "tqdm", Stopped)
+    interrupt_after(monkeypatch, nuts, 300)
     with pytest.raises(KeyboardInterrupt):
         draw(Gaussian(), 2, QUICK, tmp_path)
     assert (tmp_path / "chain.npz").exists()
