@@ -15,9 +15,25 @@ from datagen.outputs import output
 from export.graph import Graph, Node, Tensor, described
 from export.protobuf import encode
 
-__all__ = ["added", "with_added"]
+__all__ = ["added", "joined", "with_added"]
 
 _COLUMNS, _WHOLE = "columns/", "whole/"  # what names of tensors begin with: parts, others
+
+
+def joined(graph: Graph) -> Graph:
+    """A graph without concatenations of constants: exporters leave large ones, and only these."""
+    tensors, nodes = dict(graph.tensors), []
+    for node in graph.nodes:
+        parts = [tensors[name].array() for name in node.inputs if name in tensors]
+        known = [part for part in parts if part is not None]
+        if node.kind == "Concat" and len(known) == len(node.inputs):
+            (name,) = node.outputs
+            tensors[name] = Tensor.of(name, np.concatenate(known, axis=node.numbers["axis"]))
+        else:
+            nodes.append(node)
+    used = {name for node in nodes for name in node.inputs}
+    kept = {name: tensor for name, tensor in tensors.items() if name in used}
+    return replace(graph, nodes=tuple(nodes), tensors=kept)
 
 
 def added(graph: Graph, wider: Graph, k: NDArray[np.float64], more: NDArray[np.float64]) -> bytes:

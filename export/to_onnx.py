@@ -33,7 +33,7 @@ from emulator.semianalytic.emulator import (
 )
 from emulator.semianalytic.occupation import Sampled, galaxies_of
 from export.assemble import Assembly, units
-from export.between import added
+from export.between import added, joined
 from export.galaxies import (
     ADDED,
     PREFIX,
@@ -200,7 +200,11 @@ def between_of(model: Assembly) -> dict[str, Any]:
     own, wider = (
         _whole(one, model.spec.outputs) for one in (emulator, with_wavenumbers(emulator, more))
     )
-    content = added(own, wider, k, more)
+    try:
+        content = added(own, wider, k, more)
+    except ValueError as error:
+        print(f"no wavenumbers between those of the emulator: {error}")  # noqa: T201
+        return {}
     return {"k": more.tolist(), "graph": base64.b64encode(content).decode()}
 
 
@@ -211,7 +215,7 @@ def _whole(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> Graph:
     added = {f"{ADDED}{p.name}": p.default for p in parameters_of(EXTRAS)}
     inputs = {"background": len(BACKGROUND)} | weights | dict.fromkeys(added, 1)
     module = OfGalaxies(emulator, outputs)
-    graph = Graph.read(_exported(module, inputs, module.names).SerializeToString())
+    graph = joined(Graph.read(_exported(module, inputs, module.names).SerializeToString()))
     neutral = {name: Tensor.of(name, np.full((1, 1), value)) for name, value in added.items()}
     graph = replace(graph, tensors={**graph.tensors, **neutral})
     extras = by_name(space.occupation).extras

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from export.between import joined
 from export.cut import cut
 from export.galaxies import PREFIX
+from export.graph import Graph, Node, Tensor
 from export.runtime import load
 
 ROUNDING = 2e-5  # sums in another order; a wrong row shows at 1e-2
@@ -59,3 +61,18 @@ def test_logarithms_of_exponentials_are_left_out():
     model = load("tinker10", occupation="zheng07")
     before = kinds(model.graph).count("Log")
     assert kinds(cut(model.graph, model.outputs)).count("Log") < before
+
+
+def test_constants_that_are_joined_become_one():
+    """Exporters do so up to some size, so that graphs of different sizes differ otherwise."""
+    parts = {"a": np.ones((2, 3)), "b": np.zeros((2, 1))}
+    nodes = (
+        Node.of("Concat", ("a", "b"), ("c",), {"axis": 1}),
+        Node.of("Concat", ("theta", "a"), ("d",), {"axis": 0}),
+        Node.of("MatMul", ("d", "c"), ("e",), {}),
+    )
+    graph = Graph(b"", b"", {}, nodes, {n: Tensor.of(n, array) for n, array in parts.items()})
+    found = joined(graph)
+    assert found.nodes == nodes[1:]
+    assert set(found.tensors) == {"a", "c"}
+    np.testing.assert_array_equal(found.tensors["c"].array(), [[1, 1, 1, 0], [1, 1, 1, 0]])
