@@ -46,7 +46,7 @@ _BASES = {
 _ANY = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96}  # where any will do
 
 
-def _arguments(cosmology: dict[str, float]) -> dict[str, float]:
+def _arguments(cosmology: dict[str, float]) -> dict[str, Any]:
     """Of all parameters of a point, those of its cosmology, by pyccl's names."""
     return {KEYS[name]: value for name, value in cosmology.items() if name in KEYS}
 
@@ -58,9 +58,13 @@ def camb_cosmology(cosmology: dict[str, float], camb: str = "pyccl") -> Any:
         cosmology: `datagen.space.COSMOLOGY` by name.
         camb: ``converged``, up to z = 10, or ``pyccl``: its defaults, CAMB up to 10 1/Mpc with the
             accuracy of CAMB before version 2, beyond which ln P goes on as a parabola in ln k.
+            Dark energy that crosses w = -1 is ``ppf``, as CAMB's default cannot do that.
     """
-    arguments = _arguments(cosmology)
+    arguments: dict[str, Any] = _arguments(cosmology)
     if camb == "pyccl":
+        today = cosmology.get("w0", -1.0)
+        if (1 + today) * (1 + today + cosmology.get("wa", 0.0)) < 0:
+            arguments["extra_parameters"] = {"camb": {"dark_energy_model": "ppf"}}
         return pyccl.Cosmology(**arguments)
     power = converged_power(cosmology, _WAVENUMBERS, 1 / _SCALE_FACTORS - 1)
     named = {"a": _SCALE_FACTORS, "k": _WAVENUMBERS, "delta_matter:delta_matter": power}

@@ -148,6 +148,22 @@ def test_matter_density_is_pyccl_s():
     assert matter_density(0.29 + 0.0475, 0.7) == pytest.approx(expected, rel=1e-12)
 
 
+def test_dark_energy_may_cross_the_phantom_divide():
+    point = {
+        "Om_c": 0.25,
+        "Om_b": 0.05,
+        "h": 0.7,
+        "sigma_8": 0.8,
+        "n_s": 0.96,
+        "w0": -0.8,
+        "wa": -0.5,
+    }
+    k = np.geomspace(0.01, 1.0, 5)
+    np.testing.assert_allclose(
+        camb_power(point, k), camb_power(point, k, camb="converged"), rtol=1e-3
+    )
+
+
 def test_camb_power_has_the_sigma_8_asked_for():
     k = np.geomspace(1e-4, 1e2, 3000)
     x = k * 8 / narrow.FIDUCIAL["h"]
