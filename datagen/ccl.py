@@ -58,12 +58,12 @@ def camb_cosmology(cosmology: dict[str, float], camb: str = "pyccl") -> Any:
         cosmology: `datagen.space.COSMOLOGY` by name.
         camb: ``converged``, up to z = 10, or ``pyccl``: its defaults, CAMB up to 10 1/Mpc with the
             accuracy of CAMB before version 2, beyond which ln P goes on as a parabola in ln k.
-            Dark energy that crosses w = -1 is ``ppf``, as CAMB's default cannot do that.
+            Dark energy with wa that goes below w = -1 is ``ppf``, as pyccl asks for.
     """
     arguments: dict[str, Any] = _arguments(cosmology)
     if camb == "pyccl":
-        today = cosmology.get("w0", -1.0)
-        if (1 + today) * (1 + today + cosmology.get("wa", 0.0)) < 0:
+        w0, wa = cosmology.get("w0", -1.0), cosmology.get("wa", 0.0)
+        if wa and min(w0, w0 + wa) < -1:
             arguments["extra_parameters"] = {"camb": {"dark_energy_model": "ppf"}}
         return pyccl.Cosmology(**arguments)
     power = converged_power(cosmology, _WAVENUMBERS, 1 / _SCALE_FACTORS - 1)
