@@ -15,7 +15,7 @@ from datagen.outputs import output
 from export.graph import Graph, Node, Tensor, described
 from export.protobuf import encode
 
-__all__ = ["added", "joined", "with_added"]
+__all__ = ["added", "joined", "merged", "with_added"]
 
 _COLUMNS, _WHOLE = "columns/", "whole/"  # what names of tensors begin with: parts, others
 
@@ -36,6 +36,14 @@ def joined(graph: Graph) -> Graph:
     return replace(graph, nodes=tuple(nodes), tensors=kept)
 
 
+def merged(
+    k: NDArray[np.float64], more: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Two sets of wavenumbers as one, increasing, and which of them are of the first."""
+    both = np.sort(np.concatenate([k, more]))
+    return both, np.isin(both, k)
+
+
 def added(graph: Graph, wider: Graph, k: NDArray[np.float64], more: NDArray[np.float64]) -> bytes:
     """What takes a graph to the same at more wavenumbers; see `with_added`.
 
@@ -50,7 +58,7 @@ def added(graph: Graph, wider: Graph, k: NDArray[np.float64], more: NDArray[np.f
     """
     if [_operator(one) for one in graph.nodes] != [_operator(one) for one in wider.nodes]:
         raise ValueError("at more wavenumbers the graph has other operators")
-    own = np.isin(np.sort(np.concatenate([k, more])), k)
+    _, own = merged(k, more)
     tensors = {}
     for name, tensor in wider.tensors.items():
         if tensor.content == graph.tensors[name].content:
@@ -85,7 +93,7 @@ def with_added(
     Raises:
         ValueError: Numbers that do not fit those of the graph.
     """
-    own = np.isin(np.sort(np.concatenate([k, more])), k)
+    _, own = merged(k, more)
     tensors = dict(graph.tensors)
     for key, tensor in Graph.read(content).tensors.items():
         kind, _, name = key.partition("/")

@@ -17,7 +17,7 @@ from datagen.messages import shortened
 from datagen.outputs import output
 from datagen.seal import is_whole
 from datagen.space import SumBelow, parameters_of
-from export.between import with_added
+from export.between import merged, with_added
 from export.galaxies import Nodes
 from export.graph import Graph, read_metadata
 from export.protobuf import WireError
@@ -99,11 +99,11 @@ class OnnxFile:
         """
         if not len(self.more_k):
             return self
-        k = np.sort(np.concatenate([self.k, self.more_k]))
+        k, own = merged(self.k, self.more_k)
         bao = self.bao
         if bao:
             matrix = np.zeros((len(bao["matrix"]), len(k)))
-            matrix[:, np.isin(k, self.k)] = bao["matrix"]
+            matrix[:, own] = bao["matrix"]
             bao = bao | {"matrix": matrix}
         try:
             more = base64.b64decode(self.between, validate=True), self.k, self.more_k

@@ -4,6 +4,7 @@ import copy
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ from datagen.domain import Domain
 from datagen.fields import RecordError
 from datagen.messages import did_you_mean
 from datagen.space import SumBelow
+from export.between import merged
 from export.derivatives import Beside, directions, stencil
 from export.given_sessions import GivenSessions, is_matter, with_populations
 from export.graph import Graph
@@ -105,8 +107,6 @@ class OnnxEmulator:
     _last_k: tuple[AtK, tuple[bool, bool]] | None
     _measures: Measures
     _is_wider: bool
-    _has_more: bool
-    _wider: "OnnxEmulator | None"
 
     def __init__(
         self,
@@ -176,8 +176,6 @@ class OnnxEmulator:
             _measures=Measures(
                 file, whose, lambda galaxies: OnnxEmulator(path, threads, "nan", galaxies).wider
             ),
-            _has_more=len(file.more_k) > 0,
-            _wider=None,
         )
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
@@ -285,14 +283,18 @@ class OnnxEmulator:
 
         It is this emulator itself if its file has no more wavenumbers, as those of networks.
         """
-        if not self._has_more:
-            return self
-        if self._wider is None:
-            other = OnnxEmulator.__new__(OnnxEmulator)
-            other.__setstate__(self.__getstate__() | {"_is_wider": True})
-            vars(self)["_wider"] = other
-            return other
-        return self._wider
+        return self._with_more if len(self._file.more_k) else self
+
+    @cached_property
+    def _with_more(self) -> "OnnxEmulator":
+        other = OnnxEmulator.__new__(OnnxEmulator)
+        other.__setstate__(self.__getstate__() | {"_is_wider": True})
+        return other
+
+    @cached_property
+    def _own_k(self) -> NDArray[np.bool_]:
+        """Which wavenumbers of `wider` are this emulator's."""
+        return merged(self.k, self._file.more_k)[1]
 
     @property
     def units(self) -> dict[str, str]:
@@ -622,7 +624,7 @@ class OnnxEmulator:
         """An output at this emulator's wavenumbers, of one that may be at those of `wider`."""
         if self._is_number[name] or values.shape[-1] == len(self.k):
             return values
-        return values[..., np.isin(self.wider.k, self.k)]
+        return values[..., self._own_k]
 
     def _no_galaxies(
         self, results: Mapping[str, Any], policy: Policy, lost: NDArray[np.intp] = _NO_ROWS

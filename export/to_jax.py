@@ -139,7 +139,9 @@ class JaxFunction:
         if statistics:
             self._measured = _Statistics(emulator, statistics)
             needed += self._measured.needed
-        self._own_k = np.flatnonzero(np.isin(evaluated.k, emulator.k))
+        self._own_k: Any = slice(None)
+        if evaluated is not emulator:
+            self._own_k = np.flatnonzero(np.isin(evaluated.k, emulator.k))
         self._graph = _Translated(evaluated.graph, tuple(dict.fromkeys(needed)), self._dtype)
         self._compiled = jax.jit(self._evaluate)
         self.outputs = (*self._plain, *(n for one in statistics for n in one.outputs))

@@ -146,7 +146,7 @@ class NetworkTask(TrainingTask):
                 f"space.batch_size reaches {self.space.batch_size[1]}, but only {points} points "
                 f"train; lower it or generate more labels"
             )
-        for number in self.space.components:
+        for number in filter(None, self.space.components):
             network = replace(self.base.network, components=number)
             make_emulator(self.spectra, replace(self.base, network=network))  # refuses too many
 

@@ -69,10 +69,8 @@ def tabulate(
     radius, ln_c, width = R * np.exp(fine / 3), middle(fine), half(fine)
     samples = [nfw_fourier(k, radius, np.exp(ln_c + width * v)) for v in t]
     u, u2 = (
-        _few_functions(
-            t, np.array([cardinal.T @ u**power for u in samples]), *known[power - 1 :][:1]
-        )
-        for power in (1, 2)
+        _few_functions(t, np.array([cardinal.T @ u**power for u in samples]), powers)
+        for power, powers in zip((1, 2), known or (None, None), strict=True)
     )
     halves = half(x)
     return ProfileTable(*u, *u2, halves[:1] if np.ptp(halves) == 0 else halves)
