@@ -1,7 +1,7 @@
 """Search for an emulator's worst points: ``hodspectra worst``."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from datagen.space import Space, columns_by_name
 from emulator.metrics import fractional_error
 from export.runtime import OnnxEmulator
 
-__all__ = ["STUDY", "Galaxies", "Search", "render", "worst"]
+__all__ = ["PLANCK", "STUDY", "Galaxies", "Search", "render", "worst"]
 
 Array = NDArray[np.float64]
 
@@ -41,6 +41,8 @@ class Galaxies:
         f_sat: At least this share of them are satellites.
         sigma: Their threshold is at least this wide in ln M, if it has a width.
         k_max: Errors count up to here [1/Mpc].
+        ranges: Narrower ranges of some parameters, ``{sigma_8: [0.7, 0.9]}``; others are those of
+            the emulator.
     """
 
     n_g: float = N_G_MIN
@@ -48,6 +50,40 @@ class Galaxies:
     f_sat: float = F_SAT_MIN
     sigma: float = 0.0
     k_max: float = np.inf
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def within(self, space: Space) -> Space:
+        """The part of a box that `ranges` leave.
+
+        Raises:
+            ValueError: A parameter that the box does not have, or a range that leaves it.
+        """
+        for name, (low, high) in self.ranges.items():
+            if name not in space.names:
+                raise ValueError(f"ranges: no parameter {name}; there are {', '.join(space.names)}")
+            whole = space[name]
+            if not whole.low <= low <= high <= whole.high:
+                raise ValueError(
+                    f"ranges: {name} from {low:g} to {high:g} must lie within the emulator's "
+                    f"range, {whole.low:g} to {whole.high:g}, low before high"
+                )
+        ranges = {name: space[name] for name in space.names}
+        for name, (low, high) in self.ranges.items():
+            ranges[name] = replace(ranges[name], low=low, high=high)
+        return Space(**ranges, occupation=space.occupation)
+
+
+PLANCK = {
+    "Om_c": (0.24, 0.28),
+    "Om_b": (0.046, 0.052),
+    "h": (0.65, 0.70),
+    "sigma_8": (0.76, 0.86),
+    "n_s": (0.95, 0.98),
+    "w0": (-1.0, -1.0),
+    "wa": (0.0, 0.0),
+    "z": (0.0, 1.0),
+}
+"""Cosmologies close to that of Planck Collaboration VI 2020 (A&A 641, A6), up to z = 1."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +103,13 @@ class Search:
 
 def worst(
     emulator: str,
-    galaxies: list[Galaxies] = [Galaxies(), Galaxies(k_max=20.0), Galaxies(sigma=0.2)],  # noqa: B006
+    galaxies: list[Galaxies] = [  # noqa: B006
+        Galaxies(),
+        Galaxies(k_max=20.0),
+        Galaxies(sigma=0.2),
+        Galaxies(ranges=PLANCK),
+        Galaxies(k_max=10.0, ranges=PLANCK),
+    ],
     search: Search = Search(),
     occupation: str = "",
     ray: RayConfig = RayConfig(),
@@ -103,6 +145,7 @@ def _search(
     model: OnnxEmulator, code: HaloModel, space: Space, galaxies: Galaxies, search: Search
 ) -> dict[str, Any]:
     """The worst point of those that count."""
+    space = galaxies.within(space)
     count, evaluations = len(space.names), 0
     errors = _errors(model, code, space, galaxies)
     size = search.population * count
@@ -141,7 +184,7 @@ def _search(
     error = errors(unit[None])[0]  # (spectra, k)
     spectrum, at = np.unravel_index(np.argmax(error), error.shape)
     return {
-        "galaxies": {name: float(value) for name, value in vars(galaxies).items()},
+        "galaxies": vars(galaxies),
         "error": float(error.max()),
         "spectrum": SPECTRA[spectrum],
         "k": float(model.k[at]),
@@ -192,13 +235,15 @@ def render(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _counted(galaxies: dict[str, float]) -> str:
+def _counted(galaxies: dict[str, Any]) -> str:
     parts = [f"n_g > {galaxies['n_g']:g} 1/Mpc^3", f"b_eff < {galaxies['b_eff']:g}"]
     parts.append(f"f_sat >= {galaxies['f_sat']:g}")
     if galaxies["sigma"]:
         parts.append(f"sigma >= {galaxies['sigma']:g}")
     if np.isfinite(galaxies["k_max"]):
         parts.append(f"k <= {galaxies['k_max']:g}")
+    for name, (low, high) in galaxies["ranges"].items():
+        parts.append(f"{name} {low:g}" if low == high else f"{name} {low:g} to {high:g}")
     return ", ".join(parts)
 
 
