@@ -136,25 +136,30 @@ class Ranges:
         self.high = read_only(np.array([p.high for p in parameters], np.float32))
         self._domains = tuple(domains)
         self._defaults = {p.name: p.default for p in parameters if p.default is not None}
-        self._ends = [(p.name, p.low, p.high) for p in parameters]
-        names = [p.name for p in parameters]
+        self._ends = [(p.low, p.high) for p in parameters]
+        self._names = names = [p.name for p in parameters]
         sums = [domain for domain in domains if isinstance(domain, SumBelow)]
         self._sums = [([names.index(n) for n in one.names], one.below) for one in sums]
         self._others = [domain for domain in domains if domain not in sums]
 
     def single(self, theta: Any) -> list[float] | None:
-        """The values of a plain dictionary of floats that lie inside; None for all else.
+        """Return the values of one point inside the ranges, or None if the full checks are needed.
 
-        This is what every step of a sampler asks for, and takes no detour.
+        The fast path of samplers, for a plain dictionary of floats or a float array (P,).
         """
-        if type(theta) is not dict:
-            return None
-        point = {**self._defaults, **theta}
-        if len(point) != len(self.parameters):
+        if type(theta) is dict:
+            point = {**self._defaults, **theta}
+            if len(point) != len(self.parameters):
+                return None
+            given: list[Any] = [point.get(name) for name in self._names]
+        elif type(theta) is np.ndarray and theta.ndim == 1 and theta.dtype.kind == "f":
+            given = theta.tolist()
+            if len(given) != len(self.parameters):
+                return None
+        else:
             return None
         values = []
-        for name, low, high in self._ends:
-            value: Any = point.get(name)
+        for value, (low, high) in zip(given, self._ends, strict=True):
             if type(value) not in _FLOATS or not low <= value <= high:
                 return None
             values.append(value)

@@ -328,6 +328,27 @@ def test_a_dictionary_of_floats_is_as_any_other_point(model, theta, point):
         model(renamed)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_an_array_of_one_point_is_as_any_other_point(model, theta, dtype):
+    """It takes the shorter way of a dictionary of floats."""
+    x = theta[0].astype(dtype)
+    for outputs in (None, "P_lin", ["n_g", "gg_2h"]):
+        short, long = model(x, outputs), model(x.tolist(), outputs)
+        for name, values in short.items():
+            np.testing.assert_array_equal(values, long[name])
+            assert (type(values), values.dtype) == (type(long[name]), np.float32)
+    for value, text in ((np.nan, "nan"), (1.5, "1.5")):
+        y = x.copy()
+        y[SPACE.names.index("h")] = value
+        with pytest.raises(OutOfRange, match=f"row 0: h = {text} is outside"):
+            model(y)
+    ends = np.array([p.high for p in model.parameters], dtype)  # in float32 some lie beyond
+    ends[SPACE.names.index("w0")], ends[SPACE.names.index("wa")] = -1.0, 0.0
+    assert np.isfinite(model(ends, "P_lin")["P_lin"]).all()
+    with pytest.raises(ValueError, match="theta has shape"):
+        model(x[:-1])
+
+
 def test_sessions_are_kept_for_what_was_asked_for_but_not_for_ever(small_file, point):
     model = load(small_file)
     expected = {name: model(point)[name] for name in model.outputs}
