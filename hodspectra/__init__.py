@@ -1,8 +1,8 @@
 """Emulators of the power spectra of the halo model: the user interface.
 
-`load` opens an emulator, `emulators` lists the shipped ones, ``hodspectra.cobaya``,
-``hodspectra.pyccl`` and ``hodspectra.cosmosis`` are the adapters, and ``hodspectra --help`` lists
-the commands. Everything is imported when it is first used.
+`load` opens an emulator and `emulators` lists the shipped ones. ``hodspectra.cobaya``,
+``hodspectra.pyccl`` and ``hodspectra.cosmosis`` are adapters; ``hodspectra --help`` lists the
+commands. Everything is imported on first use.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,13 @@ _HOMES = {
 
 
 def emulators() -> dict[str, str]:
-    """The emulators that come with the package, with a description of each, by name."""
+    """Return one-line descriptions of the shipped emulators, by name.
+
+    Examples:
+        >>> import hodspectra
+        >>> "tinker10" in hodspectra.emulators()
+        True
+    """
     summaries: dict[str, str] = ours("export.info").summaries()
     return summaries
 

@@ -1,4 +1,4 @@
-"""Holds our packages in a process where something else bears their names; see `locate`."""
+"""Parent of our packages where their names are taken by other packages; see `locate`."""
 
 import sys
 

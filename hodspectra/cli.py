@@ -1,4 +1,4 @@
-"""The command ``hodspectra``, also ``python -m hodspectra``: all commands under one name."""
+"""The command ``hodspectra``, also ``python -m hodspectra``: runs all commands by name."""
 
 import importlib
 import sys
@@ -15,7 +15,7 @@ PROG = "hodspectra"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command that the first word names, with the words after it."""
+    """Run the command named by the first argument, with the remaining arguments."""
     words = sys.argv[1:] if argv is None else list(argv)
     with ending(PROG):
         if not words or (words[0] in ("-h", "--help", "help") and not words[1:]):
@@ -54,13 +54,13 @@ def help_text() -> str:
     lines += [
         "",
         f"A name in brackets is an extra that the command needs: pip install '{PROG}[train]'.",
-        f"{PROG} --version tells what is installed and where, {PROG} cite what to cite.",
+        f"{PROG} --version prints version and location, {PROG} cite the citation.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def version_text() -> str:
-    """Version, folder and Python, as pip tells them."""
+    """Version, folder and Python, in the format of pip."""
     from hodspectra import __version__
 
     python = ".".join(map(str, sys.version_info[:2]))
@@ -68,7 +68,7 @@ def version_text() -> str:
 
 
 def citation() -> str:
-    """What to cite, as CITATION.cff: it comes with the package's licences."""
+    """The text of CITATION.cff, from the source tree or the installed package."""
     in_tree = ROOT / "CITATION.cff"
     if in_tree.is_file():
         return in_tree.read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def citation() -> str:
 
 
 def _refuse(name: str) -> NoReturn:
-    """End, with the nearest names of commands."""
+    """Report an unknown command and the nearest names, and exit with status 2."""
     what = "option" if name.startswith("-") else "command"
     near = get_close_matches(name.replace("_", "-"), COMMANDS)
     by_module = [n for n, c in COMMANDS.items() if c.module == name]

@@ -1,6 +1,6 @@
-"""An emulator in Cobaya: the theory and a likelihood, as an input file names them.
+"""An emulator in Cobaya: a theory and a likelihood for input files.
 
-``hodspectra.cobaya.HaloModel`` and ``hodspectra.cobaya.Gaussian``.
+Their names are ``hodspectra.cobaya.HaloModel`` and ``hodspectra.cobaya.Gaussian``.
 """
 
 from typing import TYPE_CHECKING

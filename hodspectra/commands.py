@@ -1,4 +1,4 @@
-"""The commands by name: which module each one runs, what it does, and which extra it needs."""
+"""All commands by name, with their modules, descriptions and extras."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ class Command:
     """One command.
 
     Attributes:
-        module: Whose ``main`` it runs.
-        does: In one line.
+        module: Module whose ``main`` it runs.
+        does: Description in one line.
     """
 
     module: str
@@ -21,7 +21,7 @@ class Command:
 
     @property
     def extra(self) -> str:
-        """What must be installed for it; empty if the base is enough."""
+        """The extra that must be installed; empty if none is needed."""
         return needs(self.module)
 
 

@@ -1,6 +1,6 @@
-"""How every command ends: one line and a status where a user, a signal or a lack is the cause.
+"""How commands end: one line and an exit status for user errors, signals and missing extras.
 
-Nothing but Python's own library is imported here, and every package of ours may import it.
+This module imports only Python's standard library, and every package of ours may import it.
 """
 
 import os
@@ -20,9 +20,9 @@ from hodspectra.locate import claim, hides_ours
 __all__ = ["SIGNALS", "Interrupted", "called", "claim", "ending", "hides_ours", "name_of", "start"]
 
 USER_ERROR = 2  # exit status
-# those that end a command; Windows has no SIGHUP
+# the signals that end a command; Windows has no SIGHUP
 SIGNALS = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")]
-_FOREIGN_USER_ERRORS = {  # exceptions of libraries that say what a user or a machine did
+_FOREIGN_USER_ERRORS = {  # exceptions of libraries caused by the user or the machine
     ("lightning", "MisconfigurationException"),
     ("lightning_fabric", "MisconfigurationException"),
     ("torch", "OutOfMemoryError"),
@@ -33,11 +33,11 @@ _called: ContextVar[str] = ContextVar("called", default="")
 class Interrupted(SystemExit):
     """A signal that ends the process (SIGINT, SIGTERM, SIGHUP), raised where it arrived.
 
-    As a SystemExit it passes every ``except Exception``, and Lightning, which takes a
-    KeyboardInterrupt for its own. Its ``code`` is what shells report, 128 + the signal's number.
+    As a SystemExit, it passes every ``except Exception``, and Lightning, which handles
+    KeyboardInterrupt itself. Its ``code`` is that of shells, 128 + the number of the signal.
 
     Args:
-        number: Of the signal.
+        number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -47,7 +47,7 @@ class Interrupted(SystemExit):
 
 @contextmanager
 def called(name: str) -> Iterator[None]:
-    """Let commands of the block call themselves so, in usage and errors."""
+    """Set the name of commands within the block, in usage and errors."""
     token = _called.set(name)
     try:
         yield
@@ -56,7 +56,7 @@ def called(name: str) -> Iterator[None]:
 
 
 def name_of(prog: str) -> str:
-    """How a command was called: ``hodspectra search``, or by default ``python -m ...``."""
+    """Name of the running command: ``hodspectra search``, or by default ``python -m ...``."""
     return _called.get() or prog
 
 
@@ -64,13 +64,12 @@ def name_of(prog: str) -> str:
 def ending(prog: str, *, resumable: bool = False) -> Iterator[None]:
     """Run a command in the block, and end the process as a command should.
 
-    What a user can cause ends in one line and status 2, a signal in one line and 128 + its number,
-    a reader of our output that went away in silence. All else is a fault of ours, and keeps its
-    traceback.
+    User errors end with one line and status 2, signals with one line and status 128 + their number,
+    and a closed output pipe without a message. All other errors are bugs, and keep their traceback.
 
     Args:
-        prog: How the command is called.
-        resumable: Whether the command goes on from where it stopped when it is run again.
+        prog: Default name of the command.
+        resumable: Whether the command resumes when it is run again.
     """
     module, prog = prog.split()[-1], name_of(prog)
     try:
@@ -94,8 +93,9 @@ def ending(prog: str, *, resumable: bool = False) -> Iterator[None]:
 def start() -> None:
     """Prepare a process that ``python -m`` starts for one of our commands.
 
-    Our packages call it when Python looks for the command in them, before its own imports: these
-    then find our packages alone, and a missing extra or an interrupt ends in one line, too.
+    Our packages call this function when Python looks for the command in them, before their own
+    imports. Those then find our packages only, and a missing extra or an interrupt ends in one
+    line.
     """
     claim()
     usual = sys.excepthook
@@ -114,7 +114,7 @@ def start() -> None:
 
 
 def _is_users(error: Exception) -> bool:
-    """Whether a user or a machine is the cause, not a fault of ours."""
+    """Whether the user or the machine caused an error, rather than a bug."""
     if isinstance(error, ImportError):
         return is_foreign(error)
     home = type(error).__module__.partition(".")[0]
@@ -144,13 +144,13 @@ def _line(module: str, error: Exception) -> str:
 
 
 def _say(prog: str, text: str) -> None:
-    with suppress(OSError, ValueError):  # nobody listens any more
+    with suppress(OSError, ValueError):  # stderr is closed
         sys.stderr.write(f"{prog}: {text}\n")
         sys.stderr.flush()
 
 
 def _mute() -> bool:
-    """Whether the reader of our output is gone; then what is left of it goes nowhere."""
+    """Discard the output if its reader is gone; return whether it is."""
     gone = [stream for stream in (sys.stdout, sys.stderr) if _has_no_reader(stream)]
     for stream in gone:
         null = os.open(os.devnull, os.O_WRONLY)
@@ -170,9 +170,9 @@ def _has_no_reader(stream: TextIO) -> bool:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Raise `Interrupted` at the first signal; a second one does what it did before.
+    """Raise `Interrupted` at the first signal; restore the former handlers for a second one.
 
-    A signal that is ignored (``nohup``, a background job) stays ignored.
+    Ignored signals (``nohup``, a background job) stay ignored.
     """
     before: dict[int, Any] = {}
     came: list[int] = []

@@ -1,4 +1,4 @@
-"""What is not installed, and which extra brings it: ``pip install 'hodspectra[train]'``."""
+"""Missing packages, and the extras that install them: ``pip install 'hodspectra[train]'``."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from hodspectra.locate import PACKAGES, hidden
 __all__ = ["EXTRAS", "advice", "extra_of", "is_foreign", "modules"]
 
 NAME = "hodspectra"
-EXTRAS = {  # from small to large: what a command does that needs it
+EXTRAS = {  # from small to large: what the commands that need it do
     "figures": "draws",
     "datagen": "computes spectra",
     "train": "trains or examines networks",
@@ -20,7 +20,7 @@ EXTRAS = {  # from small to large: what a command does that needs it
     "docs": "builds the site",
     "dev": "is for developers",
 }
-_NEEDS = {  # packages, and modules that need another extra than theirs
+_NEEDS = {  # extra of each package, and of modules that need another one
     "benchmarks": "train",
     "benchmarks.codes.label_speed": "datagen",
     "benchmarks.codes.peers": "datagen",
@@ -43,7 +43,7 @@ _REQUIREMENT = re.compile(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]")
 
 
 def modules() -> dict[str, set[str]]:
-    """Modules that each extra brings, as the metadata of the installed package says."""
+    """Modules that each extra installs, from the metadata of the installed package."""
     found: dict[str, set[str]] = {extra: set() for extra in EXTRAS}
     try:
         requirements = metadata(NAME).get_all("Requires-Dist") or []
@@ -57,20 +57,20 @@ def modules() -> dict[str, set[str]]:
 
 
 def needs(module: str) -> str:
-    """The extra that a command's module needs; empty if it needs none."""
+    """The extra that a command's module needs; empty if none."""
     while module and module not in _NEEDS:
         module = module.rpartition(".")[0]
     return _NEEDS.get(module, "")
 
 
 def extra_of(missing: str, module: str = "", known: Mapping[str, set[str]] | None = None) -> str:
-    """The extra to install for a module that is missing.
+    """The extra to install for a missing module.
 
     Args:
-        missing: Its name.
-        module: What asked for it. If the extra that this needs brings it, that is the one, so that
-            one installation does; else it is the smallest that does.
-        known: Modules of each extra; by default those of the metadata.
+        missing: Name of the missing module.
+        module: Module that imports it. Its own extra is preferred if it brings the missing module,
+            so that one installation is enough; else the smallest extra that does is returned.
+        known: Modules of each extra; default: from the metadata.
     """
     brought = modules() if known is None else known
     wanted = needs(module)
@@ -80,17 +80,17 @@ def extra_of(missing: str, module: str = "", known: Mapping[str, set[str]] | Non
 
 
 def is_foreign(error: ImportError) -> bool:
-    """Whether what cannot be imported is not ours, or is hidden by what is not ours."""
+    """Whether an import failed for a module of others, or because others hide one of ours."""
     top = (error.name or "").partition(".")[0]
     return top not in (*PACKAGES, NAME) or top in hidden()
 
 
 def advice(error: ImportError, module: str = "") -> str:
-    """One line: what is missing, and the way out.
+    """One line that says what is missing, and how to install it.
 
     Args:
-        error: What the import raised.
-        module: Dotted name of the command's module; `EXTRAS` say what it does.
+        error: Error of the import.
+        module: Dotted name of the command's module.
     """
     top = (error.name or "").partition(".")[0]
     if top in (taken := hidden()):

@@ -1,9 +1,9 @@
-"""Our packages, found where they were installed, whatever else is called like them.
+"""Import our packages from where they are installed, even if other packages have their names.
 
-``export``, ``emulator``, ``benchmarks`` are words that other people's folders bear, too. Python
-takes the first one that it finds, and that is the folder of the script that runs. `ours` gives a
-script that has such neighbours our modules under other names, so that both can be used side by
-side; `claim` gives a process that runs nothing but our code the plain names.
+``export``, ``emulator`` and ``benchmarks`` are common names of folders, and Python imports the
+first one on its path, often in the folder of the running script. In such a script, `ours` loads our
+modules under other names, so that both can be used side by side. `claim` reserves the plain names
+in a process that runs only our code.
 """
 
 import builtins
@@ -21,11 +21,11 @@ __all__ = ["PACKAGES", "ROOT", "adapter", "claim", "hidden", "hides_ours", "ours
 
 PACKAGES = ("datagen", "emulator", "tuning", "export", "benchmarks")
 ROOT = Path(__file__).resolve().parent.parent
-_ASIDE = "hodspectra.aside"  # the package that holds modules whose plain names are taken
+_ASIDE = "hodspectra.aside"  # parent of modules whose plain names are taken
 
 
 def hidden() -> dict[str, str]:
-    """Those of our packages whose name Python gives to something else, and what that is."""
+    """Names of our packages for which Python finds another package, and its location."""
     found = {}
     for name in PACKAGES:
         module = sys.modules.get(name)
@@ -46,9 +46,9 @@ def hides_ours(folder: Path) -> bool:
 
 
 def ours(name: str) -> ModuleType:
-    """One of our modules, by its dotted name.
+    """Import one of our modules, by its dotted name.
 
-    If anything else bears the name of one of our packages, all of them are loaded below
+    If another package has the name of one of ours, all of ours are loaded below
     ``hodspectra.aside`` instead, and import each other there.
     """
     top = name.partition(".")[0]
@@ -57,7 +57,7 @@ def ours(name: str) -> ModuleType:
 
 
 def adapter(host: str) -> ModuleType:
-    """Our adapter for another code.
+    """Import our adapter for another code.
 
     Raises:
         ModuleNotFoundError: The other code is not installed.
@@ -74,18 +74,18 @@ def adapter(host: str) -> ModuleType:
 
 
 def _settled(top: str) -> bool:
-    """Whether our package is in use under its plain name already."""
+    """Whether our package is already loaded under its plain name."""
     return top in sys.modules and top not in hidden()
 
 
 def claim() -> None:
-    """Let the names of our packages mean ours in this process, which runs our commands alone."""
+    """Reserve the names of our packages in this process, which runs our commands only."""
     if not any(isinstance(finder, _Claimed) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Claimed())
 
 
 class _Claimed(MetaPathFinder):
-    """Finds our packages by location, before anything else is looked for."""
+    """Finds our packages by location, before all other finders."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -101,7 +101,7 @@ class _Claimed(MetaPathFinder):
 
 
 class Aside(MetaPathFinder):
-    """Finds ``hodspectra.aside.export.runtime`` where ``export.runtime`` would be."""
+    """Finds ``hodspectra.aside.export.runtime`` in the place of ``export.runtime``."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -116,10 +116,10 @@ class Aside(MetaPathFinder):
 
 
 class _AsideLoader(SourceFileLoader):
-    """Runs a module whose import statements look for our packages aside."""
+    """Runs a module whose import statements find our packages in ``hodspectra.aside``."""
 
     def exec_module(self, module: ModuleType) -> None:
-        # what `exec` documents: a module finds its builtins, and __import__ there, in this name
+        # documented for `exec`: a module finds its builtins, and so __import__, by this name
         module.__dict__["__builtins__"] = vars(builtins) | {"__import__": _import_aside}
         super().exec_module(module)
 

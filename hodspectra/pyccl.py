@@ -1,4 +1,4 @@
-"""Emulators in pyccl: as power spectra, and projected to what surveys measure on the sky.
+"""Emulators in pyccl: power spectra, and their projections on the sky.
 
 ``from hodspectra.pyccl import HaloModelPk, angular_power, gamma_t, w_theta``
 """

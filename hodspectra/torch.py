@@ -1,4 +1,4 @@
-"""Emulators in torch, of ONNX files; see `export.to_torch`.
+"""Emulators in torch, from ONNX files; see `export.to_torch`.
 
 ``from hodspectra.torch import load``; it needs ``pip install 'hodspectra[train]'``.
 """

@@ -1,7 +1,7 @@
-"""Emulators as a module of CosmoSIS; ``file =`` in an ini file names ``hodspectra_module.py`` here.
+"""Emulators as a CosmoSIS module: the folder of ``hodspectra_module.py``, for ``file =``.
 
-CosmoSIS puts a module's folder first on Python's path, and imports the file by its bare name:
-hence a folder of its own, with a file that is called like nothing else.
+CosmoSIS puts the folder of a module first on Python's path, and imports the file by its bare name.
+The file therefore has a folder and a name of its own.
 """
 
 from hodspectra.cosmosis.hodspectra_module import execute, setup

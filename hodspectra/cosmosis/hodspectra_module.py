@@ -1,4 +1,4 @@
-"""What CosmoSIS loads; its options are those of `export.adapters.for_cosmosis`."""
+"""The module that CosmoSIS loads; its options are those of `export.adapters.for_cosmosis`."""
 
 from typing import TYPE_CHECKING
 
