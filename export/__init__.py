@@ -1,4 +1,4 @@
-"""Emulators as ONNX files: writing them, and evaluating them with numpy and onnxruntime alone."""
+"""Write emulators as ONNX files, and evaluate them with only numpy and onnxruntime."""
 
 import sys
 

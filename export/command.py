@@ -1,4 +1,4 @@
-"""Commands that work where nothing but numpy and onnxruntime is installed."""
+"""Command lines that need only numpy and onnxruntime."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ __all__ = ["add_occupation", "run"]
 
 
 def add_occupation(parser: argparse.ArgumentParser) -> None:
-    """The option of commands that open an emulator."""
+    """Add the option ``--occupation`` of commands that open an emulator."""
     text = "another occupation (hodspectra occupations lists them)"
     parser.add_argument("--occupation", metavar="NAME", help=text)
 
@@ -21,9 +21,9 @@ def run(
     work: Callable[[argparse.Namespace], int | None],
     argv: list[str] | None,
 ) -> None:
-    """Parse the command line and do the work; its result is the exit status.
+    """Parse the command line and run the command; its result is the exit status.
 
-    What a user can cause, and signals, end as `hodspectra.ending` says.
+    User errors and signals end as described in `hodspectra.ending`.
     """
     with ending(parser.prog):
         parser.prog = name_of(parser.prog)

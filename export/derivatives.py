@@ -1,13 +1,13 @@
 """Derivatives of an emulator's outputs with onnxruntime and numpy alone.
 
-A graph gives its own (`export.tangents`), and of what is made of its outputs, statistics and
-spectra at other wavenumbers, derivatives are differences in double precision between outputs that
-are moved along their slopes.
+Derivatives of the outputs of a graph are exact (`export.tangents`). Those of functions of the
+outputs, statistics and spectra at other wavenumbers, are central differences in double precision
+between outputs that are moved along their slopes.
 
-Where there is no graph, as galaxies are integrated in Python, each derivative is that of the
-polynomial through four calls along its parameter, all in one batch. The calls are so far apart that
-single precision hardly matters, and near enough that the fifth order does not (measured in
-``tests/test_derivatives.py``).
+Where galaxies are integrated in Python there is no graph. Each derivative is then that of the
+polynomial through four calls along its parameter, all in one batch. The spacing of the calls is
+large enough that single precision hardly matters, and small enough that the fifth order does not
+(measured in ``tests/test_derivatives.py``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ from export.ranges import Parameter
 
 __all__ = ["STEP", "Beside", "Stencil", "directions", "stencil"]
 
-STEP = 0.01  # distance of calls, as a share of a parameter's range
+STEP = 0.01  # spacing of calls, as a fraction of a parameter's range
 _OFFSETS = np.array([-2.0, -1.0, 1.0, 2.0])
-_MOVED = 1e-3  # largest change of a logarithm between a point and those beside it
-_MARGIN = 1e-5  # below the limit of a sum, against rounding
+_MOVED = 1e-3  # largest change of a logarithm between a point and its neighbours
+_MARGIN = 1e-5  # distance from the limit of a sum of parameters, against rounding
 
 Array = NDArray[np.float64]
 
@@ -33,14 +33,14 @@ Array = NDArray[np.float64]
 def directions(
     point: NDArray[np.float32], parameters: Sequence[Parameter], columns: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Changes of a point along D parameters, each as large as it is typical for it, (D, P).
+    """Changes of a point along D parameters, each of a typical size, shape (D, P).
 
-    So slopes stay within single precision, of masses too.
+    They keep slopes within single precision, also for masses.
 
     Args:
         point: Shape (P,).
-        parameters: The parameters of the columns.
-        columns: The D columns.
+        parameters: The parameters, in the order of columns.
+        columns: Indices of the D columns.
     """
     changes = np.zeros((len(columns), len(point)), np.float32)
     for i, column in enumerate(columns):
@@ -51,17 +51,17 @@ def directions(
 
 
 class Beside:
-    """Outputs at places beside a point, two in each direction, for a function of them.
+    """Outputs at points next to a point, two in each direction.
 
     Args:
-        values: Outputs of the point by name, spectra (K,) and numbers.
-        slopes: Their slopes along directions, each (D, ...).
-        point: Where that is, shape (P,).
+        values: Outputs at the point by name, spectra (K,) and numbers.
+        slopes: Their slopes along the directions, each (D, ...).
+        point: The point, shape (P,).
         changes: The directions, shape (D, P).
 
     Attributes:
-        values: Outputs beside it, each (2 D, ...).
-        points: Where these are, shape (2 D, P).
+        values: Outputs at the neighbouring points, each (2 D, ...).
+        points: The neighbouring points, shape (2 D, P).
     """
 
     def __init__(
@@ -89,31 +89,31 @@ class Beside:
         self.points = point + _times(both, np.concatenate([changes, changes]).astype(np.float64))
 
     def slopes(self, found: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
-        """Derivatives (D, ...) by the parameters, of what outputs beside the point came to."""
+        """Derivatives (D, ...) of functions of the outputs, given their values at `points`."""
         halves = {name: np.split(one, 2) for name, one in found.items()}
         return {n: _times(0.5 / self._steps, up - down) for n, (up, down) in halves.items()}
 
 
 def _times(factors: Array, rows: Array) -> Array:
-    """Rows (R, ...), each times its factor (R,)."""
+    """Rows (R, ...) times their factors (R,)."""
     result: Array = factors.reshape(-1, *[1] * (rows.ndim - 1)) * rows
     return result
 
 
 @dataclass(frozen=True)
 class Stencil:
-    """Where to call, and how to add up what comes out.
+    """Points and weights of finite differences.
 
     Attributes:
         points: Points (N, D, S, P), S = 4 for each of D parameters.
-        weights: What each counts in the derivative, (N, D, S).
+        weights: Weights of their values in the derivatives, (N, D, S).
     """
 
     points: NDArray[np.float32]
     weights: Array
 
     def derivatives(self, values: NDArray[np.floating]) -> Array:
-        """Derivatives (N, D, ...) from what the points, all in one row (N D S, ...), came to."""
+        """Derivatives (N, D, ...) from values at all points, flattened to (N D S, ...)."""
         N, D, S, _ = self.points.shape
         values = values.reshape(N, D, S, *values.shape[1:])
         weights = self.weights[:, :, None]  # (N, D, 1, S) by (N, D, S, K)
@@ -127,13 +127,13 @@ def stencil(
     columns: Sequence[int],
     domains: Sequence[object] = (),
 ) -> Stencil:
-    """The calls for derivatives at points, none of them beyond the trained ranges.
+    """Finite-difference stencils at points, all within the trained ranges.
 
     Args:
         x: Points within the ranges, shape (N, P).
-        parameters: The parameters of the columns.
-        columns: The D columns along which there are to be derivatives.
-        domains: Where in the ranges the emulator holds; of sums of parameters, calls keep within.
+        parameters: The parameters, in the order of columns.
+        columns: Indices of the D columns of the derivatives.
+        domains: Domains of the emulator; calls respect limits of sums of parameters.
     """
     chosen = [parameters[column] for column in columns]
     is_log = np.array([one.sampling == "log10" for one in chosen])
@@ -148,7 +148,7 @@ def stencil(
             np.where(is_log, np.log(np.where(is_log, one, 1.0)), one) for one in (low, high, middle)
         )
     step = STEP * step
-    # near the end of a range all calls move inwards
+    # near an end of a range all calls move inwards
     first = np.maximum(np.minimum(middle - 2 * step, high - 4 * step), low)
     u = first[..., None] + step[:, None] * (_OFFSETS + 2)  # (N, D, S)
     value = np.where(is_log[:, None], np.exp(np.where(is_log[:, None], u, 0.0)), u)
@@ -169,7 +169,7 @@ def _highest(
     chosen: Sequence[Parameter],
     domains: Sequence[object],
 ) -> Array:
-    """Largest values (N, D) that each parameter can have while the others stay."""
+    """Largest values (N, D) of each parameter while the others are fixed."""
     high = np.broadcast_to([one.high for one in chosen], (len(x), len(chosen)))
     names = [one.name for one in parameters]
     for domain in domains:
@@ -186,7 +186,7 @@ def _highest(
 def _weights(u: Array) -> Array:
     """Weights (..., S) of values at positions u (..., S) for the derivative at 0.
 
-    That of the polynomial through them, by Lagrange's formula.
+    The derivative is that of the interpolating polynomial, by Lagrange's formula.
     """
     S = u.shape[-1]
     away = u[..., :, None] - u[..., None, :] + np.eye(S)  # (..., S, S)

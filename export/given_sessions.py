@@ -1,4 +1,4 @@
-"""Sessions of a graph that takes its galaxies from Python: one's own occupation, or two of them."""
+"""Sessions of a graph whose galaxies are integrated in Python: custom occupations and pairs."""
 
 import json
 from collections.abc import Sequence
@@ -38,18 +38,18 @@ __all__ = ["GivenSessions", "is_matter", "outputs_of", "with_populations"]
 Array = NDArray[np.float32]
 
 _CROSS_TERMS: dict[str, tuple[str, ...]] = {"gg_1h": ("gg_1h", "n_g"), "gg_2h": ("gm_2h", "mm_2h")}
-"""What those of two populations are made of; their total is the sum."""
+"""Terms of one population that make up each cross spectrum of two; the total is their sum."""
 _CROSS_TERMS["gg_total"] = (*_CROSS_TERMS["gg_1h"], *_CROSS_TERMS["gg_2h"])
-_TRIED, _MASSES = 2000, (1e10, 1e17)  # points and halo masses [Msun]
-_OF_ITS_OWN = ("floor", "speed")  # what a file says of the galaxies that it has
+_TRIED, _MASSES = 2000, (1e10, 1e17)  # number of points, range of halo masses [Msun]
+_OF_ITS_OWN = ("floor", "speed")  # metadata that hold for the file's own galaxies only
 
 
 def outputs_of(populations: Populations, units: dict[str, str]) -> dict[str, str]:
-    """Units of all outputs by name: of matter once, of galaxies for each population, of both.
+    """Units of all outputs by name: of matter, of each population, and of their cross spectra.
 
     Args:
-        populations: Whose galaxies.
-        units: Of the outputs of one population, by name.
+        populations: The galaxies.
+        units: Units of the outputs of one population, by name.
     """
     if not populations.is_pair:
         return units
@@ -66,19 +66,23 @@ def is_matter(name: str) -> bool:
 
 
 def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[OnnxFile, bool]:
-    """What a file holds, with other galaxies, and whether Python is to integrate these.
+    """Replace the galaxies of a file.
 
-    An occupation whose features are as wide as its ``width`` says becomes a part of the graph. One
-    that does not say, that is not written with the functions it is given, or whose moments may be
-    negative or beyond single precision, is integrated.
+    An occupation becomes a part of the graph if its features are as wide as its ``width`` states.
+    It is integrated in Python if it has no ``width``, if it does not use the functions that it is
+    given, or if its moments may be negative or exceed single precision.
 
     Args:
         file: A semi-analytic emulator.
-        whose: The galaxies.
-        path: Where it comes from, for messages.
+        whose: The new galaxies.
+        path: Path of the file, for messages.
+
+    Returns:
+        The changed file, and whether its galaxies are integrated in Python.
 
     Raises:
-        OccupationError: An emulator that has learnt its occupation.
+        OccupationError: An emulator that has learnt its occupation, or that already has additions;
+            additions that the file has no part for.
     """
     one, *others = whose.each
     if not others and one.is_registered and one.occupation.name == file.occupation:
@@ -119,7 +123,7 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
 
 
 def _texts(file: OnnxFile, whose: Populations, parameters: Sequence[Parameter]) -> dict[str, str]:
-    """What the file says of itself, of other galaxies: not how accurate and fast its own are."""
+    """Metadata for other galaxies, without the accuracy and speed of the file's own."""
     entries = {p.name: asdict(p) for p in parameters}
     for entry in entries.values():
         del entry["name"]
@@ -132,10 +136,10 @@ def _texts(file: OnnxFile, whose: Populations, parameters: Sequence[Parameter]) 
 
 
 def _is_plain(one: Population, parameters: Sequence[Parameter]) -> bool:
-    """Whether moments are numbers of galaxies in single precision, at random points.
+    """Whether all moments at random points are valid in single precision.
 
-    A graph computes in that, and does not look at them; where they are integrated, bad ones are
-    named.
+    A graph computes in single precision and does not check the moments; the integration in Python
+    checks them, and names bad ones.
     """
     rng = np.random.default_rng(0)
     point: dict[str, NDArray[Any]] = {
@@ -151,7 +155,7 @@ def _is_plain(one: Population, parameters: Sequence[Parameter]) -> bool:
 def _in_graph(
     file: OnnxFile, one: Population, nodes: Nodes, columns: Sequence[str]
 ) -> Graph | None:
-    """The graph with an occupation as a part of it; None if it cannot be one."""
+    """The graph with an occupation as a part of it; None if that is not possible."""
     extras = one.occupation.extras
     if one.is_registered and one.base.name == file.occupation:
         return with_extras(file.graph, extras, len(columns))
@@ -160,7 +164,7 @@ def _in_graph(
     own = columns[: len(columns) - len(one.added)]
     try:
         part = sampled(one.base, own, nodes)
-    except (TypeError, AttributeError, ValueError):  # not written with the functions it is given
+    except (TypeError, AttributeError, ValueError):  # does not use the functions it is given
         return None
     haloes = without_galaxies(file.graph)
     whole = with_galaxies(haloes, part.nodes, part.tensors, len(own))
@@ -168,18 +172,18 @@ def _in_graph(
 
 
 class GivenSessions:
-    """What `Sessions` is, of galaxies that are integrated in Python.
+    """`Sessions` with galaxies that are integrated in Python.
 
-    One session gives the haloes at the nodes, numpy integrates the galaxies, another session
-    gives the spectra; of two populations, of three rows of a batch: each of them, and both.
+    One session gives the haloes at the nodes, numpy integrates the galaxies, and a second session
+    gives the spectra. Two populations are evaluated as three rows of a batch: each one, and both.
 
     Args:
-        graph: The whole graph, with galaxies of some occupation.
-        populations: Whose galaxies to take in their place.
+        graph: The whole graph, with galaxies of any occupation.
+        populations: The galaxies that replace them.
         nodes: The grid of the graph.
-        names: Columns of the points.
-        path: Where it comes from, for messages.
-        threads: Threads of one evaluation.
+        names: Names of the columns of points.
+        path: Path of the file, for messages.
+        threads: Number of threads of one evaluation.
     """
 
     def __init__(
@@ -249,7 +253,7 @@ class GivenSessions:
         return {name: self._of(name, split) for name in names}
 
     def _parts(self, name: str) -> tuple[str, ...]:
-        """The outputs of the graph behind an output of one population."""
+        """Outputs of the graph that an output of one population needs."""
         if not self._populations.is_pair or is_matter(name):
             return (name,)
         for one in self._populations.each:
@@ -258,22 +262,22 @@ class GivenSessions:
         return ()
 
     def _of_cross(self, names: Sequence[str]) -> tuple[str, ...]:
-        """What the outputs of both populations are made of."""
+        """Outputs of the graph that the cross spectra need."""
         cross = self._populations.cross
         terms = [name.removeprefix(cross) for name in names if name.startswith(cross)]
         return tuple(part for term in terms for part in _CROSS_TERMS[term])
 
     def _of(self, name: str, split: dict[str, list[NDArray[Any]]]) -> NDArray[Any]:
-        """An output of two populations, of the rows of each and of both."""
+        """An output of two populations, from the rows of each one and of both."""
         (part,) = self._parts(name) or ("",)
         if is_matter(name):
             first, second = split[part][:2]
-            return np.where(np.isnan(first), second, first)  # without galaxies of the first
+            return np.where(np.isnan(first), second, first)  # the first may have no galaxies
         if part:
             return split[part][name.startswith(self._populations.each[1].prefix)]
         term = name.removeprefix(self._populations.cross)
         one = two = np.float32(0)
-        if term != "gg_2h":  # the graph has divided by n_1^2
+        if term != "gg_2h":  # the graph divides by n_1^2
             n_1, n_2 = split["n_g"][:2]
             one = split["gg_1h"][2] * (n_1 / n_2)[:, None]
         if term != "gg_1h":
@@ -287,20 +291,20 @@ class GivenSessions:
         return {name: one[0] for name, one in zip(names, found, strict=True)}
 
     def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> dict[str, bool]:
-        """Whether each output is a number, and not a spectrum; see `Sessions.check`."""
+        """Whether each output is a number rather than a spectrum; see `Sessions.check`."""
         parts = {name: (self._parts(name) or ("gg_1h",))[0] for name in outputs}
         found = self._spectra.kinds(tuple(dict.fromkeys(parts.values())), K)
         return {name: found[part] for name, part in parts.items()}
 
 
 def _scale(moments: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What keeps numbers within float32, of each point (N,): 1 without galaxies."""
+    """Scales (N,) that keep numbers of galaxies within float32; 1 without galaxies."""
     most = (moments[0] + moments[1]).max(axis=1)
     return np.where(most > 0, most, 1.0)
 
 
 def _weights(moments: NDArray[np.float64], scale: NDArray[np.float64]) -> dict[str, Array]:
-    """Galaxies at the nodes as the graph takes them."""
+    """Scaled moments at the nodes, under the names of the graph's inputs."""
     by = np.array([scale, scale, scale**2, scale**2])[..., None]
     fed = dict(zip(WEIGHTS, [*(moments / by), scale[:, None]], strict=True))
     return {f"{PREFIX}{name}": one.astype(np.float32) for name, one in fed.items()}

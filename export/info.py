@@ -1,4 +1,4 @@
-"""What an emulator file says of itself, as a readable card: ``python -m export.info``."""
+"""Metadata of an emulator as a readable card: ``python -m export.info``."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ _INDENT = " " * (_NAME + 2)
 
 
 def summaries() -> dict[str, str]:
-    """What the emulators that come with the package are, by name."""
+    """One-line descriptions of the shipped emulators, by name."""
     return {name: _summary(load(name)) for name in shipped()}
 
 
@@ -49,16 +49,16 @@ def _redshifts(model: OnnxEmulator) -> str:
 
 
 def listing() -> str:
-    """The emulators that come with the package, a line for each."""
+    """A line for each shipped emulator."""
     lines = [f"{name:22s} {text}" for name, text in summaries().items()]
     return "\n".join(lines) or "no emulator comes with this package"
 
 
 def card(model: OnnxEmulator) -> str:
-    """All that matters of an emulator on one page.
+    """The metadata of an emulator on one page.
 
     Raises:
-        OnnxEmulatorError: The file says of itself what makes no sense.
+        OnnxEmulatorError: Metadata that are missing or invalid.
     """
     try:
         return "\n".join(_lines(model))
@@ -99,14 +99,14 @@ def _lines(model: OnnxEmulator) -> list[str]:
 
 
 def _masses(halo_model: dict[str, Any]) -> str:
-    """Which definition of the halo mass holds."""
+    """Definition of the halo mass."""
     if halo_model.get("model") == "g3lhalo":
         return "each fit at masses of its own"
     return f"masses {halo_model.get('mass_def', '?')}"
 
 
 def _occupation_lines(model: OnnxEmulator) -> Iterator[str]:
-    """Whose galaxies it predicts, and whether these can be others."""
+    """The occupation of each population, and whether it can be changed."""
     label = "occupation"
     for one in model.populations.each:
         prefix = f"{one.prefix.removesuffix('_')}: " if one.prefix else ""
@@ -121,14 +121,14 @@ def _occupation_lines(model: OnnxEmulator) -> Iterator[str]:
 
 
 def _total_lines(learnt: Sequence[str]) -> Iterator[str]:
-    """Which totals are not sums."""
+    """Totals that are learnt rather than summed."""
     for total in learnt:
         one, two = output(total).terms
         yield f"{_INDENT}{total} is learnt by itself: it is not the sum of {one} and {two}"
 
 
 def _input_lines(parameters: Sequence[Parameter]) -> Iterator[str]:
-    """The ranges."""
+    """Names, units and ranges of the inputs."""
     name = max(_NAME, *(len(p.name) for p in parameters))
     unit = max(6, *(len(p.unit) for p in parameters))
     yield f"{'input':{name}s} {'unit':{unit}s} from      to        drawn in"
@@ -137,14 +137,14 @@ def _input_lines(parameters: Sequence[Parameter]) -> Iterator[str]:
 
 
 def _further_citations(model: OnnxEmulator) -> Iterator[str]:
-    """Of occupations that are not the file's."""
+    """Sources of occupations other than the file's own."""
     whose = model.populations.each if model.occupation else ()
     for source in dict.fromkeys(one.occupation.source for one in whose):
         yield f"{_INDENT}and, for the occupation, {source}"
 
 
 def _domain_lines(domains: Sequence[Domain | SumBelow], made: dict[str, Any]) -> Iterator[str]:
-    """Which part of the box is left, if not all of it."""
+    """Restrictions of the box."""
     for domain in domains:
         yield f"domain       part of this box: points where {domain.reason} are refused"
         if isinstance(domain, Domain):
@@ -152,7 +152,7 @@ def _domain_lines(domains: Sequence[Domain | SumBelow], made: dict[str, Any]) ->
 
 
 def _learnt_lines(domain: Domain, made: dict[str, Any]) -> Iterator[str]:
-    """How a domain was told, and how well."""
+    """Size of a learnt domain, and errors of its fit."""
     dropped, points = made.get("dropped", 0), made.get("points", {})
     if seen := dropped + points.get("train", 0) + points.get("validation", 0):
         share = f"{dropped:,} of {seen:,} points, {100 * dropped / seen:.0f} %"
@@ -163,13 +163,13 @@ def _learnt_lines(domain: Domain, made: dict[str, Any]) -> Iterator[str]:
 
 
 def _judged(meta: dict[str, Any]) -> list[str]:
-    """Names of the records that count: of test points, or else of the validation split."""
+    """Names of the records to show: of test points, or else of the validation split."""
     parts = sorted(part for part in meta["record"] if part.startswith("test"))
     return parts or [part for part in meta["record"] if part == "validation"]
 
 
 def _accuracy_lines(model: OnnxEmulator) -> Iterator[str]:
-    """Errors on the test points, or of the validation split if there was no test."""
+    """Errors on the test points, or on the validation split if there was no test."""
     for part in (parts := _judged(model.metadata)):
         found = model.metadata["record"][part]
         records = {name: record for name, record in found.items() if name in model.outputs}
@@ -219,7 +219,7 @@ def _grid(header: list[str], rows: dict[str, list[float | None]]) -> Iterator[st
 
 
 def _floor_lines(floor: dict[str, Any]) -> Iterator[str]:
-    """How exact the labels are that judged it."""
+    """Errors of the labels that the emulator was tested on."""
     sources = {name: found for name, found in floor.items() if "spectra" in found}
     if not sources:
         return
@@ -235,14 +235,14 @@ def _floor_lines(floor: dict[str, Any]) -> Iterator[str]:
 
 
 def _speed_lines(speed: dict[str, Any]) -> Iterator[str]:
-    """Times of all outputs."""
+    """Evaluation times of all outputs."""
     if speed:
         times = (f"{t:.3g} of {int(n):,} at once" for n, t in speed["microseconds"].items())
         yield f"speed        microseconds a point on one core: {', '.join(times)} ({speed['cpu']})"
 
 
 def _making_lines(made: dict[str, Any]) -> Iterator[str]:
-    """How it was trained, or fitted, and how long that took."""
+    """Settings of the training or fit, and the time that it took."""
     for one in (made, *made.get("merged", ())):
         label = "made by"
         for name, value in one.get("training", {}).items():
@@ -269,7 +269,7 @@ def _versions(record: dict[str, Any]) -> str:
 
 
 def render(emulator: Path) -> str:
-    """The card of a file, for a page."""
+    """The card of a file, for a page of the documentation."""
     return card(OnnxEmulator(emulator))
 
 

@@ -1,4 +1,4 @@
-"""Measured numbers in files: a small CSV format, and covariances; see `export.measurements`."""
+"""Files of measurements, CSV with a header, and of covariances; see `export.measurements`."""
 
 import csv
 import io
@@ -27,19 +27,19 @@ Array = NDArray[np.float64]
 SCHEMA = "hodspectra-data-1"
 _COLUMNS = ("statistic", "x", "low", "high", "value", "error")
 _ENTRY = re.compile(r"(\w+)\s*:\s*([{\"].*)")
-_COVARIANCE = "covariance"  # the header's entry for a file beside this one
+_COVARIANCE = "covariance"  # entry of the header that names the file of the covariance
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measured number.
+    """One measured value.
 
     Attributes:
-        line: Of the file, from 1.
-        name: The statistic or number that it is of.
-        at: Its separation, ``(x,)``, or the ends of its bin, ``(low, high)``; of a number ``()``.
-        value: What was measured.
-        error: Its standard deviation; None if the file has no such column.
+        line: Line of the file, from 1.
+        name: Name of the statistic or number.
+        at: Separation ``(x,)``, or ends of the bin ``(low, high)``; empty for a number.
+        value: The measured value.
+        error: Standard deviation; None if the file has no such column.
     """
 
     line: int
@@ -51,7 +51,7 @@ class Row:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Whatever is wrong with a file, as a `TableError` that begins with its path."""
+    """Turn errors about a file into a `TableError` that begins with its path."""
     try:
         yield
     except TableError:
@@ -61,11 +61,11 @@ def named(path: Path) -> Iterator[None]:
 
 
 def read_rows(path: Path) -> tuple[dict[str, dict[str, Any]], list[Row], Path | None]:
-    """The header's entries by name, the rows, and the file of their covariance if it names one.
+    """Read the entries of the header by name, the rows, and the path of the covariance, if any.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Another format; a damaged entry or row, with its line.
+        ValueError: Another format; an invalid entry or row, with its line.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no measurements at {path}")
@@ -99,7 +99,7 @@ def read_rows(path: Path) -> tuple[dict[str, dict[str, Any]], list[Row], Path | 
 
 
 def _note(text: str) -> str | None:
-    """What a line that begins with # says, also one that a spreadsheet has quoted or filled."""
+    """Text of a line that begins with #, also if a spreadsheet has quoted or padded it."""
     text = text.strip("\r\n ")
     if text.startswith('"'):
         text = ",".join(next(csv.reader([text]), []))
@@ -113,7 +113,7 @@ def _is_schema(note: str, line: int) -> bool:
 
 
 def _take(entries: dict[str, Any], note: str, line: int) -> None:
-    """Add what a line of the header says, if it is an entry."""
+    """Add a line of the header to the entries, if it is one."""
     if not (found := _ENTRY.fullmatch(note)):
         return
     name, text = found.groups()
@@ -173,13 +173,13 @@ def write_rows(
     rows: Sequence[tuple[str, tuple[float, ...], float]],
     covariance: Array,
 ) -> None:
-    """Write the format; a covariance that is not diagonal goes into a CSV beside it.
+    """Write a file of measurements, and a CSV with the covariance if it is not diagonal.
 
     Args:
-        path: The file.
-        entries: Of the header, by name.
+        path: The file to write.
+        entries: Entries of the header, by name.
         rows: Names, separations or ends of bins, and values.
-        covariance: Of the values, shape (D, D).
+        covariance: Covariance of the values, shape (D, D).
     """
     independent = np.array_equal(covariance, np.diag(np.diag(covariance)))
     header = [f"# {SCHEMA}", *(f"# {name}: {json.dumps(one)}" for name, one in entries.items())]
@@ -207,15 +207,19 @@ def _write(path: Path, text: str) -> None:
 
 
 def covariance_of(given: ArrayLike | Path | str, size: int) -> Array:
-    """A covariance, checked: square, symmetric and positive definite, shape (size, size).
+    """Return a covariance, checked to be square, symmetric and positive definite.
 
     Args:
-        given: It, or a file: a table of numbers alone, or an npz of one array or ``covariance``.
-        size: How many numbers it is of.
+        given: An array, or a file: a table of numbers alone, or an npz with one array or one named
+            ``covariance``.
+        size: Number of values D.
+
+    Returns:
+        The covariance, shape (D, D).
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: It is not what it should be; the message says where.
+        ValueError: An invalid covariance; the message names the element.
     """
     if isinstance(given, str | Path):
         path = Path(given)
@@ -227,7 +231,7 @@ def covariance_of(given: ArrayLike | Path | str, size: int) -> Array:
 
 
 def _matrix(path: Path) -> NDArray[Any]:
-    """The numbers of a file."""
+    """Read the numbers of a file."""
     if zipfile.is_zipfile(path):
         with np.load(path) as archive:
             names = list(archive.files)

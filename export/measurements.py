@@ -1,4 +1,4 @@
-r"""Measured numbers and their Gaussian likelihood.
+r"""Measured statistics of galaxies, and their Gaussian likelihood.
 
 ::
 
@@ -6,8 +6,8 @@ r"""Measured numbers and their Gaussian likelihood.
     emulator = load("tinker10", occupation="zheng07")
     measured.chi2(emulator, points)  # (N,)
 
-A file of them is a CSV whose header says what each statistic is, with the arguments of its class in
-`export.statistics`, and the unit of each number::
+Measurements are stored in a CSV file. Its header has an entry for each statistic, with its class in
+`export.statistics` and the arguments of that class, and the unit of each number::
 
     # hodspectra-data-1
     # w_p: {"kind": "Wp", "lengths": "Mpc/h", "pi_max": 60}
@@ -17,11 +17,10 @@ A file of them is a CSV whose header says what each statistic is, with the argum
     w_p,0.17,520,25
     n_g,,3.0e-4,6.0e-5
 
-Averages over bins have the columns ``low`` and ``high`` in place of ``x``; the bins of a statistic
-touch each other. A covariance lies in a file of its own, in the order of the rows; the header names
-it (``# covariance: "sample_covariance.csv"``) or whoever reads the file does, and the column
-``error`` is then not used and may be left out. Lines that begin with # and are none of these are
-remarks.
+For averages over bins, the columns ``low`` and ``high`` replace ``x``; the bins of a statistic must
+touch. A covariance is stored in a separate file, in the order of the rows. It is named in the
+header (``# covariance: "sample_covariance.csv"``) or passed to `Measurements.read`; the column
+``error`` is then ignored, and may be omitted. Other lines that begin with # are comments.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,12 +43,12 @@ __all__ = ["Measurements", "as_record"]
 
 Array = NDArray[np.float64]
 
-_WITH_H = {  # unit of ours: the same with h, and the power of h that the number gets
+_WITH_H = {  # for each unit: the unit with h, and the power of h that multiplies the number
     "1/Mpc^3": ("h^3/Mpc^3", -3),
     "Msun": ("Msun/h", 1),
 }
-_TOUCH = 1e-6  # ends of bins that differ by less are one
-_SAID = ("lengths", "units", "pi_max")  # arguments that data must say, of classes that have them
+_TOUCH = 1e-6  # relative difference of ends of bins that count as equal
+_SAID = ("lengths", "units", "pi_max")  # arguments that are required in a header
 
 Cut = tuple[float | None, float | None]
 
@@ -58,22 +57,32 @@ class Measurements:
     """Measured statistics and numbers, with their covariance.
 
     Attributes:
-        statistics: What was measured as a function of separation.
-        numbers: The numbers measured beside, such as ``n_g``, and their units by name.
-        names: Names of all of these, in the order of `data`.
-        rows: Which of `data` belong to each name.
-        data: The measured values, shape (D,), read-only.
-        covariance: Of them, shape (D, D), read-only.
+        statistics: The measured functions of separation.
+        numbers: Units of the measured numbers, such as ``n_g``, by name.
+        names: Names of statistics and numbers, in the order of `data`.
+        rows: Slice of `data` of each name.
+        data: Measured values, shape (D,), read-only.
+        covariance: Covariance of `data`, shape (D, D), read-only.
 
     Args:
-        statistics: See above, each with one term.
-        data: Values of these, one statistic after another, and of the numbers, shape (D,).
-        covariance: Of them, shape (D, D), or their standard deviations, (D,).
-        numbers: Units of numbers by name: ``1/Mpc^3`` or ``h^3/Mpc^3`` of ``n_g``.
+        statistics: Measured statistics, each with one term.
+        data: Values of the statistics, one after another, and of the numbers, shape (D,).
+        covariance: Covariance of data, shape (D, D), or standard deviations, shape (D,).
+        numbers: Units of numbers by name, for example ``1/Mpc^3`` or ``h^3/Mpc^3`` for ``n_g``;
+            default: no numbers.
 
     Raises:
-        ValueError: Nothing measured; two of one name; an unknown number or unit; values that are
-            not finite or not as many as there are; a covariance that is none.
+        ValueError: No measurements; duplicate names; an unknown number or unit; values that are
+            not finite, or of a wrong length; an invalid covariance.
+
+    Examples:
+        >>> from hodspectra import Wp, load
+        >>> from export.measurements import Measurements
+        >>> w_p = Wp([1.0, 10.0], pi_max=60, lengths="Mpc/h")
+        >>> measured = Measurements([w_p], data=[200.0, 30.0], covariance=[20.0, 4.0])
+        >>> emulator = load("tinker10", occupation="zheng07")
+        >>> measured.model(emulator, emulator.example).shape
+        (2,)
     """
 
     statistics: tuple[Statistic, ...]
@@ -123,7 +132,7 @@ class Measurements:
         return f"<Measurements: {', '.join(parts)}; {len(self)} numbers with {errors}>"
 
     def __len__(self) -> int:
-        """How many numbers were measured."""
+        """Number of measured values D."""
         return len(self.data)
 
     @property
@@ -133,7 +142,7 @@ class Measurements:
 
     @property
     def outputs(self) -> list[str | Statistic]:
-        """What an emulator is asked for."""
+        """Outputs to request from an emulator."""
         return [*self.statistics, *self.numbers]
 
     @classmethod
@@ -143,19 +152,20 @@ class Measurements:
         covariance: str | Path | ArrayLike | None = None,
         cuts: Mapping[str, Cut] | None = None,
     ) -> "Measurements":
-        """Read a file; see `export.measurements` for the format.
+        """Read a file of measurements; see `export.measurements` for the format.
 
         Args:
-            path: The file, text in any encoding with a byte order mark or UTF-8, plain or gzip.
-            covariance: Of all its rows, in their order: an array, a square table, or an npz. By
-                default what the header names, else independent errors.
-            cuts: The separations to keep of a statistic by name, ``(low, high)`` in its lengths,
-                both included; None is an open end. Of bins, those that lie inside are kept.
+            path: Text file, UTF-8 or with a byte order mark, plain or gzip.
+            covariance: Covariance of all rows, in their order: an array, a text file with a square
+                table, or an npz file; default: the file that the header names, else independent
+                errors.
+            cuts: Range of separations ``(low, high)`` to keep of each statistic, in its lengths,
+                both ends included; None is an open end. Bins are kept if they lie inside.
 
         Raises:
             FileNotFoundError: No such file.
-            TableError: The file is none of these; the message says where, and what to do.
-            ValueError: Cuts of what is no statistic, or that leave nothing of one.
+            TableError: Invalid content, with its line.
+            ValueError: Cuts of an unknown statistic, or cuts that leave nothing of one.
         """
         path = Path(path)
         with named(path):
@@ -173,10 +183,16 @@ class Measurements:
         return whole.cut(cuts) if cuts else whole
 
     def cut(self, cuts: Mapping[str, Cut]) -> "Measurements":
-        """The measurements at some of their separations; see `read`.
+        """Restrict the separations of statistics.
+
+        Args:
+            cuts: Ranges of separations by statistic; see `read`.
+
+        Returns:
+            The remaining measurements.
 
         Raises:
-            ValueError: Cuts of what is no statistic, or that leave nothing of one.
+            ValueError: Cuts of an unknown statistic, or cuts that leave nothing of one.
         """
         known = {one.name: one for one in self.statistics}
         if unknown := [name for name in cuts if name not in known]:
@@ -204,17 +220,21 @@ class Measurements:
     def model(
         self, emulator: OnnxEmulator, points: Any, *, out_of_range: Policy | None = "nan"
     ) -> Array:
-        """What an emulator predicts of them, shape (N, D); of a single point (D,).
+        """Predict the measurements.
 
         Args:
-            emulator: See `export.runtime`.
+            emulator: An open emulator; see `export.runtime`.
             points: Parameters by name, numbers or arrays (N,), or an array (N, P).
-            out_of_range: As in a call of the emulator: by default rows of points outside its
-                ranges are NaN; None leaves that to the emulator.
+            out_of_range: Treatment of points outside the trained ranges, as in a call of the
+                emulator; default: their rows are NaN. None uses the policy of the emulator.
+
+        Returns:
+            Predictions in the order of `data`, shape (N, D), or (D,) for a single point.
 
         Raises:
-            ValueError: What the emulator cannot predict; separations beyond 0.02 to 300 Mpc.
-            OutOfRange: A point outside the ranges, for ``raise``.
+            ValueError: Statistics that the emulator cannot predict; separations outside 0.02 to
+                300 Mpc.
+            OutOfRange: A point outside the ranges, with the policy ``raise``.
         """
         found = self._asked(emulator, points, out_of_range)
         if found is None:
@@ -223,15 +243,15 @@ class Measurements:
         return self.joined({name: np.asarray(found[name], np.float64) for name in self.names}, h)
 
     def joined(self, found: Mapping[str, Any], h: Any, xp: Any = np) -> Any:
-        """Predictions of all that was measured as one array, in the order of the data.
+        """Join predictions into one array, in the order of `data`.
 
         Args:
             found: Outputs of an emulator by name, statistics (..., R) and numbers (...).
-            h: Of the same points, a number or (...).
-            xp: numpy, or a library whose arrays are like it, such as jax.numpy.
+            h: Hubble parameter h of the points, a number or shape (...).
+            xp: Array library: numpy, or one with the same functions, such as jax.numpy.
 
         Returns:
-            Shape (..., D).
+            Predictions, shape (..., D).
         """
         parts = [found[one.name] for one in self.statistics]
         parts += [(found[n] * h ** self._powers[n])[..., None] for n in self.numbers]
@@ -240,31 +260,46 @@ class Measurements:
     def _asked(
         self, emulator: OnnxEmulator, points: Any, out_of_range: Policy | None
     ) -> dict[str, NDArray[Any]] | None:
-        """The outputs; None of a single point that is outside and is to be NaN."""
+        """The outputs; None for a single point outside the ranges that is to be NaN."""
         is_single = isinstance(points, dict) and all(type(one) is float for one in points.values())
         if not is_single or out_of_range != "nan" or emulator.out_of_range != "raise":
             return emulator(points, self.outputs, out_of_range=out_of_range)
         try:
-            return emulator(points, self.outputs)  # the policy of the emulator takes no detour
+            return emulator(points, self.outputs)  # the fast path, with the emulator's policy
         except OutOfRange:
             return None
 
     def chi2(
         self, emulator: OnnxEmulator, points: Any, *, out_of_range: Policy | None = "nan"
     ) -> Any:
-        """chi^2 of points, shape (N,); of a single point a number.
+        """Chi^2 of points.
 
-        Infinite, so that ln L = -chi^2 / 2 is -inf, of points outside the emulator's ranges and of
-        those without galaxies; arguments and errors as of `model`.
+        Points outside the trained ranges and points without galaxies have an infinite chi^2, so
+        that ln L = -chi^2 / 2 is -inf.
+
+        Args:
+            emulator: See `model`.
+            points: See `model`.
+            out_of_range: See `model`.
+
+        Returns:
+            chi^2, shape (N,), or a number for a single point.
+
+        Raises:
+            ValueError: See `model`.
+            OutOfRange: See `model`.
         """
         return self.chi2_of(self.model(emulator, points, out_of_range=out_of_range))
 
     def chi2_of(self, model: ArrayLike, xp: Any = np) -> Any:
-        """chi^2 of predictions, shape (N, D) or (D,); infinite where they are not finite.
+        """Chi^2 of predictions; infinite where they are not finite.
 
         Args:
-            model: The predictions.
-            xp: As in `joined`.
+            model: Predictions, shape (N, D) or (D,).
+            xp: Array library; see `joined`.
+
+        Returns:
+            chi^2, shape (N,), or a number.
         """
         apart = xp.asarray(model, np.float64) - self.data
         with np.errstate(invalid="ignore"):
@@ -272,7 +307,11 @@ class Measurements:
         return xp.where(xp.isfinite(chi2), chi2, np.inf)[()]
 
     def write(self, path: str | Path) -> None:
-        """Write the format of `read`; a covariance that is not diagonal goes beside the file."""
+        """Write a file in the format of `read`, with a non-diagonal covariance in a second file.
+
+        Args:
+            path: The file to write.
+        """
         entries: dict[str, dict[str, Any]] = {one.name: as_record(one) for one in self.statistics}
         entries |= {name: {"unit": unit} for name, unit in self.numbers.items()}
         at: list[tuple[str, tuple[float, ...]]] = []
@@ -286,14 +325,14 @@ class Measurements:
 
 
 def _single(one: Statistic) -> str:
-    """The name of a statistic, which must have one term."""
+    """Return the name of a statistic, which must have one term."""
     if len(one.outputs) != 1 or one.terms != ("total",):
         raise ValueError(f"{one.name}: terms = {one.terms}; what is measured is the total")
     return one.name
 
 
 def _power_of_h(name: str, unit: str) -> int:
-    """The power of h that a number of ours is multiplied by, to be in a unit."""
+    """Power of h that converts a number from the emulator's unit to the given one."""
     entry = output(name)
     if not entry.is_number:
         raise ValueError(
@@ -310,7 +349,7 @@ def _power_of_h(name: str, unit: str) -> int:
 
 
 def _hubble(emulator: OnnxEmulator, points: Any) -> Any:
-    """H of points, a number or (N,)."""
+    """Hubble parameter h of points, a number or shape (N,)."""
     if isinstance(points, np.ndarray) and points.dtype.names is None:
         return np.asarray(points, np.float64)[..., emulator.names.index("h")]
     return np.asarray(as_numbers(points["h"], "h", "1"), np.float64)
@@ -329,7 +368,7 @@ def _ends(name: str, cut: Any) -> tuple[float, float]:
 def _arranged(
     entries: Mapping[str, dict[str, Any]], rows: Sequence[Row]
 ) -> tuple[list[int], list[Statistic], dict[str, str]]:
-    """The order of rows in data, the statistics, and the units of numbers."""
+    """Order of the rows in data, the statistics, and the units of numbers."""
     of: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         if row.name not in entries:
@@ -370,7 +409,7 @@ def _unit(name: str, entry: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
 
 def _statistic(name: str, entry: Mapping[str, Any], rows: Sequence[Row]) -> Statistic:
-    """A statistic of the header at the separations of its rows, which increase."""
+    """A statistic of the header, at the separations of its rows in increasing order."""
     kind = KINDS.get(entry["kind"])
     for argument in _SAID if kind else ():
         has = {"units": kind in (KINDS["Sigma"], DeltaSigma), "pi_max": kind is Wp}
@@ -406,14 +445,14 @@ def _statistic(name: str, entry: Mapping[str, Any], rows: Sequence[Row]) -> Stat
 
 
 def _with(record: Mapping[str, Any], name: str, radii: ArrayLike) -> Statistic:
-    """The statistic of a record, under a name and at separations."""
+    """A statistic from a record, with a name and separations."""
     kind = KINDS.get(str(record["kind"]))
     given = {kind.axis: radii} if kind else {}
     return statistic({**record, **given, "name": name})
 
 
 def as_record(one: Statistic) -> dict[str, Any]:
-    """A statistic as the entry of a header: its class and arguments, without separations."""
+    """Return the entry of a statistic in a header: its class and arguments, without separations."""
     record: dict[str, Any] = {"kind": one.kind, "lengths": one.lengths}
     if isinstance(one, Wp):
         record["pi_max"] = None if np.isinf(one.pi_max) else one.pi_max

@@ -1,4 +1,4 @@
-"""The occupations that there are, and their parameters: ``python -m export.occupations``."""
+"""List occupations and their parameters: ``python -m export.occupations``."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ __all__ = ["listing", "told"]
 
 
 def listing() -> str:
-    """The occupations, a line for each: name, parameters."""
+    """A line for each occupation: its name and the names of its parameters."""
     width = max(map(len, OCCUPATIONS))
     lines = [f"{name:{width}s}  {_names(one.parameters)}" for name, one in OCCUPATIONS.items()]
     added = "; ".join(f"+{name} ({_names(more)})" for name, more in EXTRAS.items())
@@ -24,7 +24,7 @@ def _names(parameters: Sequence[Parameter]) -> str:
 
 
 def told(one: Occupation) -> str:
-    """An occupation: source, and what its parameters are, a line for each."""
+    """Description of an occupation: its source, and a line for each parameter."""
     lines = [f"{one.name}: {one.source}", ""]
     for p in one.parameters:
         unit = "" if p.unit == "1" else f" {p.unit}"
@@ -34,7 +34,7 @@ def told(one: Occupation) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """List the occupations, or describe the source, meanings and usual ranges of one.
+    """List the occupations, or describe one: its source, parameters and usual ranges.
 
     The option --occupation of other commands accepts these names.
     """

@@ -1,4 +1,4 @@
-"""Whose galaxies an emulator predicts: an occupation by name, one's own, or two populations."""
+"""Galaxy populations of an emulator: registered or custom occupations, one or a pair."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,18 +30,18 @@ CROSS = (
     Parameter("epsilon", "1", "cross", r"\epsilon", (-5.0, 5.0), (-5.0, 5.0), 0.0,
               text="Its power of the halo mass [Msun]."),
 )  # fmt: skip
-"""<N_1 N_2> = N_1 N_2 + A M^epsilon sqrt(N_1 N_2), not below 0 (Linke et al. 2022)."""
+"""Parameters of <N_1 N_2> = max(N_1 N_2 + A M^epsilon sqrt(N_1 N_2), 0) (Linke et al. 2022)."""
 
 
 _MOST_PAIRS = 1e30
 
 
 class OccupationError(ValueError):
-    """An occupation that gives what no number of galaxies can be, or that is none."""
+    """An invalid occupation, or moments that are negative or not finite."""
 
 
 class _Own(Occupation):
-    """An object with ``parameters`` and ``moments``, as an occupation."""
+    """A custom object with ``parameters`` and ``moments``, wrapped as an `Occupation`."""
 
     name = "own"
     source = "the user"
@@ -58,7 +58,7 @@ class _Own(Occupation):
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
-        found: Any = self._given.moments(M, p, f)  # how many these are is looked at elsewhere
+        found: Any = self._given.moments(M, p, f)  # checked in `Population.moments`
         return found
 
 
@@ -95,10 +95,15 @@ def _parameters(given: Any, name: str) -> list[Parameter]:
 
 
 def as_occupation(given: Any) -> Occupation:
-    """An occupation by name, an instance of one, or any object that is like one.
+    """Return an occupation, given by name or as an object.
+
+    Args:
+        given: A name, such as ``zheng07`` or ``zheng07+damping``, an `Occupation`, or any object
+            with ``parameters`` and ``moments``.
 
     Raises:
-        OccupationError: Neither.
+        OccupationError: An unknown name, a class, or an object without ``parameters`` or
+            ``moments``.
     """
     if isinstance(given, str):
         try:
@@ -123,8 +128,8 @@ class Population:
     """Galaxies of one occupation.
 
     Attributes:
-        occupation: Which one.
-        prefix: What names of its parameters and outputs begin with.
+        occupation: The occupation.
+        prefix: Prefix of the names of its parameters and outputs; empty for a single population.
     """
 
     occupation: Occupation
@@ -132,35 +137,40 @@ class Population:
 
     @property
     def is_registered(self) -> bool:
-        """Whether it is the one of its name, and not one's own that has that name too."""
+        """Whether this is a registered occupation, not a custom one with the same name."""
         return type(self.base) is type(OCCUPATIONS.get(self.base.name))
 
     @property
     def base(self) -> Occupation:
-        """The occupation without what is added to it."""
+        """The occupation without additions, such as ``+damping``."""
         return self.occupation.base if isinstance(self.occupation, Extended) else self.occupation
 
     @property
     def added(self) -> tuple[str, ...]:
-        """Parameters of what is added to the occupation."""
+        """Names of the parameters of the additions."""
         return tuple(p.name for p in parameters_of(self.occupation.extras))
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """Its parameters, by their names in points."""
+        """Parameters by their names in points, prefix included."""
         return {self.prefix + p.name: p for p in self.occupation.parameters}
 
     def moments(self, M: Array, point: Mapping[str, Array]) -> Moments:
         """Moments of the numbers of galaxies, each of the shape of M.
 
+        Args:
+            M: Halo masses [Msun].
+            point: Parameters of cosmology and occupation by name, prefix included, each of the
+                shape of M.
+
         Raises:
-            OccupationError: One that is negative or not finite; the message names the mass. Or
-                more or fewer of them, or one of another shape, or a parameter that there is not.
+            OccupationError: A moment that is negative or not finite, with its mass; a wrong number
+                or shape of moments; an unknown parameter.
         """
         own = {p.name: point[name] for name, p in self.parameters.items()}
         background = {name: point[name] for name in BACKGROUND}
         try:
-            with np.errstate(all="ignore"):  # what comes of it is looked at
+            with np.errstate(all="ignore"):  # the moments are checked below
                 found = self.base.moments(M, background | own, NUMPY)
         except KeyError as error:
             raise OccupationError(
@@ -194,38 +204,46 @@ class Population:
 
 @dataclass(frozen=True)
 class Populations:
-    """One population, or two that are correlated.
+    """One population, or two correlated ones.
 
     Attributes:
-        each: Which ones.
+        each: The populations.
     """
 
     each: tuple[Population, ...]
 
     @property
     def is_pair(self) -> bool:
-        """Whether there are two."""
+        """Whether there are two populations."""
         return len(self.each) == 2
 
     @property
     def cross(self) -> str:
-        """What names of the outputs of both begin with."""
+        """Prefix of the names of cross spectra and their parameters, such as ``red_blue_``."""
         return "".join(one.prefix for one in self.each)
 
     @property
     def said(self) -> str:
-        """Whose galaxies these are, in words: ``zheng07``, or ``red: zheng07, blue: hmq``."""
+        """Description of the populations: ``zheng07``, or ``red: zheng07, blue: hmq``."""
         named = ((one.prefix.removesuffix("_"), one.occupation.name) for one in self.each)
         return ", ".join(f"{name}: {which}" if name else which for name, which in named)
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """All parameters of points that are not of cosmology, by name."""
+        """All parameters of the occupations and of their correlation, by name."""
         named = {name: p for one in self.each for name, p in one.parameters.items()}
         return named | ({self.cross + p.name: p for p in CROSS} if self.is_pair else {})
 
     def moments(self, M: Array, point: Mapping[str, Array]) -> list[Array]:
-        """Moments of each; of two, also half of <N_c1 N_s2 + N_c2 N_s1>, and <N_s1 N_s2>."""
+        """Moments of each population; for a pair also <N_c1 N_s2 + N_c2 N_s1> / 2 and <N_s1 N_s2>.
+
+        Args:
+            M: Halo masses [Msun].
+            point: Parameters by name, each of the shape of M.
+
+        Raises:
+            OccupationError: See `Population.moments`; pairs that exceed single precision.
+        """
         found = [one.moments(M, point) for one in self.each]
         arrays = [moment for moments in found for moment in moments]
         if self.is_pair:
@@ -246,13 +264,14 @@ class Populations:
 
 
 def populations(given: Any) -> Populations:
-    """What `load` was asked for.
+    """Return the populations for the argument ``occupation`` of `load`.
 
     Args:
-        given: An occupation by name, one's own, or two of them by names of the populations.
+        given: An occupation (see `as_occupation`), or two occupations by population name.
 
     Raises:
-        OccupationError: None of these; names that cannot be told apart.
+        OccupationError: An invalid occupation; not two populations; names that are no identifiers,
+            begin with one another, or clash with parameters of cosmology.
     """
     if not isinstance(given, Mapping):
         return Populations((Population(as_occupation(given)),))

@@ -1,4 +1,4 @@
-"""Spectra of a table of points: ``python -m export.predict``."""
+"""Evaluate an emulator on a table of points: ``python -m export.predict``."""
 
 import argparse
 import re
@@ -31,23 +31,24 @@ def predict(
     extrapolate: bool = False,
     occupation: Any = None,
 ) -> None:
-    """Evaluate an emulator on the points of a file, and write what comes out to another.
+    """Evaluate an emulator on the points of a file, and write the results to another file.
 
-    Files of any length need the same memory, and what is written is whole or not there.
+    Memory does not grow with the length of the file. The output appears only when it is complete.
 
     Args:
-        emulator: File or name.
-        points: See `datagen.tables.read_blocks`.
-        out: See `export.results.writing`.
-        outputs: Which outputs; all by default.
-        k: Wavenumbers [1/Mpc]; the emulator's by default.
-        out_of_range: What happens to points outside the trained ranges.
-        extrapolate: Whether k may lie below the emulator's.
-        occupation: Whose galaxies, see `OnnxEmulator`; by default those of the file.
+        emulator: A file, or the name of a shipped emulator.
+        points: Table of points; see `datagen.tables.read_blocks`.
+        out: File to write; see `export.results.writing`.
+        outputs: Names of outputs; default: all.
+        k: Wavenumbers [1/Mpc]; default: those of the emulator.
+        out_of_range: Treatment of points outside the trained ranges.
+        extrapolate: Allow k below those of the emulator.
+        occupation: Occupation in place of the one in the file; see `OnnxEmulator`.
 
     Raises:
         OutOfRange: A point outside the trained ranges.
-        ValueError: Points that cannot be read, outputs that there are not, and the like.
+        ValueError: Points that cannot be read; unknown outputs; an output file of another type, or
+            the file of the points.
     """
     draws = check_suffix(out) not in (".csv", ".npz")
     model = load(emulator, occupation=occupation)
@@ -73,7 +74,7 @@ def predict(
 
 @contextmanager
 def _rows_from(first: int) -> Iterator[None]:
-    """Let messages about the rows of a block count from the beginning of the file."""
+    """Count the rows in messages from the beginning of the file instead of the block."""
 
     def moved(message: object) -> str:
         return _ROW.sub(lambda found: f"row {first + int(found[1])}", str(message))

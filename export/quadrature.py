@@ -1,9 +1,9 @@
-"""Galaxies at the nodes of an emulator's grid, of occupations that are Python objects.
+"""Integrals over halo mass for occupations that are Python objects.
 
-Haloes times moments are integrated over ln M against the polynomials that interpolate between
-nodes (`datagen.occupations.grid`), in panels that are halved until the integrals stay: wherever
-an occupation has a step or a kink, and however sharp. Peaks that lie between all points of the
-first panels, a few hundredths wide in ln M, are not seen.
+Haloes times moments are integrated over ln M against the polynomials that interpolate between the
+nodes (`datagen.occupations.grid`). Panels are halved until the integrals converge, wherever an
+occupation has a step or a kink, and however sharp. Peaks that are narrow enough to lie between all
+points of the first panels, a few hundredths in ln M, are missed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +21,10 @@ Array = NDArray[np.float64]
 Moments = Callable[[Array, Mapping[str, Array]], Sequence[Array]]
 
 MOMENTS = ("<N_c>", "<N_s>", "<N_c N_s>", "<N_s (N_s - 1)>")
-_TOLERANCE = 1e-5  # of each integral, that halving a panel may change
-_HALVINGS = 16  # of an interval: a step is then placed to 3e-6 in ln M
+_TOLERANCE = 1e-5  # largest relative change of an integral when a panel is halved
+_HALVINGS = 16  # of an interval: a step is then located to 3e-6 in ln M
 _POINTS = 6  # Gauss-Lobatto nodes of a panel
-_ROWS = 64  # points at once, which bounds the memory
+_ROWS = 64  # points per batch, which limits the memory
 _STENCIL = 2 * REACH
 _OTHERS = np.arange(_STENCIL)
 _SCALED = np.array(
@@ -33,10 +33,11 @@ _SCALED = np.array(
 
 
 def _lobatto(points: int) -> tuple[Array, Array]:
-    """Nodes from 0 to 1, both ends among them, and their weights.
+    """Gauss-Lobatto nodes on [0, 1] and their weights, each (points,).
 
-    With the ends, halving a panel changes its integral wherever in it a step is; without, a step
-    beyond the outermost nodes of a panel and of its half would not be seen.
+    Both ends are nodes, so that halving a panel changes its integral wherever it has a step. With
+    interior nodes alone, a step between the end and the outermost nodes of a panel and of its half
+    would be missed.
     """
     P = np.polynomial.Legendre.basis(points - 1)
     x = np.concatenate([[-1.0], np.sort(P.deriv().roots().real), [1.0]])
@@ -48,13 +49,13 @@ _RULE = _lobatto(_POINTS)
 
 @dataclass(frozen=True)
 class _Panels:
-    """Parts of intervals of the grid, P of them.
+    """Parts of the intervals of the grid, P of them.
 
     Attributes:
-        row: Of which point.
-        interval: Which one.
-        low: Where it begins, from 0 to 1 in its interval.
-        high: Where it ends.
+        row: Index of the point.
+        interval: Index of the interval.
+        low: Lower end, from 0 to 1 within the interval.
+        high: Upper end, from 0 to 1 within the interval.
     """
 
     row: NDArray[np.intp]
@@ -63,14 +64,14 @@ class _Panels:
     high: Array
 
     def halves(self) -> "_Panels":
-        """Both halves of each, those above after those below."""
+        """Both halves of each panel: all lower halves, then all upper halves."""
         middle = 0.5 * (self.low + self.high)
         row, interval = np.tile(self.row, 2), np.tile(self.interval, 2)
         low, high = np.r_[self.low, middle], np.r_[middle, self.high]
         return _Panels(row, interval, low, high)
 
     def where(self, kept: NDArray[np.bool_]) -> "_Panels":
-        """Some of them."""
+        """The selected panels."""
         return _Panels(self.row[kept], self.interval[kept], self.low[kept], self.high[kept])
 
 
@@ -79,20 +80,20 @@ class Quadrature:
 
     Args:
         nodes: The grid.
-        moments: What is integrated: of masses [Msun] and parameters by name, each (P,), the
-            moments, each (P,).
+        moments: Function of masses [Msun], shape (P,), and parameters by name, each (P,), that
+            returns the moments, each (P,).
     """
 
     def __init__(self, nodes: Nodes, moments: Moments) -> None:
         self._nodes, self._moments = nodes, moments
 
     def __call__(self, point: Mapping[str, Array], ln_M: Array, ln_n: Array) -> Array:
-        """Galaxies per node [1/Mpc^3], of each moment, shape (moments, N, Q).
+        """Density of galaxies per node [1/Mpc^3] for each moment, shape (moments, N, Q).
 
         Args:
             point: Parameters by name, each (N,).
-            ln_M: ln M [ln Msun] where x = 0, shape (N,).
-            ln_n: ln of the haloes per node, shape (N, Q).
+            ln_M: ln(M / Msun) at x = 0, shape (N,).
+            ln_n: ln of the density of haloes per node [1/Mpc^3], shape (N, Q).
         """
         parts = []
         for start in range(0, len(ln_M), _ROWS):
@@ -146,7 +147,7 @@ class Quadrature:
         M = np.exp(ln_M[panels.row][:, None] + place)
         per_point = {name: np.repeat(one[panels.row], t.shape[1]) for name, one in point.items()}
         moments = [np.reshape(one, t.shape) for one in self._moments(M.ravel(), per_point)]
-        n *= (panels.high - panels.low)[:, None] * w  # of a spacing, as ln_n is per node
+        n *= (panels.high - panels.low)[:, None] * w  # in units of the spacing, as ln_n is per node
         return np.array(moments) * n, (first, weights)
 
     def _add(
@@ -158,7 +159,7 @@ class Quadrature:
         done: NDArray[np.bool_],
         Q: int,
     ) -> None:
-        """Add panels to the nodes around them."""
+        """Add integrals of panels to the nodes of their stencils."""
         first, weights = stencil
         index = ((panels.row * Q + first)[done, None] + _OTHERS).ravel()
         for k, one in enumerate(values):

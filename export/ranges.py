@@ -1,4 +1,4 @@
-"""The ranges that an emulator holds in, and what happens to a point outside of them."""
+"""Trained ranges of an emulator, and the treatment of points outside them."""
 
 import math
 import warnings
@@ -26,53 +26,53 @@ __all__ = [
 Policy = Literal["raise", "warn", "nan", "clip"]
 
 _FLOATS = {float, np.float64}
-_ROUNDING = 1e-5  # so near to a limit, numbers are looked at as float32
-_NAMED = 5  # values that a message names, of all that are outside
+_ROUNDING = 1e-5  # values this close to a limit are compared as float32
+_NAMED = 5  # number of outside values that a message names
 
 
 class OutOfRange(ValueError):  # noqa: N818 (it says what happened)
-    """A value outside the trained range, or one that is not a number."""
+    """A value that is outside the trained range or not a number."""
 
 
 class OutOfRangeWarning(UserWarning):
-    """As `OutOfRange`, of points that were evaluated all the same."""
+    """Warning about points outside the trained ranges that were evaluated anyway."""
 
 
 def is_inside(values: NDArray[Any], low: Any, high: Any) -> NDArray[np.bool_]:
-    """Where values lie in a closed interval, compared as float32; NaN is nowhere.
+    """Whether values lie in a closed interval, compared as float32; False for NaN.
 
-    That is what emulators compute with, and what many tables hold: a value that is beyond an end
-    by the rounding of float32 is the end.
+    Emulators compute in float32, and many tables hold it: a value that exceeds an end by the
+    rounding of float32 counts as the end.
 
     Args:
         values: Of any shape.
-        low: Lower ends, of a shape that goes with it.
-        high: Upper ends.
+        low: Lower ends, of a shape that broadcasts with values.
+        high: Upper ends, of a shape that broadcasts with values.
     """
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, which is outside
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, which is outside
         x, low, high = (np.asarray(each).astype(np.float32) for each in (values, low, high))
     inside: NDArray[np.bool_] = (x >= low) & (x <= high)
     return inside
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy that nobody can write to, nor make writable."""
+    """A copy that cannot be written to or made writable."""
     return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One input: its name, unit, and the range that the emulator was trained on.
+    """One input of an emulator: its name, unit and trained range.
 
     Attributes:
-        name: For example ``Mth``.
-        unit: ``1`` or ``Msun``.
+        name: Name, for example ``Mth``.
+        unit: Unit: ``1``, ``Msun`` or ``log10 Msun``.
         low: Smallest trained value.
         high: Largest trained value.
-        sampling: ``linear`` or ``log10``: how training points were spread.
+        sampling: Spacing of the training points: ``linear`` or ``log10``.
         group: ``cosmology``, ``redshift``, or the name of an occupation.
-        symbol: For figures, in TeX.
-        default: What a point has that leaves it out; None if it must be given.
+        symbol: Symbol for figures, in TeX.
+        default: Value for points that omit the parameter; None if it is required.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Parameter:
 
     @property
     def is_occupation(self) -> bool:
-        """Whether it is one of the occupation."""
+        """Whether this is a parameter of the occupation."""
         return self.group not in ("cosmology", "redshift")
 
     @property
@@ -99,7 +99,7 @@ class Parameter:
         return f"[{self.low:g}, {self.high:g}]{'' if self.unit == '1' else f' {self.unit}'}"
 
     def hint(self, value: float) -> str:
-        """What a value outside of them may have meant, or what the parameter is, for messages."""
+        """Hint for messages about a value outside the range: a likely unit, or the meaning."""
         if self.unit == "Msun" and value < 300 and self.low <= 10.0**value <= self.high:
             return f" (did you mean 10**{value:g} Msun?)"
         if self.unit == "log10 Msun" and value > 0 and self.low <= math.log10(value) <= self.high:
@@ -112,20 +112,20 @@ class Parameter:
 
 
 class Ranges:
-    """The ranges of all parameters, and where in them the emulator holds.
+    """Trained ranges of all parameters, and domains within them.
 
-    Both ends belong to them; see `is_inside`. Domains say in which part of the box the emulator
-    holds, where that is not all of it: where dark energy is negligible at early times, and where
-    spectra are positive, if a training left out the other points.
+    Both ends belong to a range; see `is_inside`. Domains restrict the box further: to dark energy
+    that is negligible at early times, and to positive spectra if the training left out other
+    points.
 
     Args:
         parameters: The inputs, in the order of columns.
-        domains: In all of which a point must lie.
+        domains: Domains; a point must lie in all of them.
 
     Attributes:
-        parameters: As given.
+        parameters: The inputs, in the order of columns.
         low: Lower ends, float32, shape (P,), read-only.
-        high: Upper ends, likewise.
+        high: Upper ends, float32, shape (P,), read-only.
     """
 
     def __init__(
@@ -175,21 +175,26 @@ class Ranges:
     def apply(
         self, points: NDArray[Any], policy: Policy
     ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-        """The points to evaluate, and the rows whose results are to be NaN.
+        """Apply a policy to points outside the ranges.
 
         Args:
             points: Shape (N, P).
-            policy: ``raise`` refuses points that are outside; ``warn`` warns and evaluates
-                them as they are; ``nan`` marks their rows; ``clip`` moves them to the nearest
-                end, but refuses what has none: NaN, and points where a spectrum is negative.
+            policy: ``raise`` raises an error; ``warn`` warns and evaluates the points as they are;
+                ``nan`` marks their rows; ``clip`` moves them to the nearest end, but raises an
+                error for NaN and for points outside a domain.
+
+        Returns:
+            The points to evaluate, float32, shape (N, P), and the indices of rows whose results
+            are to be NaN.
 
         Raises:
-            OutOfRange: See above; names row, parameter, value and limits.
-            ValueError: No such policy.
+            OutOfRange: A point outside, for ``raise`` and ``clip``; the message names row,
+                parameter, value and limits.
+            ValueError: Unknown policy.
         """
         if policy not in get_args(Policy):
             raise ValueError(f"out_of_range = {policy!r} must be one of {get_args(Policy)}")
-        with np.errstate(over="ignore"):  # beyond float32 is infinite, which is outside
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite, which is outside
             x = points.astype(np.float32)
         inside = is_inside(x, self.low, self.high)
         if policy == "clip" and not np.isnan(x).any():
@@ -204,26 +209,26 @@ class Ranges:
             return evaluable, rows
         message = "; ".join(self._outside(points, inside) + self._negative(left_out))
         if policy == "warn":
-            # through this and `OnnxEmulator.__call__`, to who called it
+            # past this method and `OnnxEmulator.__call__`, to the caller
             warnings.warn(message, OutOfRangeWarning, stacklevel=4)
             return x, rows[:0]
         raise OutOfRange(message)
 
     def _left_out(self, x: NDArray[np.float32]) -> NDArray[np.intp]:
-        """The domain that a row of the box does not lie in, by its index, else -1, shape (N,)."""
+        """Index of the first domain that each point of the box lies outside of, else -1, (N,)."""
         found = np.full(len(x), -1)
         for i, domain in enumerate(self._domains):
             found[~domain.is_inside(x) & (found < 0)] = i
         return found
 
     def _outside(self, points: NDArray[Any], inside: NDArray[np.bool_]) -> list[str]:
-        """What is the matter with values outside of their ranges."""
+        """Messages about values outside their ranges."""
         texts = []
         where = np.argwhere(~inside)
         for row, column in where[:_NAMED]:
             p, value = self.parameters[column], points[row, column]
             text = f"{value:g}"
-            if p.low <= float(text) <= p.high:  # outside by less than %g shows
+            if p.low <= float(text) <= p.high:  # %g hides that the value is outside
                 text = repr(float(value))
             hint = p.hint(float(value))
             texts.append(
@@ -232,7 +237,7 @@ class Ranges:
         return texts + _rest(len(where), "values")
 
     def _negative(self, left_out: NDArray[np.intp]) -> list[str]:
-        """What is the matter with rows of the box that lie outside of a domain."""
+        """Messages about points of the box that lie outside a domain."""
         rows = np.flatnonzero(left_out >= 0)
         reasons = [(row, self._domains[left_out[row]].reason) for row in rows[:_NAMED]]
         texts = [
@@ -243,5 +248,5 @@ class Ranges:
 
 
 def _rest(count: int, what: str) -> list[str]:
-    """How many there are that a message does not name."""
+    """Text for the items that a message does not name."""
     return [f"and {count - _NAMED} more {what}"] if count > _NAMED else []

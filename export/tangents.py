@@ -1,7 +1,7 @@
-"""Exact derivatives of a graph at one point: operators that carry slopes along with values.
+"""Exact derivatives of a graph at one point, by forward-mode differentiation.
 
-Beside every operator on numbers that depend on the point stand those that give the slopes of its
-result along D directions at once, shape (D, ...): forward-mode differentiation.
+Each operator on numbers that depend on the point is accompanied by operators for the slopes of its
+result along D directions, shape (D, ...).
 """
 
 import math
@@ -22,27 +22,27 @@ from export.trace import Trace, Traced
 __all__ = ["DIRECTIONS", "SLOPE", "UnknownOperator", "with_slopes"]
 
 DIRECTIONS = "directions"
-"""The second input: how ``theta`` changes along each direction, shape (D, 1, P)."""
+"""Name of the second input: changes of ``theta`` along each direction, shape (D, 1, P)."""
 SLOPE = "slope of "
-"""What names of slopes begin with, before those of outputs."""
-_LN_0 = -1e30  # for the logarithm of 0, whose powers are 0 and have slopes: 0, not NaN
+"""Prefix of the names of slopes; the rest is the name of the output."""
+_LN_0 = -1e30  # log of 0; its powers are 0, and their slopes 0 rather than NaN
 _TINY = 1e-37
-_FLOAT, _INT64 = 1, 7  # in ONNX's list of types
+_FLOAT, _INT64 = 1, 7  # types of ONNX
 
 Shape = tuple[int, ...]
 
 
 class UnknownOperator(ValueError):  # noqa: N818 (it says what it is)
-    """An operator, or a form of one, whose slopes are not known here."""
+    """An operator, or an attribute of one, whose slopes are not implemented."""
 
 
 @dataclass(frozen=True)
 class _Slope:
-    """Slopes in a graph, (D, *shape), of as many axes as the number has, besides.
+    """Slopes in a graph, shape (D, *shape).
 
     Attributes:
-        traced: What the graph calls them.
-        shape: That of the number, or one that is broadcast to it.
+        traced: Their name in the graph.
+        shape: Shape of the number, or one that broadcasts to it.
     """
 
     traced: Traced
@@ -50,15 +50,15 @@ class _Slope:
 
 
 def with_slopes(graph: Graph, shapes: Mapping[str, Shape], D: int) -> Graph:
-    """A graph that gives outputs and their slopes, of a single point.
+    """Return a graph that gives the outputs of a single point and their slopes.
 
     Args:
-        graph: It takes ``theta``.
-        shapes: Of all of its numbers, of one point, by name.
-        D: Along how many directions.
+        graph: A graph with the input ``theta``.
+        shapes: Shapes of all its numbers for one point, by name.
+        D: Number of directions.
 
     Raises:
-        UnknownOperator: One that there is no rule for.
+        UnknownOperator: An operator without a rule.
     """
     slopes = _Slopes(graph, shapes, D)
     for node in graph.nodes:
@@ -80,12 +80,12 @@ def with_slopes(graph: Graph, shapes: Mapping[str, Shape], D: int) -> Graph:
 
 
 class _Slopes:
-    """Operators so far, with those of their slopes.
+    """Operators of a graph, together with those of their slopes.
 
     Args:
         graph: The graph.
-        shapes: See `with_slopes`.
-        D: See there.
+        shapes: Shapes of all its numbers for one point, by name.
+        D: Number of directions.
     """
 
     def __init__(self, graph: Graph, shapes: Mapping[str, Shape], D: int) -> None:
@@ -95,10 +95,10 @@ class _Slopes:
         self._sums = {id(one.last): one for one in profile_sums(graph)}
 
     def add(self, node: Node) -> None:
-        """Add an operator, and its slopes if it has some.
+        """Add an operator, and operators for its slopes if it depends on the point.
 
         Raises:
-            UnknownOperator: There is no rule for it.
+            UnknownOperator: An operator without a rule.
         """
         self.trace.nodes.append(node)
         if node.kind in _FLAT or not any(name in self._known for name in node.inputs):
@@ -116,15 +116,15 @@ class _Slopes:
                 self._known[name] = slope
 
     def value(self, name: str) -> Traced:
-        """A number of the graph."""
+        """A number of the graph, by name."""
         return Traced(self.trace, name)
 
     def shape(self, name: str) -> Shape:
-        """Its shape, of one point."""
+        """Shape of a number for one point."""
         return self._shapes[name]
 
     def slope(self, name: str, axes: int | None = None) -> _Slope | None:
-        """The slopes of a number, with so many axes; None if it does not depend on the point."""
+        """Slopes of a number, with `axes` axes; None if it does not depend on the point."""
         slope = self._known.get(name)
         if slope is None or axes is None or len(slope.shape) == axes:
             return slope
@@ -132,7 +132,7 @@ class _Slopes:
         return _Slope(self.reshaped(slope.traced, shape), shape)
 
     def full(self, name: str, shape: Shape | None = None) -> Traced:
-        """The slopes of a number, in its own shape; zeros if it does not depend on the point."""
+        """Slopes of a number in its own shape; zeros if it does not depend on the point."""
         shape = self.shape(name) if shape is None else shape
         slope = self.slope(name, len(shape))
         if slope is None:
@@ -146,14 +146,14 @@ class _Slopes:
         return self.trace.apply("Reshape", slopes, self.whole([-1, *shape]))
 
     def whole(self, values: Any) -> Traced:
-        """Whole numbers."""
+        """Integers as a constant of the graph."""
         return Traced(self.trace, self.trace.constant(values, np.int64))
 
     def constant(self, name: str) -> NDArray[Any]:
-        """Numbers that stand in the graph.
+        """Value of a constant of the graph.
 
         Raises:
-            UnknownOperator: They do not.
+            UnknownOperator: The number is not a constant.
         """
         tensor = self._graph.tensors.get(name)
         array = tensor.array() if tensor else None
@@ -162,7 +162,7 @@ class _Slopes:
         return array
 
     def axis(self, node: Node, default: int = 0) -> int:
-        """The axis of an operator, in slopes, which have one more in front."""
+        """Axis of an operator in the slopes, which have one more axis in front."""
         return node.numbers.get("axis", default) % len(self.shape(node.inputs[0])) + 1
 
 
@@ -170,7 +170,7 @@ Rule = Callable[[_Slopes, Node], "_Slope | list[_Slope | None] | None"]
 
 
 def _times(factor: Callable[[_Slopes, Traced, Traced], Traced]) -> Rule:
-    """The rule of a function of one number, whose derivative is a factor of both x and f(x)."""
+    """Rule of a function f of one number, whose derivative is a function of x and f(x)."""
 
     def rule(s: _Slopes, node: Node) -> _Slope:
         slope = s.slope(node.inputs[0])
@@ -244,7 +244,7 @@ def _pow(s: _Slopes, node: Node) -> _Slope | None:
 
 
 def _log(s: _Slopes, node: Node) -> _Slope | None:
-    """Of 0, it becomes a number, and does not change."""
+    """Replace the logarithm of 0 by a finite number with zero slope."""
     s.trace.nodes.pop()
     (x,), (y,) = node.inputs, node.outputs
     s.trace.apply("Max", s.trace.apply("Log", s.value(x)), _LN_0, outputs=(y,))
@@ -259,7 +259,7 @@ def _is(s: _Slopes, kind: str, x: Traced, y: Any) -> Traced:
 
 
 def _clip(s: _Slopes, node: Node) -> _Slope | None:
-    """At a limit, of the changes those that lead back inside: such are parameters at theirs."""
+    """At a limit, keep only slopes that point inside: parameters may lie at their limits."""
     x, *limits = node.inputs
     inside = _times(lambda s, x, y: _is(s, "Equal", x, y))(s, node)
     assert isinstance(inside, _Slope)
@@ -272,7 +272,7 @@ def _clip(s: _Slopes, node: Node) -> _Slope | None:
 
 
 def _chosen(kind: str) -> Rule:
-    """The rule of the larger or the smaller one of two."""
+    """Rule of the maximum or minimum of two numbers."""
 
     def rule(s: _Slopes, node: Node) -> _Slope | None:
         if len(node.inputs) != 2:
@@ -315,7 +315,7 @@ def _matmul(s: _Slopes, node: Node) -> _Slope | None:
 
 
 def _profile_sum(s: _Slopes, node: Node, one: ProfileSum) -> _Slope | None:
-    """As `_matmul`, but slopes of weights are summed over profiles, which are fewer numbers."""
+    """Like `_matmul`, but slopes of weights are summed over profiles, which are fewer numbers."""
     weights, (flat, column), shape = one.first.inputs[0], node.inputs, s.shape(node.outputs[0])
     m, Q, K = one.profiles.shape
     parts: list[_Slope | None] = []
@@ -433,7 +433,7 @@ def _neg(s: _Slopes, node: Node) -> _Slope | None:
     return slope and _Slope(-slope.traced, slope.shape)
 
 
-# Whole numbers, truth values and shapes have no slopes
+# Integers, booleans and shapes have no slopes
 _FLAT = {"Cast", "Ceil", "Floor", "Round", "Sign", "Equal", "Less", "LessOrEqual", "Greater",
          "GreaterOrEqual", "Not", "And", "Or", "Shape"}  # fmt: skip
 _RULES: dict[str, Rule] = {

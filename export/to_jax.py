@@ -31,8 +31,8 @@ from export.statistics.kinds import LONGEST, SHORTEST, Wp
 __all__ = ["JaxFunction", "function"]
 
 _LN_0 = -1e30
-_ROUNDING = 1e-6  # so near to their ends, scales may lie beyond
-_FLOAT, _TYPES = 1, {7: jnp.int32, 9: jnp.bool_}  # of ONNX
+_ROUNDING = 1e-6  # relative tolerance of scales at the ends of their range
+_FLOAT, _TYPES = 1, {7: jnp.int32, 9: jnp.bool_}  # types of ONNX
 
 
 def function(
@@ -45,7 +45,7 @@ def function(
     dtype: str = "float32",
     out_of_range: str = "raise",
 ) -> "JaxFunction":
-    """An emulator as a pure function of one point.
+    """Return an emulator as a pure function of one point, for jit, vmap and derivatives.
 
     Args:
         emulator: A file, the name of a shipped emulator, or an open emulator.
@@ -87,13 +87,13 @@ def function(
 
 
 class JaxFunction:
-    """A function from one point to outputs by name: spectra (K,), statistics (R,), numbers ().
+    """Function from one point to outputs by name: spectra (K,), statistics (R,), numbers ().
 
     A point is a dictionary of numbers, or an array (P,) in the order of `names`. Parameters with a
     default may be omitted from a dictionary. Use ``jax.vmap`` for many points.
 
     Attributes:
-        names: Names of the parameters.
+        names: Names of the P parameters.
         outputs: Names of the outputs.
     """
 
@@ -153,11 +153,17 @@ class JaxFunction:
         )
 
     def __call__(self, point: Any) -> dict[str, Any]:
-        """The outputs by name.
+        """Evaluate one point.
+
+        Args:
+            point: Parameters by name, or an array (P,).
+
+        Returns:
+            Outputs by name, in the precision of `function`.
 
         Raises:
-            OutOfRange: A value outside of the ranges, if it is known and the policy is to raise.
-            ValueError: Names missing or unknown, a wrong shape.
+            OutOfRange: A known value outside the ranges, with the policy ``raise``.
+            ValueError: Missing or unknown names; a wrong shape.
         """
         own: dict[str, Any] = {}
         if isinstance(point, Mapping):
@@ -174,16 +180,16 @@ class JaxFunction:
                 f"use jax.vmap for many"
             )
         inside = self._inside(x, own)
-        with jax.default_matmul_precision("highest"):  # single precision is that on a GPU, too
+        with jax.default_matmul_precision("highest"):  # full single precision, also on a GPU
             results: dict[str, Any] = self._compiled(x, own)
         if inside is None:
             return results
-        # times NaN, and not replaced by it: so are the derivatives
+        # multiply by NaN rather than replace, so that derivatives are NaN, too
         known = jnp.where(inside, 1.0, jnp.nan).astype(self._dtype)
         return {name: one * known for name, one in results.items()}
 
     def _evaluate(self, x: Any, own: dict[str, Any]) -> dict[str, Any]:
-        """The outputs of a point (P,), wherever it lies; what JAX compiles."""
+        """The outputs of a point (P,), without a check of ranges; compiled by JAX."""
         found = self._graph(x[None])
         columns = {name: x[None, i] for i, name in enumerate(self.names)}
         results = {
@@ -197,7 +203,7 @@ class JaxFunction:
         return {name: one[0].astype(self._dtype) for name, one in results.items()}
 
     def _inside(self, x: Any, own: dict[str, Any]) -> Any:
-        """Whether a point is inside of the ranges; None if that does not matter."""
+        """Whether a point lies inside the ranges; None if no check is left to do."""
         if self._policy == "ignore":
             return None
         known = not any(isinstance(one, jax.core.Tracer) for one in (x, *own.values()))
@@ -223,7 +229,7 @@ class JaxFunction:
 
 
 class _Statistics:
-    """Functions of separation of spectra on an emulator's grid."""
+    """Statistics from the spectra on an emulator's grid."""
 
     def __init__(self, emulator: OnnxEmulator, statistics: Sequence[Statistic]) -> None:
         for one in statistics:
@@ -237,7 +243,7 @@ class _Statistics:
         self.parameters = self._projection.parameters
         low, high = ({p.name: np.array([getattr(p, end)]) for p in emulator.parameters}
                      for end in ("low", "high"))  # fmt: skip
-        low["h"], high["h"] = high["h"], low["h"]  # lengths are in Mpc/h
+        low["h"], high["h"] = high["h"], low["h"]  # lengths in Mpc/h scale with 1/h
         self._ends = low, high
         self._moments = []
         for one in statistics:
@@ -295,7 +301,7 @@ class _Statistics:
 def _at(
     at: AtK, found: dict[str, Any], point: dict[str, Any], names: Sequence[str], learnt: Any
 ) -> dict[str, Any]:
-    """Spectra at other wavenumbers, as `AtK` has them; numbers as they are."""
+    """Spectra at other wavenumbers, as in `AtK`; numbers are unchanged."""
     dtype = next(iter(found.values())).dtype
     m: dict[str, Any] = {
         name: None if one is None else one.astype(dtype) for name, one in at.matrices.items()
@@ -328,15 +334,15 @@ def _at(
 
 
 class _Translated:
-    """The operators of a graph, one after another, in JAX.
+    """The operators of a graph, evaluated in order with JAX.
 
     Args:
         graph: The graph.
-        outputs: Which of its outputs to compute.
-        dtype: Of all numbers.
+        outputs: Names of the outputs to compute.
+        dtype: Type of all floating-point numbers.
 
     Raises:
-        ValueError: An operator that is not known.
+        ValueError: An operator or a constant that cannot be translated.
     """
 
     def __init__(self, graph: Graph, outputs: Sequence[str], dtype: Any) -> None:
@@ -358,7 +364,7 @@ class _Translated:
                 self._constants[name] = array.astype(dtype) if array.dtype.kind == "f" else array
 
     def __call__(self, theta: Any) -> dict[str, Any]:
-        """The outputs by name of points (N, P), spectra (N, K) and numbers (N,)."""
+        """Outputs by name at points (N, P): spectra (N, K) and numbers (N,)."""
         values: dict[str, Any] = {"theta": theta, **self._constants}
         for node, attributes in self._nodes:
             inputs = [values[name] if name else None for name in node.inputs]
@@ -378,7 +384,7 @@ def _gemm(x: list[Any], a: dict[str, Any], _: Node) -> Any:
 
 
 def _log(x: list[Any], _: dict[str, Any], __: Node) -> Any:
-    """Of 0 a large negative number, whose powers are 0 and have derivatives: 0, not NaN."""
+    """Replace the log of 0 by a large negative number: its powers and their slopes are then 0."""
     positive = x[0] > 0
     found = jnp.log(jnp.where(positive, x[0], 1.0))
     return jnp.where(positive, found, jnp.where(x[0] == 0, _LN_0, jnp.nan))

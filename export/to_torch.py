@@ -1,4 +1,4 @@
-"""An ONNX file as the torch emulator that it was made of: ``from hodspectra.torch import load``."""
+"""Rebuild the torch emulator of an ONNX file: ``from hodspectra.torch import load``."""
 
 import json
 from collections.abc import Mapping
@@ -16,27 +16,32 @@ from export.weights import weights
 
 __all__ = ["load"]
 
-_POINTS = 256  # at which it is compared with its file
+_POINTS = 256  # number of points at which it is compared with its file
 
 
 def load(path_or_name: str | Path, occupation: str = "", **fits: str) -> Emulator:
-    """The torch emulator that a file of `export.to_onnx` was made of, ready to predict.
+    """Rebuild the torch emulator that a file of `export.to_onnx` was written from.
 
-    It is a `torch.nn.Module`: points (B, P), columns ``spec.space.names``, to outputs in the order
-    of ``spec.outputs``, spectra [Mpc^3] (B, K) and numbers (B,), with gradients. ``save`` writes
-    the file that training, `export.to_onnx` and ``hodspectra finetune`` take.
+    The emulator is a `torch.nn.Module` in evaluation mode. It maps points (B, P), with columns
+    ``spec.space.names``, to outputs in the order of ``spec.outputs``: spectra [Mpc^3] (B, K) and
+    numbers (B,), with gradients. Its method ``save`` writes a file for `export.to_onnx` and
+    ``hodspectra finetune``.
 
     Args:
         path_or_name: A file, or the name of a shipped emulator.
-        occupation: Of a semi-analytic emulator, by name, in place of its own.
-        fits: ``mass_function``, ``halo_bias``, ``concentration`` and ``mass_def`` of a
-            semi-analytic emulator, in place of its own.
+        occupation: Name of an occupation in place of the one in the file; semi-analytic emulators
+            only.
+        fits: ``mass_function``, ``halo_bias``, ``concentration`` or ``mass_def`` in place of those
+            of the file; semi-analytic emulators only.
+
+    Returns:
+        The emulator, checked against the outputs of the file.
 
     Raises:
         FileNotFoundError: No such file or name.
-        OnnxEmulatorError: A file that is damaged, holds several emulators, or lacks weights that
-            its outputs need.
-        ValueError: No such occupation or fits, or fits that need weights that the file lacks.
+        OnnxEmulatorError: A file that is damaged, contains several emulators, or lacks weights
+            that its outputs need.
+        ValueError: Unknown occupation or fits, or fits that need weights that the file lacks.
 
     Examples:
         >>> from hodspectra.torch import load
@@ -67,7 +72,7 @@ def load(path_or_name: str | Path, occupation: str = "", **fits: str) -> Emulato
 
 
 def _spec(meta: Mapping[str, Any], path: Path) -> Spec:
-    """The spec of the emulator behind a file."""
+    """Read the spec of the emulator from the metadata of its file."""
     if "merged" in meta["provenance"]:
         raise OnnxEmulatorError(
             f"{path} holds several emulators as one; export each of them to a file of its own"
@@ -88,7 +93,7 @@ def _spec(meta: Mapping[str, Any], path: Path) -> Spec:
 
 
 def _check(emulator: Emulator, path: Path) -> None:
-    """Refuse an emulator that does not give the numbers of its file."""
+    """Raise an error if the emulator does not reproduce the outputs of its file."""
     lacking = ", ".join(emulator.unknown()) or "none"
     try:
         verify(emulator, path, points_of(emulator.spec.space)[-_POINTS:])

@@ -1,4 +1,4 @@
-"""Recompute with the true code, here, and compare with the record: ``python -m export.verify``."""
+"""Compare an emulator with newly computed labels: ``python -m export.verify``."""
 
 import argparse
 import io
@@ -14,8 +14,8 @@ from export.runtime import OnnxEmulator, OnnxEmulatorError, load
 
 __all__ = ["verdict", "verify"]
 
-# Of a few points drawn anew, the 95th percentile scatters; at 20 points it stays within this
-# factor of the record's, and a wrong halo model, version or unit misses it by far more.
+# The 95th percentile over a few new points scatters; at 20 points it stays within this factor of
+# the record's. A wrong halo model, version or unit exceeds it by far.
 FACTOR = 3.0
 
 Result = dict[str, dict[str, float]]
@@ -28,25 +28,26 @@ def verify(
     linear_power: str | None = None,
     occupation: str | None = None,
 ) -> Result:
-    """Errors of an emulator on new points, recomputed by the true code, beside its record.
+    """Errors of an emulator on newly computed labels, next to those on its record.
 
-    Points that the emulator does not answer for, and points where a spectrum is not positive, so
-    that its error has no meaning, do not count.
+    Points that are outside the domain of the emulator, and points where a spectrum is not positive,
+    are left out.
 
     Args:
-        emulator: File or name.
+        emulator: A file, or the name of a shipped emulator.
         points: Number of points, a Latin hypercube over the trained ranges.
         seed: Seed of the points.
-        linear_power: ``camb`` runs CAMB at every point, ``table`` makes its table first, which
-            takes some hundred runs if there is none in the cache; by default as for the labels.
-        occupation: Whose galaxies, by name; by default those of the file.
+        linear_power: ``camb`` runs CAMB at every point; ``table`` interpolates in a table, which
+            takes some hundred runs of CAMB if it is not in the cache; default: as for the labels.
+        occupation: Name of an occupation in place of the one in the file.
 
     Returns:
-        By output: ``found`` and ``recorded``, the 95th percentile of |P/P_true - 1| over points
-        and wavenumbers, ``largest``, and ``points``, how many count.
+        For each output: ``found`` and ``recorded``, the 95th percentile of abs(P/P_true - 1) over
+        points and wavenumbers, ``largest``, the largest error, and ``points``, the number of
+        points.
 
     Raises:
-        ValueError: A file without a record, or no point that counts.
+        ValueError: A file without a record of its accuracy; no points left.
     """
     model = load(emulator, occupation=occupation)
     recorded = _recorded(model)
@@ -70,7 +71,7 @@ def verify(
 
 
 def _recorded(model: OnnxEmulator) -> dict[str, float]:
-    """The 95th percentile that a file states of each output."""
+    """The recorded 95th percentile of each output."""
     record = model.metadata["record"]
     records = record.get("test", record.get("validation"))
     if not records or not set(records) & set(model.outputs):
@@ -83,7 +84,7 @@ def _recorded(model: OnnxEmulator) -> dict[str, float]:
 
 
 def _labels(model: OnnxEmulator, points: int, seed: int, linear_power: str | None) -> Any:
-    """New labels of an emulator's own halo model, in its ranges."""
+    """New labels of the emulator's halo model, within its ranges."""
     from datagen.design import Design  # not needed to evaluate emulators
     from datagen.generate import generate
     from datagen.halomodel import HaloModelConfig
@@ -97,13 +98,13 @@ def _labels(model: OnnxEmulator, points: int, seed: int, linear_power: str | Non
     space = Space.from_dict(metadata["parameters"])
     config = HaloModelConfig.from_dict(choices)
     with TemporaryDirectory() as folder:
-        with redirect_stdout(io.StringIO()):  # of a file that is soon gone
+        with redirect_stdout(io.StringIO()):  # progress of a temporary file
             path = generate(Path(folder) / "labels.h5", Design(points, seed=seed), space, config)
         return Spectra.read(path)
 
 
 def table(result: Result) -> str:
-    """The comparison, a line for each output, and what to make of it."""
+    """The comparison as a table, a line for each output, followed by the verdict."""
     points = next(iter(result.values()))["points"]
     lines = [
         f"abs(P/P_true - 1) in percent, on {points} points",
@@ -119,7 +120,7 @@ def table(result: Result) -> str:
 
 
 def verdict(result: Result) -> str:
-    """Whether an emulator is as exact as its file says, in a sentence."""
+    """A sentence that says whether the errors agree with the record."""
     off = [name for name, errors in result.items() if not _agrees(errors)]
     if off:
         return (
@@ -137,7 +138,7 @@ def _agrees(errors: dict[str, float]) -> bool:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Recompute random points with the halo model, and compare with the errors in the file.
+    """Compute new random points with the halo model, and compare the errors with the record.
 
     The exit status is 1 if an error is much larger than recorded.
     """

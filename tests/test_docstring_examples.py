@@ -6,6 +6,8 @@ import importlib
 import pytest
 
 WITH_EXAMPLES = {
+    "hodspectra": ["emulators"],
+    "export.measurements": ["Measurements"],
     "export.runtime": ["OnnxEmulator.__call__", "OnnxEmulator.jacobian", "load"],
     "export.statistics.kinds": ["DeltaSigma", "Wp", "Xi"],
     "export.to_jax": ["function"],

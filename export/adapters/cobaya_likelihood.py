@@ -1,4 +1,4 @@
-"""A likelihood of Cobaya for a file of measurements: a fit without code.
+"""A Cobaya likelihood for a file of measurements, for fits without code.
 
 ::
 
@@ -9,8 +9,8 @@
     likelihood:
       hodspectra.cobaya.Gaussian:
         data: sample.csv               # w_p, Delta Sigma, ..., n_g: see export.measurements
-        covariance: covariance.txt     # by default what the file says
-        cuts: {w_p: [0.5, 40]}         # by default all separations
+        covariance: covariance.txt     # default: as in the data file
+        cuts: {w_p: [0.5, 40]}         # default: all separations
         z: 0.52
 
 For several independent files use several likelihoods with different names, each with
@@ -38,11 +38,11 @@ class Gaussian(Likelihood):
     """A Gaussian likelihood of a file of measurements, ln L = -chi^2 / 2.
 
     Attributes:
-        data: The file; see `export.measurements` for the format.
-        covariance: A file with the covariance of all rows of `data`, in their order; by default
-            the one that `data` names, or else independent errors.
-        cuts: Range of separations to use, by statistic: ``{w_p: [0.5, 40]}``, in its lengths.
-        z: The redshift of the measurements, if it is not an option of the theory or a parameter.
+        data: File of measurements; see `export.measurements` for the format.
+        covariance: File with the covariance of all rows of `data`, in their order; default: the
+            file that `data` names, else independent errors.
+        cuts: Range of separations to use of each statistic, in its lengths: ``{w_p: [0.5, 40]}``.
+        z: Redshift of the measurements, unless it is an option of the theory or a parameter.
     """
 
     data: str | Path | None = None
@@ -55,7 +55,7 @@ class Gaussian(Likelihood):
         """Read the files.
 
         Raises:
-            LoggedError: No file; what is wrong with one; a redshift that is none.
+            LoggedError: No file, an invalid one, or more than one redshift.
         """
         if self.data is None:
             raise LoggedError(self.log, "give the option data: a file of measurements")
@@ -66,14 +66,14 @@ class Gaussian(Likelihood):
                 raise ValueError(f"z = {self.z} must be one number; files are of one redshift each")
         except (OSError, ValueError) as error:
             raise LoggedError(self.log, "%s", error) from error
-        # under names that no other likelihood has
+        # names that no other likelihood uses
         self._names = {
             one.name: f"{self.get_name()}: {one.name}" for one in self.measured.statistics
         }
         self.log.info("%s", self.measured)
 
     def get_requirements(self) -> dict[str, Any]:
-        """All that was measured."""
+        """Return the measured statistics and numbers as outputs of the theory."""
         asked: dict[str, Any] = {
             "statistics": {self._names[one.name]: one for one in self.measured.statistics},
             "outputs": list(self.measured.numbers),
@@ -84,7 +84,7 @@ class Gaussian(Likelihood):
         """Check that the theory is at one redshift.
 
         Raises:
-            LoggedError: It is at several.
+            LoggedError: The theory has several redshifts.
         """
         super().initialize_with_provider(provider)
         z: Any = getattr(provider.requirement_providers.get("halo_model"), "z", None)
@@ -95,11 +95,11 @@ class Gaussian(Likelihood):
             )  # fmt: skip
 
     def logp(self, **_parameters: Any) -> float:
-        """-chi^2 / 2 of the point at hand."""
+        """Return ln L = -chi^2 / 2 at the current point."""
         return -0.5 * float(self.measured.chi2_of(self.predicted()))
 
     def predicted(self) -> NDArray[np.float64]:
-        """What the point at hand predicts of ``measured.data``, shape (D,)."""
+        """Return the predictions for ``measured.data`` at the current point, shape (D,)."""
         answer: Mapping[str, Any] = self.provider.get_halo_model()
         found = {name: np.ravel(answer[theirs]) for name, theirs in self._names.items()}
         found |= {name: np.ravel(answer[name])[0] for name in self.measured.numbers}
@@ -107,12 +107,12 @@ class Gaussian(Likelihood):
         def given(*_call: Any, **_options: Any) -> dict[str, Any]:
             return found
 
-        # an emulator that answers with what the theory has found
+        # stands in for an emulator, and returns the results of the theory
         return self.measured.model(cast(OnnxEmulator, given), {"h": answer["h"]}, out_of_range=None)
 
 
 def _ends(name: str, given: Any) -> tuple[Any, Any]:
-    """Both ends of a cut; a list of a YAML file may be an array by now."""
+    """Both ends of a cut; Cobaya may have turned a list of a YAML file into an array."""
     ends = list(given) if np.ndim(given) == 1 and not isinstance(given, str) else []
     if len(ends) != 2:
         raise ValueError(f"cuts: {name} = {given!r} must be two numbers, [low, high]")

@@ -1,4 +1,4 @@
-"""An emulator as a theory of Cobaya.
+"""An emulator as a theory for Cobaya.
 
 In an input file::
 
@@ -66,14 +66,14 @@ from export.statistics import Statistic
 
 __all__ = ["HaloModel"]
 
-_OPTIONS = ("outputs", "statistics", "k", "z")  # of the requirement
+_OPTIONS = ("outputs", "statistics", "k", "z")  # options of the requirement
 
 
 class HaloModel(Theory):
-    """Spectra and statistics of one emulator.
+    """Theory for the spectra and statistics of an emulator.
 
-    Points outside its ranges have zero likelihood. All other errors stop the run; errors of the
-    input file do so at set-up.
+    Points outside the trained ranges have zero likelihood. All other errors stop the run; errors
+    of the input file do so at set-up.
 
     Attributes:
         emulator: A file, or the name of a shipped emulator.
@@ -106,50 +106,53 @@ class HaloModel(Theory):
         except (OSError, TypeError, ValueError) as error:
             raise LoggedError(self.log, "%s", error) from error
         self._numbers = [name for name in self._model.outputs if output(name).is_number]
-        self._spectra: set[str] = set()  # outputs that likelihoods ask for
+        self._spectra: set[str] = set()  # outputs that likelihoods request
         self._statistics = AskedStatistics(self._model)
         self._is_asked = False
         self._k: NDArray[Any] | None = None
-        self._derived: set[str] = set()  # numbers that are parameters
+        self._derived: set[str] = set()  # outputs that are derived parameters
 
     def _redshifts(self, z: Any) -> Any:
-        """What is given as z, checked: None, a number, or an array (Z,)."""
+        """Check the option z, and return None, a number, or an array (Z,)."""
         if z is None:
             return None
         values = redshifts(z, self._model)
         return values if np.ndim(z) else float(values[0])
 
     def get_can_support_params(self) -> list[str]:
-        """Names that inputs go by, for the parameters that are given."""
+        """Return the names that the input file may use for the emulator's parameters."""
         return self._inputs.supported
 
     def get_can_provide_params(self) -> list[str]:
-        """The numbers among the outputs."""
+        """Return the outputs that are numbers."""
         return self._numbers
 
     def initialize_with_params(self) -> None:
-        """Settle under which name each input comes."""
+        """Choose the name of each parameter, from those in the input file."""
         self._inputs.settle(self.input_params)
         for ours, theirs in self._inputs.asked.items():
             self.log.info("no parameter %s: other theories are asked for %s", ours, theirs)
 
     def get_requirements(self) -> dict[str, None]:
-        """The emulator's parameters, under the names that are settled by then."""
+        """Return the emulator's parameters, under their chosen names."""
         return dict.fromkeys(self._inputs.required)
 
     def must_provide(self, **requirements: Any) -> dict[str, None]:
-        """Take up what is asked for: ``halo_model``, and numbers as derived parameters.
+        """Register the requirement ``halo_model``, and numbers as derived parameters.
 
-        The options of ``halo_model`` are ``outputs`` (one name or several; by default all, or
-        none if there are statistics), ``statistics`` (records or `Statistic` by name), ``k``
-        [1/Mpc] (by default the emulator's) and ``z`` (by default the theory's).
+        The options of ``halo_model`` are ``outputs`` (one or several names; default: all, or none
+        if there are statistics), ``statistics`` (records or `Statistic` by name), ``k`` [1/Mpc]
+        (default: those of the emulator) and ``z`` (default: that of the theory).
+
+        Args:
+            requirements: Requirements by name.
 
         Returns:
-            Parameters of the statistics' own, which the input file has to have.
+            Parameters of the statistics, which the input file must define.
 
         Raises:
-            LoggedError: Options, outputs, statistics, redshifts or wavenumbers that there are not;
-                a second set of k or z; two statistics of one name.
+            LoggedError: Unknown options, outputs or statistics; invalid redshifts or wavenumbers;
+                different k or z for two likelihoods; two statistics with one name.
         """
         super().must_provide(**requirements)
         self._derived |= requirements.keys() & set(self._numbers)
@@ -175,7 +178,7 @@ class HaloModel(Theory):
         if not (outputs or statistics) or (k is not None and k.size == 0):
             raise ValueError("outputs and k must not be empty")
         self._statistics.add(statistics, taken=("k", "z", "h"))
-        # what every step of a sampler asks for, so that its errors come now
+        # try the call of each step of a sampler, so that errors occur at set-up
         at = {} if z is None else {"z": z}
         rehearse(self._model, [*outputs, *statistics], k, self.extrapolate and k is not None, **at)
         if z is not None and self._inputs.is_given("z"):
@@ -191,11 +194,14 @@ class HaloModel(Theory):
             self._spectra |= set(outputs)
 
     def initialize_with_provider(self, provider: Provider) -> None:
-        """Hold the parameters of the whole input against what the emulator knows.
+        """Check the parameters of the whole input against those of the emulator.
+
+        Args:
+            provider: Cobaya's provider of all parameters and results.
 
         Raises:
-            LoggedError: No redshift, or several for a number that is a parameter; a range that no
-                point of the prior is in; physics that the emulator does not know.
+            LoggedError: No redshift, or several for a derived parameter; a prior outside the
+                trained ranges; physics that the emulator does not include.
         """
         super().initialize_with_provider(provider)
         if self._spectra or self._derived or self._is_asked:
@@ -223,10 +229,18 @@ class HaloModel(Theory):
             )  # fmt: skip
 
     def calculate(self, state: dict[str, Any], want_derived: bool = True, **point: float) -> bool:
-        """Evaluate one point; False if it lies outside the trained ranges.
+        """Evaluate one point.
+
+        Args:
+            state: Dictionary for the results.
+            want_derived: Ignored; derived parameters are always stored.
+            point: Parameters by name.
+
+        Returns:
+            False if the point lies outside the trained ranges, else True.
 
         Raises:
-            LoggedError: Anything else that goes wrong.
+            LoggedError: Any other error.
         """
         outputs: list[str | Statistic] = [*sorted(self._spectra | self._derived)]
         outputs += self._statistics.by_name.values()
@@ -242,7 +256,7 @@ class HaloModel(Theory):
         except OutOfRange as error:
             self.log.debug("%s", error)
             return False
-        except Exception as error:  # which Cobaya would take for a point without likelihood
+        except Exception as error:  # Cobaya would give the point zero likelihood
             raise LoggedError(self.log, "%s", error) from error
         z = inputs.get("z", redshift(self._model).low) if self._z is None else self._z
         names = [*self._spectra, *self._statistics.outputs]
@@ -259,10 +273,10 @@ class HaloModel(Theory):
         return self._model(point, outputs, k, extrapolate=extrapolate)
 
     def get_halo_model(self) -> dict[str, Any]:
-        """Outputs by name of the point at hand, with ``k`` [1/Mpc], ``z`` and ``h``.
+        """Return the outputs at the current point by name, with ``k`` [1/Mpc], ``z`` and ``h``.
 
-        Spectra [Mpc^3] have the shape (K,), as k, or (Z, K) if z is a list; statistics (R,) or
-        (Z, R), in units of their own; numbers have the shape of z. All are copies.
+        Spectra [Mpc^3] have the shape (K,), or (Z, K) if z is a list; statistics (R,) or (Z, R), in
+        their own units; numbers have the shape of z. All arrays are copies.
         """
         k = self._model.k if self._k is None else self._k
         results = self.current_state["halo_model"]
@@ -270,14 +284,14 @@ class HaloModel(Theory):
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two are the same numbers, or both are None."""
+    """Whether two values are equal arrays or numbers, or both None."""
     if one is None or other is None:
         return one is other
     return np.shape(one) == np.shape(other) and bool(np.all(np.equal(one, other)))
 
 
 class _Answer(dict[str, Any]):
-    """Outputs by name; one that nobody asked for is an error that says so."""
+    """Outputs by name; the error for a missing one says that it was not requested."""
 
     def __missing__(self, name: str) -> Any:
         raise KeyError(

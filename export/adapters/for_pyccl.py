@@ -25,22 +25,22 @@ __all__ = ["HaloModelPk"]
 
 Array = NDArray[np.float64]
 
-_K_MIN, _K_POINTS = 1e-4, 400  # below the emulators' k, linear theory
+_K_MIN, _K_POINTS = 1e-4, 400  # linear theory below the emulators' k [1/Mpc]
 _Z_POINTS = 24
-_NO_GROWTH, _GROWTH = 404, 401  # pyccl's flags of what happens beyond the last redshift
+_NO_GROWTH, _GROWTH = 404, 401  # pyccl's flags for extrapolation beyond the last redshift
 
 
 class HaloModelPk(pyccl.EmulatorPk):
     """A spectrum of the halo model with a fixed occupation, for any flat w0waCDM cosmology.
 
     All parameters of the pyccl cosmology are compared with those of the labels, and a cosmology
-    with other physics raises an error that names it. Dark energy changes the growth alone; where
-    it clusters, below k = 0.01 1/Mpc, CAMB differs (docs/faq.md has numbers).
+    with other physics raises an error that names it. Dark energy changes only the growth; where it
+    clusters, below k = 0.01 1/Mpc, CAMB differs (docs/faq.md has numbers).
 
-    `get_pk_at_a` evaluates the emulator at any scale factor. `get_pk2d` is a spline through 24 of
-    them. Half-way between these, at 100 random points of a box with z from 0 to 3, 95 % (99 %) of
-    its errors are below 0.002 % (0.006 %) in ``gg_total`` where n_g is above 1e-7 1/Mpc^3, and all
-    are below 0.02 %.
+    `get_pk_at_a` evaluates the emulator at any scale factor. `get_pk2d` is a spline through 24
+    redshifts. Half-way between these, at 100 random points of a box with z from 0 to 3, 95 % (99 %)
+    of its errors are below 0.002 % (0.006 %) in ``gg_total`` where n_g is above 1e-7 1/Mpc^3, and
+    all are below 0.02 %.
 
     Args:
         output: Name of the spectrum: ``gg_total``, ``gm_1h``, ``P_lin``, ...
@@ -103,8 +103,8 @@ class HaloModelPk(pyccl.EmulatorPk):
     def _get_pk2d(self, cosmo: pyccl.Cosmology) -> pyccl.Pk2D:
         z = _nodes(self.emulator)
         Pk = self._at(cosmo, z)
-        positive = bool((Pk > 0).all())  # the 1-halo term of g3lhalo may not be
-        cosmo.compute_growth()  # a projection beyond the redshifts takes it
+        positive = bool((Pk > 0).all())  # the 1-halo term of g3lhalo may be negative
+        cosmo.compute_growth()  # for projections beyond the redshifts
         return _Spectrum(
             cosmo,
             self.extrapolate,
@@ -149,9 +149,9 @@ def _check_parameters(emulator: OnnxEmulator, given: dict[str, float]) -> None:
 
 
 def _nodes(emulator: OnnxEmulator) -> Array:
-    """Redshifts that a spectrum is splined between, descending, shape (Z,).
+    """Redshifts of the spline, descending, shape (Z,).
 
-    They lie in ln a as Chebyshev's do, dense at both ends: pyccl's splines are natural ones, whose
+    They are Chebyshev nodes in ln a, dense at both ends, because pyccl uses natural splines, whose
     curvature vanishes there.
     """
     p = redshift(emulator)
@@ -166,12 +166,12 @@ def _nodes(emulator: OnnxEmulator) -> Array:
 
 
 class _Spectrum(pyccl.Pk2D):
-    """A Pk2D that names k and z that it does not have.
+    """A Pk2D that raises an error for k and z outside its range.
 
     Args:
         cosmo: The cosmology of the spectrum, with its growth.
-        extrapolate: Whether it goes on there as others do.
-        arrays: Of `pyccl.Pk2D`.
+        extrapolate: Extrapolate as pyccl does instead.
+        arrays: Arguments of `pyccl.Pk2D`.
     """
 
     def __init__(self, cosmo: pyccl.Cosmology, extrapolate: bool, **arrays: Any) -> None:
@@ -189,10 +189,19 @@ class _Spectrum(pyccl.Pk2D):
         *,
         derivative: bool = False,
     ) -> Any:
-        """The spectrum [Mpc^3] at k [1/Mpc] and a.
+        """Evaluate the spectrum.
+
+        Args:
+            k: Wavenumbers [1/Mpc].
+            a: Scale factors.
+            cosmo: Cosmology; default: that of the spectrum.
+            derivative: Return the logarithmic derivative, as in `pyccl.Pk2D`.
+
+        Returns:
+            The spectrum [Mpc^3].
 
         Raises:
-            ValueError: Beyond the emulator, unless `extrapolate` was set.
+            ValueError: k or a outside the emulator's range, unless `extrapolate` is set.
         """
         if not self._extrapolate:
             _within("k", k, self._k[0], self._k[1], "1/Mpc")

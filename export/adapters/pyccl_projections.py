@@ -1,4 +1,4 @@
-r"""Angular statistics with pyccl: C_ell, w(theta), gamma_t(theta).
+r"""Angular statistics with pyccl: C_ell, w(theta) and gamma_t(theta).
 
 ::
 
@@ -6,17 +6,17 @@ r"""Angular statistics with pyccl: C_ell, w(theta), gamma_t(theta).
     w = w_theta(cosmo, theta, (z, n), occupation="zheng07", log10Mmin=12.5, ...)
     gamma_t = gamma_t(cosmo, theta, lenses, sources, occupation="zheng07", log10Mmin=12.5, ...)
 
-pyccl projects the spectra of an emulator along the line of sight. Angles and multipoles are related
-by
+pyccl projects the spectra of an emulator along the line of sight. Angular correlations follow from
+the C_ell as
 
 - w(theta) = int L dL / (2 pi) C_ell J0(L theta) (theta / sin theta)^(1/2), with
   L^2 = (ell + 1/2)^2 + 1/12, and
-- gamma_t(theta) likewise with J2, and L^2 = (ell + 1/2)^2 - 5/4,
+- gamma_t(theta) with J2 in place of J0, and L^2 = (ell + 1/2)^2 - 5/4,
 
 which equal the sums over multipoles on the full sky up to terms of the order of
 theta^2 (ell + 1/2)^-2. They are evaluated with complex powers of L, as in `export.statistics`, and
 not with ``pyccl.correlation``: its FFTLog ends at ell = 60,000 by default, where C_ell of galaxies
-is still large, and oscillates (by up to a third below 0.1 degrees for a sample at z = 1.15).
+is still large, so that it oscillates (by up to a third below 0.1 degrees for a sample at z = 1.15).
 
 Redshift-space distortions, magnification and intrinsic alignments are not included. The occupation
 is the same at all redshifts of a sample.
@@ -51,13 +51,13 @@ Limber = int | Literal["auto"]
 
 _UNITS = {"deg": np.pi / 180, "arcmin": np.pi / 10800, "rad": 1.0}
 _GRID = 400  # wavenumbers, from the first node to the emulator's last
-_K_MAX = 1e5  # 1/Mpc; up to there, parabolas in ln k
-_LAST = 2e3  # 1/Mpc at the mean redshift; beyond, a power of L goes on
+_K_MAX = 1e5  # 1/Mpc; up to here, spectra continue as parabolas in ln k
+_LAST = 2e3  # 1/Mpc at the mean redshift; beyond, C_ell continues as a power of L
 _Z_NODES = 24
-_FINE = 512  # points of n(z) that are handed on
-_NOTHING = 1e-8  # of the maximum of n(z): what is below it is none
+_FINE = 512  # points of n(z) that are passed to pyccl
+_NOTHING = 1e-8  # fraction of the maximum of n(z) below which it counts as 0
 _FKEM = {"fkem_chi_min": 1e-1, "fkem_Nchi": 4096}  # Mpc, and points; pyccl warns of its defaults
-_MARGIN = 5e-3  # in ln(1 + z), beside the redshifts of galaxies
+_MARGIN = 5e-3  # in ln(1 + z), on both sides of the redshifts of galaxies
 
 
 def angular_power(
@@ -90,7 +90,7 @@ def angular_power(
         of: With two populations, the name of one, or both names for their cross power.
         l_limber: The ell above which Limber's approximation is used; ``auto`` chooses it. Below,
             b_eff^2 P_lin is projected with FKEM of pyccl (Fang et al. 2020, JCAP 05, 010), and the
-            rest with Limber's approximation, as is the whole 1-halo term.
+            rest, including the whole 1-halo term, with Limber's approximation.
         parameters: Parameters of the occupation; none are needed for ``mm``.
 
     Returns:
@@ -247,11 +247,11 @@ def gamma_t(
 
 @dataclass(frozen=True)
 class _Sample:
-    """Galaxies along the line of sight.
+    """A galaxy sample along the line of sight.
 
     Attributes:
-        z: Redshifts, finely, shape (`_FINE`,).
-        n: How many there are.
+        z: Redshifts of a fine grid, shape (`_FINE`,).
+        n: Their distribution, in any normalisation, shape (`_FINE`,).
     """
 
     z: Array
@@ -259,7 +259,7 @@ class _Sample:
 
     @classmethod
     def of(cls, given: Any, said: str) -> "_Sample":
-        """What is given as (z, n), checked; see `angular_power`."""
+        """Check a redshift distribution (z, n); see `angular_power`."""
         try:
             z, n = (np.asarray(numbers(one, said, "1"), np.float64) for one in given)
         except TypeError:
@@ -296,19 +296,19 @@ class _Sample:
         return float(np.trapezoid(self.z * self.n, self.z) / np.trapezoid(self.n, self.z))
 
     def counts(self, cosmo: pyccl.Cosmology, bias: Array) -> pyccl.NumberCountsTracer:
-        """It as tracers of density with a bias at its redshifts."""
+        """The sample as a tracer of number counts, with a bias at its redshifts."""
         return pyccl.NumberCountsTracer(
             cosmo, has_rsd=False, dndz=(self.z, self.n), bias=(self.z, bias)
         )
 
     def shear(self, cosmo: pyccl.Cosmology) -> pyccl.WeakLensingTracer:
-        """It as sources of shear."""
+        """The sample as sources of shear."""
         return pyccl.WeakLensingTracer(cosmo, dndz=(self.z, self.n), n_samples=4 * _FINE)
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two samples, and the spectrum between them."""
+    """Two samples and their cross spectrum."""
 
     cosmo: pyccl.Cosmology
     kind: str
@@ -316,7 +316,7 @@ class _Pair:
     two: _Sample
     spectra: HaloModelPk
     populations: tuple[str, ...]
-    ends: tuple[float, float]  # redshifts that count
+    ends: tuple[float, float]  # range of redshifts that contribute
 
     @classmethod
     def of(
@@ -331,7 +331,7 @@ class _Pair:
         of: str | Sequence[str],
         parameters: dict[str, float],
     ) -> "_Pair":
-        """See `angular_power`."""
+        """Check the arguments of `angular_power`."""
         for what, value, known in (("kind", kind, CORRELATIONS), ("term", term, TERMS)):
             if value not in known:
                 hint = did_you_mean(value, known) if isinstance(value, str) else ""
@@ -340,7 +340,7 @@ class _Pair:
         name = "".join(f"{each}_" for each in populations) + name_of(kind, term)
         if not isinstance(emulator, OnnxEmulator):
             emulator, occupation = load(emulator, occupation=occupation), None
-        if kind == "mm" and not parameters:  # matter has no galaxies
+        if kind == "mm" and not parameters:  # the matter spectrum needs no galaxies
             middle = centre(emulator)
             parameters = {p.name: middle[p.name] for p in emulator.parameters if p.is_occupation}
         if odd := {"output", "extrapolate"} & parameters.keys():
@@ -361,12 +361,12 @@ class _Pair:
 
     @property
     def mean_z(self) -> float:
-        """Where the signal comes from: the first sample's mean redshift, or of shear half-way."""
+        """Redshift of the signal: the mean of the first sample, or half of that for shear."""
         return self.one.mean if self.kind != "mm" else self.one.mean / 2
 
     @property
     def distance(self) -> float:
-        """Comoving, to there [Mpc]."""
+        """Comoving distance to `mean_z` [Mpc]."""
         return float(self.cosmo.comoving_radial_distance(1 / (1 + self.mean_z)))
 
     def power(self, ell: Array, l_limber: Limber) -> Array:
@@ -394,7 +394,7 @@ class _Pair:
         return np.asarray(C_ell, np.float64)
 
     def correlation(self, theta: ArrayLike, unit: Unit, order: int, l_limber: Limber) -> Any:
-        """Transforms of C_ell at angles, of order 0 or 2, shape (T,), or a number."""
+        """Transform C_ell to angles with a Bessel function of order 0 or 2, (T,) or a number."""
         if unit not in _UNITS:
             raise ValueError(f"unit = {unit!r} must be one of {', '.join(_UNITS)}")
         angles = np.atleast_1d(numbers(theta, "theta", unit)).astype(np.float64)
@@ -417,7 +417,7 @@ class _Pair:
         return result if np.ndim(theta) else float(result[0])
 
     def _at_nodes(self, l_limber: Limber, order: int) -> Array:
-        """C at L = chi `NODES`, powers of L where pyccl has none."""
+        """C_ell at L = chi `NODES`, continued as powers of L beyond the range of pyccl."""
         ln_L = np.log(NODES * self.distance)
         ell = np.sqrt(np.maximum(np.exp(2 * ln_L) + (order**2 - 0.25) / 3, 0)) - 0.5
         inside = np.flatnonzero((ell >= order) & (NODES <= _LAST))
@@ -435,7 +435,7 @@ class _Pair:
         return C
 
     def _linear(self) -> pyccl.Pk2D:
-        """Linear power, also at z = 0, from where FKEM takes it."""
+        """Linear power, also at z = 0, where FKEM needs it."""
         first = redshift(self.spectra.emulator).low
         z = _nodes((first, self.ends[1]))
         table, _ = self._table(z, output_name="P_lin")
@@ -467,7 +467,7 @@ class _Pair:
         return total, [found[one].astype(np.float64) for one in biased]
 
     def _spectrum(self, z: Array, table: Array) -> pyccl.Pk2D:
-        self.cosmo.compute_growth()  # it goes on with that beside the redshifts
+        self.cosmo.compute_growth()  # for extrapolation in redshift
         return pyccl.Pk2D(
             a_arr=1 / (1 + z),
             lk_arr=np.log(_wavenumbers(self.spectra.emulator)),
@@ -477,21 +477,21 @@ class _Pair:
 
 
 def _nodes(ends: tuple[float, float]) -> Array:
-    """Redshifts that spectra are splined between, descending; see `HaloModelPk`."""
+    """Redshifts of the spline, descending; see `HaloModelPk`."""
     way = 0.5 + 0.5 * np.cos(np.pi * np.arange(_Z_NODES) / (_Z_NODES - 1))
     low, high = np.log1p(ends)
     return np.clip(np.expm1(low + way * (high - low)), *ends)
 
 
 def _wavenumbers(emulator: OnnxEmulator) -> Array:
-    """Those of a table [1/Mpc]."""
+    """Wavenumbers of a table [1/Mpc]."""
     k = np.geomspace(NODES[0], emulator.k[-1], _GRID)
     steps = int(np.ceil(np.log(_K_MAX / k[-1]) / np.log(k[1] / k[0])))
     return np.r_[k, np.geomspace(k[-1], _K_MAX, steps + 1)[1:]]
 
 
 def _ends(emulator: OnnxEmulator, galaxies: Any, one: _Sample, two: _Sample) -> tuple[float, float]:
-    """First and last redshift that a projection takes, checked to be an emulator's."""
+    """First and last redshift of a projection, checked to lie within the emulator's range."""
     p = redshift(emulator)
     name = emulator.path.stem
     low, high = p.low, p.high
@@ -521,7 +521,7 @@ def _ends(emulator: OnnxEmulator, galaxies: Any, one: _Sample, two: _Sample) -> 
 
 
 def _check_increasing(values: Array, said: str, unit: str, lowest: float | None = None) -> None:
-    """One-dimensional, finite, increasing, above 0, or not below `lowest`."""
+    """Check that values are one-dimensional, finite, increasing, and above 0 or `lowest`."""
     if values.ndim != 1 or not len(values):
         raise ValueError(f"{said} must be a number or an array of one dimension, not empty")
     bad = ~np.isfinite(values) | ((values <= 0) if lowest is None else (values < lowest))
