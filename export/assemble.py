@@ -1,4 +1,4 @@
-"""What goes into one ONNX file: an emulator, or several side by side, and which outputs."""
+"""Combine one or several emulators, and select the outputs, for one ONNX file."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,20 +22,20 @@ __all__ = ["Assembly", "units"]
 
 
 class Assembly(nn.Module):
-    """Emulators of the same box as one, with totals where both terms are there.
+    """Emulators of the same box as one module, with totals wherever both terms are present.
 
     Args:
-        emulators: One, or several with different outputs.
-        outputs: Which outputs to have; all by default.
+        emulators: One emulator, or several with different outputs.
+        outputs: Names of the outputs to include; default: all.
 
     Attributes:
-        emulators: As given.
-        spec: What they are together.
-        learnt_totals: Totals that are predicted by themselves, and are not the sum of their terms.
-        domains: Where in their box they hold, one for each that does not hold in all of it.
+        emulators: The emulators.
+        spec: Spec of the combination.
+        learnt_totals: Totals that are learnt rather than summed from their terms.
+        domains: Domains of the emulators that do not hold in their whole box.
 
     Raises:
-        ValueError: Emulators that do not belong together, or an output that there is not.
+        ValueError: Emulators that do not belong together, or an unknown output.
     """
 
     def __init__(self, emulators: Sequence[Emulator], outputs: Sequence[str] = ()) -> None:
@@ -50,7 +50,7 @@ class Assembly(nn.Module):
         if unknown := [name for name in outputs if name not in names]:
             raise ValueError(f"no output {', '.join(unknown)}; there are {', '.join(names)}")
         self.emulators = tuple(emulators)
-        self.parts = nn.ModuleList(emulators)  # through which the exporter finds their weights
+        self.parts = nn.ModuleList(emulators)  # makes their weights visible to the exporter
         self.spec = _together(first, others, tuple(outputs) or tuple(names))
         learnt = {n for e in emulators if e.spec.total == "network" for n in e.spec.outputs}
         self.learnt_totals = [
@@ -61,7 +61,7 @@ class Assembly(nn.Module):
         self.domains = [found for e in emulators if (found := _domain_of(e.spec))]
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
-        """The outputs in their order, spectra (B, K) and numbers (B,).
+        """Return the outputs in their order, spectra (B, K) and numbers (B,).
 
         Args:
             theta: Points, columns ``spec.space.names``, physical units, shape (B, P).
@@ -76,13 +76,13 @@ class Assembly(nn.Module):
         return tuple(values[name] for name in self.spec.outputs)
 
     def tell_domain(self, labels: Sequence[Path]) -> None:
-        """Tell from labels where in the box the emulators hold.
+        """Fit the domain of the emulators, where spectra are positive, to labels.
 
         Args:
-            labels: Label files of their halo model and their box, drawn as may be.
+            labels: Label files of the same halo model and box, in any design.
 
         Raises:
-            ValueError: Labels of another halo model or box, or that are positive everywhere.
+            ValueError: Labels of another halo model or box, or labels that are all positive.
         """
         learnt = [name for emulator in self.emulators for name in emulator.spec.outputs]
         terms = [n for n in learnt if output(n).correlation and not output(n).is_total]
@@ -107,14 +107,14 @@ class Assembly(nn.Module):
 
 
 def _sums(names: Sequence[str]) -> list[str]:
-    """Totals that are not among outputs while both of their terms are, in the order of these."""
+    """Totals that are not outputs although both of their terms are."""
     totals = [one for one in map(output, SPECTRA) if one.is_total and set(one.terms) <= set(names)]
     by_first = {one.terms[0]: one.name for one in totals}
     return [by_first[n] for n in names if n in by_first and by_first[n] not in names]
 
 
 def _domain_of(spec: Spec) -> dict[str, Any] | None:
-    """Where in its box an emulator holds, as its record says; None if in all of it."""
+    """Domain of an emulator from its record; None for the whole box."""
     domain: dict[str, Any] | None = spec.record.get("dropped", {}).get("domain")
     return domain
 
@@ -139,7 +139,7 @@ def _check_together(first: Spec, other: Spec) -> None:
 
 
 def _together(first: Spec, others: Sequence[Spec], outputs: tuple[str, ...]) -> Spec:
-    """One spec for all; the provenance of the others stands in that of the first."""
+    """Join specs; the provenance of the first one includes that of the others."""
     if not others:
         return replace(first, outputs=outputs)
     record: dict[str, Any] = {}

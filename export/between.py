@@ -1,9 +1,8 @@
-"""A graph at more wavenumbers than its outputs have, for functions of separation.
+"""Extend a graph to wavenumbers between its own, for functions of separation.
 
-Profiles of haloes oscillate in k faster than the wavenumbers of an emulator follow, where haloes
-are rare and nearly of one mass. A file therefore has what its graph consists of at wavenumbers in
-between, and as few numbers as possible: the graph is the same, and the columns of its tables that
-there are already are not stored twice.
+Where haloes are rare and nearly of one mass, their profiles oscillate in k faster than the
+wavenumbers of an emulator resolve. A file therefore also contains the parts of its graph at
+wavenumbers in between. To save space, only the additional columns of its tables are stored.
 """
 
 from dataclasses import replace
@@ -17,11 +16,11 @@ from export.protobuf import encode
 
 __all__ = ["added", "joined", "merged", "with_added"]
 
-_COLUMNS, _WHOLE = "columns/", "whole/"  # what names of tensors begin with: parts, others
+_COLUMNS, _WHOLE = "columns/", "whole/"  # prefixes of names: additional columns, whole tensors
 
 
 def joined(graph: Graph) -> Graph:
-    """A graph without concatenations of constants: exporters leave large ones, and only these."""
+    """Fold concatenations of constants into constants; the exporter leaves only large ones."""
     tensors, nodes = dict(graph.tensors), []
     for node in graph.nodes:
         parts = [tensors[name].array() for name in node.inputs if name in tensors]
@@ -39,22 +38,22 @@ def joined(graph: Graph) -> Graph:
 def merged(
     k: NDArray[np.float64], more: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Two sets of wavenumbers as one, increasing, and which of them are of the first."""
+    """Merge two sets of wavenumbers, increasing; also return which belong to the first."""
     both = np.sort(np.concatenate([k, more]))
     return both, np.isin(both, k)
 
 
 def added(graph: Graph, wider: Graph, k: NDArray[np.float64], more: NDArray[np.float64]) -> bytes:
-    """What takes a graph to the same at more wavenumbers; see `with_added`.
+    """Encode the difference between a graph and one at more wavenumbers; see `with_added`.
 
     Args:
-        graph: At the wavenumbers k [1/Mpc], shape (K,).
-        wider: At those and more.
-        k: Increasing.
-        more: The additional ones, increasing.
+        graph: Graph at the wavenumbers k.
+        wider: Graph at k and at the additional wavenumbers.
+        k: Wavenumbers [1/Mpc], increasing, shape (K,).
+        more: Additional wavenumbers [1/Mpc], increasing.
 
     Raises:
-        ValueError: Graphs of different operators.
+        ValueError: Graphs with different operators.
     """
     if [_operator(one) for one in graph.nodes] != [_operator(one) for one in wider.nodes]:
         raise ValueError("at more wavenumbers the graph has other operators")
@@ -82,23 +81,23 @@ def _operator(node: Node) -> tuple[object, ...]:
 def with_added(
     graph: Graph, content: bytes, k: NDArray[np.float64], more: NDArray[np.float64]
 ) -> Graph:
-    """A graph at more wavenumbers.
+    """Return a graph at more wavenumbers.
 
     Args:
-        graph: At the wavenumbers k [1/Mpc], shape (K,).
-        content: What `added` gave.
-        k: Increasing.
-        more: The additional ones, increasing.
+        graph: Graph at the wavenumbers k.
+        content: The result of `added`.
+        k: Wavenumbers [1/Mpc], increasing, shape (K,).
+        more: Additional wavenumbers [1/Mpc], increasing.
 
     Raises:
-        ValueError: Numbers that do not fit those of the graph.
+        ValueError: Content that does not fit the graph.
     """
     _, own = merged(k, more)
     tensors = dict(graph.tensors)
     for key, tensor in Graph.read(content).tensors.items():
         kind, _, name = key.partition("/")
         if name not in tensors:
-            continue  # of its other part
+            continue  # handled with its other part
         new, old = tensor.array(), tensors[name].array()
         if new is None or old is None or new.dtype != old.dtype:
             raise ValueError(f"{name} has other numbers between wavenumbers")

@@ -1,4 +1,4 @@
-"""A graph cut to some of its outputs: onnxruntime computes all of a graph, asked for or not."""
+"""Reduce a graph to some of its outputs: onnxruntime always computes the whole graph."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -14,14 +14,14 @@ __all__ = ["cut", "needed"]
 
 
 def cut(graph: Graph, outputs: Collection[str]) -> Graph:
-    """What it takes to compute some outputs, and nothing else.
+    """Return the part of a graph that computes some of its outputs.
 
-    Operators that give several numbers, of which some are not needed, become those of the others:
-    sums over profiles of fewer weights, linear layers of fewer columns.
+    Operators with several results are reduced to those that are needed: sums over profiles to fewer
+    weights, linear layers to fewer columns.
 
     Args:
         graph: The whole graph.
-        outputs: Names of its outputs.
+        outputs: Names of the outputs to keep.
     """
     wanted = {name: raw for name, raw in graph.outputs.items() if name in outputs}
     graph = replace(graph, outputs=wanted, nodes=needed(graph, outputs))
@@ -31,7 +31,7 @@ def cut(graph: Graph, outputs: Collection[str]) -> Graph:
 
 
 def needed(graph: Graph, outputs: Collection[str]) -> tuple[Node, ...]:
-    """The nodes that it takes to compute some outputs."""
+    """Nodes that are needed to compute some outputs, in order."""
     names, nodes = set(outputs), []
     for node in reversed(graph.nodes):
         if names & set(node.outputs):
@@ -41,12 +41,12 @@ def needed(graph: Graph, outputs: Collection[str]) -> tuple[Node, ...]:
 
 
 def _uses(graph: Graph) -> Counter[str]:
-    """How often each number is used."""
+    """Number of uses of each name."""
     return Counter([*(name for node in graph.nodes for name in node.inputs), *graph.outputs])
 
 
 def _without_returns(graph: Graph) -> Graph:
-    """The graph without logarithms of exponentials, which take long."""
+    """The graph without logarithms of exponentials, which are slow."""
     powers = {node.outputs[0]: node.inputs for node in graph.nodes if node.kind == "Exp"}
     nodes = tuple(
         Node.of("Identity", powers[node.inputs[0]], node.outputs, {})
@@ -58,7 +58,7 @@ def _without_returns(graph: Graph) -> Graph:
 
 
 def _with_fewer_weights(graph: Graph) -> Graph:
-    """The graph with sums over profiles of those weights alone whose sums are used."""
+    """The graph with only those weights of sums over profiles whose sums are used."""
     used = _uses(graph)
     made = {name: node for node in graph.nodes for name in node.outputs}
     users = {name: node for node in graph.nodes for name in node.inputs}
@@ -93,18 +93,19 @@ def _with_fewer_weights(graph: Graph) -> Graph:
 
 
 def _split(name: str, parts: Sequence[str]) -> Node:
-    """Equal parts of columns; the whole of them if there is one."""
+    """A node that splits columns into equal parts; an identity for a single part."""
     if len(parts) == 1:
         return Node.of("Identity", (name,), parts, {})
     return Node.of("Split", (name,), parts, {"axis": 1, "num_outputs": len(parts)})
 
 
 def _with_fewer_columns(graph: Graph) -> Graph:
-    """The graph with those columns of linear layers alone that are used.
+    """The graph with only the used columns of its linear layers.
 
-    A layer of numbers at the nodes of the halo mass, block by block, then takes fewer blocks.
+    A layer of values at the nodes of the halo mass, block by block, is thus reduced to fewer
+    blocks.
     """
-    grids = {one.profiles.shape[1] for one in profile_sums(graph)}  # how many nodes there are
+    grids = {one.profiles.shape[1] for one in profile_sums(graph)}  # numbers of nodes
     used = _uses(graph)
     made = {name: node for node in graph.nodes for name in node.outputs}
     layers = {node.outputs[0]: node for node in graph.nodes if node.kind == "Gemm"}
@@ -143,7 +144,7 @@ def _with_fewer_columns(graph: Graph) -> Graph:
 
 
 def _used_blocks(weight: NDArray[np.float32], blocks: int, grids: Collection[int]) -> list[int]:
-    """Which of the blocks that rows of weights belong to count, if they are known to be even."""
+    """Indices of blocks of weights that are not all zero; all if the layout is unknown."""
     if len(weight) % blocks or len(weight) // blocks not in grids or not weight.any():
         return list(range(blocks))
     return [i for i, block in enumerate(np.split(weight, blocks)) if block.any()]
@@ -152,7 +153,7 @@ def _used_blocks(weight: NDArray[np.float32], blocks: int, grids: Collection[int
 def _plain(
     layer: Node, split: Node, tensors: dict[str, Tensor]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]] | None:
-    """Weights (in, out) and bias of a layer and sizes of its parts; None if it is not plain."""
+    """Weights (in, out), bias and sizes of the parts of a layer; None if it is not plain."""
     names = (*layer.inputs[1:], *split.inputs[1:])
     at = layer.attributes
     if at.get("transA") or at.get("alpha", 1.0) != 1 or at.get("beta", 1.0) != 1:

@@ -1,4 +1,4 @@
-"""Spectra as a figure, where matplotlib is installed."""
+"""Figures of spectra; they need matplotlib."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +14,16 @@ _LINES = {"1h": "--", "2h": ":", "total": "-"}
 
 
 def spectra_figure(k: NDArray[np.float64], spectra: Mapping[str, NDArray[Any]]) -> Any:
-    """A panel for each of mm, gm, gg; 1-halo terms dashed, 2-halo terms dotted, totals solid.
+    """Plot spectra, with a panel for each of mm, gm and gg.
+
+    1-halo terms are dashed, 2-halo terms dotted, totals solid.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K,).
-        spectra: By name [Mpc^3], of one point (K,) or of a few (N, K), each a colour.
+        spectra: Spectra [Mpc^3] by name, of one point (K,), or of a few (N, K) in N colours.
+
+    Returns:
+        A matplotlib figure.
 
     Raises:
         ImportError: matplotlib is not installed.

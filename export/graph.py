@@ -1,9 +1,8 @@
-"""The graph of an ONNX file, read without onnxruntime, and checked to be whole in itself.
+"""Read the graph of an ONNX file without onnxruntime, and check that it is self-contained.
 
-An emulator is a graph of standard operators and of numbers that stand in the file. ONNX allows for
-more: numbers in other files, wherever they lie; functions, graphs within graphs, operators that a
-library brings. What is not needed is refused, by a list of what is: so nothing that a later ONNX
-adds comes through unseen.
+An emulator is a graph of standard operators, with all constants in the file. ONNX also allows
+external data, functions, nested graphs, and operators of libraries. Everything that is not on a
+list of needed fields is refused, including additions of later versions of ONNX.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,14 +16,14 @@ from export.protobuf import Field, encode, fields
 
 __all__ = ["Graph", "GraphError", "Node", "Tensor", "described", "read_metadata"]
 
-_DOMAIN = {"node": 7, "operator set": 1}  # the field that says whose operators are meant
-_STANDARD = ("", "ai.onnx")  # the domain of the standard operators, by both of its names
+_DOMAIN = {"node": 7, "operator set": 1}  # number of the field with the domain of operators
+_STANDARD = ("", "ai.onnx")  # both names of the domain of standard operators
 _FLOAT, _INT64, _BOOL = 1, 7, 9  # data types of tensors
 _INT, _STRING, _INTS = 2, 3, 7  # types of attributes
 _DTYPES: dict[Any, str] = {_FLOAT: "<f4", _INT64: "<i8", _BOOL: "?"}
 
 # Fields of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto in onnx.proto that an
-# emulator may have; messages among them are looked into.
+# emulator may have; nested messages are checked, too.
 _ALLOWED: dict[str, dict[int, str]] = {
     "model": dict.fromkeys((1, 2, 3, 4, 5, 6, 14), "") | {7: "graph", 8: "operator set"},
     "graph": dict.fromkeys((2, 10, 11, 12, 13, 16), "") | {1: "node", 5: "tensor"},
@@ -43,7 +42,7 @@ _REFUSED = {
 
 
 class GraphError(ValueError):
-    """A graph that is damaged, or holds what no emulator needs."""
+    """A graph that is damaged, or contains unsupported features."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,11 @@ class Node:
     """One operator.
 
     Attributes:
-        kind: ``Gemm``, ``Split``, ...
-        inputs: Names of what goes in.
-        outputs: Names of what comes out.
-        numbers: Attributes that are whole numbers.
-        rest: All of the message but inputs and outputs.
+        kind: Type of the operator: ``Gemm``, ``Split``, ...
+        inputs: Names of the inputs.
+        outputs: Names of the outputs.
+        numbers: Attributes that are integers, by name.
+        rest: The encoded message without inputs and outputs.
     """
 
     kind: str
@@ -68,13 +67,13 @@ class Node:
     def of(
         cls, kind: str, inputs: Iterable[str], outputs: Iterable[str], numbers: Mapping[str, Any]
     ) -> "Node":
-        """A standard operator.
+        """Create a standard operator.
 
         Args:
-            kind: Which one.
-            inputs: Names of what goes in.
-            outputs: Names of what comes out.
-            numbers: Its attributes, whole numbers, lists of them or texts, by name.
+            kind: Type of the operator.
+            inputs: Names of the inputs.
+            outputs: Names of the outputs.
+            numbers: Attributes by name: integers, lists of integers, or strings.
         """
         rest = encode(4, kind.encode())
         rest += b"".join(encode(5, _attribute(*one)) for one in numbers.items())
@@ -83,7 +82,7 @@ class Node:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """All attributes by name: numbers, texts, lists of whole numbers."""
+        """All attributes by name: numbers, strings, lists of integers."""
         found: dict[str, Any] = {}
         for one in fields(self.rest):
             if one.number == 5:
@@ -92,7 +91,7 @@ class Node:
         return found
 
     def renamed(self, name: Callable[[str], str]) -> "Node":
-        """The node with other names of what goes in and comes out, and none of its own."""
+        """Rename inputs and outputs, and drop the name of the node."""
         return replace(
             self,
             rest=b"".join(f.raw for f in fields(self.rest) if f.number != 3),
@@ -101,7 +100,7 @@ class Node:
         )
 
     def encode(self) -> bytes:
-        """The node as a field of a graph."""
+        """Encode the node as a field of a graph."""
         names = [encode(1, name.encode()) for name in self.inputs]
         names += [encode(2, name.encode()) for name in self.outputs]
         return encode(1, b"".join(names) + self.rest)
@@ -109,16 +108,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Tensor:
-    """Numbers by name.
+    """A constant.
 
     Attributes:
-        content: The message.
+        content: The encoded message.
     """
 
     content: bytes
 
     def array(self) -> NDArray[Any] | None:
-        """The numbers; None if they are of another type than float32, int64, bool, or packed."""
+        """The values; None unless they are float32, int64 or bool, stored as raw bytes."""
         found = {f.number: f.value for f in fields(self.content)}
         shape = [f.value for f in fields(self.content) if f.number == 1]
         dtype, raw = _DTYPES.get(found.get(2)), found.get(9)
@@ -129,28 +128,28 @@ class Tensor:
 
     @classmethod
     def of(cls, name: str, array: NDArray[Any]) -> "Tensor":
-        """Numbers as a tensor: whole ones as int64, all others as float32."""
+        """Create a tensor, int64 for integers and float32 for all others."""
         shape = b"".join(encode(1, length) for length in array.shape)
         kind = _INT64 if array.dtype.kind == "i" else _FLOAT
         raw = np.ascontiguousarray(array, _DTYPES[kind]).tobytes()
         return cls(shape + encode(2, kind) + encode(8, name.encode()) + encode(9, raw))
 
     def renamed(self, name: str) -> "Tensor":
-        """The same numbers by another name."""
+        """The same values under another name."""
         rest = b"".join(f.raw for f in fields(self.content) if f.number != 8)
         return Tensor(rest + encode(8, name.encode()))
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Operators and numbers, as far as they are needed to compute.
+    """Operators and constants of a graph.
 
     Attributes:
-        head: Fields of the model that say which version of ONNX it is.
-        inputs: Fields of the graph that describe what goes in.
-        outputs: The same of what comes out, by name.
-        nodes: In an order in which they can be computed.
-        tensors: Constant numbers by name.
+        head: Encoded fields of the model with the versions of ONNX.
+        inputs: Encoded fields that describe the inputs.
+        outputs: Encoded fields that describe the outputs, by name.
+        nodes: Operators, in an order in which they can be computed.
+        tensors: Constants by name.
     """
 
     head: bytes
@@ -161,11 +160,11 @@ class Graph:
 
     @classmethod
     def read(cls, content: bytes) -> "Graph":
-        """The graph of a file.
+        """Read the graph of a file.
 
         Raises:
-            WireError: It is no message.
-            GraphError: It holds what no emulator needs.
+            WireError: Not a protobuf message.
+            GraphError: Unsupported features.
         """
         model = _parsed(content, "model")
         graphs = [part.inner for part in model if part.field.number == 7]
@@ -183,7 +182,7 @@ class Graph:
         )
 
     def encode(self) -> bytes:
-        """The graph as a file of its own, without metadata."""
+        """Encode the graph as a file, without metadata."""
         parts = [node.encode() for node in self.nodes]
         parts.append(encode(2, b"emulator"))
         parts += [encode(5, tensor.content) for tensor in self.tensors.values()]
@@ -191,12 +190,12 @@ class Graph:
 
 
 def described(name: str, *shape: int, rows: str = "batch") -> bytes:
-    """What goes in or out as ONNX describes it: float32, any number of rows.
+    """Encode the description of an input or output: float32, with any number of rows.
 
     Args:
-        name: What it is called.
-        shape: Of a row.
-        rows: What their number is called; nothing if there are none, but one array of that shape.
+        name: Its name.
+        shape: Shape of a row.
+        rows: Name of the number of rows; empty for a single array without rows.
     """
     any_number = encode(1, encode(2, rows.encode())) if rows else b""
     sizes = any_number + b"".join(encode(1, encode(1, length)) for length in shape)
@@ -214,7 +213,7 @@ def _attribute(name: str, value: Any) -> bytes:
 
 
 def _value(attribute: list[Field]) -> tuple[str, Any]:
-    """The name of an attribute and its value."""
+    """Name and value of an attribute."""
     by_number = {one.number: one for one in attribute}
     name = by_number[1].text
     if 2 in by_number:
@@ -234,27 +233,27 @@ def _signed(one: Field) -> int:
 
 
 def read_metadata(content: bytes) -> dict[str, str]:
-    """The metadata of a file, texts by name.
+    """Read the metadata of a file, strings by name.
 
     Raises:
-        WireError: It is no ONNX file, or its metadata are no texts.
+        WireError: Not an ONNX file, or metadata that are not text.
     """
     pairs = [list(fields(f.content)) for f in fields(content) if f.number == 14]
     return {_text(pair, 1): _text(pair, 2) for pair in pairs}
 
 
 class _Part(NamedTuple):
-    """A field of a message that was looked into, and the parts of the message that it is."""
+    """A field of a nested message, with its parsed parts."""
 
     field: Field
     inner: "list[_Part]"
 
 
 def _parsed(message: bytes, kind: str) -> list[_Part]:
-    """A message, looked through to the bottom.
+    """Parse a message recursively, and check its fields.
 
     Raises:
-        GraphError: It holds what no emulator needs.
+        GraphError: Unsupported features.
     """
     allowed, parts = _ALLOWED[kind], []
     for one in fields(message):
@@ -277,10 +276,10 @@ def _name(parts: Iterable[_Part], number: int) -> str:
 
 
 def _text(found: Iterable[Field], number: int) -> str:
-    """The text of a field, empty if it is not there.
+    """Text of a field; empty if it is missing.
 
     Raises:
-        GraphError: It is there more than once, of which readers take different ones.
+        GraphError: Duplicate fields, which readers resolve differently.
     """
     texts = [one.text for one in found if one.number == number]
     if len(texts) > 1:
@@ -292,7 +291,7 @@ def _node(parts: list[_Part]) -> Node:
     numbers = {
         _name(one.inner, 1): part.field.value - (part.field.value >> 63 << 64)  # 64 bits, signed
         for one in parts
-        for part in one.inner  # of attributes
+        for part in one.inner  # fields of attributes
         if part.field.number == 3 and isinstance(part.field.value, int)
     }
     return Node(

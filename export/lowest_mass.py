@@ -1,4 +1,4 @@
-"""A warning where galaxies would live in haloes that the halo model leaves out."""
+"""Warnings about galaxies in haloes below the lowest mass of the halo model."""
 
 import math
 import warnings
@@ -12,11 +12,11 @@ from export.populations import Population, Populations
 
 __all__ = ["FAR", "SHARE", "SLOPE", "BelowLowestMassWarning", "LowestMass"]
 
-SLOPE = 0.9  # of small haloes: dn/dlnM ~ M^-0.9
-SHARE = 0.1  # of the central galaxies that may be missing without a word
-FAR = 2.4  # e^2 widths: so many, and the slope's shift, and less than a hundredth is missing
+SLOPE = 0.9  # a in dn/dlnM ~ M^-a of small haloes
+SHARE = 0.1  # fraction of missing central galaxies above which to warn
+FAR = 2.4  # widths from M_min, beyond the shift by the slope, where less than 1 % is missing
 
-_TRIED = 4096  # points of the ranges
+_TRIED = 4096  # number of test points in the ranges
 _NOWHERE = math.inf, 0.0
 
 _erf = np.frompyfunc(math.erf, 1, 1)
@@ -27,14 +27,14 @@ class BelowLowestMassWarning(UserWarning):
 
 
 class LowestMass:
-    """The lowest halo mass of an emulator's halo model.
+    """The lowest halo mass of an emulator, and the galaxies that it leaves out.
 
     Args:
-        names: The emulator's parameters, in the order of columns.
-        M_min: The lowest halo mass [Msun]; 0 if there is nothing to warn of.
-        populations: Whose galaxies it predicts.
-        low: Smallest values of the parameters, shape (P,).
-        high: Largest values.
+        names: Names of the emulator's parameters, in the order of columns.
+        M_min: Lowest halo mass [Msun]; 0 switches warnings off.
+        populations: The galaxies.
+        low: Lower ends of the ranges, shape (P,).
+        high: Upper ends of the ranges, shape (P,).
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class LowestMass:
         self._near = [one for one in populations.each if self._tells(one, tried)]
 
     def _tells(self, one: Population, tried: NDArray[np.float64]) -> bool:
-        """Whether there is something to tell of a population anywhere."""
+        """Whether any test point reaches the lowest mass."""
         threshold = self._threshold(one, tried.T)
         return threshold is not None and bool(np.any(self._reaches(*threshold)))
 
@@ -68,11 +68,11 @@ class LowestMass:
         return one.occupation.threshold({name: columns[i] for name, i in places})
 
     def _reaches(self, M_th: Any, sigma: Any) -> Any:
-        """Whether a threshold reaches down to the lowest mass."""
+        """Whether the transition of centrals reaches the lowest mass."""
         return M_th < self.M_min * np.exp(sigma * (FAR + SLOPE * sigma))
 
     def is_near(self, point: Sequence[float]) -> bool:
-        """Whether a point could be one to warn of; told in no time."""
+        """Whether a point may need a warning; a fast check."""
         for one in self._near:
             M_th, sigma = self._threshold(one, point) or _NOWHERE
             if M_th < self.M_min * math.exp(sigma * (FAR + SLOPE * sigma)):
@@ -80,14 +80,14 @@ class LowestMass:
         return False
 
     def share(self, one: Population, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Share of the central galaxies that live in smaller haloes, shape (N,).
+        """Fraction of the central galaxies in haloes below the lowest mass, shape (N,).
 
-        Of a threshold ``e(M) = [1 + erf(ln(M / Mth) / (sqrt(2) sigma))] / 2`` and small haloes,
-        dn/dlnM ~ M^-a, it is ``Phi(g / sigma + a sigma) - Phi(g / sigma) exp(-a g - a^2 sigma^2
-        / 2)`` with ``g = ln(M_min / Mth)``; none where there are no centrals.
+        For a threshold ``e(M) = [1 + erf(ln(M / Mth) / (sqrt(2) sigma))] / 2`` and small haloes
+        with dn/dlnM ~ M^-a, it is ``Phi(g / sigma + a sigma) - Phi(g / sigma) exp(-a g - a^2
+        sigma^2 / 2)`` with ``g = ln(M_min / Mth)``; 0 where there are no centrals.
 
         Args:
-            one: Whose.
+            one: The population.
             x: Points, physical units, shape (N, P).
         """
         columns = x.astype(np.float64).T
@@ -118,7 +118,7 @@ class LowestMass:
                     f"Msun, and are missing in n_g and in the spectra{more}; raise the threshold "
                     f"or narrow it",
                     BelowLowestMassWarning,
-                    stacklevel=4,  # through `OnnxEmulator.__call__`, to who called it
+                    stacklevel=4,  # past `OnnxEmulator.__call__`, to the caller
                 )
 
 

@@ -1,4 +1,4 @@
-"""An ONNX file as an emulator is read from it: checked from end to end before anything is run."""
+"""Read an emulator from an ONNX file, checked completely before anything is run."""
 
 import base64
 import json
@@ -33,8 +33,8 @@ _METADATA = (
 _RECORDS = (
     "parameters", "outputs", "network", "halo_model", "nodes", "provenance", "export",
 )  # fmt: skip
-_LATER = ("record", "weights")  # of no effect on numbers: they are read when they are asked for
-_ADDED = ("floor", "speed")  # by `benchmarks.evaluate.file_record`
+_LATER = ("record", "weights")  # without effect on predictions; read on request
+_ADDED = ("floor", "speed")  # written by `benchmarks.evaluate.file_record`
 _BEHIND = ("between", "weights")  # see `export.between`, `export.weights`
 _AGAIN = "get it again, or export it again with hodspectra export"
 
@@ -45,23 +45,23 @@ class OnnxEmulatorError(ValueError):
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """What an ONNX file holds.
+    """Contents of an ONNX file.
 
     Attributes:
-        graph: What it computes.
-        texts: Its metadata, JSON by name.
-        parameters: Its inputs, in the order of columns.
-        units: Units of its outputs by name, in their order.
+        graph: The graph.
+        texts: Metadata, JSON by name.
+        parameters: Inputs, in the order of columns.
+        units: Units of the outputs by name, in their order.
         k: Wavenumbers [1/Mpc], shape (K,), read-only.
-        learnt_totals: Totals that are not the sum of their terms.
-        domains: Where in the box it holds, if not everywhere.
-        bao: What `emulator.bao` found; arrays.
-        nodes: The grid of halo masses, of an emulator whose galaxies can be changed.
+        learnt_totals: Totals that are learnt rather than summed from their terms.
+        domains: Domains within the box; empty if the emulator holds everywhere.
+        bao: Map of `emulator.bao`, as arrays; None without one.
+        nodes: Grid of halo masses; None if the occupation is learnt and cannot be changed.
         spare_content: The bytes of `spare`.
-        more_k: Wavenumbers [1/Mpc] between these that its graph can be evaluated at, too.
-        between: What the graph consists of there, in base64; see `export.between`.
-        other: The occupation that its own was changed for; None if it was not, and empty if there
-            is no record of it.
+        more_k: Additional wavenumbers [1/Mpc] at which the graph can be evaluated.
+        between: Parts of the graph at `more_k`, in base64; see `export.between`.
+        other: Name of the occupation that replaces the file's own; None if it is not replaced, and
+            empty if the replacement has no record.
     """
 
     graph: Graph
@@ -80,10 +80,10 @@ class OnnxFile:
 
     @cached_property
     def spare(self) -> Graph | None:
-        """What more its graph computes where something is added to its occupation.
+        """Further parts of the graph for additions to the occupation; None if it has none.
 
         Raises:
-            RecordError: It is no graph.
+            RecordError: Not a graph.
         """
         try:
             return Graph.read(self.spare_content) if self.spare_content else None
@@ -92,10 +92,10 @@ class OnnxFile:
 
     @cached_property
     def wider(self) -> "OnnxFile":
-        """The same at more wavenumbers; itself if it has none.
+        """The file with `more_k` included in its wavenumbers; itself if it has none.
 
         Raises:
-            RecordError: What it has there does not fit its graph.
+            RecordError: Parts that do not fit the graph.
         """
         if not len(self.more_k):
             return self
@@ -123,7 +123,7 @@ class OnnxFile:
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """How accurate it is."""
+        """Record of the accuracy."""
         record: dict[str, Any] = json.loads(self.texts["record"])
         if self.other is None:
             return record
@@ -132,16 +132,16 @@ class OnnxFile:
 
     @property
     def occupation(self) -> str:
-        """Whose galaxies it predicts: the group of the parameters that are not of cosmology."""
+        """Name of the occupation: the group of the parameters that are not of cosmology."""
         return next(p.group for p in self.parameters if p.is_occupation)
 
     @classmethod
     def read(cls, content: bytes, path: Path) -> "OnnxFile":
-        """What a file holds; none of it has been run.
+        """Read and check a file, without running it.
 
         Args:
-            content: Its bytes.
-            path: Where they come from, for messages.
+            content: The bytes of the file.
+            path: Path of the file, for messages.
 
         Raises:
             OnnxEmulatorError: Damaged, altered, of another schema, or not an emulator.
@@ -170,10 +170,10 @@ class OnnxFile:
 
 
 def _described(texts: dict[str, str]) -> dict[str, Any]:
-    """What the metadata say, checked.
+    """Metadata as attributes of `OnnxFile`, checked.
 
     Raises:
-        ValueError: They say too little, too much, or what cannot be.
+        ValueError: Missing, unknown or invalid metadata.
     """
     exactly(texts, _METADATA, "its metadata", optional=(*_ADDED, *_BEHIND))
     meta = {name: _json(text, name) for name, text in texts.items() if name not in _LATER}
@@ -231,7 +231,7 @@ def _between(found: Any, k: NDArray[np.float64]) -> tuple[NDArray[np.float64], s
 
 
 def _parameters(records: dict[str, Any]) -> tuple[Parameter, ...]:
-    """Those of cosmology and redshift, and then those of an occupation."""
+    """Parameters of cosmology and redshift, followed by those of an occupation."""
     found = tuple(_parameter(name, one) for name, one in records.items())
     first = next((p for p in found if p.is_occupation), None)
     if first is None:
@@ -272,7 +272,7 @@ def _parameter(name: str, record: Any) -> Parameter:
 
 
 def _array(numbers: Any, name: str, ndim: int) -> NDArray[np.float64]:
-    """Finite numbers, of which there is at least one."""
+    """An array of finite numbers that is not empty."""
     try:
         array = np.asarray(numbers)
     except ValueError:  # rows of different lengths
@@ -294,7 +294,7 @@ def _bao(found: Any, K: int) -> dict[str, Any] | None:
 
 
 def _linear_map(found: dict[str, Any], inputs: int, where: str) -> dict[str, Any]:
-    """A map to values at wavenumbers: ``matrix`` (F, inputs), ``offset`` (F,), ``k`` (F,)."""
+    """Linear map to values at wavenumbers: ``matrix`` (F, inputs), ``offset`` (F,), ``k`` (F,)."""
     k, offset = (_array(found[name], f"{where}.{name}", 1) for name in ("k", "offset"))
     matrix = _array(found["matrix"], f"{where}.matrix", 2)
     if matrix.shape != (len(k), inputs) or len(offset) != len(k) or not (k > 0).all():

@@ -1,6 +1,6 @@
-"""Points in whatever form a caller has them, as one array; mistakes named.
+"""Convert points in any form to one array.
 
-Labels are used, wherever they are: keys, columns, fields, an index. No library is imported for it.
+Labels are used wherever they exist: keys, columns, fields, or an index. No library is imported.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,30 +15,30 @@ from datagen.units import check_text, unit_of
 
 __all__ = ["as_points"]
 
-Columns = tuple[list[Any], Callable[[Any], Any]]  # what they are called, and how to get one
+Columns = tuple[list[Any], Callable[[Any], Any]]  # names of columns, and a function to get one
 
-_NAMES = ("_fields", "keys", "column_names", "colnames", "columns")  # where tables have them
+_NAMES = ("_fields", "keys", "column_names", "colnames", "columns")  # attributes with names
 _BARE = {*PLAIN, list, np.ndarray}
 
 
 def as_points(
     theta: Any, units: Mapping[str, str], defaults: Mapping[str, float] = MappingProxyType({})
 ) -> NDArray[Any]:
-    """The points as an array of numbers, shape (P,) for a single one, else (N, P).
+    """Return points as an array of numbers, shape (P,) for a single point, else (N, P).
 
     Args:
-        theta: A mapping from the names to numbers or arrays (N,); a structured array, a table or
-            a row of one with these columns (pandas, polars, xarray, pyarrow, astropy, ...); a
-            list of points; or a plain array, columns in the order of the names. Quantities are
+        theta: A mapping from names to numbers or arrays (N,); a structured array, or a table or a
+            row of one, with these columns (pandas, polars, xarray, pyarrow, astropy, ...); a list
+            of points; or a plain array, with columns in the order of the names. Quantities are
             converted to the units.
         units: Units of the parameters by name, in the order of columns.
-        defaults: Values of parameters that may be left out by who gives them by name.
+        defaults: Values of parameters that may be omitted from points with names.
 
     Raises:
-        ValueError: Names missing or unknown, a wrong shape, a unit that does not convert, or what
-            is not a real number.
+        ValueError: Missing or unknown names; a wrong shape; a unit that cannot be converted; values
+            that are not real numbers.
     """
-    if type(theta) is dict:  # the call in every step of a sampler
+    if type(theta) is dict:  # the fast path for steps of a sampler
         values = [theta.get(name) for name in units]
         if len(theta) == len(units) and set(map(type, values)) == {float}:
             return np.array(values)
@@ -67,7 +67,7 @@ def _shaped(points: NDArray[Any], units: Mapping[str, str]) -> NDArray[Any]:
 
 
 def _plain(theta: Any, units: Mapping[str, str]) -> NDArray[Any]:
-    """Columns in the order of the names."""
+    """Points with columns in the order of the names."""
     expected = list(dict.fromkeys(units.values()))
     unit = unit_of(theta)
     if unit is not None and len(expected) > 1:
@@ -81,7 +81,7 @@ def _plain(theta: Any, units: Mapping[str, str]) -> NDArray[Any]:
 def _sequence(
     theta: Sequence[Any], units: Mapping[str, str], defaults: Mapping[str, float]
 ) -> NDArray[Any]:
-    """A list of points, with names or units or without, or of the numbers of a single one."""
+    """A list of points, with or without names or units, or the numbers of a single point."""
     odd = (value for value in theta if type(value) not in _BARE)
     if any(_columns(value, units) is not None for value in odd):
         return _rows(theta, units, defaults)
@@ -119,7 +119,7 @@ def _labelled(
             return defaults[name]
         try:
             value = column(name)
-        except Exception as error:  # each library raises classes of its own
+        except Exception as error:  # libraries raise classes of their own
             reason = " ".join(str(error).split())
             raise ValueError(f"{name} cannot be read from theta ({reason})") from None
         return _with_unit(value, theta, name, units[name])
@@ -128,7 +128,7 @@ def _labelled(
 
 
 def _columns(theta: Any, units: Mapping[str, str]) -> Columns | None:
-    """What the parameters are called in a table or a row of one; None if they have no names."""
+    """Columns of a table or entries of a row; None if they have no names."""
     if isinstance(theta, list) or type(theta) in PLAIN:
         return None
     if isinstance(theta, Mapping):
@@ -144,7 +144,7 @@ def _columns(theta: Any, units: Mapping[str, str]) -> Columns | None:
         index = getattr(theta, "index", ())
         if hasattr(index, "equals") and any(name in index for name in units):
             raise ValueError("theta has the parameters as rows; transpose it")
-    if labels == list(range(len(labels))):  # pandas counts what has no names
+    if labels == list(range(len(labels))):  # pandas numbers columns without names
         return None
     if hasattr(theta, "_fields"):
         return labels, lambda name: getattr(theta, name)
@@ -152,7 +152,7 @@ def _columns(theta: Any, units: Mapping[str, str]) -> Columns | None:
 
 
 def _labels(theta: Any) -> list[Any] | None:
-    """Names of the fields of an array, of the columns of a table, of the entries of a row."""
+    """Names of the fields of an array, the columns of a table, or the entries of a row."""
     names = getattr(getattr(theta, "dtype", None), "names", None)
     for attribute in _NAMES:
         if names is None:
@@ -162,14 +162,14 @@ def _labels(theta: Any) -> list[Any] | None:
 
 
 def _along_a_dimension(theta: Any, units: Mapping[str, str]) -> Columns | None:
-    """As `_columns`, of an xarray.DataArray: the dimension that the names lie along, or may."""
+    """Like `_columns`, for an xarray.DataArray: the dimension along which the names lie."""
     indexes = [
         (along, list(theta.indexes[along])) for along in theta.dims if along in theta.indexes
     ]
     counted = list(range(len(units)))
     others = [
         (coordinate.dims[0], coordinate.values.tolist())
-        for coordinate in getattr(theta, "coords", {}).values()  # which need not be indexes
+        for coordinate in getattr(theta, "coords", {}).values()  # not only indexes
         if coordinate.ndim == 1
     ]
     found = [each for each in (*indexes, *others) if set(units) & set(each[1])]
@@ -181,8 +181,8 @@ def _along_a_dimension(theta: Any, units: Mapping[str, str]) -> Columns | None:
 
 
 def _with_unit(value: Any, theta: Any, name: str, expected: str) -> Any:
-    """A column with the unit that stands elsewhere in its table."""
-    if hasattr(theta, "table"):  # a row of astropy has bare numbers
+    """A column, with a unit that its table stores separately."""
+    if hasattr(theta, "table"):  # rows of astropy have plain numbers
         unit = unit_of(theta.table[name])
         return value if unit is None or unit_of(value) is not None else value * unit
     if hasattr(theta, "schema") and hasattr(theta.schema, "field"):  # pyarrow

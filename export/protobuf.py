@@ -1,6 +1,6 @@
-"""Protobuf's wire format, as far as ONNX files need it: fields read, and written again.
+"""Protobuf's wire format, as far as ONNX files need it: read and write fields.
 
-With this, a file can be looked through, and cut, before onnxruntime sees any of it.
+It makes it possible to check and cut a file before onnxruntime reads it.
 """
 
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ __all__ = ["Field", "WireError", "encode", "fields"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED = {_FIXED64: 8, _FIXED32: 4}
-_LONGEST = 10  # bytes of a varint of 64 bits
+_LONGEST = 10  # bytes of a 64-bit varint
 
 
 class WireError(ValueError):
-    """Bytes that are not a message."""
+    """Bytes that are not a protobuf message."""
 
 
 class Field(NamedTuple):
     """One field of a message.
 
     Attributes:
-        number: Which one.
-        value: A whole number, or the bytes of all else.
-        raw: The bytes that it takes in the message, its tag included.
+        number: Number of the field.
+        value: An integer, or the bytes of other types.
+        raw: All bytes of the field in the message, including its tag.
     """
 
     number: int
@@ -32,10 +32,10 @@ class Field(NamedTuple):
 
     @property
     def content(self) -> bytes:
-        """The bytes of a text, a message, or packed numbers.
+        """The bytes of a string, a message, or packed numbers.
 
         Raises:
-            WireError: It is a whole number.
+            WireError: The field is an integer.
         """
         if isinstance(self.value, int):
             raise WireError(f"field {self.number} is a number")
@@ -43,10 +43,10 @@ class Field(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The field as a text.
+        """The field as a string.
 
         Raises:
-            WireError: It is none.
+            WireError: The field is not text.
         """
         try:
             return self.content.decode()
@@ -55,10 +55,10 @@ class Field(NamedTuple):
 
 
 def fields(message: bytes) -> Iterator[Field]:
-    """The fields of a message, in order.
+    """Read the fields of a message, in order.
 
     Raises:
-        WireError: It ends inside of a field, or is no message.
+        WireError: A truncated message, or not a message.
     """
     position, end = 0, len(message)
     while position < end:
@@ -85,15 +85,15 @@ def fields(message: bytes) -> Iterator[Field]:
 
 
 def encode(number: int, value: int | bytes) -> bytes:
-    """A field as its bytes: a whole number that is not negative, or a text, message or array."""
+    """Encode a field: a non-negative integer, or the bytes of a string, message or array."""
     if isinstance(value, int):
         return _encoded(number << 3 | _VARINT) + _encoded(value)
     return _encoded(number << 3 | _BYTES) + _encoded(len(value)) + value
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:
-    """A whole number of variable length, and where it ends."""
-    if position < len(message) and message[position] < 128:  # most are short
+    """Read a varint; return its value and the position after it."""
+    if position < len(message) and message[position] < 128:  # most have one byte
         return message[position], position + 1
     value = 0
     for i, byte in enumerate(message[position : position + _LONGEST]):

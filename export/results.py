@@ -1,4 +1,4 @@
-"""Outputs of many points written to a file, block by block: a table, arrays, or a figure."""
+"""Write outputs of many points to a file, block by block: a table, arrays, or a figure."""
 
 import shutil
 import tempfile
@@ -20,15 +20,15 @@ Results = Mapping[str, NDArray[np.float32]]
 Write = Callable[[Results], None]
 
 WRITTEN = (".csv", ".npz", ".png", ".pdf")
-_AT_ONCE = 100_000  # numbers of a table that are formatted at once
-DRAWN = 12  # points of a figure that can still be told apart
+_AT_ONCE = 100_000  # numbers of a table to format at once
+DRAWN = 12  # number of points in a figure
 
 
 def check_suffix(path: Path) -> str:
-    """The suffix of a file to write, lower case.
+    """Return the suffix of an output file, lower case.
 
     Raises:
-        ValueError: It is none of `WRITTEN`.
+        ValueError: A suffix that is not in `WRITTEN`.
     """
     if (suffix := path.suffix.lower()) not in WRITTEN:
         raise ValueError(f"{path}: results are written to {', '.join(WRITTEN)}")
@@ -37,21 +37,21 @@ def check_suffix(path: Path) -> str:
 
 @contextmanager
 def writing(path: Path, k: NDArray[np.float64], units: Mapping[str, str]) -> Iterator[Write]:
-    """What writes outputs of points that come in blocks; the file is whole or not there.
+    """Context manager to write outputs block by block; the file appears when it is complete.
 
-    A table has a line for each point and wavenumber, numbers repeated. An npz has ``k`` and an
-    array for each output. A figure shows the first few points.
+    A table has a line for each point and wavenumber, with numbers repeated. An npz has ``k`` and an
+    array for each output. A figure shows the first points.
 
     Args:
-        path: Its suffix decides; see `WRITTEN`.
+        path: The file; its suffix selects the format, see `WRITTEN`.
         k: Wavenumbers [1/Mpc], shape (K,).
         units: Units of the outputs by name.
 
     Yields:
-        A function that takes the next block: spectra (n, K) and numbers (n,) by name.
+        A function that writes a block: spectra (n, K) and numbers (n,) by name.
 
     Raises:
-        ValueError: Another suffix; a figure without a spectrum at two wavenumbers.
+        ValueError: An unknown suffix; a figure without a spectrum at two wavenumbers.
         OSError: The file cannot be written.
     """
     suffix = check_suffix(path)
@@ -66,7 +66,7 @@ def writing(path: Path, k: NDArray[np.float64], units: Mapping[str, str]) -> Ite
             with writer as write:
                 yield write
     except OSError as error:
-        if error.filename is None and error.errno is not None:  # a full disk names no file
+        if error.filename is None and error.errno is not None:  # a full disk; name the file
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
@@ -82,7 +82,7 @@ def _table(path: Path, k: NDArray[np.float64], units: Mapping[str, str]) -> Iter
                 described = ", ".join(f"{name} [{units[name]}]" for name in results)
                 file.write(f"# k [1/Mpc], {described}\n{','.join(['point', 'k', *results])}\n")
             row = ",%.8g" * len(results)
-            lines = "".join(f"%d,{each:.8g}{row}\n" for each in k.tolist())  # of a point
+            lines = "".join(f"%d,{each:.8g}{row}\n" for each in k.tolist())  # for one point
             N, columns = len(next(iter(results.values()))), len(results) + 1
             table = np.empty((N, len(k), columns))
             table[..., 0] = np.arange(count, count + N)[:, None]
@@ -99,7 +99,7 @@ def _table(path: Path, k: NDArray[np.float64], units: Mapping[str, str]) -> Iter
 
 @contextmanager
 def _arrays(path: Path, k: NDArray[np.float64]) -> Iterator[Write]:
-    """An npz, whose arrays are collected in files without a name until their lengths are known."""
+    """An npz; arrays are collected in temporary files until their lengths are known."""
     with ExitStack() as stack:
         files: dict[str, Any] = {}
         shapes: dict[str, tuple[int, ...]] = {}
@@ -128,8 +128,8 @@ def _arrays(path: Path, k: NDArray[np.float64]) -> Iterator[Write]:
 
 @contextmanager
 def _figure(path: Path, k: NDArray[np.float64], kind: str) -> Iterator[Write]:
-    """Spectra of the first points, in the colours and strokes of their kinds; later ones paler."""
-    from datagen import figures  # matplotlib, which predictions do not need
+    """Spectra of the first points, in the styles of their kinds; later points are paler."""
+    from datagen import figures  # needs matplotlib; predictions do not
 
     shown: dict[str, NDArray[np.float32]] = {}
 

@@ -1,4 +1,4 @@
-"""The emulators that come with the package, by name."""
+"""Shipped emulators, by name."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ FOLDER = Path(__file__).resolve().parent / "models"
 
 
 def shipped() -> dict[str, Path]:
-    """Files of the emulators that come with the package, by name."""
+    """Files of the shipped emulators, by name."""
     return {path.stem: path for path in sorted(FOLDER.glob(f"*{SUFFIX}"))}
 
 
 def find(path_or_name: str | Path) -> Path:
-    """The file of an emulator, given by its path or by the name of a shipped one.
+    """Return the file of an emulator, given its path or the name of a shipped one.
 
     Raises:
-        FileNotFoundError: Neither.
+        FileNotFoundError: No such file or name.
     """
     path, known = Path(path_or_name), shipped()
     if path.is_file():

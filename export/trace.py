@@ -1,4 +1,4 @@
-"""Formulas in numpy's notation as operators of ONNX: what they do is written down, not computed."""
+"""Translate formulas in numpy's notation to ONNX: operations are recorded, not computed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,18 +11,18 @@ from export.graph import Node, Tensor
 
 __all__ = ["Trace", "Traced", "TracedFunctions"]
 
-_FLOAT, _INT64 = 1, 7  # in ONNX's list of types
+_FLOAT, _INT64 = 1, 7  # types of ONNX
 
 
 class Trace:
-    """Nodes and numbers of a part of a graph, as they are written down.
+    """Recorded operators and constants of a part of a graph.
 
     Args:
-        prefix: What all of its names begin with.
+        prefix: Prefix of all names.
 
     Attributes:
         nodes: Operators so far.
-        tensors: Constant numbers by name.
+        tensors: Constants by name.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -33,7 +33,7 @@ class Trace:
         self._made: dict[tuple[str, ...], str] = {}
 
     def constant(self, value: ArrayLike, dtype: type = np.float32) -> str:
-        """The name of constant numbers."""
+        """Add a constant, unless it exists, and return its name."""
         array: NDArray[Any] = np.asarray(value, dtype)
         key = (array.shape, array.dtype, array.tobytes())
         if key not in self._constants:
@@ -49,23 +49,23 @@ class Trace:
         count: int = 1,
         **attributes: Any,
     ) -> "Traced":
-        """An operator.
+        """Add an operator, unless it exists.
 
         Args:
-            kind: Which one.
-            inputs: What it takes: results of others, or numbers.
-            outputs: Names of what it gives; by default some of its own.
-            count: How many of these.
-            attributes: Whole numbers, lists of them, or texts, by name.
+            kind: Type of the operator.
+            inputs: Traced numbers or constants.
+            outputs: Names of the outputs; default: new names.
+            count: Number of outputs, if they are not named.
+            attributes: Integers, lists of integers, or strings, by name.
 
         Returns:
-            Its first output.
+            The first output.
         """
         names = [one.name if isinstance(one, Traced) else self.constant(one) for one in inputs]
         key = (kind, *names, str(attributes))
         if not outputs and count == 1:
             if key in self._made:
-                return Traced(self, self._made[key])  # the same of the same
+                return Traced(self, self._made[key])  # reuse an identical operator
             self._made[key] = f"{self.prefix}{kind}_{len(self.nodes)}"
         own = f"{self.prefix}{kind}_{len(self.nodes)}"
         outputs = tuple(outputs) or (own, *(f"{own}/{i}" for i in range(1, count)))
@@ -74,14 +74,14 @@ class Trace:
 
 
 class Traced:
-    """A number of a graph, for numpy's notation.
+    """A number in a graph that supports numpy's operators.
 
     Args:
-        trace: Where operators are written down.
-        name: What the graph calls it.
+        trace: The trace that records operators.
+        name: Name of the number in the graph.
     """
 
-    __array_ufunc__ = None  # numpy's own functions would compute; a TypeError says so
+    __array_ufunc__ = None  # numpy's functions raise a TypeError, rather than compute
 
     def __init__(self, trace: Trace, name: str) -> None:
         self.trace, self.name = trace, name
@@ -90,7 +90,7 @@ class Traced:
         raise TypeError("what a traced number is, is not known yet")
 
     def __eq__(self, other: object) -> bool:
-        return bool(self)  # as for all comparisons: refused
+        return bool(self)  # comparisons are refused
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -137,8 +137,8 @@ class TracedFunctions(OnGrid):
     """Functions of traced numbers; see `datagen.occupations.functions.Functions`.
 
     Args:
-        trace: Where operators are written down.
-        even: The grid of masses, as `OnGrid` takes it.
+        trace: The trace that records operators.
+        even: Arguments of `OnGrid`: the grid of masses.
     """
 
     def __init__(self, trace: Trace, *even: Any) -> None:
@@ -158,11 +158,11 @@ class TracedFunctions(OnGrid):
         return self._apply("Erf", x)
 
     def power(self, x: Any, a: Any) -> Traced:
-        """x^a where x > 0, else 0, for a > 0: the logarithm of 0 is minus infinity."""
+        """x^a for a > 0; 0 where x <= 0."""
         return self.exp(a * self.log(self._apply("Relu", x)))
 
     def clip(self, x: Any, low: float, high: float) -> Traced:
-        """x, not below and not above limits."""
+        """x, limited to [low, high]."""
         return self._apply("Clip", x, low, high)
 
     def sigmoid(self, x: Any) -> Traced:
@@ -172,43 +172,43 @@ class TracedFunctions(OnGrid):
     def weighted_sum(
         self, function: Callable[[Any], Any], at: NDArray[Any], weights: NDArray[Any]
     ) -> Traced:
-        """Sum of ``weights * function(at)``: of all numbers at once, along a first axis."""
+        """Sum of ``weights * function(at)`` along a new first axis."""
         values = function(self.constant(at[:, None, None]))
         return self._apply(
             "ReduceSum", values * weights[:, None, None], self._whole([0]), keepdims=0
         )
 
     def ceil(self, x: Any) -> Traced:
-        """The next whole number."""
+        """The smallest integer that is not below x."""
         return self._apply("Ceil", x)
 
     def constant(self, values: NDArray[np.floating[Any]]) -> Traced:
-        """Numbers of the graph."""
+        """A constant of the graph."""
         return Traced(self._trace, self._trace.constant(values))
 
     def equal(self, x: Any, y: Any) -> Traced:
-        """1 where two numbers are the same, else 0."""
+        """1 where x and y are equal, else 0."""
         return self._apply("Cast", self._apply("Equal", x, y), to=_FLOAT)
 
     def beside(self, x: Any, y: Any) -> Traced:
-        """Columns of both."""
+        """Concatenate columns."""
         return self._apply("Concat", x, y, axis=1)
 
     def times(self, x: Any, matrix: NDArray[np.floating[Any]]) -> Traced:
-        """Times a matrix."""
+        """Matrix product with a constant."""
         return self._apply("MatMul", x, matrix)
 
     def rows(self, x: Any, length: int) -> Traced:
-        """In rows of another length."""
+        """Reshape to rows of another length."""
         return self._apply("Reshape", x, self._whole([-1, length]))
 
     def halves(self, x: Any) -> tuple[Traced, Traced]:
-        """Three columns each."""
+        """Split six columns into three and three."""
         one = self._apply("Split", x, self._whole([3, 3]), count=2, axis=1)
         return one, Traced(self._trace, self._trace.nodes[-1].outputs[1])
 
     def add_at(self, values: Any, index: Any, added: Any) -> Traced:
-        """Values with numbers added."""
+        """Add numbers to values at indices."""
         whole = self._apply("Cast", index, to=_INT64)
         return self._apply("ScatterElements", values, whole, added, axis=1, reduction="add")
 

@@ -1,9 +1,10 @@
-"""Weights of an emulator in the ONNX file that it was exported to.
+"""Recover the weights of an emulator from its ONNX file.
 
-Most are in the graph, under their names. What the exporter folds into other arrays, or leaves out
-because no output needs it, is beside it as text (`left_over`). Files of before that text have the
-matrices of semi-analytic emulators transposed, found by their shapes, and the scalings of networks,
-found by what takes them; what they lack is not found.
+Most weights are in the graph, under their names. Weights that the exporter folds into other arrays,
+or omits because no output needs them, are stored as text in the metadata (`left_over`). Older files
+lack that text. They contain the matrices of semi-analytic emulators transposed, identified by their
+shapes, and the scalings of networks, identified by the operators that use them; other weights are
+lost.
 """
 
 import base64
@@ -25,18 +26,18 @@ __all__ = ["left_over", "weights"]
 
 Array = NDArray[Any]
 
-_PREFIX = "parts.0."  # of names, in files of networks
+_PREFIX = "parts.0."  # of names in files of networks
 
 
 def weights(file: OnnxFile, emulator: Emulator) -> dict[str, Array]:
-    """Weights by name, as far as a file has them.
+    """Return the weights that a file contains, by name.
 
     Args:
         file: The file.
-        emulator: One of its kind, with any weights.
+        emulator: An emulator of the same kind, with any weights.
 
     Raises:
-        OnnxEmulatorError: What is beside the graph are no arrays.
+        OnnxEmulatorError: Invalid stored weights.
     """
     graphs = [one for one in (file.graph, file.spare) if one]
     packaged = {
@@ -56,7 +57,7 @@ def weights(file: OnnxFile, emulator: Emulator) -> dict[str, Array]:
 
 
 def _by_name(emulator: Emulator, *graphs: Graph) -> dict[str, Array]:
-    """Weights that are in graphs under their own name."""
+    """Weights that are in graphs under their own names."""
     tensors = {name: one for graph in graphs for name, one in graph.tensors.items()}
     found = {}
     for name in emulator.state_dict():
@@ -67,7 +68,7 @@ def _by_name(emulator: Emulator, *graphs: Graph) -> dict[str, Array]:
 
 
 def _transposed(emulator: Emulator, graph: Graph) -> dict[str, Array]:
-    """Matrices of layers that a graph holds transposed, where their shape says which it is."""
+    """Matrices of layers that a graph contains transposed, where their shapes are unique."""
     names = emulator.state_dict()
     arrays = [
         array
@@ -83,7 +84,7 @@ def _transposed(emulator: Emulator, graph: Graph) -> dict[str, Array]:
 
 
 def _scalings(emulator: Emulator, graph: Graph) -> dict[str, Array]:
-    """Scalings of a network's targets: what its last layer is multiplied with, and what is added.
+    """Scale and offset of a network's targets, from the operators after its last layer.
 
     Those of totals that are sums of their terms are in no graph.
     """
@@ -108,15 +109,15 @@ def _scalings(emulator: Emulator, graph: Graph) -> dict[str, Array]:
 _folded: dict[str, Callable[[Emulator, Graph], dict[str, Array]]] = {
     "network": _scalings,
     "semianalytic": _transposed,
-}  # by kind of emulator: what of it an older graph holds under other names
+}  # functions for each kind of emulator that find weights under other names in older graphs
 
 
 def left_over(emulator: Emulator, *graphs: Graph) -> str:
-    """What of an emulator's weights cannot be found in its graph, as text.
+    """Encode the weights of an emulator that its graphs do not contain, as text.
 
     Args:
         emulator: The emulator.
-        graphs: What it was exported to.
+        graphs: Graphs of its file.
     """
     found = _by_name(emulator, *graphs)
     kept = {

@@ -1,1 +1,1 @@
-"""Emulators inside the codes of others; ``for_*`` need their hosts, and nothing imports them."""
+"""Emulators in other codes. Modules ``for_*`` import their hosts, and load on request only."""

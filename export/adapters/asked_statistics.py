@@ -1,4 +1,4 @@
-"""Statistics that a host asks for by name: what surveys measure, beside the spectra."""
+"""Statistics that a host code requests by name, in addition to spectra."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,14 +13,14 @@ __all__ = ["AskedStatistics", "named", "rehearse_lengths"]
 
 
 def named(given: Any) -> list[Statistic]:
-    """Statistics with the names that a host gives them.
+    """Return requested statistics, under the names that the host gives them.
 
     Args:
-        given: ``{name: one}``, or a list of them, which then have their own names; each a
-            `Statistic`, or a record ``{"kind": "Wp", "r_p": [...], "pi_max": 60}``.
+        given: Statistics by name, or a list of statistics with their own names. Each is a
+            `Statistic`, or a record such as ``{"kind": "Wp", "r_p": [...], "pi_max": 60}``.
 
     Raises:
-        ValueError: Something else; the message names the statistic.
+        ValueError: Anything else; the message names the statistic.
     """
     if isinstance(given, Statistic) or (isinstance(given, Mapping) and "kind" in given):
         given = [given]
@@ -49,13 +49,13 @@ def _called(name: Any, given: Any) -> Statistic:
 
 
 class AskedStatistics:
-    """The statistics that the likelihoods of one run ask for, together.
+    """All statistics that the likelihoods of one run request.
 
     Args:
-        emulator: Which gives them.
+        emulator: The emulator that predicts them.
 
     Attributes:
-        by_name: All so far.
+        by_name: Statistics so far, by name.
     """
 
     def __init__(self, emulator: OnnxEmulator) -> None:
@@ -64,24 +64,24 @@ class AskedStatistics:
 
     @property
     def outputs(self) -> list[str]:
-        """Names of what they give, those of their terms included."""
+        """Names of their outputs, including terms."""
         return [name for one in self.by_name.values() for name in one.outputs]
 
     @property
     def parameters(self) -> list[str]:
-        """Parameters of their own, besides the emulator's, such as the mass of a point."""
+        """Parameters that the emulator does not have, such as a point mass."""
         return list(dict.fromkeys(n for one in self.by_name.values() for n in one.parameters))
 
     def add(self, statistics: Sequence[Statistic], taken: Collection[str] = ()) -> None:
-        """Take some more; the same one may come twice.
+        """Add statistics; equal ones may be added twice.
 
         Args:
-            statistics: With names.
+            statistics: Statistics with names.
             taken: Other names among the results.
 
         Raises:
-            ValueError: A name that another one has, or an output; a parameter that the emulator
-                has too.
+            ValueError: A name that another statistic or an output has; a parameter that the
+                emulator has, too.
         """
         theirs = {*self._emulator.outputs, *taken}
         for one in statistics:
@@ -112,7 +112,7 @@ class AskedStatistics:
 
 
 def _same(one: Statistic, other: Statistic) -> bool:
-    """Whether two statistics are one, whoever made them."""
+    """Whether two statistics have the same class and arguments."""
     mine, theirs = vars(one), vars(other)
     return (
         type(one) is type(other)
@@ -124,15 +124,15 @@ def _same(one: Statistic, other: Statistic) -> bool:
 def rehearse_lengths(
     emulator: OnnxEmulator, statistics: Iterable[Statistic], points: Mapping[str, Any]
 ) -> None:
-    """Give statistics in lengths with h, or physical ones, at the ends of a prior.
+    """Evaluate statistics whose lengths depend on h or z at the ends of a prior.
 
     Args:
         emulator: An emulator.
-        statistics: Of it.
-        points: Values of parameters, ``h`` and ``z`` where they are known.
+        statistics: Its statistics.
+        points: Values of parameters, with ``h`` and ``z`` where they are known.
 
     Raises:
-        ValueError: Separations that come to ones without an answer somewhere in the prior.
+        ValueError: Separations outside the supported range somewhere in the prior.
     """
     changing = [one for one in statistics if not one.is_comoving]
     if not changing or "h" not in points:

@@ -1,4 +1,4 @@
-"""Under which names an emulator's inputs come in an input file of Cobaya."""
+"""Names of an emulator's inputs in an input file of Cobaya."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -10,23 +10,23 @@ from export.adapters.physics import shown
 
 __all__ = ["Inputs"]
 
-_AGREE = 1e-4  # relative, of two names of one input
+_AGREE = 1e-4  # relative difference of two values of one input that counts as agreement
 
 
 class Inputs:
-    """The inputs of an emulator, and the parameters that they are made of.
+    """The inputs of an emulator, and the parameters that they are computed from.
 
     Args:
-        names: Of the emulator's inputs.
-        renames: What some are called in the input file.
-        optional: Those that need not be given.
+        names: Names of the emulator's inputs.
+        renames: Names in the input file, by those of the emulator.
+        optional: Inputs that may be omitted.
 
     Attributes:
-        supported: Every name that an input may come under.
-        asked: Inputs that are not given, and what other theories are asked for in their place.
+        supported: All names that an input may have.
+        asked: Inputs that are not given, and the parameters requested from other theories instead.
 
     Raises:
-        ValueError: A rename of something else.
+        ValueError: A rename of an unknown input.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Inputs:
 
     @property
     def required(self) -> list[str]:
-        """The names that are settled, once each."""
+        """The chosen names, without duplicates."""
         return list(dict.fromkeys(name for names in self._chosen.values() for name in names))
 
     def settle(self, given: Iterable[str]) -> None:
-        """Choose for each input the names it is given under, or else who is asked for it.
+        """Choose the names of each input, or request it from other theories.
 
         Args:
-            given: Names of parameters.
+            given: Names of the parameters in the input file.
         """
         present, self.asked = set(given), {}
         for name, sources in self._sources.items():
@@ -65,14 +65,17 @@ class Inputs:
                     self.asked[own] = asked
 
     def is_given(self, name: str) -> bool:
-        """Whether an input is made of parameters, of whatever name."""
+        """Whether an input is computed from given parameters, under any name."""
         return bool(self._chosen.get(name))
 
     def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The inputs that can be made of the values of some parameters.
+        """Compute all inputs that some parameters determine.
+
+        Args:
+            values: Values of parameters, by name.
 
         Raises:
-            ValueError: Two names of one input that disagree.
+            ValueError: Two parameters that give different values of one input.
         """
         point: dict[str, Any] = {}
         for name in self._order:
@@ -93,11 +96,14 @@ class Inputs:
         return {name: point[name] for name in self._sources if name in point}
 
     def contradicted(self, point: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
-        """What another code is told that makes other inputs than the emulator's, a line for each.
+        """Describe settings of another code that disagree with the emulator's inputs.
 
         Args:
-            point: Inputs, with numbers or arrays.
-            told: Parameters and arguments of the other code, by the names there.
+            point: Inputs of the emulator, numbers or arrays.
+            told: Parameters and arguments of the other code, by its names.
+
+        Yields:
+            A message for each setting.
         """
         for name, value in point.items():
             for other, source in {name: Source(), **SOURCES.get(name, {})}.items():

@@ -1,4 +1,4 @@
-"""What CAMB, CLASS and the users of Cobaya call cosmological parameters."""
+"""Names of cosmological parameters in CAMB, CLASS and input files of Cobaya."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ __all__ = ["ASKED_OF_OTHERS", "NAMES", "SOURCES", "Source"]
 
 @dataclass(frozen=True)
 class Source:
-    """How an input is made of a parameter of another name.
+    """How to compute an input from a parameter with another name.
 
     Attributes:
-        factor: Of the parameter.
+        factor: Factor that multiplies the parameter.
         needs_h: Whether the parameter is a density times h^2.
     """
 
@@ -23,7 +23,7 @@ class Source:
     needs_h: bool = False
 
     def make(self, value: Any, h: Any) -> Any:
-        """The input."""
+        """Compute the input from the parameter and h."""
         return value * self.factor / h**2 if self.needs_h else value * self.factor
 
 
@@ -50,7 +50,7 @@ SOURCES: Mapping[str, Mapping[str, Source]] = {
     "w0": dict.fromkeys(words("w w0_fld w_0 wde w_de w0_de"), Source()),
     "wa": dict.fromkeys(words("wa_fld w_a wa_de"), Source()),
 }
-# What CAMB and CLASS derive, for inputs that are not among the parameters under any name
+# Derived parameters of CAMB and CLASS, for inputs that are not given under any name
 ASKED_OF_OTHERS = {"sigma_8": "sigma8", "h": "H0"}
 
 _FIXED: dict[str, Fixed | OneOf] = {
@@ -62,7 +62,7 @@ _FIXED: dict[str, Fixed | OneOf] = {
     "omnuh2": NONE,
     "omeganu": NONE,
     "Omega_fld": NONE,
-    "Omega_Lambda": NONE,  # so that CLASS fills up with the fluid that has w0_fld
+    "Omega_Lambda": NONE,  # CLASS then uses the fluid with w0_fld instead
     "fluid_equation_of_state": OneOf(("CLP",)),
     "N_ncdm": NONE,
     "nnu": FIXED["Neff"],
@@ -79,7 +79,7 @@ _FIXED: dict[str, Fixed | OneOf] = {
     "external_primordial_pk": NONE,
     "dark_energy_model": OneOf(("fluid", "ppf", "DarkEnergyFluid", "DarkEnergyPPF")),
 }
-_SPELLINGS = {  # of likelihoods and of codes that no list here is of
+_SPELLINGS = {  # of likelihoods and other codes
     "Omega_k": "Omk Om_k Ok omega_k OmegaK Omega_K omegaK",
     "m_nu": "m_nu Mnu M_nu sum_mnu summnu Sum_mnu sum_m_nu",
     "Neff": "Neff N_eff neff n_eff Nnu",
@@ -93,7 +93,7 @@ _DERIVED: dict[str, Callable[[Mapping[str, Any]], Any]] = dict.fromkeys(
 _DERIVED |= dict.fromkeys(words("omegamh2 ommh2 omh2"), lambda point: Om_m(point) * point["h"] ** 2)
 _DERIVED |= dict.fromkeys(words("S8 S_8"), S_8)
 _DERIVED |= {"w0pwa": lambda point: point["w0"] + point["wa"]}
-# The amplitude's other names, what acts on the microwave background alone, and settings
+# Other names of the amplitude, parameters of the microwave background alone, and settings
 _NEUTRAL = words(
     """
     As A_s logA ln10^{10}A_s tau tau_reio zrei z_reio Alens A_lens r r_0.05 At nt ntrun n_t alpha_t

@@ -1,4 +1,4 @@
-"""What can be said of a whole input of Cobaya before it runs: ranges and physics."""
+"""Checks of a whole input of Cobaya before it runs: ranges and physics."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,28 +21,29 @@ from export.runtime import OnnxEmulator
 __all__ = ["check_setup"]
 
 _DRAWS = 1000
-_ENOUGH = 50  # draws that tell that there is no answer anywhere
-_DEFAULTS = {"CAMB": {"mnu": 0.06}}  # physics that a code has unless it is told otherwise
-_SWITCHES = ("external_primordial_pk",)  # options of Cobaya's theories that are physics
+_ENOUGH = 50  # draws without any answer that stop the run
+_DEFAULTS = {"CAMB": {"mnu": 0.06}}  # physics of a code by default
+_SWITCHES = ("external_primordial_pk",)  # options of Cobaya's theories that change the physics
 
 
 def check_setup(
     theory: Theory, model: Model, emulator: OnnxEmulator, inputs: Inputs, unsaid: dict[str, float]
 ) -> dict[str, Any]:
-    """Hold an input of Cobaya against what an emulator knows.
+    """Check an input of Cobaya against the ranges and the physics of an emulator.
 
     Args:
         theory: The emulator's theory, with the option ``ignore``.
-        model: Of the whole input.
+        model: Model of the whole input.
         emulator: The emulator.
-        inputs: Under which names its inputs come.
-        unsaid: Inputs that may not be given, and their values then.
+        inputs: Names of its inputs.
+        unsaid: Values of inputs that may be omitted.
 
     Returns:
-        The emulator's inputs at points of the prior, those that other codes derive left out.
+        The emulator's inputs at points of the prior, without those that other codes derive.
 
     Raises:
-        LoggedError: No point of the prior has an answer; physics that the emulator does not know.
+        LoggedError: A prior outside the domain of the emulator; physics that the emulator does not
+            include.
     """
     draws = _draws(model)
     try:
@@ -54,7 +55,7 @@ def check_setup(
     ignored = {*words(theory.ignore)}
     codes = {"": {n: v for n, v in draws.items() if n in NAMES}, **_told(model, draws)}
     for code, told in codes.items():
-        # a parameter of galaxies may be called as one of another code, which takes it too
+        # a parameter of galaxies may share its name with a parameter of another code
         known = ignored | (compared - galaxies if code else compared)
         for line in NAMES.refused({n: v for n, v in told.items() if n not in known}, points):
             if (name := line.partition(" ")[0]) in galaxies:
@@ -68,7 +69,7 @@ def check_setup(
 
 
 def _draws(model: Model) -> dict[str, NDArray[np.float64]]:
-    """All parameters at points of the prior (constants among them), by name."""
+    """All parameters at points of the prior, constants included, by name."""
     rng = np.random.default_rng(0)
     points = model.prior.sample(_DRAWS, ignore_external=True, random_state=rng)
     if not model.parameterization.sampled_params():
@@ -83,7 +84,7 @@ def _draws(model: Model) -> dict[str, NDArray[np.float64]]:
 
 
 def _told(model: Model, draws: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """All that CAMB or CLASS are told, parameters and arguments, for each of them by its name."""
+    """Parameters and arguments of CAMB and CLASS, by name of the theory."""
     codes = {}
     for name, component in model.theory.items():
         if isinstance(component, BoltzmannBase):
@@ -98,7 +99,7 @@ def _told(model: Model, draws: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _with_dark_energy(told: dict[str, Any]) -> dict[str, Any]:
-    """What a code is told, and the cosmological constant that it has unless told otherwise."""
+    """Settings of a code, with its default, a cosmological constant, where none is given."""
     natural = {name: parameters_of()[name].default for name in ("w0", "wa")}
     unsaid = {n: w for n, w in natural.items() if not told.keys() & {n, *SOURCES[n]}}
     return told | unsaid
@@ -107,14 +108,14 @@ def _with_dark_energy(told: dict[str, Any]) -> dict[str, Any]:
 def _check_ranges(
     theory: Theory, emulator: OnnxEmulator, points: Mapping[str, Any]
 ) -> NDArray[np.bool_]:
-    """Refuse a parameter that is never in its range; say of others how often they are not.
+    """Raise an error if a parameter is never in its range; warn if it is not always.
 
     Returns:
-        Which points have all parameters in their ranges, as far as they are known.
+        Whether all known parameters of each point are in their ranges.
     """
     everywhere: NDArray[Any] = np.ones(1, np.bool_)
     for p in emulator.parameters:
-        inside = is_inside(points.get(p.name, p.low), p.low, p.high)  # else from another theory
+        inside = is_inside(points.get(p.name, p.low), p.low, p.high)  # absent: of another theory
         if not inside.any():
             raise LoggedError(
                 theory.log,
@@ -136,7 +137,7 @@ def _check_ranges(
 def _check_answers(
     theory: Theory, emulator: OnnxEmulator, points: Mapping[str, Any], inside: NDArray[np.bool_]
 ) -> None:
-    """Refuse a prior whose ranges are right, but that lies where the emulator does not hold."""
+    """Raise an error if a prior lies within the ranges, but outside the emulator's domains."""
     if not inside.any():
         return
     tried = centre(emulator) | {

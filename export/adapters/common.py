@@ -1,4 +1,4 @@
-"""What adapters share: lists that may be one word, what hosts leave unsaid, and redshifts."""
+"""Shared parts of the adapters: lists of words, omitted parameters, and redshifts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,10 +18,10 @@ Array = NDArray[np.float64]
 
 
 def words(value: str | Iterable[str]) -> list[str]:
-    """Names as a list; a single text is one name, or several with spaces between them.
+    """Return names as a list; a string is one name, or several separated by spaces.
 
     Raises:
-        ValueError: Neither.
+        ValueError: Anything else.
     """
     names = value.split() if isinstance(value, str) else value
     if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
@@ -30,12 +30,11 @@ def words(value: str | Iterable[str]) -> list[str]:
 
 
 def left_out(parameters: Sequence[Parameter]) -> dict[str, float]:
-    """What a host need not say, and what holds then, by name.
+    """Parameters that a host may omit, with their values.
 
-    Dark energy that nobody speaks of is a cosmological constant, also where an emulator is made for
-    another. All else of the cosmology has to be said, even if the emulator knows one value alone:
-    the host has it too, and may have another. So are redshifts; occupations that are held fixed are
-    not.
+    Dark energy is a cosmological constant by default, also if the emulator has another default.
+    All other parameters of cosmology are required, even if the emulator has only one value of them,
+    because the host may use another one. Redshifts are required; fixed occupations are not.
     """
     unsaid = {}
     for p in parameters:
@@ -46,10 +45,11 @@ def left_out(parameters: Sequence[Parameter]) -> dict[str, float]:
 
 
 def centre(emulator: OnnxEmulator) -> dict[str, float]:
-    """A point in the middle of an emulator's box.
+    """A point in the middle of an emulator's box, by name.
 
-    Defaults where there are, else the middle of the range, in the logarithm where points were drawn
-    so; the lower ends of parameters whose sum is limited, where the middle leaves the limit.
+    Parameters have their default, else the middle of their range, in the logarithm if they were
+    sampled so. Parameters whose sum is limited have their lower ends if the middle exceeds the
+    limit.
     """
     point = {p.name: _middle(p) for p in emulator.parameters}
     low = {p.name: p.low for p in emulator.parameters}
@@ -72,39 +72,39 @@ def rehearse(
     extrapolate: bool = True,
     **known: Any,
 ) -> None:
-    """Make the call of every point for a first time, so that errors in outputs and k come now.
+    """Evaluate the emulator once, to raise errors about outputs and k at set-up.
 
     Args:
         emulator: An emulator.
         outputs: Names and statistics.
-        k: Wavenumbers [1/Mpc], shape (K,); the emulator's if None.
-        extrapolate: Whether k may lie below the emulator's.
-        known: Values of parameters, where they are known by then.
+        k: Wavenumbers [1/Mpc], shape (K,); None: those of the emulator.
+        extrapolate: Allow k below those of the emulator.
+        known: Values of parameters that are already known.
 
     Raises:
-        ValueError: Outputs, wavenumbers or separations that there are not.
+        ValueError: Unknown outputs; wavenumbers or separations outside the supported range.
     """
     own = {n: 0.0 for one in outputs if isinstance(one, Statistic) for n in one.parameters}
     point = centre(emulator) | own | known
-    # the middle may be a point without an answer, which is no error of the caller
+    # the middle may lie outside the emulator's domain, which is no error of the caller
     emulator(point, outputs, k, extrapolate=extrapolate, out_of_range="nan")
 
 
 def redshift(emulator: OnnxEmulator) -> Parameter:
-    """The parameter z, with its range; equal ends if there is one redshift."""
+    """The parameter z, with its range; both ends are equal for a single redshift."""
     return next(p for p in emulator.parameters if p.group == "redshift")
 
 
 def redshifts(z: ArrayLike, emulator: OnnxEmulator, said: str = "z") -> Array:
-    """Redshifts as float64 of shape (Z,), checked to be an emulator's.
+    """Return redshifts as float64 of shape (Z,), checked against an emulator's range.
 
     Args:
-        z: One or several.
-        emulator: Which has to answer there.
-        said: What the user gave, for messages: ``z``, or what they were made of.
+        z: A number, or a list of numbers.
+        emulator: The emulator.
+        said: Name of the argument in messages: ``z``, or what it was computed from.
 
     Raises:
-        ValueError: None, or one that the emulator does not have; the message names it.
+        ValueError: An empty list, or a redshift outside the range; the message names it.
     """
     values = np.atleast_1d(numbers(z, said, "1")).astype(np.float64)
     if values.ndim > 1 or not values.size:
@@ -126,21 +126,24 @@ def at_redshifts(
     k: Array | None,
     extrapolate: bool = True,
 ) -> dict[str, NDArray[Any]]:
-    """Outputs of one point at some redshifts: spectra (Z, K), statistics (Z, R), numbers (Z,).
+    """Outputs of one point at several redshifts.
 
     Args:
         emulator: An emulator.
-        point: Parameters by name, but for z.
+        point: Parameters by name, without z.
         z: Redshifts, shape (Z,).
         outputs: Names and statistics.
-        k: Wavenumbers [1/Mpc], shape (K,); the emulator's if None.
-        extrapolate: Whether k may lie below the emulator's.
+        k: Wavenumbers [1/Mpc], shape (K,); None: those of the emulator.
+        extrapolate: Allow k below those of the emulator.
+
+    Returns:
+        By name, spectra (Z, K), statistics (Z, R) and numbers (Z,).
 
     Raises:
-        OutOfRange: The point is outside of the trained ranges.
+        OutOfRange: The point is outside the trained ranges.
     """
     try:
         return emulator({**point, "z": z}, outputs, k, extrapolate=extrapolate)
-    except OutOfRange:  # of as many rows as redshifts: one says it
+    except OutOfRange:  # one row per redshift; name one row only
         emulator({**point, "z": float(z[0])}, outputs, k, extrapolate=extrapolate)
         raise

@@ -1,11 +1,11 @@
-"""What modules of CosmoSIS call cosmological parameters."""
+"""Names of cosmological parameters in CosmoSIS."""
 
 from export.adapters.common import words
 from export.adapters.physics import FIXED, NONE, S_8, YHE, Om_m, Vocabulary
 
 __all__ = ["INPUTS", "NAMES"]
 
-# The emulators' cosmological inputs, as cosmological_parameters has them
+# Names of the emulators' cosmological inputs in the section cosmological_parameters
 INPUTS = {
     "Om_c": "omega_c", "Om_b": "omega_b", "h": "h0", "n_s": "n_s", "sigma_8": "sigma_8",
     "w0": "w", "wa": "wa",
@@ -46,8 +46,8 @@ _DERIVED = {
     "s_8": S_8,
     "s8": S_8,
 }
-# The amplitude's other names, what acts on the microwave background alone, and counts of neutrinos
-# whose mass is given
+# Other names of the amplitude, parameters of the microwave background alone, and numbers of
+# neutrinos, whose mass is given separately
 _NEUTRAL = words(
     """
     a_s a_s_1e9 as log1e10as loga sigma_12 tau a_lens alens r r_t nt n_t ntrun cosmomc_theta

@@ -1,48 +1,47 @@
-"""An emulator as a module of CosmoSIS.
+"""An emulator as a CosmoSIS module.
 
 In an ini file::
 
     [halo_model]
     file = .../hodspectra/cosmosis/hodspectra_module.py
     emulator = standard                  ; a file or a name; the default
-    occupation = zheng07                 ; by default that of the emulator
-    outputs = gg_total gm_total          ; the default
-    z_min = 0                            ; by default from the emulator's first redshift
-    z_max = 3                            ; to its last
-    n_z = 50
+    emulator = standard                  ; a file or a name; this is the default
+    occupation = zheng07                 ; default: that of the emulator
+    outputs = gg_total gm_total          ; this is the default
+    z_min = 0                            ; default: the emulator's first redshift
+    z_max = 3                            ; default: its last redshift
     k_min = 1e-4
     k_max = 1e2
     n_k = 200
     w_p = 0.2 0.5 1.2 3 7.5 20           ; statistics: at which r_p or R [Mpc/h]; by default none
-    pi_max = 60                          ; of w_p [Mpc/h]; by default infinite
-    delta_sigma = 0.1 0.3 1 3 10
+    w_p = 0.2 0.5 1.2 3 7.5 20           ; statistics at r_p or R [Mpc/h]; default: none
+    pi_max = 60                          ; for w_p [Mpc/h]; default: infinite
     ignore = my_parameter                ; without effect on galaxy and matter spectra
+ignore = my_parameter                ; parameters that do not affect these spectra
 
-Cosmology is read from ``cosmological_parameters`` (``omega_c``, ``omega_b``, ``h0``, ``n_s``,
-``sigma_8``, and ``w`` and ``wa``, which are -1 and 0 where they are missing), the occupation from
-``hod_parameters``, by the names of its parameters. Masses come as decadic logarithms of Msun
-without h, those that the emulators take in Msun under a name of their own: for the occupation of
-the shipped files that is ``alpha``, ``sigma``, ``beta``, ``log10_mth`` and ``log10_mprime``, for
-zheng07 ``log10mmin``, ``sigma_logm``, ``log10m0``, ``log10m1`` and ``alpha`` (CosmoSIS does not
-tell large letters from small ones). Whatever else is in these sections must be
-as in the flat w0waCDM with massless neutrinos that the emulators know, or be listed in ``ignore``;
-otherwise the status is 1, which ends the point, and the reason is printed.
+Cosmological parameters are read from ``cosmological_parameters`` (``omega_c``, ``omega_b``, ``h0``,
+``n_s``, ``sigma_8``, and ``w`` and ``wa``, by default -1 and 0), those of the occupation from
+``hod_parameters``, by their names in lower case. Masses are given as log10 of the mass in Msun,
+without h; those that the emulators take in Msun have the prefix ``log10_``. For the occupation of
+the shipped files, the names are ``alpha``, ``sigma``, ``beta``, ``log10_mth`` and ``log10_mprime``;
+for zheng07, ``log10mmin``, ``sigma_logm``, ``log10m0``, ``log10m1`` and ``alpha``. All other
+parameters in these sections must agree with flat w0waCDM with massless neutrinos, or be listed in
+``ignore``. Otherwise the status is 1, which rejects the point, and the reason is printed.
 
-What is written has units with h, as everywhere in CosmoSIS. Spectra are grids ``p_k`` [(Mpc/h)^3]
-over ``z`` and ``k_h`` [h/Mpc], evenly spaced in z: totals in ``galaxy_power``,
-``matter_galaxy_power``, ``matter_power_nl`` (``mm_total``), ``matter_power_lin`` (``P_lin``),
-others in sections of their own names. Numbers over ``z`` are in ``hod_numbers``: ``n_g``
-[(h/Mpc)^3], ``b_eff``, ``f_sat``. A section that another module has written is never replaced: that
-is an error.
+Results have units with h, as usual in CosmoSIS. Spectra are grids ``p_k`` [(Mpc/h)^3] over ``z``
+and ``k_h`` [h/Mpc], evenly spaced in z: totals in ``galaxy_power``, ``matter_galaxy_power``,
+``matter_power_nl`` (``mm_total``) and ``matter_power_lin`` (``P_lin``), others in sections of their
+own names. Numbers over ``z`` are in ``hod_numbers``: ``n_g`` [(h/Mpc)^3], ``b_eff``, ``f_sat``.
+Sections of other modules are never replaced; a conflict is an error.
 
-What surveys measure (`export.statistics`) is asked for by its separations: ``w_p`` (with ``kaiser =
-T`` and ``pi_max`` if wanted), ``delta_sigma``, ``sigma``, ``xi_gg``, ``xi_gm``, ``xi_mm``, comoving
-unless ``physical = T``. Each is a section of that name with a grid of that name over ``z`` and the
-separations ``r_p`` (of w_p) or ``r`` [Mpc/h]: w_p in Mpc/h, surface densities in h Msun/pc^2 or
-what ``units`` says. With ``bins = T`` separations are edges of bins and statistics averages, the
-block has the edges as ``r_p_edges`` or ``r_edges``, and ``r_p`` or ``r`` is the middle in the
-logarithm. ``point_mass = T`` adds a mass in a point to delta_sigma, ``log10_m_point`` of
-``hod_parameters`` [log10 Msun].
+Statistics (`export.statistics`) are requested by their separations: ``w_p`` (optionally with
+``kaiser = T`` and ``pi_max``), ``delta_sigma``, ``sigma``, ``xi_gg``, ``xi_gm``, ``xi_mm``,
+comoving unless ``physical = T``. Each has a section of its name, with a grid of that name over
+``z`` and the separations ``r_p`` (for w_p) or ``r`` [Mpc/h]: w_p in Mpc/h, surface densities in
+h Msun/pc^2 or in ``units``. With ``bins = T``, separations are edges of bins and statistics are
+averages; the section then contains the edges as ``r_p_edges`` or ``r_edges``, and the geometric
+middle of each bin as ``r_p`` or ``r``. ``point_mass = T`` adds a point mass to delta_sigma, the
+parameter ``log10_m_point`` [log10 Msun] of ``hod_parameters``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -69,12 +68,12 @@ SECTIONS = {
     "P_lin": "matter_power_lin",
 }
 _NUMBERS, _OCCUPATION = "hod_numbers", "hod_parameters"
-_HUGE = 300.0  # a logarithm that floats hold, of a mass that no emulator has
+_HUGE = 300.0  # a log10 that floats can hold, of a mass outside all ranges
 _OTHER_PHYSICS = ("de_equation_of_state", "post_friedmann_parameters")  # sections
-_METADATA = "cosmosis_metadata:"  # what CosmoSIS keeps beside the values of a section
+_METADATA = "cosmosis_metadata:"  # prefix of CosmoSIS's own entries in a section
 _DEFAULT = ("gg_total", "gm_total")
 _GRIDS = ("z_min", "z_max", "n_z", "k_min", "k_max", "n_k")
-_STATISTICS: dict[str, dict[str, Any]] = {  # options and sections, and what is there
+_STATISTICS: dict[str, dict[str, Any]] = {  # arguments of each, by option and section
     "w_p": {"kind": "Wp"},
     "delta_sigma": {"kind": "DeltaSigma"},
     "sigma": {"kind": "Sigma"},
@@ -91,10 +90,16 @@ _UNITS = {"Mpc^3": ("(Mpc/h)^3", 3), "1/Mpc^3": ("(h/Mpc)^3", -3), "1": ("1", 0)
 
 
 def setup(options: Any) -> dict[str, Any]:
-    """Open the emulator, once, and make the call of every point for a first time.
+    """Open the emulator, and evaluate it once to raise errors at set-up.
+
+    Args:
+        options: Options of the module in the ini file.
+
+    Returns:
+        The configuration for `execute`.
 
     Raises:
-        ValueError: Options, outputs, redshifts or wavenumbers that there are not.
+        ValueError: Unknown options or outputs; invalid redshifts, wavenumbers or separations.
     """
     _refuse_unknown_options(options)
     section = SectionOptions(options)
@@ -123,10 +128,18 @@ def setup(options: Any) -> dict[str, Any]:
 
 
 def execute(block: Any, config: dict[str, Any]) -> int:
-    """Spectra of one point; the status is 1, which ends it, outside of what the emulators know.
+    """Evaluate one point, and write the results to the block.
+
+    Args:
+        block: CosmoSIS's data block.
+        config: The result of `setup`.
+
+    Returns:
+        The status: 0, or 1, which rejects the point, outside the ranges or the physics of the
+        emulator.
 
     Raises:
-        ValueError: A parameter that is missing, or a section that another module has written.
+        ValueError: A missing parameter, or a section that another module has written.
     """
     emulator, z, k_h = config["emulator"], config["z"], config["k_h"]
     statistics = config["statistics"]
@@ -160,7 +173,7 @@ def execute(block: Any, config: dict[str, Any]) -> int:
 
 
 def _opened(section: Any) -> OnnxEmulator:
-    """The emulator, with the galaxies that are asked for."""
+    """Open the emulator with the occupation of the options."""
     occupation = section.get_string("occupation", "").strip()
     if occupation and not occupation.replace("+", "").isidentifier():
         raise ValueError(
@@ -171,10 +184,10 @@ def _opened(section: Any) -> OnnxEmulator:
 
 
 def _statistics(section: Any) -> dict[str, Statistic]:
-    """Those that are asked for, by section.
+    """Requested statistics, by section.
 
     Raises:
-        ValueError: Separations that cannot be; options of what is not asked for.
+        ValueError: Invalid separations; options of statistics that are not requested.
     """
     given = {name: section[name] for name in _OF_STATISTICS if section.has_value(name)}
     for name in ("kaiser", "point_mass", "bins", "physical"):
@@ -199,7 +212,7 @@ def _statistics(section: Any) -> dict[str, Statistic]:
                 {**record, **own, axis: section[name], "lengths": "Mpc/h", "name": name}
             )
         except (TypeError, ValueError) as error:
-            said = section[name]  # CosmoSIS makes arrays of what is in the ini file
+            said = section[name]  # CosmoSIS converts values of the ini file to arrays
             said = said.tolist() if isinstance(said, np.ndarray) else said
             raise ValueError(f"{name} = {said}: {error}") from None
     for name in given:
@@ -209,7 +222,7 @@ def _statistics(section: Any) -> dict[str, Statistic]:
 
 
 def _own(statistics: Mapping[str, Statistic]) -> tuple[Parameter, ...]:
-    """Parameters of the statistics' own, as the emulators have theirs."""
+    """Parameters of the statistics, in the form of the emulator's."""
     names_ = dict.fromkeys(name for one in statistics.values() for name in one.parameters)
     return tuple(
         Parameter(n, "Msun", 0.0, 1e300, "log10", "statistics", r"M_\mathrm{point}", None)
@@ -218,7 +231,7 @@ def _own(statistics: Mapping[str, Statistic]) -> tuple[Parameter, ...]:
 
 
 def _put(block: Any, section: str, one: Statistic, z: Any, values: Any) -> None:
-    """Write a statistic at redshifts, (Z, R)."""
+    """Write a statistic at redshifts, shape (Z, R)."""
     axis, radii = one.axis.lower(), one.radii.copy()
     if one.bins:
         block[section, f"{axis}_edges"] = radii
@@ -256,7 +269,7 @@ def _wavenumbers(section: Any) -> Any:
 
 
 def _option(section: Any, name: str, default: float) -> Any:
-    """A number; not by get_double, which refuses "k_max = 10"."""
+    """Return an option that is a number; get_double refuses integers such as "k_max = 10"."""
     value = section[name] if section.has_value(name) else default
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{name} = {value} must be a number")
@@ -276,14 +289,14 @@ def _refuse_unknown_options(options: Any) -> None:
 
 
 def _key(p: Parameter) -> tuple[str, str]:
-    """Where an input of the emulators is in a block, section and name."""
+    """Section and name of an input in a block."""
     if p.group == "cosmology":
         return names.cosmological_parameters, INPUTS.get(p.name, p.name.lower())
     return _OCCUPATION, (f"log10_{p.name}" if _is_mass(p) else p.name).lower()
 
 
 def _is_mass(p: Parameter) -> bool:
-    """Whether it comes in its logarithm, as it is sampled."""
+    """Whether a parameter is given by its log10."""
     return p.unit == "Msun"
 
 
@@ -292,7 +305,7 @@ def _in_block(parameters: tuple[Parameter, ...]) -> list[Parameter]:
 
 
 def _point(block: Any, parameters: tuple[Parameter, ...]) -> dict[str, float]:
-    """The emulator's inputs by name, but for z, with masses in Msun."""
+    """The emulator's inputs by name, without z, masses in Msun."""
     point, unsaid = {}, left_out(parameters)
     for p in _in_block(parameters):
         section, key = _key(p)
@@ -311,7 +324,7 @@ def _point(block: Any, parameters: tuple[Parameter, ...]) -> dict[str, float]:
 def _objections(
     block: Any, point: dict[str, float], parameters: tuple[Parameter, ...], ignored: set[str]
 ) -> Iterator[str]:
-    """What in a block the emulators do not know, a line for each parameter."""
+    """Messages about parameters in a block that the emulators do not include."""
     for section in _OTHER_PHYSICS:
         if block.has_section(section) and section not in ignored:
             yield f"{section}: {only(section, None)}"

@@ -1,8 +1,8 @@
-"""The cosmology that emulators were made in, besides their inputs; hosts are held to it by name.
+"""Fixed physics of the emulators, and checks of a host's cosmology against it.
 
-Everything that a host says of its cosmology is either an input of the emulator, or has to be known
-here, with the value that the labels had. What is not known is refused, not ignored: so new physics
-of a host cannot pass unseen.
+Every cosmological parameter of a host must be an input of the emulator, or be listed here with its
+value in the labels. Unknown parameters raise an error rather than being ignored, so that new
+physics of a host cannot go unnoticed.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -13,54 +13,54 @@ import numpy as np
 
 __all__ = ["FIXED", "NONE", "S_8", "YHE", "Fixed", "Om_m", "OneOf", "Vocabulary", "only", "shown"]
 
-_AGREE = 2e-3  # relative, between what a host derives and the same from an emulator's inputs
+_AGREE = 2e-3  # relative tolerance between derived parameters of a host and of the emulator
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """The one value that a parameter has in the labels.
+    """A parameter with a single value in the labels.
 
     Attributes:
-        value: A number.
-        tolerance: How far others may be from it; beyond rounding only where linear power changes
-            by less than 0.1 % with it.
+        value: The value.
+        tolerance: Largest absolute difference; exceeds rounding only where linear power changes by
+            less than 0.1 %.
     """
 
     value: float
     tolerance: float = 1e-9
 
     def holds(self, values: Any) -> bool:
-        """Whether a value, or all of an array, is this one."""
+        """Whether a value, or all values of an array, agree with this one."""
         try:
             difference = np.abs(np.asarray(values, np.float64) - self.value)
-        except (TypeError, ValueError):  # a text, an object
+        except (TypeError, ValueError):  # a string, an object
             return False
         return bool(np.all(difference <= self.tolerance))
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """The words that an option has where it is as in the labels.
+    """An option of a host, with the values that correspond to the labels.
 
     Attributes:
-        words: All that do.
+        words: Allowed values.
     """
 
     words: tuple[str, ...]
 
     @property
     def value(self) -> str:
-        """For messages."""
+        """The allowed values, for messages."""
         return " or ".join(self.words)
 
     def holds(self, value: Any) -> bool:
-        """Whether an option is one of them."""
+        """Whether an option has an allowed value."""
         return str(value) in self.words
 
 
-# Besides the inputs: flat, with massless neutrinos, as `datagen.ccl.camb_cosmology` has it. The
-# values that codes had for long, Neff = 3.046 and T_CMB = 2.725 K, change linear power by 0.03 %
-# and 0.09 %.
+# Besides the inputs: flat, with massless neutrinos, as in `datagen.ccl.camb_cosmology`. The former
+# default values of other codes, Neff = 3.046 and T_CMB = 2.725 K, change linear power by 0.03 % and
+# 0.09 %.
 FIXED = {
     "Omega_k": Fixed(0.0),
     "m_nu": Fixed(0.0),  # eV
@@ -72,17 +72,17 @@ YHE = Fixed(0.246, tolerance=0.01)  # 0.02 % in linear power
 
 
 def Om_m(point: Mapping[str, Any]) -> Any:
-    """Matter density, of an emulator's inputs."""
+    """Matter density parameter, from an emulator's inputs."""
     return point["Om_c"] + point["Om_b"]
 
 
 def S_8(point: Mapping[str, Any]) -> Any:
-    """``sigma_8 (Om_m / 0.3)^0.5``, of an emulator's inputs."""
+    """S_8 = sigma_8 (Om_m / 0.3)^0.5, from an emulator's inputs."""
     return point["sigma_8"] * (Om_m(point) / 0.3) ** 0.5
 
 
 def only(name: str, value: Any) -> str:
-    """The rule that refusals state."""
+    """The rule that an error message states."""
     known = f"{value:g}" if isinstance(value, (int, float)) else value
     what = f"without {name}" if value is None else f"{name} = {known}"
     return f"the emulators know flat w0waCDM without massive neutrinos, {what}"
@@ -90,12 +90,12 @@ def only(name: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What the cosmological parameters of a host are to an emulator, by the host's names.
+    """Meaning of a host's cosmological parameters for an emulator, by the host's names.
 
     Attributes:
-        fixed: Those that have one value in the labels.
-        derived: Those that follow from an emulator's inputs: functions of them, by name.
-        neutral: Those that halo-model spectra do not depend on at given inputs.
+        fixed: Parameters with a single value in the labels.
+        derived: Parameters that are functions of the emulator's inputs.
+        neutral: Parameters that do not affect halo-model spectra at given inputs.
     """
 
     fixed: Mapping[str, Fixed | OneOf]
@@ -106,11 +106,14 @@ class Vocabulary:
         return name in self.fixed or name in self.derived or name in self.neutral
 
     def refused(self, given: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[str]:
-        """What stands against the emulators' cosmology, a line for each parameter.
+        """Describe parameters that disagree with the emulators' cosmology.
 
         Args:
-            given: Values by the host's names, without those that are inputs.
-            inputs: Of the emulator, by its names.
+            given: Values by the host's names, without inputs of the emulator.
+            inputs: Inputs of the emulator, by its names.
+
+        Yields:
+            A message for each parameter.
         """
         for name, value in given.items():
             what = f"{name} = {shown(value)}"
@@ -120,7 +123,7 @@ class Vocabulary:
             elif name in self.derived:
                 try:
                     expected = self.derived[name](inputs)
-                except KeyError:  # of an input that another code derives
+                except KeyError:  # needs an input that another code derives
                     continue
                 if not Fixed(expected, _AGREE * abs(expected)).holds(value):
                     would = shown(expected)
@@ -133,7 +136,7 @@ class Vocabulary:
 
 
 def shown(value: Any) -> str:
-    """A value, or the ends of an array, for a message."""
+    """A value, or the range of an array, for a message."""
     array = np.asarray(value)
     if array.ndim == 0 or array.dtype.kind not in "fiu":
         return f"{value:g}" if isinstance(value, float) else repr(value)
