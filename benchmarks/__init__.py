@@ -1,9 +1,9 @@
-"""How good and how fast: labels and emulators against other codes, measured, never asserted."""
+"""Accuracy and speed of labels and emulators, compared with other codes."""
 
 import sys
 import warnings
 
-# whole boxes of points are evaluated here, and compared with labels that leave out the same haloes
+# whole boxes of points are evaluated, and compared with labels that leave out the same haloes
 warnings.filterwarnings("ignore", message=".* below the lowest halo mass")
 
 if getattr(sys, "argv", [])[:1] == ["-m"]:  # python -m looks for a command in here

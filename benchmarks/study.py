@@ -1,13 +1,12 @@
-"""What every study is, measurement, table and figures, and what runs it.
+"""Studies: a measurement with its table and figures, and the code that runs it.
 
-The function takes settings and returns plain numbers. `Study` gives it the command line, the folder
-for the results and the record of how they were made, so that a study is one file with what is its
-own.
+The measurement is a function of settings that returns plain numbers. `Study` adds the command line,
+the folder for results, and the record of how they were made.
 
-Some commands are no studies. `benchmarks.posterior.fit` is a tool: its folder is a run, which can
-be resumed and belongs to its settings, and its figures are of samples that its numbers do not hold.
-`benchmarks.studies.gallery` draws, and measures nothing. `benchmarks.studies.front_page` shows what
-three studies have stored, and `benchmarks.posterior.survey_tables` converts files.
+Some commands are not studies. `benchmarks.posterior.fit` has a run directory that can be resumed,
+and draws samples that are not part of its numbers. `benchmarks.studies.gallery` only draws figures.
+`benchmarks.studies.front_page` shows stored results of three studies, and
+`benchmarks.posterior.survey_tables` converts files.
 """
 
 import json
@@ -34,16 +33,16 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Study:
-    """One study, and how it is run.
+    """A study and its command.
 
     Attributes:
-        name: Of its files, and of the folder in ``runs`` that they go to if none is named.
-        measure: Takes settings, returns what it found as plain numbers. One that keeps more than
-            these takes the folder, too, as ``out``.
-        table: Makes Markdown of what it found, and of what is stored.
-        figures: Makes figures of that, by name.
-        page: Whether `measure` leaves a page ``NAME.html`` in the folder.
-        words: Option that words without a name are the value of, see `datagen.cli.run`.
+        name: Name of its files, and of its default folder in ``runs``.
+        measure: Function of the settings that returns plain numbers. Functions that write other
+            files also take the folder, as ``out``.
+        table: Function that formats the results, or stored ones, as Markdown.
+        figures: Function that draws figures of the results, by name.
+        page: Whether `measure` writes a page ``NAME.html`` to the folder.
+        words: Option whose value is the positional arguments, see `datagen.cli.run`.
     """
 
     name: str
@@ -54,18 +53,18 @@ class Study:
     words: str = ""
 
     def run(self, out: Path, **settings: Any) -> Result:
-        """Measure, write and print.
+        """Measure, write the results, and print the table.
 
         Args:
             out: Folder for the results.
             settings: Arguments of `measure`.
 
         Returns:
-            What it found, with its ``settings`` and the ``environment`` that it was found in.
+            The results, with their ``settings`` and ``environment``.
 
         Raises:
-            ValueError: `out` is a file, or is called like one.
-            BusyError: Another process writes in the folder.
+            ValueError: `out` is a file, or has the name of one.
+            BusyError: Another process writes to the folder.
         """
         if out.suffix == ".json" or out.is_file():
             raise ValueError(
@@ -89,18 +88,18 @@ class Study:
         return result
 
     def main(self, argv: list[str] | None = None) -> None:
-        """The command line: options of `measure`, and ``out``."""
+        """Run the command line: the options of `measure`, and ``out``."""
         run(self._command(), f"python -m {self._module}", argv, self.words)
 
     @property
     def _module(self) -> str:
-        """Whose command this is, also if that is what runs."""
+        """Name of the command's module, also if it runs as ``__main__``."""
         name = self.measure.__module__
         spec = getattr(sys.modules[name], "__spec__", None)
         return spec.name if spec else name
 
     def _command(self) -> Callable[..., Result]:
-        """`run` with the signature and docstring that the command line is made of."""
+        """`run` with the signature and docstring for the command line."""
         own = signature(self.measure)
         out = Parameter(
             "out", Parameter.KEYWORD_ONLY, default=Path("runs") / self.name, annotation=Path
@@ -124,12 +123,12 @@ class Study:
 
 
 def environment() -> dict[str, str]:
-    """Where numbers are measured: machine, Python, commit, code and versions."""
+    """Return machine, Python, commit, code and versions of packages."""
     return {"machine": platform.machine(), "python": platform.python_version()} | provenance()
 
 
 def _plain(value: Any) -> Any:
-    """Settings as JSON has them; of paths their last part, which is the same on any machine."""
+    """Settings as JSON; paths are reduced to their last part, to be the same on all machines."""
     if isinstance(value, Path):
         return value.name
     if is_dataclass(value) and not isinstance(value, type):

@@ -1,1 +1,1 @@
-"""Implementations of the same model: ours, pyccl's and others', their values and times."""
+"""Other implementations of the halo model, and forms of the emulators: values and times."""

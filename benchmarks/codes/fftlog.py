@@ -1,4 +1,4 @@
-"""Functions of separation by scipy's FFTLog, which is not the transform of `export.statistics`."""
+"""Functions of separation by scipy's FFTLog, an independent check of `export.statistics`."""
 
 from collections.abc import Callable
 
@@ -11,21 +11,22 @@ __all__ = ["correlation", "splined", "surface", "transformed"]
 
 Array = NDArray[np.float64]
 
-_POINTS, _LOW, _HIGH = 8192, 1e-6, 3e4  # of the grid [1/Mpc]
-_TAIL = 0.5  # e-folds at the end of a spectrum whose slope goes on
+_POINTS, _LOW, _HIGH = 8192, 1e-6, 3e4  # number and range of wavenumbers [1/Mpc]
+_TAIL = 0.5  # e-folds at the end of a spectrum that determine the extrapolated slope
 
 
 def transformed(ln_k: Array, ln_P: Array, order: float, power: float) -> tuple[Array, Array]:
-    """Int k^power P(k) J_order(k r) r dk by FFTLog, at increasing r.
+    """Compute int k^power P(k) J_order(k r) r dk by FFTLog.
 
     Args:
-        ln_k: Increasing, shape (K,); P goes on below and above as it begins and ends.
-        ln_P: Shape (K,).
-        order: Of the Bessel function.
-        power: Of k.
+        ln_k: ln of k [1/Mpc], increasing, shape (K,). P is extrapolated with its slopes at the
+            ends.
+        ln_P: ln of P [Mpc^3], shape (K,).
+        order: Order of the Bessel function.
+        power: Power of k.
 
     Returns:
-        Separations, and the transform at these.
+        Separations [Mpc], increasing, and the transform at these.
     """
     step = np.log(_HIGH / _LOW) / (_POINTS - 1)
     x = np.log(_LOW) + step * np.arange(_POINTS)
@@ -43,19 +44,19 @@ def transformed(ln_k: Array, ln_P: Array, order: float, power: float) -> tuple[A
 
 
 def correlation(ln_k: Array, ln_P: Array) -> tuple[Array, Array]:
-    """Separations, and xi there: int k^2 P(k) j0(k r) dk / (2 pi^2)."""
+    """Return separations [Mpc] and xi: int k^2 P(k) j0(k r) dk / (2 pi^2)."""
     r, values = transformed(ln_k, ln_P, 0.5, 1.5)
     return r, values * np.sqrt(np.pi / 2) / (2 * np.pi**2) * r**-1.5
 
 
 def surface(ln_k: Array, ln_P: Array, order: int) -> tuple[Array, Array]:
-    """Separations, and int k P(k) J_order(k R) dk / (2 pi) there."""
+    """Return separations R [Mpc] and int k P(k) J_order(k R) dk / (2 pi)."""
     r, values = transformed(ln_k, ln_P, order, 1.0)
     return r, values / (2 * np.pi * r)
 
 
 def splined(r: Array, values: Array) -> Callable[[Array], Array]:
-    """A function of separation between 0.01 and 500 Mpc: r times it by a spline in ln r."""
+    """Interpolate a function of separation from 0.01 to 500 Mpc: spline of r f(r) in ln r."""
     inside = (r > 0.01) & (r < 500)
     spline = CubicSpline(np.log(r[inside]), r[inside] * values[inside])
     return lambda wanted: spline(np.log(wanted)) / wanted

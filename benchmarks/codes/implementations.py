@@ -1,7 +1,7 @@
-"""What is timed side by side: an emulator in onnxruntime, torch and numpy, and the true codes.
+"""Implementations to time: an emulator in onnxruntime, torch and numpy, and the true codes.
 
-Nothing but onnxruntime checks the ranges of its points. All start from physical parameters and
-end at arrays by name.
+Only onnxruntime checks the ranges of its points. All start from physical parameters and return
+arrays by name.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ __all__ = ["AGREEMENT", "BATCHES", "Implementation", "direct", "forms", "torch_e
 Array = NDArray[Any]
 Implementation = Callable[[Array], dict[str, Array]]
 
-# Points at once, as many as each can do in a second or so.
+# Batch sizes that each implementation evaluates in about a second.
 BATCHES: dict[str, tuple[int, ...]] = {
     "onnxruntime": (1, 100, 10_000),
     "torch": (1, 100, 10_000),
@@ -38,8 +38,8 @@ BATCHES: dict[str, tuple[int, ...]] = {
     "labels": (1, 100),
     "pyccl": (1,),
 }
-# What they may differ by, |P/P' - 1|. Forms of one emulator: rounding in float32, above all of the
-# error function far below a threshold. The codes: pyccl's masses miss some narrow thresholds.
+# Tolerances of |P/P' - 1|. Forms of one emulator differ by rounding in float32, mostly of the error
+# function far below a threshold. Of the codes, pyccl does not resolve some narrow thresholds.
 AGREEMENT = {
     "onnxruntime": 0.0,
     "torch": 5 * TOLERANCE,
@@ -47,11 +47,11 @@ AGREEMENT = {
     "labels": 1e-2,
     "pyccl": 1e-2,
 }
-_ROWS = 512  # of torch and numpy at once, where their intermediates stay in cache: fastest for both
+_ROWS = 512  # batch size of torch and numpy that keeps intermediates in cache, the fastest for both
 
 
 class _Erf(OpRun):
-    """Scipy's erf; onnx's own calls Python's math.erf for every number."""
+    """Scipy's erf; onnx's own calls Python's math.erf for each number."""
 
     op_domain = ""
 
@@ -60,11 +60,11 @@ class _Erf(OpRun):
 
 
 def forms(model: OnnxEmulator) -> dict[str, Implementation]:
-    """An emulator in every form that can be had of it, by name; ``onnxruntime`` is itself.
+    """All available forms of an emulator, by name; ``onnxruntime`` is the emulator itself.
 
-    ``numpy`` is onnx's reference evaluator, which computes node after node of the very same graph.
-    ``torch`` is the module that was exported, without gradients; it is left out where its file,
-    of the same name but for ``.safetensors``, does not lie beside the ONNX file.
+    ``numpy`` is onnx's reference evaluator, which computes the same graph node by node. ``torch``
+    is the exported module, without gradients; it requires the ``.safetensors`` file of the same
+    name next to the ONNX file.
     """
     graph = ReferenceEvaluator(onnx.load(model.path), new_ops=[_Erf])
 
@@ -82,9 +82,9 @@ def forms(model: OnnxEmulator) -> dict[str, Implementation]:
 
 
 def direct(config: HaloModelConfig, space: Space) -> dict[str, Implementation]:
-    """The true codes of a halo model by name: ``labels``, and ``pyccl`` if that has them.
+    """True codes of a halo model by name: ``labels``, and ``pyccl`` if it has the model.
 
-    The table of linear power is made here, once for all points of a space, and not timed.
+    The table of linear power is computed here, once for all points of a space, and not timed.
     """
     labels = HaloModel(config, linear_power(config, space), space.occupation)
     found: dict[str, Implementation] = {"labels": labels}
@@ -94,7 +94,7 @@ def direct(config: HaloModelConfig, space: Space) -> dict[str, Implementation]:
 
 
 def _in_rows(call: Implementation, theta: Array) -> dict[str, Array]:
-    """A few points at once."""
+    """Evaluate points in small batches."""
     if len(theta) <= _ROWS:
         return call(theta)
     parts = [call(theta[start : start + _ROWS]) for start in range(0, len(theta), _ROWS)]
@@ -102,7 +102,7 @@ def _in_rows(call: Implementation, theta: Array) -> dict[str, Array]:
 
 
 def torch_emulator(model: OnnxEmulator) -> Emulator | None:
-    """The emulator that an ONNX file was made from, if its file lies beside, with its outputs."""
+    """Load the torch emulator next to an ONNX file; None if there is none with its outputs."""
     beside = model.path.with_suffix(".safetensors")
     if not beside.exists():
         return None

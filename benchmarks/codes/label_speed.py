@@ -1,4 +1,4 @@
-"""Speed of the labels beside pyccl's own halo model: ``hodspectra label-speed``."""
+"""Speed of the labels compared with pyccl's own halo model: ``hodspectra label-speed``."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,20 +22,20 @@ __all__ = ["SPACE", "STUDY", "agree", "draw_points", "label_speed", "models", "r
 Array = NDArray[np.float64]
 Models = dict[str, Callable[[Array], dict[str, Array]]]
 
-# the default space, but for thresholds that pyccl's even masses do not resolve
+# the default space, without thresholds that pyccl's grid of masses does not resolve
 SPACE = Space(sigma=Range(0.1, 1.0))
-AGREEMENT = 3e-3  # of every spectrum: both quadratures to 1e-3, linear power from the table to 2e-3
+AGREEMENT = 3e-3  # for every spectrum: 1e-3 from the integrals, 2e-3 from the linear power table
 
 
 def draw_points(number: int, seed: int = 1) -> Array:
-    """The points to be computed, shape (number, P)."""
+    """Draw points, shape (number, P)."""
     return draw(Design(points=number, seed=seed), SPACE)
 
 
 def models() -> Models:
-    """What computes all six terms, by name, at converged accuracy.
+    """Codes that compute all six terms at converged accuracy, by name.
 
-    The table of linear power is part of neither: it is made once for all points of a space.
+    The table of linear power is not timed: it is computed once for all points of a space.
     """
     model = HaloModelConfig()
     table = linear_power(model, Space())
@@ -44,7 +44,7 @@ def models() -> Models:
 
 
 def _lean(peer: PycclHaloModel, theta: Array) -> dict[str, Array]:
-    """The same without what z = 0 alone does not need: sigma(M) at 6 scale factors, not 19."""
+    """Pyccl's model with sigma(M) at 6 scale factors, enough for z = 0, rather than 19."""
     pyccl.spline_params.A_SPLINE_NA_SM, pyccl.spline_params.A_SPLINE_NLOG_SM = 4, 2
     try:
         return peer(theta)
@@ -53,10 +53,10 @@ def _lean(peer: PycclHaloModel, theta: Array) -> dict[str, Array]:
 
 
 def agree(codes: Models, theta: Array) -> None:
-    """Let only those be timed that compute the same, each on one core.
+    """Check that codes agree, and that each uses one core, before they are timed.
 
     Raises:
-        ValueError: Spectra that differ by more than the tolerance, or more than one thread.
+        ValueError: Spectra that differ by more than the tolerance; more than one thread.
     """
     first, *others = codes
     truth = on_one_core(first, partial(codes[first], theta))
@@ -65,14 +65,14 @@ def agree(codes: Models, theta: Array) -> None:
 
 
 def label_speed(points: int = 16, seed: int = 1) -> dict[str, Any]:
-    """Time the labels and pyccl's halo model on the same points, one core each.
+    """Time the labels and pyccl's halo model on the same points, on one core each.
 
-    Both start from the ten parameters, with a fresh cosmology at every point, and end at the six
+    Both start from the ten parameters, with a new cosmology at every point, and return the six
     terms. The table of linear power is not timed.
 
     Args:
-        points: How many each computes per round.
-        seed: Seed of these.
+        points: Number of points per round.
+        seed: Seed of the points.
     """
     theta, codes = draw_points(points, seed), models()
     agree(codes, theta)
@@ -88,7 +88,7 @@ def label_speed(points: int = 16, seed: int = 1) -> dict[str, Any]:
 
 
 def render(result: dict[str, Any]) -> str:
-    """The times, and how many times faster than the slowest, as Markdown."""
+    """Format the times, and the ratios to the slowest one, as Markdown."""
     times = {name: seconds["median"] for name, seconds in result["seconds_per_point"].items()}
     lines = ["| all six terms, one core | ms a point | times faster |", "|---|---|---|"]
     for name, seconds in times.items():

@@ -1,7 +1,6 @@
 """Evaluate many points block by block: ``python -m benchmarks.codes.memory EMULATOR POINTS``.
 
-A process of its own that needs numpy and onnxruntime alone, so that its peak memory is that of a
-user's program.
+The command needs only numpy and onnxruntime, so that its peak memory is that of a user's program.
 """
 
 import argparse
@@ -19,25 +18,29 @@ from hodspectra.ending import ending, name_of
 
 __all__ = ["BLOCK", "evaluate_in_blocks"]
 
-BLOCK = 8192  # points that are drawn, evaluated and forgotten at once
+BLOCK = 8192  # points that are drawn and evaluated at once
 _PROG = "python -m benchmarks.codes.memory"
-_AT_LEAST = 20_000  # points to be timed; fewer are evaluated several times
+_AT_LEAST = 20_000  # points to time; fewer are evaluated several times
 
 
 def evaluate_in_blocks(
     emulator: str, points: int, seed: int = 1, occupation: str = ""
 ) -> dict[str, float]:
-    """What it takes to evaluate random points of an emulator's box, on one core.
+    """Measure time and memory for random points of an emulator's box, on one core.
 
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
-        points: How many.
+        points: Number of points.
         seed: Seed of the points.
-        occupation: Of a semi-analytic emulator, whose galaxies it is to have.
+        occupation: Name of an occupation in place of the one in the file; semi-analytic emulators
+            only.
 
     Returns:
-        Times [s] to ``load`` the emulator, and of the evaluation with all its checks: ``wall``
-        and ``cpu``. ``memory``, the largest that this process has taken up [bytes].
+        Times [s]: ``load`` for opening the emulator, ``wall`` and ``cpu`` for the evaluation with
+        all checks; ``memory``, the peak memory of this process [bytes].
+
+    Raises:
+        ValueError: `points` below 1.
     """
     if points < 1:
         raise ValueError(f"points = {points} must be at least 1")
@@ -65,9 +68,9 @@ def evaluate_in_blocks(
 
 
 def _peak_memory() -> int:
-    """Largest memory of this program [bytes]."""
+    """Peak memory of this process [bytes]."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux counts in getrusage what the parent had, too
+    if status.exists():  # on Linux, getrusage includes the memory of the parent
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
@@ -76,7 +79,7 @@ def _peak_memory() -> int:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Evaluate random points of an emulator block by block, and print what it took as JSON."""
+    """Evaluate random points of an emulator block by block, and print time and memory as JSON."""
     parser = argparse.ArgumentParser(prog=name_of(_PROG), description=main.__doc__)
     parser.add_argument("emulator", help="ONNX file, or the name of a shipped emulator")
     parser.add_argument("points", type=int, help="how many")

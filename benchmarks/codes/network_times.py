@@ -1,4 +1,4 @@
-"""Time of a network against its width and depth."""
+"""Evaluation times of networks by width and depth."""
 
 import io
 from collections.abc import Sequence
@@ -23,22 +23,23 @@ from export.to_onnx import to_onnx
 __all__ = ["BATCHES", "DEPTH", "DEPTHS", "WIDTH", "WIDTHS", "network_times"]
 
 WIDTHS, DEPTHS = (64, 128, 256, 512, 1024, 2048), (1, 2, 4, 8, 16)
-DEPTH, WIDTH = 4, 256  # of all where the other one changes
+DEPTH, WIDTH = 4, 256  # the value of each while the other varies
 BATCHES = (1, 256)
 
 
 def network_times(widths: Sequence[int], depths: Sequence[int], seed: int) -> list[dict[str, Any]]:
-    """Seconds per point of networks of gg through onnxruntime on one core, by batch size.
+    """Time networks of gg through onnxruntime on one core.
 
-    They are untrained, which takes as long.
+    The networks are untrained, which does not affect the time.
 
     Args:
-        widths: Units in each of `DEPTH` hidden layers.
-        depths: Hidden layers of `WIDTH` units.
+        widths: Numbers of units in each of `DEPTH` hidden layers.
+        depths: Numbers of hidden layers of `WIDTH` units.
         seed: Seed of weights and points.
 
     Returns:
-        ``layers``, ``units``, number of ``weights`` and ``seconds`` by batch, of each.
+        For each network: ``layers``, ``units``, number of ``weights``, and ``seconds`` per point by
+        batch size.
     """
     sizes = dict.fromkeys([(DEPTH, units) for units in widths] + [(n, WIDTH) for n in depths])
     space = Space()
@@ -49,7 +50,7 @@ def network_times(widths: Sequence[int], depths: Sequence[int], seed: int) -> li
         for layers, units in tqdm(sizes, desc="networks"):
             emulator = _untrained(NetworkConfig(layers, units), theta, seed)
             emulator.save(file := Path(folder) / "network.safetensors")
-            with redirect_stdout(io.StringIO()):  # it says where the file is, which is not kept
+            with redirect_stdout(io.StringIO()):  # messages about a temporary file
                 model = load(to_onnx(file, file.with_suffix(".onnx")), threads=1)
             weights = sum(weights.numel() for weights in emulator.parameters())
             seconds = by_batch(model, theta, BATCHES)

@@ -1,8 +1,8 @@
-"""w_p and Delta Sigma by other codes, values and times: ``hodspectra peers``.
+"""w_p and Delta Sigma of other codes, values and times: ``hodspectra peers``.
 
-Whatever of pyccl, hod_mod and halomod is installed runs beside an emulator, at one point, in one
-run; nothing is installed for it. They have Tinker et al. 2010, Duffy et al. 2008 and Zheng et al.
-2007 where they can; what they have otherwise is said in the result.
+Installed codes among pyccl, hod_mod and halomod are compared with an emulator at one point, in one
+run. They use Tinker et al. 2010, Duffy et al. 2008 and Zheng et al. 2007 where available; the
+results name other ingredients.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ POINT = {
     "Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96, "w0": -1.0, "wa": 0.0,
     "z": 0.3, "log10Mmin": 12.5, "sigma_logM": 0.3, "log10M0": 12.0, "log10M1": 13.7, "alpha": 1.0,
 }  # fmt: skip
-NEAR = R < 20  # where differences are stated
+NEAR = R < 20  # separations at which differences are measured
 _K = np.geomspace(1e-4, 200.0, 512)  # 1/Mpc
 _ALONG = 400
 
@@ -41,13 +41,13 @@ def peers(rounds: int = 3, points: int = 10_000) -> dict[str, Any]:
     """Compare and time w_p and Delta Sigma at 20 separations each, on one core.
 
     Args:
-        rounds: How often each time is taken.
-        points: How many the emulator evaluates at once, besides a single one.
+        rounds: Number of measurements of each time.
+        points: Batch size of the emulator, in addition to single points.
 
     Returns:
-        By code: its version, seconds of a fresh cosmology and of fresh galaxies, the largest
-        difference of w_p and of Delta Sigma from the emulator's, and what it has otherwise; or why
-        it did not run.
+        For each code: its version, seconds with a new cosmology and with new galaxies, the largest
+        differences of w_p and Delta Sigma from the emulator's, and other ingredients; or the reason
+        why it did not run.
     """
     emulator = load("tinker10", occupation="zheng07")
     per_h: dict[str, Any] = {"lengths": "Mpc/h"}
@@ -88,13 +88,13 @@ def peers(rounds: int = 3, points: int = 10_000) -> dict[str, Any]:
                 "differences": differences,
                 "says": says,
             }
-        except Exception as error:  # other codes raise what they like
+        except Exception as error:  # other codes raise errors of any class
             rows[name] = {"missing": shortened(f"{type(error).__name__}: {error}", 120)}
     return {"rows": rows, "point": POINT}
 
 
 def _pyccl() -> tuple[Peer, Peer]:
-    """Pyccl's halo model, and scipy's FFTLog: pyccl has neither w_p nor Delta Sigma."""
+    """Pyccl's halo model with scipy's FFTLog, since pyccl has neither w_p nor Delta Sigma."""
     import pyccl
     from pyccl import halos
 
@@ -129,7 +129,7 @@ def _pyccl() -> tuple[Peer, Peer]:
 
 
 def _projected(ln_gg: Array, ln_gm: Array, h: float, factor: float) -> dict[str, Array]:
-    """w_p [Mpc/h] and Delta Sigma [h Msun / pc^2] of spectra at `_K`, by FFTLog."""
+    """w_p [Mpc/h] and Delta Sigma [h Msun/pc^2] from spectra at `_K`, by FFTLog."""
     r, xi = correlation(np.log(_K), ln_gg)
     x, w = np.polynomial.legendre.leggauss(_ALONG)
     end = np.arcsinh(PI_MAX / R)[:, None]
@@ -140,7 +140,7 @@ def _projected(ln_gg: Array, ln_gm: Array, h: float, factor: float) -> dict[str,
 
 
 def _hod_mod() -> tuple[Peer, Peer]:
-    """hod_mod's differentiable prediction, compiled, on wavenumbers and masses of its own."""
+    """hod_mod's differentiable prediction, compiled, with its own wavenumbers and masses."""
     jax, clustering = map(import_module, ("jax", "hod_mod.observables.clustering"))
     p, h = POINT, POINT["h"]
     predict = clustering.make_differentiable_prediction(
@@ -187,7 +187,7 @@ def _halomod() -> tuple[Peer, Peer]:
     moved = [0.0]
 
     def fresh(of: str) -> dict[str, Array]:
-        moved[0] = 1e-9 - moved[0]  # it keeps what did not change
+        moved[0] = 1e-9 - moved[0]  # it caches what does not change
         if of == "cosmology":
             model.update(sigma_8=p["sigma_8"] + moved[0])
         else:
@@ -211,7 +211,7 @@ PEERS: dict[str, tuple[str, Callable[[], tuple[Peer, Peer]], str]] = {
 
 
 def render(result: dict[str, Any]) -> str:
-    """The table, as Markdown."""
+    """Format the results as Markdown."""
     lines = [
         "w_p (pi_max 100 Mpc/h) and Delta Sigma at 20 separations each from 0.1 to 40 Mpc/h, "
         "zheng07 at z = 0.3, one core, one run; differences from the emulator below 20 Mpc/h, in "

@@ -1,6 +1,6 @@
-"""pyccl's own halo model, point by point: the independent check and the peer to be timed.
+"""pyccl's own halo model, point by point: an independent check, and a code to compare speed with.
 
-The definitions are those of `datagen.halomodel` (``standard``), and nothing of its code is used:
+The definitions are those of `datagen.halomodel` (``standard``), but none of its code is used:
 profiles, occupation moments, mass integrals, sigma(M) and growth are all pyccl's.
 """
 
@@ -18,13 +18,13 @@ __all__ = ["MASSES_CONVERGED", "MASSES_REFERENCE", "OCCUPATION", "PycclHaloModel
 
 Array = NDArray[np.float64]
 
-OCCUPATION = "linke22"  # the one that is written down here
-MASSES_CONVERGED = 768  # 1e-3 in every term for a threshold of sigma >= 0.1
-MASSES_REFERENCE = 4096  # 1e-4 down to sigma = 0.03
+OCCUPATION = "linke22"  # the occupation implemented here
+MASSES_CONVERGED = 768  # errors of 1e-3 in every term for a threshold with sigma >= 0.1
+MASSES_REFERENCE = 4096  # errors of 1e-4 down to sigma = 0.03
 
 
 def _fit(base: Any, name: str, mass_def: Any) -> Any:
-    """A fit by its name, for masses that pyccl may not hold to be its own (Sheth's are fof)."""
+    """A fit by name, also with a mass definition other than its own (Sheth's is fof)."""
     fit = base.from_name(name)
     loose = {} if fit._mass_def_strict_always else {"mass_def_strict": False}
     return fit(mass_def=mass_def, **loose)
@@ -38,11 +38,11 @@ class _Galaxies(halos.HaloProfileHOD):
 
 
 class _ResolvedHaloes(halos.HMCalculator):
-    """Integrals over the haloes above M_min and nothing else.
+    """Integrals over the haloes above M_min only.
 
-    pyccl adds to every integral a term for the haloes below M_min, as if all their mass sat in
-    haloes of M_min: right for matter on large scales, wrong for galaxies, of which there are
-    none down there. It has no switch for it.
+    pyccl adds to every integral a term for the haloes below M_min, as if all their mass were in
+    haloes of M_min. This is right for matter on large scales, but wrong for galaxies, which do not
+    live in such haloes, and it cannot be switched off.
     """
 
     def _integrate_over_mf(self, f: Array) -> Any:
@@ -53,12 +53,12 @@ class _ResolvedHaloes(halos.HMCalculator):
 
 
 class PycclHaloModel:
-    """The ``standard`` halo model computed by pyccl, a fresh cosmology for every point.
+    """The ``standard`` halo model computed by pyccl, with a new cosmology for every point.
 
     Args:
-        config: Fits, mass range, wavenumbers and the accuracy of CAMB, which runs for every
-            point; quadrature and sigma(M) are pyccl's own.
-        masses: Halo masses of pyccl's Simpson rule in log10 M.
+        config: Fits, mass range, wavenumbers and accuracy of CAMB, which runs for every point;
+            quadrature and sigma(M) are pyccl's own.
+        masses: Number of halo masses of pyccl's Simpson rule in log10 M.
     """
 
     def __init__(
@@ -86,10 +86,13 @@ class PycclHaloModel:
         self._nfw = halos.HaloProfileNFW(**self._profile)
 
     def __call__(self, theta: Array) -> dict[str, Array]:
-        """Spectra [Mpc^3] ``mm_1h``, ``mm_2h``, ``gm_1h``, ..., each (N, K), and ``P_lin``.
+        """Compute spectra.
 
         Args:
-            theta: Columns `datagen.space.parameters_of` the `OCCUPATION`, shape (N, P).
+            theta: Points with columns `datagen.space.parameters_of` the `OCCUPATION`, shape (N, P).
+
+        Returns:
+            Spectra [Mpc^3] ``mm_1h``, ``mm_2h``, ``gm_1h``, ..., and ``P_lin``, each (N, K).
         """
         names, theta = parameters_of(OCCUPATION), check_theta(theta, OCCUPATION)
         rows = [self._point(dict(zip(names, row, strict=True))) for row in theta.tolist()]
@@ -101,7 +104,7 @@ class PycclHaloModel:
             fc_0=p["alpha"],
             log10Mmin_0=np.log10(p["Mth"]),
             siglnM_0=np.sqrt(2) * p["sigma"],  # pyccl's erf has no sqrt(2)
-            log10M0_0=-np.inf,  # no cut-off of the satellites besides e
+            log10M0_0=-np.inf,  # no cut-off of the satellites other than e
             log10M1_0=np.log10(p["Mprime"]),
             alpha_0=p["beta"],
             ns_independent=True,

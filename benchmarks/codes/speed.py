@@ -1,4 +1,4 @@
-"""Speed of an emulator beside the true codes: ``hodspectra speed``."""
+"""Speed of an emulator compared with the true codes: ``hodspectra speed``."""
 
 import subprocess
 import sys
@@ -22,9 +22,9 @@ from export.runtime import OnnxEmulator
 
 __all__ = ["PYCCL_POINTS", "STUDY", "render", "speed", "times"]
 
-PYCCL_POINTS = 8  # at half a second each
+PYCCL_POINTS = 8  # half a second each
 IMPORTS = 5
-REDSHIFTS = 50  # of a list
+REDSHIFTS = 50  # length of a list of redshifts
 NAMES = {
     "labels": "label code",
     "numpy": "emulator, numpy (onnx's reference evaluator)",
@@ -48,22 +48,22 @@ Array = NDArray[np.float64]
 def speed(emulator: str = "standard", seed: int = 1) -> dict[str, Any]:
     """Time an emulator in onnxruntime (with all its checks), torch and numpy, and the true codes.
 
-    Everything runs on one core, in this one run, on the same points; pyccl starts from a fresh
-    cosmology at every point, with CAMB as pyccl calls it and with converged CAMB. They must agree
-    before they are timed: the true codes to a percent, the forms of the emulator to rounding.
+    Everything runs on one core, in the same run, on the same points. pyccl starts from a new
+    cosmology at every point, with CAMB at its default settings and at converged ones. Before they
+    are timed, the true codes must agree to a percent, and the forms of the emulator to rounding.
 
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
         seed: Seed of the points.
 
     Raises:
-        ValueError: They differ, or one of them ran on more than one core.
+        ValueError: Results that disagree; more than one core in use.
     """
     model = OnnxEmulator(emulator, threads=1)
     space = Space.from_dict(model.metadata["parameters"])
     most = max(BATCHES["onnxruntime"])
     theta = space.from_unit(np.random.default_rng(seed).random((4 * most, len(model.names))))
-    theta = theta[model.is_inside(theta)][:most]  # domains leave more than a quarter of the box
+    theta = theta[model.is_inside(theta)][:most]  # domains keep more than a quarter of the box
     config = HaloModelConfig.from_dict(model.metadata["halo_model"])
     return times(model, theta, config, model(theta[:PYCCL_POINTS]))
 
@@ -71,16 +71,16 @@ def speed(emulator: str = "standard", seed: int = 1) -> dict[str, Any]:
 def times(
     model: OnnxEmulator, theta: Array, config: HaloModelConfig, truth: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Seconds per point of an emulator and of the true codes, by batch size.
+    """Measure seconds per point of an emulator and of the true codes, by batch size.
 
     Args:
         model: The emulator.
-        theta: Points; pyccl takes the first `PYCCL_POINTS`.
-        config: The halo model; pyccl has the ``standard`` one alone, and is left out otherwise.
-        truth: Spectra of the first points, which those of the true codes must agree with.
+        theta: Points; pyccl uses the first `PYCCL_POINTS`.
+        config: The halo model; pyccl is left out unless it is the ``standard`` one.
+        truth: Spectra of the first points, which the true codes must agree with.
 
     Raises:
-        ValueError: One of them differs, or ran on more than one core.
+        ValueError: Results that disagree; more than one core in use.
     """
     first = theta[:PYCCL_POINTS]
     result: dict[str, Any] = {"cores": 1, "outputs": len(model.outputs)}
@@ -88,7 +88,7 @@ def times(
     for known, implementations in ((model(first), forms(model)), (truth, codes)):
         for name, call in implementations.items():
             agree(name, call, first, known, AGREEMENT[name])
-            if name == "pyccl":  # point by point; CAMB takes longer for some than for others
+            if name == "pyccl":  # point by point, as the time of CAMB varies
                 usual = PycclHaloModel(replace(config, camb="pyccl"))
                 for key, code, rounds in (("pyccl", usual, 3), ("pyccl_converged", call, 2)):
                     few = partial(code, first)
@@ -99,7 +99,7 @@ def times(
 
 
 def _more(model: OnnxEmulator, theta: Array) -> dict[str, Any]:
-    """Of an emulator: what it keeps of a cosmology, derivatives, the function of JAX, its start."""
+    """Times of repeated cosmologies, derivatives, the JAX function, and opening the emulator."""
     held = theta.copy()
     held[:, : len(BACKGROUND)] = theta[0, : len(BACKGROUND)]
     held = held[model.is_inside(held)]
@@ -121,7 +121,7 @@ def _more(model: OnnxEmulator, theta: Array) -> dict[str, Any]:
         "load": {"1": seconds_per_point(partial(OnnxEmulator, model.path), 1)},
         "import": {"1": _import_seconds()},
     }
-    if find_spec("jax"):  # where it is installed already
+    if find_spec("jax"):  # if installed
         jax = import_module("jax")
         function = import_module("export.to_jax").function
         one = jax.jit(jax.vmap(function(model, out_of_range="ignore")))
@@ -131,14 +131,14 @@ def _more(model: OnnxEmulator, theta: Array) -> dict[str, Any]:
 
 
 def _import_seconds() -> dict[str, float]:
-    """How long a fresh Python takes for what is needed to load emulators; the fastest of some."""
+    """Time for a new Python process to import what is needed to load emulators; the fastest."""
     code = "import time; t = time.perf_counter(); from hodspectra import load; "
     ask = [sys.executable, "-c", f"{code}print(time.perf_counter() - t)"]
     return {"median": min(float(subprocess.check_output(ask)) for _ in range(IMPORTS))}
 
 
 def render(result: dict[str, Any]) -> str:
-    """The times, as Markdown."""
+    """Format the times as Markdown."""
     lines = [
         f"Time per point of all {result['outputs']} outputs, on one core",
         "",

@@ -14,8 +14,8 @@ __all__ = ["TURNS", "agree", "by_batch", "in_turn", "on_one_core", "seconds_per_
 
 ROUNDS = 5
 ROUND_SECONDS = 0.3
-TURNS = 16  # points that single calls take in turn: more than those that an emulator keeps
-ONE_CORE = 1.2  # CPU time over wall time; two threads would show as two
+TURNS = 16  # points that single calls cycle through: more than an emulator caches
+ONE_CORE = 1.2  # largest ratio of CPU to wall time; two threads have a ratio of about 2
 
 
 def seconds_per_point(
@@ -26,13 +26,13 @@ def seconds_per_point(
 ) -> dict[str, float]:
     """Median and interquartile range of the time [s] per point of a call, after a warm-up.
 
-    Every round repeats the call until it has run for a third of a second or so.
+    Each round repeats the call for about a third of a second.
 
     Args:
-        call: Evaluates all points once.
-        points: How many it evaluates.
-        rounds: How often the time is taken.
-        clock: What is measured: wall time, or with `time.process_time` that of the CPU.
+        call: Function that evaluates all points once.
+        points: Number of points per call.
+        rounds: Number of rounds.
+        clock: Clock: wall time by default, `time.process_time` for CPU time.
     """
     timer = timeit.Timer(call, timer=clock)
     warm_up = timer.timeit(1)
@@ -43,9 +43,9 @@ def seconds_per_point(
 
 
 def in_turn(call: Callable[[Any], Any], given: Sequence[Any]) -> Callable[[], Any]:
-    """A call of one after another of what is given, again and again.
+    """A function that calls `call` with each of the given arguments in turn, endlessly.
 
-    An emulator keeps what follows from a cosmology; so points are different ones.
+    An emulator caches results that depend on the cosmology, so successive points must differ.
     """
     which = cycle(given)
     return lambda: call(next(which))
@@ -54,12 +54,12 @@ def in_turn(call: Callable[[Any], Any], given: Sequence[Any]) -> Callable[[], An
 def by_batch(
     call: Callable[[Any], Any], theta: Any, batches: Iterable[int]
 ) -> dict[str, dict[str, float]]:
-    """`seconds_per_point` for several numbers of points at once, by that number.
+    """`seconds_per_point` for several batch sizes, by batch size.
 
     Args:
-        call: Takes points.
-        theta: Points, shape (B, P), repeated where there are too few; single ones in turn.
-        batches: How many at once.
+        call: Function of points.
+        theta: Points, shape (B, P), repeated where there are too few; single points in turn.
+        batches: The batch sizes.
     """
     return {
         str(n): seconds_per_point(
@@ -70,7 +70,7 @@ def by_batch(
 
 
 def on_one_core(name: str, call: Callable[[], Any]) -> Any:
-    """The result of a call that is to be timed, if it ran on one core.
+    """Return the result of a call, after a check that it used one core.
 
     Raises:
         ValueError: It used more.
@@ -90,17 +90,17 @@ def agree(
     truth: Mapping[str, Any],
     tolerance: float,
 ) -> None:
-    """Let only what computes the same, on one core, be timed.
+    """Check that a function agrees with known results and uses one core, before it is timed.
 
     Args:
-        name: What it is called.
-        call: Takes points, and returns arrays by name.
+        name: Name of the function in messages.
+        call: Function of points that returns arrays by name.
         theta: Points.
-        truth: What is to come out, as far as it is known.
+        truth: Known results by name; others are not compared.
         tolerance: Largest |P/P_true - 1|.
 
     Raises:
-        ValueError: It differs, or used more than one core.
+        ValueError: Results that disagree; more than one core in use.
     """
     for output, values in on_one_core(name, partial(call, theta)).items():
         if output in truth:

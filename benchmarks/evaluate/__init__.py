@@ -1,1 +1,1 @@
-"""How exact and how fast an emulator is: for the shipped ones and for one's own."""
+"""Accuracy and speed of emulators, shipped or custom."""

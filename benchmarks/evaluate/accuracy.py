@@ -1,4 +1,4 @@
-"""Accuracy of an emulator on labels made for that alone: ``hodspectra evaluate``."""
+"""Accuracy of an emulator on fresh labels: ``hodspectra evaluate``."""
 
 import platform
 from pathlib import Path
@@ -23,7 +23,7 @@ from export.runtime import OnnxEmulator
 
 __all__ = ["STUDY", "counts", "evaluate", "render"]
 
-N_G_MIN, B_EFF_MAX = 1e-7, 20.0  # [1/Mpc^3] and 1
+N_G_MIN, B_EFF_MAX = 1e-7, 20.0  # [1/Mpc^3], dimensionless
 F_SAT_MIN = 1e-6
 BUDGET = ErrorBudget(quadrature=64, linear_power=64)
 
@@ -35,37 +35,33 @@ def evaluate(
     floor: ErrorBudget = BUDGET,
     write_record: bool = False,
 ) -> dict[str, Any]:
-    """Measure an emulator's errors on fresh labels; if asked to, write them into its file.
+    """Measure an emulator's errors on fresh labels; optionally write them into its file.
 
-    In the file they stand as the record ``test``: what users are told of its accuracy, and what
-    ``hodspectra verify`` compares with on their machines. Beside it stand how exact the labels
-    themselves are, and the emulator's speed on one core, which are measured here too. Labels of
-    the same box whose masses are drawn otherwise make a record of their own,
-    ``test_linear_masses`` or ``test_log10_masses``, and so do labels of a box within it. Of a
-    semi-analytic emulator, labels of another occupation make the record that it has when it is
-    loaded with that.
+    The file stores them as the record ``test``, which its card shows and ``hodspectra verify``
+    compares with, together with the errors of the labels and the speed on one core. Labels in the
+    same ranges with another sampling of masses have the record ``test_linear_masses`` or
+    ``test_log10_masses``; labels in smaller ranges have a record of their own. Labels of another
+    occupation make the record of a semi-analytic emulator for that occupation.
 
-    Points without galaxies that a survey could see do not count, see `counts`; their share is
-    recorded.
+    Points without observable galaxies are left out, see `counts`; their fraction is recorded.
 
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
-        data: Labels of the same halo model that the emulator was not made of, of its ranges or
-            of ranges within them.
-        name: What a record of ranges within them is called: ``published_box`` for the default
-            ones, for example.
-        floor: On how many points the labels' own error is measured; of their linear power, each
-            takes CAMB some seconds.
-        write_record: Whether the file is changed: its record becomes what is measured.
+        data: Labels of the same halo model, in the emulator's ranges or smaller ones, that were not
+            used to train it.
+        name: Suffix of the record for labels in smaller ranges, for example ``published_box``.
+        floor: Numbers of points for the errors of the labels themselves; each point for linear
+            power takes CAMB some seconds.
+        write_record: Write the results into the file.
 
     Returns:
         ``record``, its name; ``occupation``; ``accuracy``, see
-        `emulator.metrics.spectra_accuracy`; ``test``, what the labels are; and with the record
-        ``test``, ``floor`` and ``speed``.
+        `emulator.metrics.spectra_accuracy`; ``test``, a description of the labels; for the record
+        ``test`` also ``floor`` and ``speed``.
 
     Raises:
-        ValueError: Labels that the emulator was made of, or of another model or wider ranges; no
-            name for ranges within; a shipped emulator's record is not written.
+        ValueError: Labels that the emulator was trained on, or of another halo model or wider
+            ranges; smaller ranges without a name; a record for a shipped emulator.
     """
     if write_record and not Path(emulator).is_file():
         raise ValueError(f"write_record: {emulator} is no file; name one, for example a copy")
@@ -96,12 +92,12 @@ def evaluate(
 
 
 def counts(labels: Spectra) -> NDArray[np.bool_]:
-    """Points with galaxies that a survey could see, shape (N,).
+    """Whether points have observable galaxies, shape (N,).
 
-    More than `N_G_MIN` of them, not in haloes of which there are next to none (bias beyond
-    `B_EFF_MAX`, peaks of six sigma), and one satellite among a million galaxies at least
-    (`F_SAT_MIN`), of which the 1-halo term of gg is made. Labels without these numbers count as
-    they are.
+    They have a density of more than `N_G_MIN`, a bias of at most `B_EFF_MAX` (higher values belong
+    to haloes on six-sigma peaks, which hardly exist), and a fraction of satellites, which make the
+    1-halo term of gg, of at least `F_SAT_MIN`, one in a million. Labels without these numbers all
+    count.
     """
     if not {"n_g", "b_eff", "f_sat"} <= labels.arrays.keys():
         return np.ones(len(labels), np.bool_)
@@ -115,7 +111,7 @@ def _record_name(model: OnnxEmulator, space: Space, name: str) -> str:
     if space == own:
         return PREFIX
     same = space.names == own.names and np.array_equal(space.low, own.low)
-    if same and np.array_equal(space.high, own.high):  # the same box, drawn otherwise
+    if same and np.array_equal(space.high, own.high):  # the same box, sampled differently
         drawn = next(space[n].sampling for n in space.names if space[n] != own[n])
         return f"{PREFIX}_{drawn}_masses"
     if not name:
@@ -127,11 +123,11 @@ def _record_name(model: OnnxEmulator, space: Space, name: str) -> str:
 
 
 def _measured(model: OnnxEmulator, labels: Spectra, floor: ErrorBudget) -> dict[str, Any]:
-    """The error of the labels themselves, and the time of a point, on one core."""
+    """Errors of the labels themselves, and evaluation times on one core."""
     model = OnnxEmulator(model.path, threads=1)
     budget = error_budget(labels, floor, tuple(n for n in model.outputs if n in SPECTRA))
     for found in budget.values():
-        if "spectra" in found:  # over all (point, k) is enough for a card
+        if "spectra" in found:  # the card needs only errors over all (point, k)
             found["spectra"] = {name: one["all"] for name, one in found["spectra"].items()}
     seconds = by_batch(model, labels.theta, BATCHES["onnxruntime"])
     times = {batch: 1e6 * time["median"] for batch, time in seconds.items()}
@@ -142,7 +138,7 @@ def _measured(model: OnnxEmulator, labels: Spectra, floor: ErrorBudget) -> dict[
 
 
 def render(result: dict[str, Any]) -> str:
-    """What was measured, as Markdown."""
+    """Format the results as Markdown."""
     test, name = result["test"], result["record"]
     drawn = DRAWN.get(name, f" of {name.removeprefix(f'{PREFIX}_')}")
     parts = [

@@ -1,4 +1,4 @@
-"""One emulator in depth: ``hodspectra analyse MODEL``."""
+"""Detailed error analysis of one emulator: ``hodspectra analyse MODEL``."""
 
 from pathlib import Path
 from typing import Any
@@ -34,29 +34,30 @@ def analyse(
 ) -> dict[str, Any]:
     """Measure where, how often, and by how much an emulator is wrong.
 
-    Its spectra are compared with the truth at points that it has not seen: those of a label
-    file, or new ones, computed with the emulator's own halo model. Errors are abs(P/P_true - 1)
-    of P. The folder gets ``analysis.html``, a page with everything in it, and ``figures/`` as PNG
-    and PDF.
+    The spectra are compared with true spectra at points that the emulator was not trained on:
+    those of a label file, or new ones, computed with the emulator's own halo model. Errors are
+    abs(P/P_true - 1). The results are a page ``analysis.html``, and ``figures/`` as PNG and PDF.
 
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
         out: Folder for the page, its ``analysis.json`` and figures.
-        data: Label file with the truth; of the one that the emulator was trained on, the test
-            split is taken. Without one, points are drawn anew.
-        points: How many points are drawn.
-        seed: Seed of the points; one that the emulator was not made with.
-        occupation: Of a semi-analytic emulator, whose galaxies it is to have.
-        run: Run directory of the training or search, for the history of the training; by default
-            the folder of the file.
-        corner_points: Points in the figure of the parameter space.
-        ray: Where the truth is computed.
+        data: Label file with the true spectra; if the emulator was trained on it, only its test
+            split is used. Default: new random points.
+        points: Number of new points.
+        seed: Seed of the new points; it must differ from the seed of the training.
+        occupation: Name of an occupation in place of the one in the file; semi-analytic emulators
+            only.
+        run: Run directory of the training or search, for the history of the training; default: the
+            folder of the file.
+        corner_points: Number of points in the figure of the parameter space.
+        ray: Settings of Ray, which computes the true spectra.
 
     Returns:
-        What was found, the content of ``analysis.json``.
+        The content of ``analysis.json``.
 
     Raises:
-        ValueError: Labels of another halo model, other ranges or wavenumbers.
+        ValueError: Labels of another halo model, other ranges or wavenumbers; `corner_points` below
+            1.
     """
     if corner_points < 1:
         raise ValueError(f"corner_points = {corner_points} must be at least 1")
@@ -89,12 +90,12 @@ def analyse(
 
 
 def summary(made: dict[str, Any], records: dict[str, dict[str, Any]], name: str) -> str:
-    """The emulator in a paragraph.
+    """Summarise the accuracy of an emulator in a paragraph.
 
     Args:
-        made: See `benchmarks.evaluate.describe.describe`.
-        records: See `emulator.metrics.spectra_accuracy`.
-        name: The spectrum to speak of first.
+        made: Description of the emulator; see `benchmarks.evaluate.describe.describe`.
+        records: Errors by spectrum; see `emulator.metrics.spectra_accuracy`.
+        name: The spectrum to describe first.
     """
     spectra = {n: r["all"] for n, r in records.items() if len(r["per_k"]["95"]) > 1}
     worst = max(spectra, key=lambda n: spectra[n]["95"])
@@ -118,7 +119,7 @@ def summary(made: dict[str, Any], records: dict[str, dict[str, Any]], name: str)
 
 
 def _source(test: dict[str, Any]) -> str:
-    """The table of where the truth comes from."""
+    """A table that describes the true spectra."""
     design = ", ".join(f"{name} = {value}" for name, value in test["design"].items())
     rows = [
         ("truth", test["file"] or "computed for this analysis"),
@@ -134,11 +135,11 @@ def _source(test: dict[str, Any]) -> str:
 
 
 def history_pieces(epochs: list[dict[str, Any]], out: Path) -> list[str]:
-    """The history of a training, as pieces of a page in a folder.
+    """Write a figure of the training history, and return its piece of the page.
 
     Args:
         epochs: See `benchmarks.evaluate.describe.training_history`.
-        out: The folder.
+        out: Folder of the page.
     """
     if not epochs:
         return [
@@ -154,7 +155,7 @@ def history_pieces(epochs: list[dict[str, Any]], out: Path) -> list[str]:
 
 
 def render(result: dict[str, Any]) -> str:
-    """The accuracy, as Markdown."""
+    """Format the accuracy as Markdown."""
     return accuracy_table(result["accuracy"])
 
 

@@ -1,4 +1,4 @@
-"""Several emulators side by side: ``hodspectra compare MODEL MODEL ...``."""
+"""Comparison of several emulators: ``hodspectra compare MODEL MODEL ...``."""
 
 import time
 from collections import Counter
@@ -46,27 +46,28 @@ def compare(
 ) -> dict[str, Any]:
     """Compare emulators of one box and halo model at the same points: accuracy, time, size.
 
-    They may be of any kind (networks, combined or separate, and semi-analytic ones) and have
-    different outputs: each spectrum is judged that at least two of them have. Times are of one
-    core, through onnxruntime with all checks, of those outputs that all have, or of all of each if
-    there are none. The folder gets ``comparison.html`` and ``figures/``.
+    They may be of any kind (separate or combined networks, semi-analytic emulators) and have
+    different outputs: spectra are compared that at least two of them have. Times are of one core,
+    through onnxruntime with all checks, for the outputs that all emulators have, or for all outputs
+    of each if there are none. The results are ``comparison.html`` and ``figures/``.
 
     Args:
         emulators: ONNX files, or names of shipped emulators.
         out: Folder for the page, its ``comparison.json``, ``comparison.md`` and figures.
-        data: Label file with the truth; where an emulator was trained on it, its test split is
-            taken. Without one, points are drawn anew.
-        points: How many points are drawn.
-        seed: Seed of the points; one that no emulator was made with.
-        occupation: Of semi-analytic emulators, whose galaxies all of them are to have.
-        ray: Where the truth is computed.
+        data: Label file with the true spectra; if an emulator was trained on it, only its test
+            split is used. Default: new random points.
+        points: Number of new points.
+        seed: Seed of the new points; it must differ from the seeds of the trainings.
+        occupation: Name of an occupation for all emulators, in place of those in the files;
+            semi-analytic emulators only.
+        ray: Settings of Ray, which computes the true spectra.
 
     Returns:
-        What was found, the content of ``comparison.json``.
+        The content of ``comparison.json``.
 
     Raises:
-        ValueError: An emulator of another halo model, other ranges or wavenumbers; one given
-            twice, or one that ran on more than one core.
+        ValueError: Emulators of different halo models, ranges or wavenumbers; duplicate emulators;
+            an emulator that used more than one core.
     """
     models = _opened(emulators, occupation)
     _check(models)
@@ -92,7 +93,7 @@ def compare(
 
 
 def _opened(files: Sequence[str], occupation: str) -> dict[str, OnnxEmulator]:
-    """Emulators by name."""
+    """Open emulators, by name."""
     found: dict[str, OnnxEmulator] = {}
     for file in files:
         model = OnnxEmulator(file, threads=1, occupation=occupation or None)
@@ -107,7 +108,7 @@ def _opened(files: Sequence[str], occupation: str) -> dict[str, OnnxEmulator]:
 
 
 def _check(emulators: dict[str, OnnxEmulator]) -> None:
-    """Refuse what cannot be compared, or timed, before the truth is computed."""
+    """Check that emulators can be compared and timed, before true spectra are computed."""
     check_alike(list(emulators.values()))
     outputs = {name for model in emulators.values() for name in model.outputs}
     if not any(output(name).correlation for name in outputs):
@@ -122,7 +123,7 @@ def _check(emulators: dict[str, OnnxEmulator]) -> None:
 
 
 def _judged(emulators: dict[str, OnnxEmulator], truth: Truth) -> list[str]:
-    """The spectra that two emulators have, or the only one; all if they share none."""
+    """Spectra of at least two emulators, or of the only one; all spectra if none is shared."""
     counts = Counter(
         name
         for model in emulators.values()
@@ -139,7 +140,7 @@ def _accuracy(model: OnnxEmulator, truth: Truth, judged: Sequence[str]) -> dict[
 
 
 def _times(model: OnnxEmulator, theta: Array, outputs: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Wall time per point by batch size, and CPU time per point of the largest batch."""
+    """Wall time per point [s] by batch size, and CPU time per point of the largest batch."""
     call = partial(model, outputs=outputs)
     many = partial(call, np.resize(theta, (max(BATCHES), theta.shape[1])))
     seconds = by_batch(call, theta, BATCHES)
@@ -148,7 +149,7 @@ def _times(model: OnnxEmulator, theta: Array, outputs: Sequence[str]) -> dict[st
 
 
 def render(result: dict[str, Any]) -> str:
-    """The tables, as Markdown: all emulators, then all spectra."""
+    """Format the results as Markdown: a table of emulators, and a table of spectra."""
     name, models = main_output(result["timed"]), result["models"]
     points = next(iter(next(iter(models.values()))["accuracy"].values()))["points"]
     what = ", ".join(result["timed"]) or "all outputs of each"
@@ -183,7 +184,7 @@ def render(result: dict[str, Any]) -> str:
 
 
 def _summary(result: dict[str, Any]) -> str:
-    """The comparison in a paragraph."""
+    """A paragraph that summarises the comparison."""
     models, name = result["models"], main_output(result["timed"])
     fastest = min(models, key=lambda label: models[label]["seconds"][ONE]["median"])
     text = (

@@ -1,4 +1,4 @@
-"""Figures of several emulators: errors against k, time against size, accuracy against time."""
+"""Figures that compare emulators: errors by k, time and size, accuracy and time."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from tuning.figures import pareto_front
 
 __all__ = ["errors_figure", "pareto_figure", "size_figure"]
 
-# Okabe & Ito's colours, and a mark for those who see none, or more models than colours
+# Okabe & Ito's colours, and markers for colour-blind readers or more emulators than colours
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _LINES = {"68": ":", "95": "-", "99": "--"}
@@ -23,7 +23,7 @@ Models = Mapping[str, dict[str, Any]]
 
 
 def _looks(models: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Colour and mark of each model."""
+    """Colour and marker of each emulator."""
     return {
         name: {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKS[i % len(_MARKS)]}
         for i, name in enumerate(models)
@@ -31,7 +31,7 @@ def _looks(models: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _spectra(models: Models) -> list[str]:
-    """Spectra that any of the models has."""
+    """Spectra of any of the emulators."""
     every = {name for model in models.values() for name in model["accuracy"]}
     return [name for name in spectra_of(CORRELATIONS) if name in every]
 
@@ -47,11 +47,11 @@ def _legend(
 
 
 def errors_figure(k: Any, models: Models) -> Figure:
-    """Percentiles of the errors over k, a panel for each spectrum, a colour for each model.
+    """Plot percentiles of the errors against k, a panel for each spectrum.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K,).
-        models: By name, with ``accuracy``, see `emulator.metrics.spectra_accuracy`.
+        models: For each emulator, its ``accuracy``; see `emulator.metrics.spectra_accuracy`.
     """
     figure, panels = spectrum_panels(_spectra(models))
     looks = _looks(models)
@@ -73,10 +73,10 @@ def errors_figure(k: Any, models: Models) -> Figure:
 
 
 def size_figure(models: Models) -> Figure:
-    """CPU time per point against the numbers in the file, a symbol for each model.
+    """Plot the CPU time per point against the number of floats in the file.
 
     Args:
-        models: By name, with ``numbers`` and ``cpu_seconds``.
+        models: For each emulator, its ``numbers`` and ``cpu_seconds``.
     """
     figure = new_figure(7.5, 3.9)
     axes = figure.subplots()
@@ -93,11 +93,11 @@ def size_figure(models: Models) -> Figure:
 
 
 def pareto_figure(models: Models, batch: str) -> Figure:
-    """The 95th percentile of the errors against the time of a single point, by spectrum.
+    """Plot the 95th percentile of the errors against the time of a call, by spectrum.
 
     Args:
-        models: By name, with ``accuracy`` and ``seconds`` by batch size.
-        batch: Which of these.
+        models: For each emulator, its ``accuracy``, and ``seconds`` by batch size.
+        batch: The batch size.
     """
     figure, panels = spectrum_panels(_spectra(models), width=2.7)
     looks = _looks(models)

@@ -1,4 +1,4 @@
-"""What an ONNX emulator is made of: its kind, its size, and the history of its training."""
+"""Kind, size and training history of an ONNX emulator."""
 
 import json
 from pathlib import Path
@@ -17,17 +17,17 @@ __all__ = ["describe", "training_history"]
 _USUAL = Path(EMULATOR_FILE).stem
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 _HISTORIES = ("history.json", "final/*/history.json", "trials/*/history.json")
-_MERGED = "merged"  # what `export.to_onnx` adds to the provenance
+_MERGED = "merged"  # entry that `export.to_onnx` adds to the provenance
 
 
 def describe(model: OnnxEmulator) -> dict[str, Any]:
-    """Kind and size of an emulator.
+    """Describe the kind and size of an emulator.
 
     Returns:
-        ``name`` (that of the file, with its folder where it is the one that all get), ``file``,
-        ``kind`` in words, ``outputs``, ``bytes`` of the file, and ``numbers``: all
-        floating-point numbers among the initialisers of its graph, which are weights and
-        biases, scalings and the tables of a semi-analytic emulator.
+        ``name``, that of the file, preceded by its folder if the file has the default name;
+        ``file``; ``kind`` in words; ``outputs``; ``bytes`` of the file; and ``numbers``, the number
+        of floats in its graph: weights, biases, scalings, and the tables of a semi-analytic
+        emulator.
     """
     graph = onnx.load_model_from_string(model.content).graph
     numbers = sum(
@@ -56,14 +56,14 @@ def _kind(metadata: dict[str, Any]) -> str:
 
 
 def training_history(model: OnnxEmulator, run: Path | None = None) -> list[dict[str, Any]]:
-    """The epochs of an emulator's training; empty where no history is kept.
+    """Read the epochs of an emulator's training; empty if no history is stored.
 
     Args:
         model: The emulator.
-        run: The run directory of its training or search; by default the folder of its file.
+        run: Run directory of its training or search; default: the folder of its file.
 
     Raises:
-        FileNotFoundError: The given run directory holds no history of this emulator.
+        FileNotFoundError: The given run directory has no history of this emulator.
     """
     made = {
         name: value
@@ -75,7 +75,7 @@ def training_history(model: OnnxEmulator, run: Path | None = None) -> list[dict[
         try:
             trained = Emulator.load(path.with_name(EMULATOR_FILE))
             epochs = json.loads(path.read_text())["epochs"]
-        except (ValueError, KeyError, TypeError, OSError, RecursionError):  # damaged, or another's
+        except (ValueError, KeyError, TypeError, OSError, RecursionError):  # damaged or foreign
             continue
         if trained.spec.provenance == made:
             return list(epochs)

@@ -1,4 +1,4 @@
-"""The errors of one emulator on test points: numbers, figures, and sections of a page."""
+"""Errors of one emulator at test points: numbers, figures, and sections of a page."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,21 +28,21 @@ __all__ = ["CUT", "FIGURES", "Analysis", "check_spectra"]
 
 Array = NDArray[np.float64]
 
-CUT = "alpha > 0.1"  # the points that the published emulators are judged by, too
-FIGURES = "figures/"  # where they lie, from a page
-_SEED = 1  # of the random point, and of those in the corner figure
+CUT = "alpha > 0.1"  # the cut that the published emulators were tested with
+FIGURES = "figures/"  # their folder, relative to the page
+_SEED = 1  # of the random example, and of the points in the corner figure
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What an emulator predicts at test points, beside the truth.
+    """Predictions of an emulator at test points, with the true spectra.
 
     Attributes:
         model: The emulator.
-        truth: The truth.
+        truth: The true spectra.
 
     Raises:
-        ValueError: The emulator has no spectrum.
+        ValueError: An emulator without spectra.
     """
 
     model: OnnxEmulator
@@ -61,7 +61,7 @@ class Analysis:
 
     @property
     def main_output(self) -> str:
-        """The spectrum to speak of first: a total, of galaxies if there is one."""
+        """The spectrum to describe first: a total, of galaxies if possible."""
         return main_output(self.spectra)
 
     @cached_property
@@ -78,7 +78,7 @@ class Analysis:
         }
 
     def accuracy(self, regime: str = "") -> dict[str, dict[str, Any]]:
-        """The record of all points, or of those in one of `emulator.metrics.REGIMES`."""
+        """Errors of all points, or of those in one of `emulator.metrics.REGIMES`."""
         labels, predicted = self.truth.labels, self.predicted
         if regime:
             rows = np.flatnonzero(REGIMES[regime](labels.theta, self.truth.space))
@@ -88,11 +88,11 @@ class Analysis:
 
     @cached_property
     def cases(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Best, median, random and worst point of each correlation.
+        """The best, median, random and worst point of each correlation.
 
         Returns:
-            By correlation and by case: ``row``, ``error`` (the largest over its spectra and k)
-            and ``theta``, the parameters by name.
+            By correlation and case: ``row``, ``error``, the largest over its spectra and k, and
+            ``theta``, the parameters by name.
         """
         theta, names = self.truth.labels.theta, self.truth.space.names
         found: dict[str, dict[str, dict[str, Any]]] = {}
@@ -113,7 +113,7 @@ class Analysis:
         return found
 
     def result(self) -> dict[str, Any]:
-        """All numbers, as JSON takes them."""
+        """All numbers, in the form of JSON."""
         accuracy = self.accuracy()
         return {
             "test": self.truth.source,
@@ -129,17 +129,17 @@ class Analysis:
         }
 
     def _record(self) -> dict[str, dict[str, Any]]:
-        """What the file says of its own accuracy."""
+        """The accuracy that the emulator's file states."""
         record = self.model.metadata["record"]
         return dict(record.get("test", record.get("validation", {})))
 
     def sections(self, out: Path, corner_points: int, numbers: str) -> dict[str, list[str]]:
-        """Sections of a page that lies in a folder; writes their figures into ``figures/``.
+        """Write figures into ``figures/``, and return the sections of a page.
 
         Args:
-            out: The folder.
-            corner_points: Points in the figure of the parameter space, drawn at random.
-            numbers: The table of errors, as Markdown.
+            out: Folder of the page.
+            corner_points: Number of random points in the figure of the parameter space.
+            numbers: Table of errors, as Markdown.
         """
         records, some = self.accuracy(), self.accuracy(CUT)
         with style():
@@ -216,7 +216,7 @@ class Analysis:
         return pieces
 
     def calibration(self) -> dict[str, dict[str, float]]:
-        """Percentiles of the largest error over k, found / recorded, by spectrum."""
+        """Ratios of found to recorded percentiles of the largest error over k, by spectrum."""
         record = self._record()
         return {
             name: {
@@ -257,7 +257,7 @@ class Analysis:
 
 
 def check_spectra(model: OnnxEmulator) -> None:
-    """Refuse an emulator that has no spectrum.
+    """Check that an emulator has a spectrum.
 
     Raises:
         ValueError: It has none.
@@ -270,7 +270,7 @@ def check_spectra(model: OnnxEmulator) -> None:
 
 
 def cut_table(records: dict[str, dict[str, Any]]) -> str:
-    """Errors with and without small central occupations, as Markdown."""
+    """Format errors with and without small central occupations as Markdown."""
     lines = [
         f"Errors of all points / of those with {CUT}, abs(P/P_true - 1) in percent",
         "",

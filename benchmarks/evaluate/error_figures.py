@@ -1,4 +1,4 @@
-"""Figures of one emulator's errors: single points, the parameter space, tails, regimes."""
+"""Figures of one emulator's errors: examples, parameter space, tails, regimes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,23 +32,23 @@ __all__ = ["cases_figure", "corner_figure", "regimes_figure", "tails_figure", "v
 Array = NDArray[np.float64]
 
 TERM_COLOURS = {"1h": "#E69F00", "2h": "#56B4E9", "total": "black"}
-_SCALE = "cividis_r"  # large errors are dark; even for the colour-blind
-_ENDS = (5, 99)  # percentiles of the errors between which colours change
+_SCALE = "cividis_r"  # dark for large errors; readable for colour-blind readers
+_ENDS = (5, 99)  # percentiles of the errors at the ends of the colour scale
 _BINS = 12
-_SHOWN = 1e-11  # of the largest P: what lies below is not looked at
+_SHOWN = 1e-11  # fraction of the largest P below which nothing is shown
 _MARKS = {"68": "o", "95": "s", "99": "^"}
 
 
 def cases_figure(
     k: Array, true: Mapping[str, Array], predicted: Mapping[str, ArrayLike], titles: list[str]
 ) -> Figure:
-    """Some points: predicted and true spectra of one correlation, and their ratio below.
+    """Plot predicted and true spectra of one correlation at several points, with their ratios.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K,).
         true: True spectra [Mpc^3] by name, each (C, K).
-        predicted: Predicted ones.
-        titles: What each of the C points is.
+        predicted: Predicted spectra [Mpc^3] by name, each (C, K).
+        titles: Titles of the C points.
     """
     figure = new_figure(2.4 * len(titles) + 0.7, 4.6)
     grid = figure.subplots(2, len(titles), sharex=True, height_ratios=(1.7, 1), squeeze=False)
@@ -84,14 +84,14 @@ def cases_figure(
 
 
 def corner_figure(x: Array, labels: Sequence[str], error: Array) -> Figure:
-    """Errors across the parameter space: every pair of parameters, and each by itself.
+    """Plot errors across the parameter space: every pair of parameters, and each by itself.
 
-    A point's colour is its error, those with the largest on top. On the diagonal: median and
-    95th percentile of the errors in equal shares of the points.
+    The colour of a point is its error, with the largest errors on top. The diagonal shows the
+    median and the 95th percentile of the errors in bins with equal numbers of points.
 
     Args:
         x: Points as they are sampled, shape (N, P).
-        labels: Of the columns.
+        labels: Labels of the P parameters.
         error: Error of each point, shape (N,).
     """
     figure, grid = corner_panels(labels, right=0.5)
@@ -122,7 +122,7 @@ def corner_figure(x: Array, labels: Sequence[str], error: Array) -> Figure:
 
 
 def _profile(axes: Axes, x: Array, error: Array) -> None:
-    """Errors against one parameter, on an axis of their own at the right."""
+    """Plot errors against one parameter, on a second axis at the right."""
     bins = np.array_split(np.argsort(x), min(_BINS, max(1, len(x) // 20)))
     middle = [float(np.median(x[rows])) for rows in bins]
     for q, line in ((95, "-"), (50, ":")):
@@ -139,11 +139,11 @@ def _profile(axes: Axes, x: Array, error: Array) -> None:
 def tails_figure(
     errors: Mapping[str, Array], records: Mapping[str, dict[str, Any]] | None = None
 ) -> Figure:
-    """The share of points whose largest error over k exceeds a value, by spectrum.
+    """Plot the fraction of points whose largest error over k exceeds a value, by spectrum.
 
     Args:
         errors: Largest error over k by spectrum, each (N,).
-        records: What the emulator's own record says of it; its percentiles become circles.
+        records: Errors that the emulator's file states, whose percentiles are drawn as circles.
     """
     there = {output(name).correlation for name in errors}
     used = [xy for xy in CORRELATION_COLOURS if xy in there]
@@ -175,7 +175,7 @@ def tails_figure(
 
 
 def _all_labels(panels: Any) -> tuple[list[Any], list[str]]:
-    """Handles and labels of what any of several panels shows, each once."""
+    """Handles and labels of all panels, without duplicates."""
     found: dict[str, Any] = {}
     for axes in panels:
         handles, labels = axes.get_legend_handles_labels()
@@ -185,10 +185,10 @@ def _all_labels(panels: Any) -> tuple[list[Any], list[str]]:
 
 
 def regimes_figure(records: Mapping[str, dict[str, Any]]) -> Figure:
-    """Percentiles of the errors of all points, and of those in each regime, by spectrum.
+    """Plot percentiles of the errors of all points, and of those in each regime, by spectrum.
 
     Args:
-        records: See `emulator.metrics.spectra_accuracy`.
+        records: Errors by spectrum; see `emulator.metrics.spectra_accuracy`.
     """
     figure, panels = spectrum_panels(records, width=2.7, height=1.7)
     first = records[next(iter(panels))]
@@ -215,7 +215,7 @@ def regimes_figure(records: Mapping[str, dict[str, Any]]) -> Figure:
 
 
 def varied(theta: Array, space: Space) -> tuple[Array, list[str]]:
-    """Points as they are sampled, without parameters that are held fixed, and their labels."""
+    """Points as they are sampled, without fixed parameters, and labels of the columns."""
     x, log = np.array(theta), space.is_log
     x[:, log] = np.log10(x[:, log])
     columns = np.flatnonzero(np.ptp(x, axis=0) > 0)

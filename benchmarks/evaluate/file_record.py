@@ -1,4 +1,4 @@
-"""The record of accuracy that an ONNX file carries: written into it, and shown."""
+"""Write and show the record of accuracy in an ONNX file."""
 
 from pathlib import Path
 from typing import Any
@@ -9,22 +9,22 @@ from export.to_onnx import rewrite
 
 __all__ = ["PREFIX", "render", "write_record"]
 
-PREFIX = "test"  # of the names of all records that are written here, and of where they are from
-DRAWN = {  # how the points of each record were drawn, if otherwise than those it was made of
+PREFIX = "test"  # of the names of records
+DRAWN = {  # sampling of the points of each record, if it differs from that of the training
     "test": "",
     "test_linear_masses": ", masses drawn uniformly in M",
     "test_log10_masses": ", masses drawn uniformly in log10 M",
     "test_published_box": " of the published box, at z = 0",
 }
-SHOWN = ("gm_1h", "gm_total", "gg_1h", "gg_total")  # of other occupations
+SHOWN = ("gm_1h", "gm_total", "gg_1h", "gg_total")  # outputs to show for other occupations
 
 
 def write_record(emulator: Path, found: dict[str, Any]) -> None:
-    """Write what was measured into an emulator's own metadata, its checksum anew.
+    """Write a record into the metadata of an emulator's file, and update its checksum.
 
     Args:
-        emulator: ONNX file of ``export.to_onnx``; its record is changed.
-        found: See `benchmarks.evaluate.accuracy.evaluate`.
+        emulator: ONNX file of ``export.to_onnx``; it is changed.
+        found: The record; see `benchmarks.evaluate.accuracy.evaluate`.
     """
     model = OnnxEmulator(emulator)
     record, made = model.metadata["record"], model.metadata["provenance"]
@@ -40,7 +40,7 @@ def write_record(emulator: Path, found: dict[str, Any]) -> None:
 
 
 def render(emulator: Path) -> str:
-    """The record that an ONNX file carries, as Markdown."""
+    """Format the record of an ONNX file as Markdown."""
     record = OnnxEmulator(emulator).metadata["record"]
     there = {name: drawn for name, drawn in DRAWN.items() if name in record}
     tables = [accuracy_table(record[name], drawn) for name, drawn in there.items()]
@@ -50,7 +50,7 @@ def render(emulator: Path) -> str:
 
 
 def _of_occupations(records: dict[str, dict[str, Any]]) -> str:
-    """Errors with other occupations, of some outputs, as Markdown."""
+    """Format errors with other occupations, for some outputs, as Markdown."""
     lines = [
         "With other occupations, in their usual ranges, abs(P/P_true - 1) in percent, over all "
         "(point, k)",

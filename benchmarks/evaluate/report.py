@@ -33,26 +33,26 @@ CORNER_POINTS = 4000
 
 
 def report(emulator: str, data: Path, out: Path, beside: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Open the test split: how accurate an emulator is, and how fast beside the true code.
+    """Measure accuracy on the test split, and speed compared with the true code.
 
-    The errors are |P/P_true - 1| on the test points of the emulator's own labels, which neither
-    its training nor a search has seen. Times are of one core, in this very run: the emulator
-    through onnxruntime with all its checks, and pyccl's halo model with a fresh cosmology at every
-    point. The folder gets ``report.html``, which also shows the labels, the search and the
-    training, as far as they lie beside the emulator and its labels.
+    Errors are abs(P/P_true - 1) on the test split of the emulator's own labels, which neither its
+    training nor a search has used. Times are of one core, measured in the same run, for the
+    emulator through onnxruntime with all its checks, and for pyccl's halo model with a new
+    cosmology at every point. The page ``report.html`` also shows the labels, the search and the
+    training, if their files lie next to the emulator and its labels.
 
     Args:
         emulator: ONNX file of ``export.to_onnx``.
-        data: The label file that the emulator was trained on.
+        data: Label file that the emulator was trained on.
         out: Folder for the page, its ``report.json``, ``report.md`` and figures.
-        beside: Other emulators of the same box and halo model to set beside it: ONNX files, or
-            names of shipped ones.
+        beside: Other emulators of the same box and halo model to compare with: ONNX files, or names
+            of shipped emulators.
 
     Returns:
-        What was found, the content of ``report.json``.
+        The content of ``report.json``.
 
     Raises:
-        ValueError: The labels are not the emulator's, so that its test points are unknown.
+        ValueError: Labels that the emulator was not trained on.
     """
     model = OnnxEmulator(emulator, threads=1)
     check_spectra(model)
@@ -60,7 +60,7 @@ def report(emulator: str, data: Path, out: Path, beside: tuple[str, ...] = ()) -
     check_alike([model, *others])
     analysis = Analysis(model, _test_split(model, data))
     test = analysis.truth.labels
-    times = speed.times(  # first: it refuses codes that do not agree, or that run on more cores
+    times = speed.times(  # first, since it refuses codes that disagree or use more than one core
         model,
         test.theta,
         HaloModelConfig.from_dict(test.metadata["model"]),
@@ -82,7 +82,7 @@ def report(emulator: str, data: Path, out: Path, beside: tuple[str, ...] = ()) -
 
 
 def _test_split(model: OnnxEmulator, data: Path) -> Truth:
-    """The rows that neither the training nor the search has seen, where P is positive."""
+    """Rows of the test split where spectra are positive."""
     labels = Spectra.read(data, ())
     if not is_made_of(model, labels):
         made_of = model.metadata["provenance"].get("labels", {}).get("sha256", "unknown")
@@ -94,7 +94,7 @@ def _test_split(model: OnnxEmulator, data: Path) -> Truth:
 
 
 def render(result: dict[str, Any]) -> str:
-    """The report as Markdown."""
+    """Format the report as Markdown."""
     return "\n".join(
         [_accuracy(result), "", speed.render(result["speed"]), "", _side_by_side(result)]
     )
@@ -114,7 +114,7 @@ def _rival(model: OnnxEmulator, truth: Truth) -> dict[str, Any]:
 
 
 def _side_by_side(result: dict[str, Any]) -> str:
-    """What a user can choose from: emulators, label code, pyccl; accuracy and time of each."""
+    """A table of emulators, label code and pyccl, with accuracy and time of each."""
     name = main_output(list(result["accuracy"]))
     times = result["speed"]
     one, many = "1", str(max(BATCHES["onnxruntime"]))
@@ -140,7 +140,7 @@ def _side_by_side(result: dict[str, Any]) -> str:
 
 
 def _accuracy(result: dict[str, Any]) -> str:
-    """The table of errors, those of the labels beside them."""
+    """The table of errors, with those of the labels."""
     spectra = result["accuracy"]
     points = next(iter(spectra.values()))["points"]
     lines = [
@@ -181,7 +181,7 @@ def _page(analysis: Analysis, result: dict[str, Any], data: Path, out: Path) -> 
 
 
 def _fast(times: dict[str, Any]) -> str:
-    """The speed in a sentence."""
+    """A sentence about the speed."""
     one, *more = ((int(b), 1e6 * time["median"]) for b, time in times["onnxruntime"].items())
     text = f"On one core a point takes {one[1]:.3g} microseconds alone"
     text += "".join(f", {time:.3g} among {batch:,} at once" for batch, time in more)
@@ -191,7 +191,7 @@ def _fast(times: dict[str, Any]) -> str:
 
 
 def labels_section(data: Path, out: Path) -> list[str]:
-    """What the label file is, and a link to its own report, if there is one beside it."""
+    """Describe the label file, with a link to its own report if there is one."""
     labels = Spectra.read(data, ())
     described = {
         "file": str(data),
@@ -213,7 +213,7 @@ def labels_section(data: Path, out: Path) -> list[str]:
 
 
 def _verdict(path: Path, sha256: str) -> dict[str, Any]:
-    """What a report on labels says of their split; empty if it is of others, or damaged."""
+    """Verdict of a label report on the split; empty if it belongs to other labels or is damaged."""
     try:
         found = json.loads(path.read_text())
         if found["schema"] == SCHEMA and found["labels"]["sha256"] == sha256:
@@ -225,7 +225,7 @@ def _verdict(path: Path, sha256: str) -> dict[str, Any]:
 
 
 def search_section(run: Path, out: Path) -> dict[str, list[str]]:
-    """The sections of the search whose run directory the emulator lies in, if one does."""
+    """Sections about the search whose run directory contains the emulator, if any."""
     try:
         found = search_sections(run, f"{_from(out, run / 'figures')}/")
     except FileNotFoundError:
@@ -234,7 +234,7 @@ def search_section(run: Path, out: Path) -> dict[str, list[str]]:
 
 
 def _from(page: Path, target: Path) -> str:
-    """The way to a file or folder from a page's folder."""
+    """Relative path from a page's folder to a file or folder."""
     return Path(os.path.relpath(target, page)).as_posix()
 
 

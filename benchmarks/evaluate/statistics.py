@@ -1,9 +1,9 @@
-"""How exact xi, w_p and Delta Sigma are, and how fast: ``hodspectra statistics``.
+"""Accuracy and speed of xi, w_p and Delta Sigma: ``hodspectra statistics``.
 
-The truth comes from labels on a fine grid of wavenumbers through another transform: scipy's FFTLog,
-and for a finite line of sight an integral over splines of xi. So the errors are those of all that
-stands between the labels and a statistic: the emulator, its 50 wavenumbers, and what goes on below
-and above them.
+True statistics come from labels on a fine grid of wavenumbers and an independent transform: scipy's
+FFTLog, with an integral over splines of xi for a finite line of sight. The errors therefore include
+all steps from labels to statistics: the emulator, its 50 wavenumbers, and the extrapolation beyond
+them.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 PI_MAX = 100.0  # Mpc
 R = np.geomspace(0.05, 150.0, 32)  # Mpc
 RANGES = {"0.05 to 0.1": (0.05, 0.1), "0.1 to 30": (0.1, 30.0), "30 to 150": (30.0, 150.0)}  # Mpc
-NEAR_ZERO, OF = 0.1, 30.0  # errors are of the value, or of a tenth of that at 30 Mpc if larger
+NEAR_ZERO, OF = 0.1, 30.0  # errors are relative to max(|S|, 0.1 |S(30 Mpc)|)
 PERCENTILES = (68, 95, 99, 100)
 _TIMED = np.geomspace(0.1, 60.0, 20)  # Mpc
 _CHUNK = 100
@@ -45,10 +45,10 @@ def statistics(data: Path, emulator: str = "tinker10", timed: bool = True) -> di
     """Compare statistics of an emulator with those of labels, and time them.
 
     Args:
-        data: Labels of the emulator's halo model, on at least 200 wavenumbers from 1e-3 1/Mpc or
-            below to 100 1/Mpc or above; of any occupation.
+        data: Labels of the emulator's halo model, with any occupation, on at least 200 wavenumbers
+            from 1e-3 1/Mpc or below to 100 1/Mpc or above.
         emulator: ONNX file of a semi-analytic emulator, or the name of a shipped one.
-        timed: Whether to time it, too; on one core (OMP_NUM_THREADS=1).
+        timed: Measure times, too, on one core (OMP_NUM_THREADS=1).
 
     Returns:
         Errors by statistic and range of separations, and times.
@@ -88,7 +88,7 @@ def statistics(data: Path, emulator: str = "tinker10", timed: bool = True) -> di
 
 
 def _truth(labels: Spectra, model: OnnxEmulator) -> dict[str, Array]:
-    """The statistics of labels by name, each (N, R)."""
+    """True statistics by name, each (N, R)."""
     ln_k = np.log(labels.k)
     whole = {xy: labels[name_of(xy, "total")] for xy in ("gg", "gm")}
     names = Space.from_dict(labels.metadata["space"]).names
@@ -135,7 +135,7 @@ def _by_range(error: Array) -> dict[str, dict[str, float]]:
 
 
 def _times(model: OnnxEmulator, theta: Array) -> dict[str, dict[str, dict[str, float]]]:
-    """Seconds a point of spectra alone, and of w_p and Delta Sigma at 20 separations each."""
+    """Seconds per point of spectra alone, and of w_p and Delta Sigma at 20 separations each."""
     per_h: dict[str, Any] = {"lengths": "Mpc/h"}
     sets: dict[str, Sequence[Any]] = {
         "spectra behind them": ("gg_1h", "gg_2h", "gm_1h", "gm_2h", "P_lin"),
@@ -144,7 +144,7 @@ def _times(model: OnnxEmulator, theta: Array) -> dict[str, dict[str, dict[str, f
     }
     points = [dict(zip(model.names, row, strict=True)) for row in theta[:TURNS].tolist()]
     batch = np.resize(theta, (10_000, theta.shape[1]))
-    for names in sets.values():  # what is prepared for them is not timed
+    for names in sets.values():  # preparation is not timed
         for point in points:
             model(point, list(names))
     return {
@@ -157,7 +157,7 @@ def _times(model: OnnxEmulator, theta: Array) -> dict[str, dict[str, dict[str, f
 
 
 def render(result: dict[str, Any]) -> str:
-    """The tables, as Markdown."""
+    """Format the results as Markdown."""
     lines = [
         f"`{result['emulator']}` with {result['occupation']}, {result['points']:,} points, "
         f"abs(S/S_true - 1) in percent at 68 / 95 / 99 % of (point, separation), and worst. Near "

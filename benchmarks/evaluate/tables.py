@@ -1,4 +1,4 @@
-"""Errors of emulators as cells and tables, one way in all results."""
+"""Cells and tables of errors, in one format for all results."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,11 +9,11 @@ __all__ = ["accuracy_table", "error_cells", "in_percent", "main_output"]
 
 
 def accuracy_table(records: dict[str, dict[str, Any]], drawn: str = "") -> str:
-    """Errors of each output, as Markdown.
+    """Format errors of each output as Markdown.
 
     Args:
-        records: See `emulator.metrics.spectra_accuracy`.
-        drawn: How the points were drawn, if it matters.
+        records: Errors by output; see `emulator.metrics.spectra_accuracy`.
+        drawn: Sampling of the points, if it matters.
     """
     points = next(iter(records.values()))["points"]
     lines = [
@@ -29,18 +29,18 @@ def accuracy_table(records: dict[str, dict[str, Any]], drawn: str = "") -> str:
 
 
 def error_cells(record: dict[str, Any]) -> list[str]:
-    """68, 95, 99 %, worst, and median of the largest over k, of one output in percent."""
+    """Errors of an output in percent: 68, 95, 99 %, worst, and median of the worst over k."""
     errors = [record["all"][q] for q in ("68", "95", "99", "100")] + [record["worst_k"]["50"]]
     return [in_percent(error) for error in errors]
 
 
 def in_percent(error: float) -> str:
-    """A fraction as a number in percent, two digits."""
+    """Format a fraction in percent, with two digits."""
     return f"{100 * error:.2g}" if error < 1 else f"{100 * error:.0f}"
 
 
 def main_output(names: Iterable[str]) -> str:
-    """The output to speak of first: a total, of galaxies if there is one; empty of none."""
+    """Return the output to describe first: a total, of galaxies if possible; empty for no names."""
 
     def rank(name: str) -> tuple[bool, bool, str]:
         one = output(name)

@@ -1,4 +1,4 @@
-"""The truth that emulators are judged by: a label file that fits, or points drawn anew."""
+"""True spectra to test emulators: those of a label file, or new ones."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,21 +24,21 @@ from export.runtime import OnnxEmulator
 
 __all__ = ["Truth", "check_alike", "check_fits", "is_made_of", "true_spectra"]
 
-# How exactly the same spectra are computed; finer labels are as good a judge, or a better one.
+# Numerical settings of the same physics; labels with finer ones are as good a test, or better.
 NUMERICS = ("linear_power", "table_nodes", "panels", "panel_nodes")
 
 
 @dataclass(frozen=True)
 class Truth:
-    """True spectra at points that none of the judged emulators has seen.
+    """True spectra at points that none of the tested emulators was trained on.
 
     Attributes:
         labels: The points and their spectra.
-        source: Where they come from, as stored in results: ``file`` (empty if drawn anew),
-            ``sha256``, ``design``, ``model``, and the numbers of points: ``points``, ``unseen``
-            (the test split, where an emulator was trained on others of them),
-            ``not_positive``, those left out of these because there P has no ratio, and
-            ``refused``, of the others those that an emulator does not answer for.
+        source: Their origin, as stored in results: ``file`` (empty for new points), ``sha256``,
+            ``design``, ``model``, and numbers of points: ``points``; ``unseen``, those that no
+            emulator was trained on; ``not_positive``, those left out of the unseen because a
+            spectrum is not positive; and ``refused``, those left out of the rest because they lie
+            outside an emulator's domain.
     """
 
     labels: Spectra
@@ -46,11 +46,11 @@ class Truth:
 
     @property
     def space(self) -> Space:
-        """Ranges of the points, which are those of the emulators."""
+        """Ranges of the points, equal to those of the emulators."""
         return Space.from_dict(self.labels.metadata["space"])
 
     def shared(self, model: OnnxEmulator) -> list[str]:
-        """Outputs of an emulator that there is a truth for."""
+        """Outputs of an emulator with true values in the labels."""
         return [name for name in model.outputs if _stored(name) <= set(self.labels.arrays)]
 
 
@@ -61,26 +61,26 @@ def true_spectra(
     seed: int = 7,
     ray: RayConfig = RayConfig(),
 ) -> Truth:
-    """The truth for emulators of one box and halo model.
+    """Return true spectra for emulators of one box and halo model.
 
-    Of labels that one of them was trained on, its test split is taken.
+    Of labels that one of the emulators was trained on, only the test split is used.
 
     Args:
         models: The emulators.
-        data: A label file; without one, points are drawn in the emulators' own ranges and
-            sampling, and computed with their own halo model.
-        points: How many points are drawn.
-        seed: Seed of the points.
-        ray: Where they are computed.
+        data: Label file; default: new points in the emulators' own ranges and sampling, computed
+            with their own halo model.
+        points: Number of new points.
+        seed: Seed of the new points.
+        ray: Settings of Ray, which computes the new points.
 
     Raises:
-        ValueError: Emulators that differ in halo model, ranges or wavenumbers, or labels that
-            differ from them; no point that is unseen, or that has a ratio.
+        ValueError: Emulators or labels that differ in halo model, ranges or wavenumbers; no unseen
+            points, or none where all spectra are positive.
     """
     check_alike(models)
     if data:
         return _choose(models, data, str(data))
-    for model in models:  # before anything is computed
+    for model in models:  # check before computing
         _check_design(model, asdict(Design(points, seed=seed)), f"seed = {seed}")
     config = HaloModelConfig.from_dict(models[0].metadata["halo_model"])
     space = Space.from_dict(models[0].metadata["parameters"])
@@ -118,29 +118,29 @@ def _choose(
         "points": len(there),
         "unseen": len(unseen),
         "not_positive": len(unseen) - len(positive),
-        "refused": int((~answered).sum()),  # by an emulator whose domain is not all of its box
+        "refused": int((~answered).sum()),  # outside the domain of an emulator
     }
     return Truth(unseen.select(positive[answered]), source)
 
 
 def _stored(name: str) -> set[str]:
-    """The arrays of a label file behind an output."""
+    """Arrays of a label file that an output consists of."""
     return set(output(name).terms or (name,))
 
 
 def is_made_of(model: OnnxEmulator, labels: Spectra) -> bool:
-    """Whether these are labels that an emulator was trained on, or chosen by."""
+    """Whether an emulator was trained on these labels, or selected with them."""
     return any(one["labels"]["sha256"] == labels.hash() for one in _sources(model))
 
 
 def _sources(model: OnnxEmulator) -> list[dict[str, Any]]:
-    """How an emulator, and others that were merged into it, were made, where that is known."""
+    """Provenances with labels, of an emulator and of those merged into it."""
     made = model.metadata["provenance"]
     return [one for one in (made, *made.get("merged", ())) if "labels" in one]
 
 
 def _unseen_rows(model: OnnxEmulator, labels: Spectra, name: str) -> NDArray[np.intp]:
-    """Rows of labels that an emulator has not seen: its test split, or all of foreign labels."""
+    """Rows of labels that an emulator has not seen: its test split, or all of other labels."""
     rows = np.arange(len(labels))
     for made in _sources(model):
         if made["labels"]["sha256"] == labels.hash():
@@ -152,7 +152,7 @@ def _unseen_rows(model: OnnxEmulator, labels: Spectra, name: str) -> NDArray[np.
 
 
 def _check_design(model: OnnxEmulator, design: dict[str, Any], name: str) -> None:
-    """Refuse points that an emulator was made of, in a file that is not the one it was made of."""
+    """Refuse a different file with the points that an emulator was trained on."""
     if any(made["labels"]["design"] == design for made in _sources(model)):
         raise ValueError(
             f"{name} has points that {model.path} was made of; make labels with another seed"
@@ -160,10 +160,10 @@ def _check_design(model: OnnxEmulator, design: dict[str, Any], name: str) -> Non
 
 
 def check_alike(models: Sequence[OnnxEmulator]) -> None:
-    """Refuse emulators that no one set of labels can judge.
+    """Check that emulators can be tested with the same labels.
 
     Raises:
-        ValueError: They differ in halo model, ranges or wavenumbers.
+        ValueError: Different halo models, ranges or wavenumbers.
     """
     first = models[0]
     for other in models[1:]:
@@ -176,13 +176,13 @@ def check_alike(models: Sequence[OnnxEmulator]) -> None:
 
 
 def check_fits(model: OnnxEmulator, labels: Spectra, name: str, any_k: bool = False) -> None:
-    """Refuse labels that say nothing of an emulator.
+    """Check that labels can test an emulator.
 
     Args:
         model: The emulator.
-        labels: Labels.
-        name: What they are called in messages.
-        any_k: Whether their wavenumbers may be others.
+        labels: The labels.
+        name: Name of the labels in messages.
+        any_k: Allow other wavenumbers.
 
     Raises:
         ValueError: Labels of another halo model, ranges or wavenumbers.
@@ -200,12 +200,12 @@ _Choices = tuple[dict[str, Any], dict[str, Any], NDArray[np.float64]]
 
 
 def _judged_by(model: OnnxEmulator) -> _Choices:
-    """What the labels that judge an emulator must share: halo model, ranges, wavenumbers."""
+    """Properties that labels must share with an emulator: halo model, ranges, wavenumbers."""
     return model.metadata["halo_model"], model.metadata["parameters"], model.k
 
 
 def _differ(mine: _Choices, theirs: _Choices) -> tuple[str, str] | None:
-    """What is other of the second, and how; None if it is the same."""
+    """Name and details of the first difference; None if there is none."""
     if mine[1].keys() != theirs[1].keys():
         of, own = (Space.from_dict(choices[1]).occupation for choices in (theirs, mine))
         return "other galaxies", f"{of}, not {own}; of semi-analytic ones, occupation chooses them"
@@ -217,7 +217,7 @@ def _differ(mine: _Choices, theirs: _Choices) -> tuple[str, str] | None:
         name: f"[{one['low']:g}, {one['high']:g}]"
         for name, one in theirs[1].items()
         if one["low"] < mine[1][name]["low"] or one["high"] > mine[1][name]["high"]
-    }  # however the points were drawn in it
+    }  # with any sampling
     k, other = mine[2], theirs[2]
     same_k = len(k) == len(other) and np.allclose(k, other)
     for what, differ in (

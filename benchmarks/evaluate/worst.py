@@ -1,4 +1,4 @@
-"""Search for an emulator's worst points: ``hodspectra worst``."""
+"""Search for the points where an emulator is worst: ``hodspectra worst``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,23 +25,23 @@ __all__ = ["PLANCK", "STUDY", "Galaxies", "Search", "render", "worst"]
 
 Array = NDArray[np.float64]
 
-# A total's error is not larger than those of its terms
+# the error of a total does not exceed those of its terms
 SPECTRA = spectra_of(CORRELATIONS, ("1h", "2h"))
-_NELDER_MEAD = 300  # evaluations of a single point that end a search
-_FINE = {"panels": 39, "panel_nodes": 24}  # the label code itself is not to be found
+_NELDER_MEAD = 300  # evaluations of the final search
+_FINE = {"panels": 39, "panel_nodes": 24}  # keeps errors of the label code below those searched for
 
 
 @dataclass(frozen=True)
 class Galaxies:
-    """Which points count.
+    """Conditions on the points and wavenumbers of a search.
 
     Attributes:
-        n_g: They have more galaxies than this [1/Mpc^3].
-        b_eff: Their bias is at most this.
-        f_sat: At least this share of them are satellites.
-        sigma: Their threshold is at least this wide in ln M, if it has a width.
-        k_max: Errors count up to here [1/Mpc].
-        ranges: Narrower ranges of some parameters, ``{sigma_8: [0.7, 0.9]}``; others are those of
+        n_g: Lower limit of the density of galaxies [1/Mpc^3].
+        b_eff: Upper limit of the effective bias.
+        f_sat: Lower limit of the fraction of satellites.
+        sigma: Lower limit of the width of the threshold in ln M, if it has one.
+        k_max: Largest wavenumber [1/Mpc].
+        ranges: Narrower ranges of some parameters, ``{sigma_8: [0.7, 0.9]}``; others keep those of
             the emulator.
     """
 
@@ -91,9 +91,9 @@ class Search:
     """Settings of the search.
 
     Attributes:
-        generations: Of the differential evolution.
-        population: Points of each, in units of the number of parameters.
-        seed: Of the first one.
+        generations: Generations of the differential evolution.
+        population: Points per generation and parameter.
+        seed: Seed of the first generation.
     """
 
     generations: int = 60
@@ -116,18 +116,21 @@ def worst(
 ) -> dict[str, Any]:
     """Search for the point with the largest error of any spectrum of an emulator.
 
-    Test points say what is usual; this says how bad it can become. Differential evolution over the
-    box, against the label code at every point, then Nelder and Mead's method from the worst point.
+    Test points show typical errors; this search shows how large errors can become. It runs
+    differential evolution over the box, with the label code at every point, and then Nelder and
+    Mead's method from the worst point.
 
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
         galaxies: Conditions on the points, with a separate search for each.
-        search: How long is looked.
-        occupation: Of a semi-analytic emulator, whose galaxies it is to have.
-        ray: Where CAMB runs, if it must.
+        search: Settings of the search.
+        occupation: Name of an occupation in place of the one in the file; semi-analytic emulators
+            only.
+        ray: Settings of Ray, which runs CAMB if needed.
 
     Returns:
-        For each search, what counted, the largest error of any spectrum, and where it is.
+        For each search, its conditions, the largest error of any spectrum, and its point and
+        wavenumber.
     """
     model = OnnxEmulator(emulator, occupation=occupation or None)
     space = Space.from_dict(model.metadata["parameters"])
@@ -144,7 +147,7 @@ def worst(
 def _search(
     model: OnnxEmulator, code: HaloModel, space: Space, galaxies: Galaxies, search: Search
 ) -> dict[str, Any]:
-    """The worst point of those that count."""
+    """The worst point that meets the conditions."""
     space = galaxies.within(space)
     count, evaluations = len(space.names), 0
     errors = _errors(model, code, space, galaxies)
@@ -197,7 +200,7 @@ def _search(
 def _errors(
     model: OnnxEmulator, code: HaloModel, space: Space, galaxies: Galaxies
 ) -> Callable[[Array], Array]:
-    """What gives the errors (N, spectra, K) of points of the unit cube (N, P); 0 do not count."""
+    """Function of points in the unit cube (N, P) that gives errors (N, spectra, K), or 0."""
     within = model.k <= galaxies.k_max
 
     def errors(unit: Array) -> Array:
@@ -218,7 +221,7 @@ def _errors(
 
 
 def render(results: dict[str, Any]) -> str:
-    """The worst points, as Markdown."""
+    """Format the worst points as Markdown."""
     lines = [
         f"Worst points of `{results['emulator']}` with {results['occupation']} that a search for "
         f"them finds: largest error of any 1-halo or 2-halo term, abs(P/P_true - 1) in percent",
