@@ -1,1 +1,1 @@
-"""From data to parameters: fits of measured galaxies, and posteriors of mock ones."""
+"""Fits of measured galaxies, and posteriors of mock data."""

@@ -1,4 +1,4 @@
-"""Chains of a sampler, that go on where they were, and what they say."""
+"""Chains of samplers, their convergence, and files to resume them."""
 
 import time
 from abc import ABC, abstractmethod
@@ -21,31 +21,31 @@ Array = NDArray[np.float64]
 
 SCHEMA = "hodspectra-chain-2"
 _KEPT_EVERY = 30.0  # seconds
-WORST = 1e30  # -2 ln P of points without an answer, for minimisers
-GROWTH = 1.1  # of a chain between two looks at whether it has converged
-R_HAT = 1.01  # below, Vehtari et al. 2021, Bayesian Analysis 16, 667, and
-LENGTHS = 50  # autocorrelation times or more, emcee's advice: a chain that has converged
+WORST = 1e30  # -2 ln P of invalid points, for minimisers
+GROWTH = 1.1  # factor by which a chain grows between two tests of convergence
+R_HAT = 1.01  # upper limit for a converged chain (Vehtari et al. 2021, Bayesian Analysis 16, 667)
+LENGTHS = 50  # length of a converged chain in autocorrelation times, as emcee advises
 
-# Differential evolution (ter Braak 2006): a third of the stretch move's autocorrelation on these
-# posteriors. Not emcee's snooker move: up to emcee 3.1.6 its acceptance has half of the exponent
-# that is right (dfm/emcee, pull request 531), and posteriors come out too narrow, by 6 % for 10
-# parameters where a fifth of the moves are such.
+# Differential evolution (ter Braak 2006) has a third of the autocorrelation time of the stretch
+# move on these posteriors. emcee's snooker move is not used: up to emcee 3.1.6 the exponent of its
+# acceptance is half of the right one (dfm/emcee, pull request 531), which makes posteriors too
+# narrow, by 6 % for 10 parameters where a fifth of the moves are of this kind.
 _MOVES = ((emcee.moves.DEMove(), 0.8), (emcee.moves.StretchMove(), 0.2))
 
 
 class Target(ABC):
-    """What is sampled.
+    """A probability density to sample, on the unit cube.
 
     Attributes:
-        evaluations: How many points were evaluated.
-        seconds: Wall time that took.
+        evaluations: Number of points evaluated so far.
+        seconds: Wall time of the evaluations [s].
     """
 
     def __init__(self) -> None:
         self.evaluations, self.seconds = 0, 0.0
 
     def __call__(self, unit: Array) -> Any:
-        """Its logarithm at points of the unit cube (N, P), shape (N,); -inf outside of it."""
+        """Return ln P at points (N, P), shape (N,); -inf outside the unit cube."""
         result = np.full(len(unit), -np.inf)
         inside = ((unit >= 0) & (unit <= 1)).all(axis=1)
         if inside.any():
@@ -57,19 +57,19 @@ class Target(ABC):
 
     @abstractmethod
     def ln(self, unit: Array) -> Any:
-        """Its logarithm at points within the unit cube (N, P), shape (N,)."""
+        """Return ln P at points within the unit cube (N, P), shape (N,)."""
 
     def in_jax(self) -> Callable[[Any], Any]:
-        """The same of one point (P,) as a pure function of JAX, in double precision.
+        """Return ln P of one point (P,) as a pure function of JAX, in double precision.
 
         Raises:
             ModuleNotFoundError: JAX is not installed.
-            ValueError: What it is made of cannot be translated to JAX.
+            ValueError: The density cannot be translated to JAX.
         """
         raise ValueError(f"{type(self).__name__} has no gradients")
 
     def cost(self, unit: Array) -> Any:
-        """-2 ln P, never infinite, of points (P, N) or (P,), as scipy's minimisers ask for it."""
+        """Return -2 ln P, always finite, at points (P, N) or (P,), for scipy's minimisers."""
         cost = np.minimum(-2 * self(np.atleast_2d(unit.T)), WORST)
         return cost if unit.ndim == 2 else cost[0]
 
@@ -80,12 +80,12 @@ class Chain:
 
     Attributes:
         samples: Points of the unit cube, shape (rows, walkers, P).
-        ln_L: Their ln L, shape (rows, walkers).
-        evaluations: Points that the likelihood had evaluated by its end.
-        seconds: Wall time that took.
-        divergences: Steps of a sampler with gradients whose energy was not kept.
-        every: Steps from one row to the next.
-        ensembles: Chains that know nothing of each other, of equally many walkers.
+        ln_L: ln P of the samples, shape (rows, walkers).
+        evaluations: Number of points evaluated by the end of the chain.
+        seconds: Wall time of the evaluations [s].
+        divergences: Number of divergent steps of a sampler with gradients.
+        every: Number of steps per row.
+        ensembles: Number of independent ensembles of equally many walkers.
     """
 
     samples: Array
@@ -106,14 +106,14 @@ class Chain:
 
     @property
     def steps(self) -> int:
-        """Steps of each walker."""
+        """Number of steps of each walker."""
         return len(self.samples) * self.every
 
     @cached_property
     def autocorrelation(self) -> Array:
-        """Autocorrelation times in steps, shape (P,); too short if the chain is.
+        """Autocorrelation times in steps, shape (P,); underestimated if the chain is short.
 
-        That of a chain with walkers that never moved is its length.
+        They equal the length of the chain if a walker never moved.
         """
         if (np.ptp(self.samples, axis=0) == 0).any():
             return np.full(self.samples.shape[-1], float(self.steps))
@@ -122,25 +122,25 @@ class Chain:
 
     @property
     def effective(self) -> Array:
-        """Independent samples of each parameter, shape (P,); too many if the chain is short."""
+        """Effective number of samples, shape (P,); overestimated if the chain is short."""
         return self.ln_L.size * self.every / self.autocorrelation
 
     @cached_property
     def r_hat(self) -> Array:
-        """How far its ensembles agree, see `split_r_hat`, shape (P,)."""
+        """R-hat of the ensembles, shape (P,); see `split_r_hat`."""
         return split_r_hat(self.samples, self.ensembles)
 
     @cached_property
     def is_converged(self) -> bool:
-        """Whether it is long, and its ensembles agree.
+        """Whether the chain is long enough, and its ensembles agree.
 
-        That the autocorrelation times are steady is not asked: on posteriors with narrow corners,
-        where single walkers stay for long, they grow with the chain.
+        Steady autocorrelation times are not required: on posteriors with narrow corners, where
+        single walkers stay for long, they grow with the chain.
         """
         return bool(self.steps >= LENGTHS * self.autocorrelation.max() and self.r_hat.max() < R_HAT)
 
     def thinned(self, number: int) -> tuple[Array, Array]:
-        """Independent points, at most about as many as asked for, (N, P), and their ln L, (N,)."""
+        """Return at most about `number` independent points (N, P), and their ln P (N,)."""
         rows, walkers, P = self.samples.shape
         independent = int(np.ceil(self.autocorrelation.max() / self.every))
         apart = max(independent, rows * walkers // number)
@@ -149,7 +149,7 @@ class Chain:
 
     @classmethod
     def joined(cls, chains: Sequence["Chain"]) -> "Chain":
-        """Chains of one likelihood and equal length, one after another, as one of all walkers."""
+        """Join chains of one likelihood and equal length into one with all walkers."""
         return replace(
             chains[-1],
             samples=np.concatenate([chain.samples for chain in chains], axis=1),
@@ -158,12 +158,12 @@ class Chain:
         )
 
     def after(self, rows: int) -> "Chain":
-        """The chain without its first rows."""
+        """Return the chain without its first rows."""
         return replace(self, samples=self.samples[rows:], ln_L=self.ln_L[rows:])
 
 
 def reflected(unit: Array) -> Array:
-    """Points that left the unit cube by a little, back in it.
+    """Reflect points that are slightly outside the unit cube back into it.
 
     Args:
         unit: Points, of any shape.
@@ -173,14 +173,15 @@ def reflected(unit: Array) -> Array:
 
 
 def split_r_hat(samples: Array, ensembles: int) -> Array:
-    """How far ensembles of walkers, each cut in two halves, agree; 1 is perfect. Shape (P,).
+    """R-hat of ensembles of walkers, each split into two halves, shape (P,); 1 is perfect.
 
-    Gelman et al. 2013, Bayesian Data Analysis, 3rd edition, section 11.4, with the variance and the
-    mean of all walkers of an ensemble in the place of those of a chain.
+    See Gelman et al. 2013, Bayesian Data Analysis, 3rd edition, section 11.4. The mean and variance
+    of all walkers of an ensemble replace those of a chain.
 
     Args:
-        samples: Shape (rows, walkers, P), of at least 4 rows.
-        ensembles: How many, of neighbouring walkers; as many as walkers if each is a chain.
+        samples: Shape (rows, walkers, P), with at least 4 rows.
+        ensembles: Number of ensembles, each of neighbouring walkers; equal to the number of walkers
+            if each is a chain of its own.
     """
     half, P = len(samples) // 2, samples.shape[-1]
     parts = np.concatenate([
@@ -195,21 +196,21 @@ def split_r_hat(samples: Array, ensembles: int) -> Array:
 
 
 class _Apart(emcee.moves.Move):
-    """A move of walkers by others of their ensemble, all ensembles in one call of the likelihood.
+    """A move of all ensembles in one call of the likelihood, each within itself.
 
-    Half of each ensemble is moved by the other half, as in emcee (Foreman-Mackey et al. 2013, PASP
-    125, 306).
+    One half of an ensemble is moved by means of the other half, as in emcee (Foreman-Mackey et al.
+    2013, PASP 125, 306).
 
     Args:
-        move: How one half is moved.
-        ensembles: How many, of neighbouring walkers.
+        move: The move of one half.
+        ensembles: Number of ensembles, each of neighbouring walkers.
     """
 
     def __init__(self, move: Any, ensembles: int) -> None:
         self._move, self._ensembles = move, ensembles
 
     def propose(self, model: Any, state: Any) -> tuple[Any, NDArray[np.bool_]]:
-        """The walkers after one step, and which of them moved."""
+        """Return the walkers after one step, and which of them moved."""
         self._move.setup(state.coords)
         accepted = np.zeros(len(state.coords), np.bool_)
         halves = np.arange(len(accepted)).reshape(self._ensembles, -1) % 2
@@ -231,16 +232,17 @@ class _Apart(emcee.moves.Move):
 
 
 class Ensembles:
-    """Walkers of the sampler emcee, in ensembles that know nothing of each other.
+    """Walkers of the sampler emcee, in independent ensembles.
 
     Args:
-        likelihood: What is sampled.
-        start: Where the walkers start, those of an ensemble beside each other, shape (walkers, P).
-        ensembles: How many, of equally many walkers.
+        likelihood: The density to sample.
+        start: Starting points, with the walkers of an ensemble next to each other, shape (walkers,
+            P).
+        ensembles: Number of ensembles of equally many walkers.
         seed: Seed of the steps.
-        every: Steps from one row that is kept to the next.
-        file: File that keeps the rows, now and then and after each run; walkers that were
-            interrupted go on from it.
+        every: Number of steps per stored row.
+        file: File that stores the rows, at intervals and after each run, to resume an interrupted
+            run.
     """
 
     def __init__(
@@ -259,7 +261,7 @@ class Ensembles:
             *start.shape, likelihood, vectorize=True, backend=self._backend,
             moves=[(_Apart(move, ensembles), share) for move, share in _MOVES],
         )  # fmt: skip
-        # without emcee's wrapper, which prints tracebacks of signals
+        # without emcee's wrapper, which prints tracebacks on signals
         self._sampler.log_prob_fn = likelihood
         if file and (kept := read_arrays(file, SCHEMA)):
             likelihood.evaluations = int(kept["evaluations"])
@@ -269,10 +271,10 @@ class Ensembles:
             self._sampler.random_state = np.random.RandomState(seed).get_state()
 
     def run(self, rows: int, bar: Any = None) -> Chain:
-        """The first rows, shape (rows, walkers, P); those that there are not are sampled.
+        """Return the first rows of the chain; missing rows are sampled.
 
         Args:
-            rows: How many.
+            rows: Number of rows.
             bar: Progress bar, which counts the steps.
         """
         done, likelihood = self._backend.iteration, self._likelihood
@@ -294,7 +296,7 @@ class Ensembles:
         )  # fmt: skip
 
     def _rows(self, number: int) -> Iterable[Any]:
-        """Sample as many more."""
+        """Sample `number` more rows."""
         if number <= 0:
             return ()
         begun = self._backend.iteration > 0
@@ -312,15 +314,15 @@ def sample(
     label: str = "",
     file: Path | None = None,
 ) -> Chain:
-    """A chain of one ensemble, of so many steps, all of them kept; see `Ensembles`.
+    """Sample a chain of one ensemble, with all steps; see `Ensembles`.
 
     Args:
-        likelihood: What is sampled.
-        start: Where the walkers start, shape (walkers, P).
-        steps: Steps of each walker.
+        likelihood: The density to sample.
+        start: Starting points, shape (walkers, P).
+        steps: Number of steps of each walker.
         seed: Seed of the steps.
-        label: Stands before the progress bar; without one there is none.
-        file: File that keeps them.
+        label: Label of the progress bar; empty for no progress bar.
+        file: File that stores the steps.
     """
     walkers = Ensembles(likelihood, start, 1, seed, file=file)
     with tqdm(total=steps, desc=label, unit="step", disable=not label) as bar:
@@ -328,7 +330,7 @@ def sample(
 
 
 def _keep(file: Path, backend: Any, evaluations: int, seconds: float) -> None:
-    """Write what is sampled so far, and the state of the random numbers."""
+    """Write the samples so far, and the state of the random numbers."""
     _, words, *rest = backend.random_state
     arrays = {
         "chain": backend.chain[: backend.iteration],
@@ -343,7 +345,7 @@ def _keep(file: Path, backend: Any, evaluations: int, seconds: float) -> None:
 
 
 def _put_back(backend: Any, kept: dict[str, Any]) -> None:
-    """The inverse of `_keep`, into a new backend of emcee's."""
+    """Restore the content of `_keep` into a new backend of emcee."""
     steps, walkers, P = kept["chain"].shape
     position, has_gauss, gauss = kept["random_rest"]
     backend.reset(walkers, P)
@@ -355,14 +357,14 @@ def _put_back(backend: Any, kept: dict[str, Any]) -> None:
 
 
 class Reweighted:
-    """Independent points of one posterior, weighted so that they stand for another.
+    """Samples of one posterior, reweighted to another one.
 
-    Both posteriors are then seen through the same points, so their difference is far sharper
-    than either.
+    The same points then represent both posteriors, so their difference is much more precise than
+    each of them.
 
     Args:
-        points: Points drawn from the first, shape (N, P).
-        change: ln of the second over the first at each, up to a constant, shape (N,).
+        points: Independent points of the first posterior, shape (N, P).
+        change: ln of the second posterior minus ln of the first, up to a constant, shape (N,).
     """
 
     def __init__(self, points: Array, change: Array) -> None:
@@ -370,7 +372,7 @@ class Reweighted:
         self._points, self._weights = points, weights / weights.mean()
 
     def effective(self) -> float:
-        """Share of the points that count, (sum w)^2 / (N sum w^2)."""
+        """Effective fraction of the points, (sum w)^2 / (N sum w^2)."""
         return float(1 / np.square(self._weights).mean())
 
     def mean(self) -> Array:
@@ -383,11 +385,11 @@ class Reweighted:
         return np.sqrt(np.average(square, axis=0, weights=self._weights))
 
     def shift(self) -> tuple[Array, Array]:
-        """Means of the first less those of the second, and the Monte Carlo errors, each (P,)."""
+        """Means of the first posterior minus those of the second, and Monte Carlo errors, (P,)."""
         mean, plain = self.mean(), self._points.mean(axis=0)
         influence = (self._points - plain) - self._weights[:, None] * (self._points - mean)
         return plain - mean, influence.std(axis=0) / np.sqrt(len(influence))
 
     def width(self) -> Array:
-        """Standard deviations of the first over those of the second, shape (P,)."""
+        """Standard deviations of the first posterior divided by those of the second, (P,)."""
         return self._points.std(axis=0) / self.std()

@@ -1,8 +1,8 @@
-"""Does the emulator give the posterior of the true code? ``hodspectra posterior``.
+"""Compare the posteriors of an emulator and of the true code: ``hodspectra posterior``.
 
 Mock measurements of galaxy clustering and galaxy-matter correlation are analysed twice, with an
-emulator and with the code that its labels come from: all parameters but dark energy and redshift,
-flat priors over the box, the same sampler, seed and starting points.
+emulator and with the code that computed its labels. All parameters except dark energy and redshift
+are sampled, with flat priors over the box, and with the same sampler, seed and starting points.
 """
 
 import hashlib
@@ -46,27 +46,27 @@ __all__ = ["STUDY", "Sampling", "compare", "posterior", "render"]
 Array = NDArray[np.float64]
 Call = Callable[[Array], Spectra]
 
-_LIBRARIES = ("numpy", "scipy", "pyccl", "camb")  # that the true code's chain depends on
+_LIBRARIES = ("numpy", "scipy", "pyccl", "camb")  # that affect the true code's chain
 _MODULES = (
     "benchmarks.posterior.chains",
     "benchmarks.posterior.mock_data",
     "datagen.halomodel",
-)  # the same, of ours
-_START = 1e-3  # width of the first ball of walkers, of the box
+)  # our modules that affect it
+_START = 1e-3  # width of the initial distribution of walkers, as a fraction of the box
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the posteriors are sampled.
+    """Settings of the sampling.
 
     Attributes:
-        walkers: Walkers of each chain.
-        burn_in: Steps with the emulator, from around the true point, to where a chain starts.
-        discard: Steps that every chain then leaves out, to forget that.
+        walkers: Number of walkers of each chain.
+        burn_in: Steps with the emulator, from around the true point, before the chains start.
+        discard: Steps that every chain discards at its start.
         steps: Steps of every chain after that.
-        chains: Chains of the emulator, each of its own seed; their scatter is the Monte Carlo
-            error of the one of the true code, as walkers of a chain know of each other.
-        reweight: Points of the emulator's chain that the true code is evaluated at.
+        chains: Number of chains of the emulator with different seeds; their scatter is the Monte
+            Carlo error of the single chain of the true code, whose walkers are correlated.
+        reweight: Points of the emulator's chain at which the true code is evaluated.
         seed: Seed of noise and steps.
     """
 
@@ -88,7 +88,7 @@ class Sampling:
             raise ValueError(f"chains = {self.chains} must be at least 2, to have a scatter")
 
     def check(self, box: FreeBox) -> None:
-        """Refuse too few walkers for the parameters that are sampled."""
+        """Raise an error if there are too few walkers for the sampled parameters."""
         least = 2 * len(box.names)
         if self.walkers < least:
             raise ValueError(
@@ -107,24 +107,24 @@ def posterior(
 ) -> dict[str, Any]:
     """Sample the posterior of mock data with an emulator and with the true code, and compare.
 
-    Rerun the command to resume a run that was interrupted: the steps of the true code, which take
-    the time, are in ``truth.npz``.
+    Rerun the command to resume an interrupted run: the chain of the true code, which takes most of
+    the time, is stored in ``truth.npz``.
 
     Args:
         out: Folder for ``posterior.json``, ``posterior.md``, chains and a figure.
         emulator: ONNX file, or the name of a shipped emulator.
-        occupation: Of a semi-analytic emulator, whose galaxies it is to have. Those of the mock
-            data are of its ``example`` unless they are of linke22.
-        survey: What is measured.
-        sampling: How the posteriors are sampled.
+        occupation: Name of an occupation in place of the one in the file; semi-analytic emulators
+            only. The mock galaxies are those of its ``example``, unless it is linke22.
+        survey: Settings of the mock survey.
+        sampling: Settings of the sampling.
         fixed: Fixed parameters and their values in the mock data, by name.
 
     Returns:
-        What was found, the content of ``posterior.json``.
+        The content of ``posterior.json``.
 
     Raises:
-        ValueError: An emulator that cannot be measured, codes that do not agree, or a folder that
-            holds another run.
+        ValueError: An emulator without the measured outputs; codes that disagree; a folder with
+            another run.
     """
     settings = {
         "emulator": emulator, "occupation": occupation, "survey": asdict(survey),
@@ -148,7 +148,7 @@ def posterior(
 
 
 def _check_measured(model: OnnxEmulator, survey: Survey) -> None:
-    """Refuse an emulator that the mock measurements cannot be compared with."""
+    """Raise an error if an emulator lacks the measured outputs."""
     if missing := [name for name in OUTPUTS if name not in model.outputs]:
         raise ValueError(
             f"{model.path} has no {', '.join(missing)}, and the survey measures "
@@ -158,7 +158,7 @@ def _check_measured(model: OnnxEmulator, survey: Survey) -> None:
 
 
 def _box(model: OnnxEmulator, fixed: Mapping[str, float]) -> FreeBox:
-    """What is sampled of an emulator's box."""
+    """The sampled parameters of an emulator's box."""
     space = Space.from_dict(model.metadata["parameters"])
     own = FIDUCIAL
     if space.occupation != "linke22":
@@ -174,7 +174,7 @@ def _box(model: OnnxEmulator, fixed: Mapping[str, float]) -> FreeBox:
 def _posterior(
     model: OnnxEmulator, box: FreeBox, survey: Survey, sampling: Sampling, file: Path
 ) -> tuple[dict[str, Any], dict[str, Chain]]:
-    """What is found, and the chain of each code."""
+    """The results, and the chain of each code."""
     codes = direct(HaloModelConfig.from_dict(model.metadata["halo_model"]), box.space)
     truth = partial(_with_totals, codes["labels"])
     more = {}
@@ -198,20 +198,21 @@ def compare(
     sampling: Sampling,
     file: Path | None = None,
 ) -> tuple[dict[str, Any], dict[str, Chain]]:
-    """Sample mock data of the true code with both codes.
+    """Sample the posterior of mock data, computed by the true code, with both codes.
 
     Args:
-        emulator: Spectra of points by name, with the `benchmarks.posterior.mock_data.OUTPUTS`.
-        truth: The same, with ``mm_total``.
-        k: Their wavenumbers [1/Mpc].
-        box: What is sampled.
-        survey: What is measured.
-        sampling: How the posteriors are sampled.
-        file: Where the true code's chain is kept.
+        emulator: Function of points that returns spectra by name, with the
+            `benchmarks.posterior.mock_data.OUTPUTS`.
+        truth: The true code, a function with the same results and ``mm_total``.
+        k: Wavenumbers of the spectra [1/Mpc].
+        box: The sampled parameters.
+        survey: Settings of the mock survey.
+        sampling: Settings of the sampling.
+        file: File that stores the true code's chain.
 
     Returns:
-        What is found, as numbers, and the chain of each code, in the unit cube; those of the
-        emulator are joined.
+        The results as numbers, and the chain of each code in the unit cube; chains of the emulator
+        are joined.
     """
     at_fiducial = {name: values[0] for name, values in truth(box.fiducial).items()}
     mock = Mock(survey, k, at_fiducial, sampling.seed)
@@ -245,7 +246,7 @@ def compare(
 
 
 def _with_totals(halo_model: Call, theta: Array) -> Spectra:
-    """Spectra of the true code, and their totals."""
+    """Spectra of the true code, with totals."""
     spectra = halo_model(theta)
     totals = [output(name) for name in spectra_of(CORRELATIONS, ["total"])]
     return {**spectra} | {one.name: np.add(*(spectra[n] for n in one.terms)) for one in totals}
@@ -270,11 +271,11 @@ def _summary(chain: Chain, box: FreeBox) -> dict[str, Any]:
 def _reweighted(
     points: Array, ln_L: Array, truth: Likelihood, names: Sequence[str]
 ) -> dict[str, Any]:
-    """The true posterior through points of the emulator's, and how their chi^2 differ."""
+    """The true posterior from points of the emulator's, and differences in chi^2."""
     change = truth(points) - ln_L
     other = Reweighted(points, change)
     shift, error = (x / other.std() for x in other.shift())
-    inner = ln_L >= np.percentile(ln_L, 32)  # the 68 % of the points that fit best
+    inner = ln_L >= np.percentile(ln_L, 32)  # the best-fitting 68 % of the points
     differences = 2 * np.abs(change)
     return {
         "points": len(points),

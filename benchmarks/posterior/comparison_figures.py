@@ -20,18 +20,18 @@ Array = NDArray[Any]
 
 
 def corner_figure(samples: Mapping[str, Array], box: FreeBox) -> Figure:
-    """Posteriors over each other, 68 % and 95 %, of some of the parameters.
+    """Plot two posteriors over each other, 68 % and 95 %, for some of the parameters.
 
     Args:
-        samples: Points of ``emulator`` and ``truth``, each (N, F), see `FreeBox.coordinates`.
-        box: What is sampled, and the point that the data were made with.
+        samples: Points of ``emulator`` and ``truth``, each (N, F); see `FreeBox.coordinates`.
+        box: The sampled parameters, with the true point.
     """
     names = [name for name in SHOWN if name in box.names]
     labels = parameter_labels(box.space)
     columns = [box.names.index(name) for name in names]
     truth = box.coordinates(box.unit(box.fiducial))[0, columns]
     figure = new_figure(7, 7)
-    figure.set_layout_engine(None)  # corner has a grid of its own
+    figure.set_layout_engine(None)  # corner makes its own grid
     ends = np.quantile(samples["emulator"][:, columns], [0.0005, 0.9995], axis=0)
     for name, points in samples.items():
         corner.corner(

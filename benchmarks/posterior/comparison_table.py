@@ -1,4 +1,4 @@
-"""Two posteriors side by side, as Markdown."""
+"""Table that compares two posteriors, in Markdown."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __all__ = ["render"]
 
 
 def render(result: dict[str, Any]) -> str:
-    """The comparison, as Markdown."""
+    """Format the comparison as Markdown."""
     codes, survey, re = result["codes"], result["survey"], result["reweighted"]
     fixed = ", ".join(f"{name} = {value:g}" for name, value in result["fixed"].items())
     lines = [
@@ -46,7 +46,7 @@ def _galaxies(occupation: str) -> str:
 
 
 def _costs(result: dict[str, Any]) -> list[str]:
-    """What each code took, and what pyccl would take for as many points as the true code."""
+    """Costs of each code, and of pyccl for as many points as the true code."""
     rows = []
     for name, label in (("emulator", "emulator"), ("truth", "true code (labels)")):
         one = result["codes"][name]

@@ -1,8 +1,7 @@
-"""Fit measured galaxies with an emulator. ``hodspectra fit --data sample.csv``.
+"""Fit measured galaxies with an emulator: ``hodspectra fit --data sample.csv``.
 
-A search finds the parameters that fit best, and chains that start around them sample the posterior
-(`benchmarks.posterior.sampling`). What is measured and how it is written down says
-`export.measurements`.
+A search finds the best-fitting parameters, and chains that start around them sample the posterior
+(`benchmarks.posterior.sampling`). `export.measurements` describes the format of the data.
 """
 
 import hashlib
@@ -33,7 +32,7 @@ __all__ = ["Fit", "Posterior", "fit"]
 
 Array = NDArray[np.float64]
 
-_LIBRARIES: dict[Sampler, tuple[str, ...]] = {  # that the numbers depend on
+_LIBRARIES: dict[Sampler, tuple[str, ...]] = {  # that affect the results
     "emcee": ("numpy", "scipy", "onnxruntime", "emcee", "jax"),
     "nuts": ("numpy", "scipy", "onnxruntime", "jax", "numpyro"),
 }
@@ -46,20 +45,20 @@ _MODULES = (
     "benchmarks.posterior.sampling",
     "export.measurements",
 )
-_DERIVED = 1000  # points of the posterior that numbers such as the satellite fraction are of
+_DERIVED = 1000  # points of the posterior for derived numbers, such as the satellite fraction
 
 
 class Posterior(Target):
-    """ln P of points in the unit cube, up to a constant; -inf where there is no answer.
+    """Posterior of the parameters of an emulator, given measurements; a density on the unit cube.
 
     Args:
         measured: The data.
-        emulator: What predicts them.
-        priors: What the unit cube stands for.
+        emulator: The emulator that predicts them.
+        priors: Priors of its parameters, which define the unit cube.
 
     Attributes:
-        evaluations: How many points were evaluated.
-        seconds: Wall time that took.
+        evaluations: Number of points evaluated so far.
+        seconds: Wall time of the evaluations [s].
     """
 
     def __init__(self, measured: Measurements, emulator: OnnxEmulator, priors: Priors) -> None:
@@ -67,7 +66,7 @@ class Posterior(Target):
         self._measured, self._emulator, self._priors = measured, emulator, priors
 
     def ln(self, unit: Array) -> Any:
-        """Ln P of points (N, F), shape (N,)."""
+        """Return ln P at points (N, F) up to a constant, shape (N,); -inf at invalid points."""
         chi2 = self._measured.chi2(self._emulator, self._priors.points(unit))
         return self._priors.ln(unit) - 0.5 * chi2
 
@@ -92,16 +91,16 @@ class Posterior(Target):
 
 @dataclass(frozen=True)
 class Fit:
-    """A posterior that was sampled.
+    """A sampled posterior.
 
     Attributes:
         measured: The data.
-        emulator: What predicts them.
-        priors: Of its parameters.
-        posterior: What was sampled.
-        best: Where it is highest, in the unit cube, shape (F,).
-        searches: Where each of them ended; the cost is chi^2 with the prior's share.
-        chain: The steps of all chains.
+        emulator: The emulator that predicts them.
+        priors: Priors of its parameters.
+        posterior: The sampled density.
+        best: Its highest point, in the unit cube, shape (F,).
+        searches: End of each search; the cost is chi^2 minus 2 ln of the prior.
+        chain: Steps of all chains.
     """
 
     measured: Measurements
@@ -125,15 +124,15 @@ class Fit:
 
         Args:
             measured: The data.
-            emulator: What predicts them.
-            priors: Of its parameters.
-            sampling: How.
-            folder: Where chains are kept, to go on if they are interrupted.
+            emulator: The emulator that predicts them.
+            priors: Priors of its parameters.
+            sampling: Settings of search and sampler.
+            folder: Folder that stores the chains, to resume an interrupted run.
 
         Raises:
-            ValueError: Data that the emulator cannot predict, no point that has an answer, or for
-                ``nuts`` what cannot be translated to JAX.
-            ModuleNotFoundError: JAX or NumPyro is not installed, for ``nuts``.
+            ValueError: Data that the emulator cannot predict; no valid point; for ``nuts``, a
+                posterior that cannot be translated to JAX.
+            ModuleNotFoundError: For ``nuts``, JAX or NumPyro is not installed.
         """
         sampling.check(priors.names)
         posterior = Posterior(measured, emulator, priors)
@@ -147,11 +146,11 @@ class Fit:
 
     @property
     def samples(self) -> Array:
-        """The parameters at all steps, log10 of some, shape (N, F)."""
+        """Parameters of all samples, some of them as log10, shape (N, F)."""
         return self.priors.coordinates(self.chain.samples.reshape(-1, len(self.priors.names)))
 
     def summary(self) -> dict[str, Any]:
-        """What was found, as plain numbers."""
+        """Return the results as plain numbers."""
         model = self.measured.model(self.emulator, self.priors.points(self.best[None]))[0]
         apart = model - self.measured.data
         chi2 = float(self.measured.chi2_of(model))
@@ -194,7 +193,7 @@ class Fit:
         return result
 
     def _derived(self) -> dict[str, Any]:
-        """Numbers that the emulator gives beside, at the best fit and over the posterior."""
+        """Derived numbers of the emulator, at the best fit and over the posterior."""
         names = [name for name in NUMBERS if name in self.emulator.outputs]
         if not names:
             return {}
@@ -210,7 +209,7 @@ class Fit:
 
 
 def _interval(values: Array) -> dict[str, float]:
-    """Median and the ends of the central 68 %."""
+    """Median and ends of the central 68 %."""
     low, median, high = np.nanpercentile(values, [16, 50, 84])
     return {"median": _short(median), "low": _short(low), "high": _short(high)}
 
@@ -239,30 +238,30 @@ def fit(
 ) -> dict[str, Any]:
     """Fit measured galaxies: the best parameters, their posterior, and figures of both.
 
-    Written as ``fit.json``, ``fit.md``, ``data.png`` and ``posterior.png`` (PDF, too). Rerun the
-    command to resume a fit that was interrupted.
+    The results are ``fit.json``, ``fit.md``, ``data.png`` and ``posterior.png``, with PDFs. Rerun
+    the command to resume an interrupted fit.
 
     Args:
         data: File of measurements, see `export.measurements`.
-        fixed: Parameters that are not fitted, by name: '{h: 0.7, ...}'. Om_m may stand for Om_c.
-        priors: Priors by name: '{Om_m: [0.15, 0.55], n_s: {mean: 0.96, sigma: 0.01}}', flat
-            between two ends or Gaussian. Parameters of the occupation that are neither here nor
-            in fixed are flat over the emulator's range.
+        fixed: Values of fixed parameters, by name: '{h: 0.7, ...}'. Om_m may replace Om_c.
+        priors: Priors by name, flat between two ends or Gaussian: '{Om_m: [0.15, 0.55], n_s: {mean:
+            0.96, sigma: 0.01}}'. All other parameters of the occupation are flat over the
+            emulator's range, unless fixed.
         z: Redshift, in place of z in fixed.
         emulator: ONNX file, or the name of a shipped emulator.
-        occupation: Occupation; null is that of the emulator.
-        covariance: File of the covariance of all rows of the data.
-        cuts: Separations to fit, by statistic, in its lengths: '{w_p: [0.5, 40]}'.
-        sampler: emcee, or nuts, which takes gradients and needs JAX and NumPyro.
-        walkers: Walkers of each chain; emcee alone has them (32).
-        burn_in: Steps that each chain leaves out at its start, in which it adapts; nuts alone
-            (500). emcee leaves out the first tenth.
-        steps: Steps of each chain: of emcee at most (100,000), it ends when it has converged; of
-            nuts after the burn-in (1000).
-        chains: Chains, each from a search for the best fit of its own (4).
-        generations: Generations of that search, at most; of emcee alone, where there are no
-            gradients (400).
-        seed: Of the random numbers.
+        occupation: Name of an occupation; null for that of the emulator.
+        covariance: File with the covariance of all rows of the data.
+        cuts: Range of separations to fit, by statistic, in its lengths: '{w_p: [0.5, 40]}'.
+        sampler: emcee, or nuts, which uses gradients and needs JAX and NumPyro.
+        walkers: Number of walkers of each chain; emcee only, default 32.
+        burn_in: Steps of adaptation at the start of each chain, which are discarded; nuts only,
+            default 500. emcee discards the first tenth.
+        steps: Steps of each chain. emcee stops when converged, after at most 100,000 by default;
+            nuts takes 1000 after the burn-in by default.
+        chains: Number of chains, each from its own search for the best fit; default 4.
+        generations: Largest number of generations of each search for the best fit; emcee only, for
+            posteriors without gradients, default 400.
+        seed: Seed of the random numbers.
         out: Folder for the results.
 
     Returns:
@@ -271,7 +270,7 @@ def fit(
     Raises:
         FileNotFoundError: No such data or emulator.
         ValueError: Data that cannot be read or predicted; parameters without a value or a prior.
-        BusyError: Another process writes in the folder.
+        BusyError: Another process writes to the folder.
     """
     sampling = Sampling(walkers, burn_in, steps, chains, generations, seed, sampler)
     if z is not None and "z" in (fixed or {}):
@@ -322,7 +321,7 @@ def _hash(measured: Measurements) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line of `fit`."""
+    """Run the command line of `fit`."""
     run(fit, "python -m benchmarks.posterior.fit", argv)
 
 

@@ -1,4 +1,4 @@
-"""The figures of `benchmarks.posterior.fit`: data with the model, and the posterior."""
+"""Figures of fits: the data with the model, and the posterior."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,19 +18,19 @@ __all__ = ["data_figure", "posterior_figure"]
 
 Array = NDArray[np.float64]
 
-_FINE = 100  # separations of the lines
+_FINE = 100  # separations per line
 _DATA, _MODEL = "0.15", "#D55E00"
 _TERMS = {"1h": "1-halo", "2h": "2-halo", "total": "best fit"}
-_HEADROOM = 1.6  # of the logarithmic axes beyond the data
+_HEADROOM = 1.6  # factor between the data and the ends of logarithmic axes
 
 
 def data_figure(measured: Measurements, emulator: OnnxEmulator, best: Mapping[str, Any]) -> Figure:
-    """Each statistic with the best fit and its terms, and what is left, in errors, below.
+    """Plot each statistic with the best fit and its terms, and residuals in standard deviations.
 
     Args:
         measured: The data.
-        emulator: What predicts them.
-        best: The point that fits best, arrays (1,) by name.
+        emulator: The emulator that predicts them.
+        best: The best-fitting point, arrays (1,) by name.
     """
     statistics = measured.statistics
     figure = new_figure(3.4 * max(len(statistics), 1) + 0.4, 3.8)
@@ -70,14 +70,14 @@ def data_figure(measured: Measurements, emulator: OnnxEmulator, best: Mapping[st
 
 
 def _fine(one: Statistic) -> Statistic:
-    """A statistic with its terms, at many separations over the same span."""
+    """A statistic with its terms, at many separations over the same range."""
     radii = np.geomspace(one.radii[0], one.radii[-1], _FINE) if len(one.radii) > 1 else one.radii
     record = {**as_record(one), one.axis: radii, "bins": False, "terms": list(_TERMS)}
     return statistic({**record, "name": one.name})
 
 
 def _positions(one: Statistic) -> tuple[Array, Array, Array]:
-    """Where points are drawn, and the ends of their bins."""
+    """Positions of the points, and the ends of their bins."""
     if not one.bins:
         return one.radii, one.radii, one.radii
     left, right = one.radii[:-1], one.radii[1:]
@@ -85,21 +85,21 @@ def _positions(one: Statistic) -> tuple[Array, Array, Array]:
 
 
 def _unit(unit: str) -> str:
-    """A unit as a figure has it."""
+    """A unit in TeX."""
     return unit.replace("Msun", r"M$_\odot$").replace("^2", "$^2$").replace("/h", r"/$h$")
 
 
 def posterior_figure(samples: Array, priors: Priors, best: Array) -> Figure:
-    """The posterior of all parameters that were fitted, 68 % and 95 %, and the best fit.
+    """Plot the posterior of all fitted parameters, 68 % and 95 %, and the best fit.
 
     Args:
-        samples: Of the chains, shape (N, F), see `Priors.coordinates`.
-        priors: Of the parameters.
+        samples: Samples, shape (N, F); see `Priors.coordinates`.
+        priors: Priors of the parameters.
         best: The best fit, shape (F,).
     """
     F = len(priors.free)
     figure = new_figure(1.4 * F + 0.8, 1.4 * F + 0.8)
-    figure.set_layout_engine(None)  # corner has a grid of its own
+    figure.set_layout_engine(None)  # corner makes its own grid
     ends = np.quantile(samples, [0.0005, 0.9995], axis=0)
     corner.corner(
         samples, fig=figure, range=list(ends.T), color="#0072B2",

@@ -1,4 +1,4 @@
-"""Fits of measured galaxies, as Markdown: one in full, or those of a folder beside each other."""
+"""Tables of fits in Markdown: one fit in full, or all fits of a folder in columns."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ __all__ = ["render"]
 
 
 def render(result: dict[str, Any] | Path) -> str:
-    """A fit, or all fits of a folder: a table for each survey, a column for each fit.
+    """Format a fit, or all fits of a folder: a table for each survey, a column for each fit.
 
     Args:
         result: The content of a ``fit.json``, or a folder of such files, named
@@ -73,7 +73,7 @@ def _chi2(result: dict[str, Any]) -> str:
 
 
 def _beside(fits: list[dict[str, Any]]) -> str:
-    """Fits beside each other: median and 68 % of what each has."""
+    """Several fits in columns: median and 68 % interval of each parameter."""
     logs = {name for one in fits for name in one["log10"]}
     kinds = ("parameters", "derived")
     names = dict.fromkeys(name for kind in kinds for one in fits for name in one[kind])
@@ -113,7 +113,7 @@ def _sampler(result: dict[str, Any]) -> str:
 
 
 def _with_errors(one: dict[str, float]) -> str:
-    """Median, and how far it is to the ends of the central 68 %."""
+    """Median, with distances to the ends of the central 68 %."""
     up, down = one["high"] - one["median"], one["median"] - one["low"]
     if abs(one["median"]) < 1e-2:
         return f"{one['median']:.3g} +{up:.2g} -{down:.2g}"

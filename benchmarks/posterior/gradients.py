@@ -1,4 +1,4 @@
-"""Best fits with gradients, by L-BFGS-B. Imported where it is asked for, as it needs JAX."""
+"""Best fits with gradients, by L-BFGS-B. It needs JAX, and is imported on request only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,25 +15,25 @@ __all__ = ["Gradient", "climb"]
 
 Array = NDArray[np.float64]
 
-_LOOKED_AT = 256  # random points of a search, and
-_CLIMBED = 4  # the best of them, from which it climbs
+_LOOKED_AT = 256  # random points of a search
+_CLIMBED = 4  # best of them, from which the search climbs
 
 
 class Gradient:
     """ln P of one point of the unit cube with its gradient, compiled once.
 
     Args:
-        ln: ln P as a function of JAX, of points (F,).
+        ln: ln P as a function of JAX, of a point (F,).
 
     Attributes:
-        evaluations: How many points were evaluated.
+        evaluations: Number of points evaluated so far.
     """
 
     def __init__(self, ln: Callable[[Any], Any]) -> None:
         self._call, self.evaluations = jax.jit(jax.value_and_grad(ln)), 0
 
     def __call__(self, unit: Array) -> tuple[float, Array]:
-        """Ln P and its gradient (F,); -inf and zeros where there is no answer."""
+        """Return ln P and its gradient (F,); -inf and zeros at invalid points."""
         with jax.enable_x64(True):
             value, slope = self._call(np.asarray(unit, np.float64))
         self.evaluations += 1
@@ -42,12 +42,12 @@ class Gradient:
         return float(value), np.array(slope)
 
     def cost(self, unit: Array) -> tuple[float, Array]:
-        """-2 ln P and its gradient, for scipy's minimisers."""
+        """Return -2 ln P and its gradient, for scipy's minimisers."""
         value, slope = self(unit)
         return min(-2 * value, WORST), -2 * slope
 
     def potential(self, z: Array) -> tuple[float, Array]:
-        """What NUTS moves in, -ln P of the sigmoid's arguments (F,), and its gradient."""
+        """Return the potential of NUTS, -ln P of the arguments of sigmoids (F,), and its slope."""
         unit = expit(z)
         value, slope = self(unit)
         jacobian = -np.logaddexp(0, -z) - np.logaddexp(0, z)
@@ -55,16 +55,16 @@ class Gradient:
 
 
 def climb(target: Target, gradient: Gradient, number: int, seed: int) -> Best:
-    """The point of the unit cube where a posterior is highest.
+    """Find the highest point of a density on the unit cube.
 
-    From the best of some random points, L-BFGS-B climbs (Byrd et al. 1995, SIAM J. Sci. Comput.
-    16, 1190).
+    L-BFGS-B (Byrd et al. 1995, SIAM J. Sci. Comput. 16, 1190) climbs from the best of some random
+    points.
 
     Args:
-        target: Which.
-        gradient: Of it.
-        number: Of its parameters, F.
-        seed: Of the random numbers.
+        target: The density.
+        gradient: Its gradient.
+        number: Number of parameters F.
+        seed: Seed of the random numbers.
     """
     before = gradient.evaluations
     unit = np.random.default_rng(seed).uniform(size=(_LOOKED_AT, number))

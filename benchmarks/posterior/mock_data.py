@@ -26,23 +26,23 @@ __all__ = [
 Array = NDArray[np.float64]
 Spectra = Mapping[str, NDArray[Any]]
 
-# a galaxy sample of 2e-4 1/Mpc^3, a quarter of it satellites, far from the edges of the box
+# a galaxy sample of 2e-4 1/Mpc^3 with a quarter of satellites, far from the edges of the box
 COSMOLOGY: dict[str, float] = {
     "Om_c": 0.26, "Om_b": 0.049, "h": 0.7, "sigma_8": 0.88, "n_s": 0.96,
 }  # fmt: skip
 FIDUCIAL: dict[str, float] = COSMOLOGY | {
     "alpha": 0.6, "sigma": 0.4, "Mth": 1e13, "Mprime": 2e14, "beta": 1.0,
 }  # fmt: skip
-FIXED: dict[str, float] = {"w0": -1.0, "wa": 0.0, "z": 0.0}  # what no posterior is sampled over
-OUTPUTS = ("gg_total", "gm_total", "n_g")  # what is measured
+FIXED: dict[str, float] = {"w0": -1.0, "wa": 0.0, "z": 0.0}  # fixed in all posteriors
+OUTPUTS = ("gg_total", "gm_total", "n_g")  # measured outputs
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What is measured: P_gg and P_gm, at an emulator's wavenumbers, and the galaxy density.
+    """A survey that measures P_gg and P_gm at an emulator's wavenumbers, and the galaxy density.
 
-    With N = V k^3 dln k / (2 pi^2) modes around each wavenumber, and P_gg + 1/n_g in the place
-    of P_gg, independent Gaussian modes give
+    With N = V k^3 dln k / (2 pi^2) modes around each wavenumber, and P_gg + 1/n_g in place of P_gg,
+    independent Gaussian modes have the covariance
     ``Cov(P_ab, P_cd) = (P_ac P_bd + P_ad P_bc) / N``
     (Feldman, Kaiser & Peacock 1994, ApJ 426, 23; Smith 2009, MNRAS 400, 851).
 
@@ -75,10 +75,13 @@ class Survey:
             raise ValueError(f"floor = {self.floor:g} must not be negative")
 
     def rows(self, k: Array) -> NDArray[np.intp]:
-        """Which wavenumbers [1/Mpc] are measured.
+        """Indices of the measured wavenumbers.
+
+        Args:
+            k: Wavenumbers [1/Mpc], shape (K,).
 
         Raises:
-            ValueError: None is.
+            ValueError: No wavenumber is measured.
         """
         rows = np.flatnonzero((k >= self.k_min) & (k <= self.k_max))
         if len(rows) == 0:
@@ -90,7 +93,7 @@ class Survey:
 
         Args:
             k: Wavenumbers [1/Mpc], shape (K,).
-            dlnk: Their spacing in ln k.
+            dlnk: Spacing of the wavenumbers in ln k.
             truth: ``gg_total``, ``gm_total``, ``mm_total`` [Mpc^3], each (K,), and ``n_g``.
         """
         modes = self.volume * k**3 * dlnk / (2 * np.pi**2)
@@ -107,10 +110,10 @@ class Survey:
 
 
 class Mock:
-    """Measurements of a survey, drawn around the truth.
+    """Mock measurements of a survey, drawn around the truth.
 
     Args:
-        survey: What is measured.
+        survey: Settings of the survey.
         k: Wavenumbers of the spectra [1/Mpc], evenly spaced in ln k, shape (K,).
         truth: True spectra of one point by name, (K,), and ``n_g``.
         seed: Seed of the noise.
@@ -126,11 +129,11 @@ class Mock:
         self.data = self.data + np.linalg.solve(self._whiten, noise)
 
     def chi2(self, spectra: Spectra, xp: Any = np) -> Any:
-        """chi^2 of many points, shape (N,).
+        """Return chi^2 of points, shape (N,).
 
         Args:
             spectra: ``gg_total``, ``gm_total`` [Mpc^3], each (N, K), and ``n_g``, (N,).
-            xp: numpy, or jax.numpy of arrays of JAX.
+            xp: Array library: numpy, or jax.numpy for arrays of JAX.
         """
         gg, gm, n_g = (xp.asarray(spectra[name], np.float64) for name in OUTPUTS)
         vector = xp.concatenate([gg[:, self.rows], gm[:, self.rows], n_g[:, None]], axis=1)
@@ -138,21 +141,21 @@ class Mock:
 
 
 class FreeBox:
-    """What is sampled of an emulator's box: the parameters that are not held fixed.
+    """The sampled parameters of an emulator's box: those that are not fixed.
 
     Args:
         space: The box of the emulator.
-        fixed: Values of those that are held fixed, by name; those that have just one value in the
-            box are, too.
-        fiducial: The universe of the mock data, by name.
+        fixed: Values of fixed parameters, by name. Parameters with a single value in the box are
+            fixed, too.
+        fiducial: The true point of the mock data, by name.
 
     Attributes:
-        space: The box with these held fixed.
-        names: The others, F of them, in the order of the columns.
-        fiducial: That universe, shape (1, P).
+        space: The box with these parameters fixed.
+        names: Names of the F sampled parameters, in the order of the columns.
+        fiducial: The true point, shape (1, P).
 
     Raises:
-        ValueError: The universe of the mock data is not in the box.
+        ValueError: The true point is outside the box.
     """
 
     def __init__(
@@ -170,7 +173,7 @@ class FreeBox:
         self._columns = [self.space.names.index(name) for name in self.names]
 
     def points(self, unit: Array) -> Array:
-        """Points (N, P) of the box from those of the unit cube, (N, F)."""
+        """Return points of the box (N, P) from those of the unit cube (N, F)."""
         whole = np.zeros((len(unit), len(self.space.names)))
         whole[:, self._columns] = unit
         return self.space.from_unit(whole)
@@ -180,23 +183,23 @@ class FreeBox:
         return self.space.to_unit(theta)[:, self._columns]
 
     def coordinates(self, unit: Array) -> Array:
-        """The parameters of points of the unit cube, masses as their log10, each (N, F)."""
+        """Return the sampled parameters at points of the unit cube, masses as log10, (N, F)."""
         points, log = self.points(unit), self.space.is_log
         points[:, log] = np.log10(points[:, log])
         return points[:, self._columns]
 
 
 class Likelihood(Target):
-    """ln L of points in the unit cube, on which the prior is flat; -inf outside of it.
+    """Likelihood of mock data; a density on the unit cube, where the prior is flat.
 
     Args:
-        call: Spectra of points (N, P), with the `OUTPUTS`.
+        call: Function of points (N, P) that returns spectra, with the `OUTPUTS`.
         mock: The measurements.
-        box: What the unit cube stands for.
+        box: The sampled parameters, which define the unit cube.
 
     Attributes:
-        evaluations: How many points were evaluated.
-        seconds: Wall time that took.
+        evaluations: Number of points evaluated so far.
+        seconds: Wall time of the evaluations [s].
     """
 
     def __init__(self, call: Callable[[Array], Spectra], mock: Mock, box: FreeBox) -> None:
@@ -204,6 +207,6 @@ class Likelihood(Target):
         self._call, self._mock, self._box = call, mock, box
 
     def ln(self, unit: Array) -> Any:
-        """Ln L of points of the unit cube (N, F), shape (N,)."""
+        """Return ln L at points of the unit cube (N, F), shape (N,); -inf at invalid points."""
         chi2 = self._mock.chi2(self._call(self._box.points(unit)))
         return np.where(np.isfinite(chi2), -0.5 * chi2, -np.inf)

@@ -1,8 +1,8 @@
-"""Chains with gradients: NUTS of NumPyro.
+"""Chains with gradients, by NUTS of NumPyro.
 
-Imported where it is asked for, as it needs JAX and NumPyro (Phan, Pradhan & Jankowiak 2019,
-arXiv:1912.11554). The flat prior on the unit cube becomes one on all numbers by a sigmoid for each
-parameter. All is in double precision, whatever JAX does elsewhere.
+The module needs JAX and NumPyro (Phan, Pradhan & Jankowiak 2019, arXiv:1912.11554), and is imported
+on request only. Sigmoids map the real numbers to the unit cube with its flat prior. All numbers
+have double precision, independently of other uses of JAX.
 """
 
 import time
@@ -30,20 +30,20 @@ Array = NDArray[np.float64]
 
 SCHEMA = "hodspectra-nuts-1"
 _KEPT_EVERY = 30.0  # seconds
-_EDGE = 0.01  # the climb in the sigmoid's argument begins this far inside of the cube
-_FLAT = 0.05  # least curvature of ln P along any direction, where chains begin
-_HALVED = 10  # times at most, the way to where a chain begins, if there is no answer
-_DIFFERENCE = 1e-3  # of the sigmoid's argument, for the curvature
-_ACCEPTED = 0.9  # share of steps
-_DEPTH = (8, 10)  # of trees, in the burn-in and after it: at most 255 and 1023 moves a step
-_APART = 0.5  # of ln P in JAX and in onnxruntime: rounding of single precision is below 0.1
-_COMPARED = 100  # points for that
+_EDGE = 0.01  # distance from the faces of the cube at which the climb starts
+_FLAT = 0.05  # smallest curvature of ln P along any direction for the initial covariance
+_HALVED = 10  # largest number of halvings of the way to an invalid starting point
+_DIFFERENCE = 1e-3  # step in the sigmoid's argument for the curvature
+_ACCEPTED = 0.9  # target acceptance rate
+_DEPTH = (8, 10)  # depth of trees in and after the burn-in: at most 255 and 1023 moves per step
+_APART = 0.5  # tolerance of ln P between JAX and onnxruntime; single precision rounds to 0.1
+_COMPARED = 100  # number of points to compare
 
 
 def _around(gradient: Gradient, unit: Array) -> tuple[Array, Array]:
-    """A guess of a posterior near a point of the cube: mean (F,) and covariance (F, F).
+    """Estimate a posterior near a point of the cube: mean (F,) and covariance (F, F).
 
-    Of the sigmoid's arguments: where it is highest in these, and the inverse of its curvature.
+    Both refer to the arguments of the sigmoids: the highest point, and the inverse curvature there.
     """
     start = logit(np.clip(unit, _EDGE, 1 - _EDGE))
     z, _ = minimum(gradient.potential, start)
@@ -55,7 +55,7 @@ def _around(gradient: Gradient, unit: Array) -> tuple[Array, Array]:
 
 
 def _with_answer(gradient: Gradient, z: Array, move: Array) -> Array:
-    """A point as far from another along a move as has an answer."""
+    """Return z + move, with the move halved until the point is valid."""
     for _ in range(_HALVED):
         if gradient.potential(z + move)[0] < WORST:
             return z + move
@@ -66,7 +66,7 @@ def _with_answer(gradient: Gradient, z: Array, move: Array) -> Array:
 def draw(
     target: Target, number: int, sampling: Sampling, folder: Path | None = None
 ) -> tuple[list[Best], Chain]:
-    """As `benchmarks.posterior.sampling.draw`."""
+    """Search and sample with NUTS; see `benchmarks.posterior.sampling.draw`."""
     given = sampling.as_dict()
     try:
         ln = target.in_jax()
@@ -103,25 +103,24 @@ def sample(
     label: str = "",
     file: Path | None = None,
 ) -> Chain:
-    """Chains of NUTS, all at once; a dense mass matrix and the step adapt in the burn-in.
+    """Sample chains of NUTS; a dense mass matrix and the step size adapt in the burn-in.
 
-    A step into where there is no answer, or none that is a number, counts as a divergence and is
-    not taken.
+    A step to an invalid point counts as a divergence, and is rejected.
 
     Args:
-        target: What is sampled; it counts the evaluations.
-        ln: The same as a function of JAX, of points (F,).
-        start: Where chains start, in the sigmoid's arguments, shape (chains, F).
-        covariance: What is guessed of them, shape (F, F).
-        burn_in: Steps that are left out.
-        steps: Steps after these.
-        seed: Of the random numbers.
-        label: Stands before the progress bar; without one there is none.
-        file: File that keeps the steps; chains that were interrupted go on from it.
+        target: The density to sample, which counts the evaluations.
+        ln: ln P as a function of JAX, of a point (F,).
+        start: Starting points in the arguments of the sigmoids, shape (chains, F).
+        covariance: Estimate of their covariance, shape (F, F).
+        burn_in: Number of steps to discard.
+        steps: Number of steps after the burn-in.
+        seed: Seed of the random numbers.
+        label: Label of the progress bar; empty for no progress bar.
+        file: File that stores the steps, to resume an interrupted run.
 
     Raises:
-        ValueError: No answer where a chain starts.
-        RuntimeError: ln P in JAX is not that of the target.
+        ValueError: An invalid starting point.
+        RuntimeError: ln P in JAX differs from that of the target.
     """
 
     def potential(z: Any) -> Any:
@@ -175,14 +174,14 @@ _STORED = ("z", "energy", "moves", "diverging")
 
 
 def _keep(file: Path, found: list[list[Any]], state: Any, seconds: float) -> None:
-    """Write what is sampled so far, and all that the sampler goes on with."""
+    """Write the samples so far, and the state of the sampler."""
     arrays = dict(zip(_STORED, map(np.array, zip(*found, strict=True)), strict=True))
     leaves = {f"state_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
     write_arrays(file, SCHEMA, {**arrays, **leaves, "seconds": seconds})
 
 
 def _check(target: Target, chain: Chain) -> None:
-    """Refuse chains of anything but the target."""
+    """Check ln P of chains against the target."""
     points, ln_P = chain.thinned(_COMPARED)
     apart = np.abs(target(points) - ln_P).max()
     if not (np.isfinite(chain.ln_L).all() and apart < _APART):

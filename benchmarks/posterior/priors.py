@@ -1,4 +1,4 @@
-"""What is fitted: parameters that are held fixed, and priors of the others."""
+"""Priors of fitted parameters, and values of fixed ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,23 +15,24 @@ __all__ = ["Prior", "Priors"]
 
 Array = NDArray[np.float64]
 
-_MATTER = "Om_m"  # Om_c + Om_b, which may be given in place of Om_c
+_MATTER = "Om_m"  # Om_c + Om_b, allowed in place of Om_c
 _GAUSSIAN = ("mean", "sigma")
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of a parameter before: flat between two ends, or Gaussian there.
+    """Prior of a parameter: flat, or a Gaussian truncated at two ends.
 
     Attributes:
-        name: The parameter.
+        name: Name of the parameter.
         low: Lower end, in the parameter's unit.
-        high: Upper end.
-        mean: Of the Gaussian, in its coordinate; NaN if it is flat.
-        sigma: Its standard deviation.
-        is_log: Whether its coordinate is log10 of it, and the prior flat or Gaussian in that.
-        symbol: In TeX.
-        unit: The parameter's.
+        high: Upper end, in the parameter's unit.
+        mean: Mean of the Gaussian, in the coordinate; NaN for a flat prior.
+        sigma: Standard deviation of the Gaussian, in the coordinate; NaN for a flat prior.
+        is_log: Whether the coordinate, in which the prior is flat or Gaussian, is the log10 of the
+            parameter.
+        symbol: Symbol in TeX.
+        unit: Unit of the parameter.
     """
 
     name: str
@@ -45,35 +46,36 @@ class Prior:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Both ends in its coordinate."""
+        """Both ends, in the coordinate."""
         if self.is_log:
             return float(np.log10(self.low)), float(np.log10(self.high))
         return self.low, self.high
 
     def as_dict(self) -> dict[str, float]:
-        """Plain numbers."""
+        """Return the prior as plain numbers."""
         both = {"low": self.low, "high": self.high}
         return both if np.isnan(self.sigma) else {**both, "mean": self.mean, "sigma": self.sigma}
 
 
 class Priors:
-    """The parameters of an emulator that are sampled, F of them, and those that are not.
+    """Priors of the F sampled parameters of an emulator, and values of all others.
 
     Args:
-        emulator: Whose.
-        fixed: Values by name. ``Om_m`` may stand for ``Om_c``, here and in the priors.
-        given: By name ``[low, high]`` for a flat prior, or a record of ``mean``, ``sigma`` and, if
-            they are not those of the emulator, ``low`` and ``high`` for a Gaussian one. Parameters
-            of the occupation that are in neither have a flat prior in the emulator's range.
-        more: Parameters that points have besides those of the emulator, all above 0 [Msun].
+        emulator: The emulator.
+        fixed: Values of fixed parameters, by name. ``Om_m`` may replace ``Om_c``, here and in
+            `given`.
+        given: Priors by name: ``[low, high]`` for a flat one; a record with ``mean``, ``sigma`` and
+            optionally ``low`` and ``high`` (default: the emulator's range) for a Gaussian one.
+            Other parameters of the occupation have a flat prior over the emulator's range.
+        more: Names of further parameters of statistics, masses above 0 [Msun].
 
     Attributes:
-        free: Priors of what is sampled, in the order of the emulator's parameters.
-        fixed: All others, by name; those with a default that are not given are left out.
+        free: Priors of the sampled parameters, in the order of the emulator's parameters.
+        fixed: Values of all others, by name, without defaults that are not given.
 
     Raises:
-        ValueError: A parameter that there is not, that is given twice or not at all; a value or a
-            prior that is out of range; nothing to sample.
+        ValueError: An unknown parameter, one with a value and a prior, or one with neither; a value
+            or prior out of range; nothing to sample.
     """
 
     def __init__(
@@ -125,15 +127,15 @@ class Priors:
         self._log = np.array([one.is_log for one in self.free])
 
     def coordinates(self, unit: Any) -> Any:
-        """The parameters of points of the unit cube, log10 of some; shape (N, F)."""
+        """Return the parameters at points of the unit cube, some as log10, shape (N, F)."""
         return self._low + unit * (self._high - self._low)
 
     def points(self, unit: Any, xp: Any = np) -> dict[str, Any]:
-        """Points of the unit cube (N, F) for the emulator, by name.
+        """Return points of the unit cube (N, F) as points of the emulator, by name.
 
         Args:
             unit: The points.
-            xp: numpy, or jax.numpy of arrays of JAX.
+            xp: Array library: numpy, or jax.numpy for arrays of JAX.
         """
         x = self.coordinates(unit)
         values = xp.where(self._log, 10.0**x, x) if self._log.any() else x
@@ -144,7 +146,7 @@ class Priors:
         return point
 
     def ln(self, unit: Any, xp: Any = np) -> Any:
-        """Ln of the Gaussian priors, (N,), up to a constant; 0 where all are flat."""
+        """Return ln of the Gaussian priors up to a constant, (N,); 0 if all are flat."""
         x = self.coordinates(unit)
         pulls = [
             (x[:, i] - one.mean) / one.sigma
@@ -170,7 +172,7 @@ def _fixed(name: str, value: Any, p: Parameter | None) -> float:
 
 
 def _prior(name: str, given: Any, p: Parameter | None) -> Prior:
-    """A prior of what was given for it."""
+    """Build a prior from its specification."""
     way = "give [low, high], or {mean: ..., sigma: ...}"
     low, high = (p.low, p.high) if p else (0.0, np.inf)
     record = {"low": low, "high": high}

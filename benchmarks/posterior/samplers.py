@@ -1,7 +1,7 @@
-"""One posterior by emcee and by NUTS, side by side. ``hodspectra samplers --data sample.csv``.
+"""Comparison of emcee and NUTS on one posterior: ``hodspectra samplers --data sample.csv``.
 
-Without data it is the mock analysis of ``hodspectra posterior``, of the emulator alone. Both start
-from their own searches for the best fit, and say what they took of the processor, all included.
+Without data, the posterior is that of the mock data of ``hodspectra posterior``, with the emulator
+only. Each sampler starts from its own searches for the best fit; times include all steps.
 """
 
 import time
@@ -31,7 +31,7 @@ _LABELS = {"emcee": "emcee", "nuts": "NUTS"}
 
 
 class _MockPosterior(Likelihood):
-    """The mock analysis with an emulator."""
+    """Posterior of mock data with an emulator."""
 
     def __init__(self, emulator: OnnxEmulator, mock: Mock, box: FreeBox) -> None:
         super().__init__(partial(emulator, outputs=OUTPUTS), mock, box)
@@ -73,22 +73,22 @@ def samplers(
     """Sample one posterior with both samplers, and compare.
 
     Args:
-        data: File of measurements, see `export.measurements`; without it, a mock.
-        fixed: Parameters that are not fitted; see ``hodspectra fit``.
-        priors: Priors of others, likewise.
+        data: File of measurements, see `export.measurements`; default: mock data.
+        fixed: Values of fixed parameters, by name; see ``hodspectra fit``.
+        priors: Priors by name; see ``hodspectra fit``.
         z: Redshift, in place of z in fixed.
-        emulator: ONNX file, or the name of a shipped emulator; by default tinker10, standard of
-            the mock.
-        occupation: Of the galaxies; by default zheng07, of the mock the emulator's own.
-        emcee: How emcee samples.
-        nuts: How NUTS does.
+        emulator: ONNX file, or the name of a shipped emulator; default: tinker10, or standard for
+            mock data.
+        occupation: Name of an occupation; default: zheng07, or that of the emulator for mock data.
+        emcee: Settings of emcee.
+        nuts: Settings of NUTS.
 
     Returns:
-        ``name``, ``emulator``, ``occupation``; ``samplers``, what each took and found;
-        ``parameters``, how far they agree.
+        ``name``, ``emulator``, ``occupation``; ``samplers``, costs and results of each;
+        ``parameters``, the agreement of each parameter.
 
     Raises:
-        ValueError: Data that cannot be fitted, or samplers that are not these.
+        ValueError: Data that cannot be fitted; settings of other samplers.
     """
     if (emcee.sampler, nuts.sampler) != ("emcee", "nuts"):
         raise ValueError(f"sampler = {emcee.sampler!r}, {nuts.sampler!r}: one of each, in order")
@@ -122,7 +122,7 @@ def samplers(
 def _mock(
     model: OnnxEmulator, fixed: dict[str, float]
 ) -> tuple[Callable[[], Target], tuple[str, ...], Callable[[Array], Array]]:
-    """The mock analysis: its posterior, its parameters, and their values from the unit cube."""
+    """Mock data: the posterior, its parameters, and their values at points of the unit cube."""
     box = FreeBox(Space.from_dict(model.metadata["parameters"]), fixed)
     outputs = [*OUTPUTS, "mm_total"]
     truth = {name: values[0] for name, values in model(box.fiducial, outputs).items()}
@@ -133,7 +133,7 @@ def _mock(
 def _timed(
     target: Target, names: tuple[str, ...], sampling: Sampling
 ) -> tuple[dict[str, Any], Chain]:
-    """A posterior with one sampler."""
+    """Sample a posterior with one sampler, and measure its costs."""
     begun, clock = time.process_time(), time.perf_counter()
     ends, chain = draw(target, len(names), sampling)
     seconds, wall = time.process_time() - begun, time.perf_counter() - clock
@@ -157,10 +157,10 @@ def _timed(
 def _agreement(
     names: tuple[str, ...], chains: dict[str, Array], found: dict[str, Any]
 ) -> dict[str, Any]:
-    """Mean and standard deviation of each parameter, and how far the means are apart.
+    """Mean and standard deviation of each parameter, and the shift between the means.
 
-    The shift is NUTS less emcee in standard deviations of NUTS; its Monte Carlo error is that of
-    both means, from their effective samples.
+    The shift is that of NUTS minus emcee, in standard deviations of NUTS. Its Monte Carlo error
+    follows from the effective numbers of samples.
     """
     result = {}
     for i, name in enumerate(names):
@@ -181,7 +181,7 @@ def _short(value: Any) -> float:
 
 
 def render(result: dict[str, Any]) -> str:
-    """The comparison, as Markdown."""
+    """Format the comparison as Markdown."""
     both = result["samplers"]
     lines = [
         f"{result['name']}, {result['emulator']} with {result['occupation']}, "

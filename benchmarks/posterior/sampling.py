@@ -1,4 +1,4 @@
-"""How a posterior is searched and sampled: by emcee, or with gradients by NUTS."""
+"""Search and sampling of posteriors: by emcee, or with gradients by NUTS."""
 
 import time
 from collections.abc import Callable
@@ -20,32 +20,32 @@ __all__ = ["Best", "Sampler", "Sampling", "draw", "find_best", "minimum"]
 Array = NDArray[np.float64]
 Sampler = Literal["emcee", "nuts"]
 
-_POPULATION = 10  # points of differential evolution for each parameter
-_SETTLED = 1e-3  # spread of -2 ln P over its mean, where differential evolution ends
+_POPULATION = 10  # points of differential evolution per parameter
+_SETTLED = 1e-3  # spread of -2 ln P over its mean at which differential evolution ends
 _DESCENDED = 4  # of its points, from which gradients descend
-_APART = 1e-3  # of both points of a difference from that between them, of the priors' ranges
-_WALL = 10.0  # of points without an answer, in the cost
-_START = 0.02  # width of the first ball of walkers, of the priors' ranges
+_APART = 1e-3  # step of finite differences, in ranges of the priors
+_WALL = 10.0  # excess cost of invalid points
+_START = 0.02  # width of the initial distribution of walkers, in ranges of the priors
 _DEFAULTS: dict[Sampler, dict[str, int]] = {
     "emcee": {"walkers": 32, "steps": 100_000, "chains": 4, "generations": 400},
     "nuts": {"burn_in": 500, "steps": 1000, "chains": 4},
 }
-_ADAPTS = 20  # steps that NUTS needs at least to find its own step
-_EVERY = 10  # steps of emcee from one that is kept to the next
-_FEWEST = 100  # steps of emcee
-_FIRST = 1000  # steps of emcee, after which it is first looked at
-_LEFT_OUT = 10  # one part in so many of a chain of emcee, at its start
+_ADAPTS = 20  # smallest number of steps in which NUTS finds its step size
+_EVERY = 10  # steps of emcee per stored row
+_FEWEST = 100  # smallest number of steps of emcee
+_FIRST = 1000  # steps of emcee before the first test of convergence
+_LEFT_OUT = 10  # emcee discards the first 1 / 10 of a chain
 
 
 @dataclass(frozen=True)
 class Best:
-    """Where a search for the highest point of a posterior ended.
+    """Result of a search for the highest point of a posterior.
 
     Attributes:
-        unit: The point of the unit cube, shape (F,).
-        cost: -2 ln P there.
-        evaluations: How often the search evaluated ln P, alone or with its gradient.
-        by: How it searched.
+        unit: The point in the unit cube, shape (F,).
+        cost: -2 ln P at the point.
+        evaluations: Number of evaluations of ln P, alone or with its gradient.
+        by: Name of the method.
     """
 
     unit: Array
@@ -56,23 +56,23 @@ class Best:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a posterior is sampled. What is None has the sampler's default.
+    """Settings of search and sampler; None selects the default of the sampler.
 
     Attributes:
-        walkers: Walkers of each chain; of emcee alone (32).
-        burn_in: Steps that each chain leaves out at its start, in which it adapts; of NUTS alone
-            (500). emcee leaves out the first tenth.
-        steps: Steps of each chain: of emcee at most (100,000), it ends when it has converged; of
-            NUTS after the burn-in (1000).
-        chains: Chains, each from a search for the best fit of its own (4).
-        generations: Generations of that search, at most; of emcee alone, where there are no
-            gradients (400).
-        seed: Of the random numbers.
+        walkers: Number of walkers of each chain; emcee only, default 32.
+        burn_in: Steps of adaptation at the start of each chain, which are discarded; NUTS only,
+            default 500. emcee discards the first tenth.
+        steps: Steps of each chain. emcee stops when converged, after at most 100,000 by default;
+            NUTS takes 1000 after the burn-in by default.
+        chains: Number of chains, each from its own search for the best fit; default 4.
+        generations: Largest number of generations of each search for the best fit; emcee only, for
+            posteriors without gradients, default 400.
+        seed: Seed of the random numbers.
         sampler: ``emcee`` (Foreman-Mackey et al. 2013, PASP 125, 306), or ``nuts``, the No-U-Turn
-            sampler (Hoffman & Gelman 2014, JMLR 15, 1593), which takes gradients.
+            sampler (Hoffman & Gelman 2014, JMLR 15, 1593), which uses gradients.
 
     Raises:
-        ValueError: A sampler there is not, or what it does not have.
+        ValueError: An unknown sampler, or a setting that it does not have.
     """
 
     walkers: int | None = None
@@ -99,12 +99,12 @@ class Sampling:
                 )
 
     def as_dict(self) -> dict[str, Any]:
-        """All that the sampler has, as plain values."""
+        """Return the settings that the sampler has, as plain values."""
         every = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: value for name, value in every.items() if value is not None}
 
     def check(self, names: tuple[str, ...]) -> None:
-        """Refuse what cannot be sampled with."""
+        """Raise an error if a setting is too small to sample these parameters."""
         given = self.as_dict()
         if self.sampler == "nuts":
             least = {"chains": 1, "burn_in": _ADAPTS, "steps": 4}
@@ -122,21 +122,21 @@ class Sampling:
 def draw(
     target: Target, number: int, sampling: Sampling, folder: Path | None = None
 ) -> tuple[list[Best], Chain]:
-    """Search for where a posterior is highest, and sample it from there.
+    """Search for the highest point of a posterior, and sample it from there.
 
     Args:
-        target: What is sampled.
-        number: Of its parameters, F.
-        sampling: How.
-        folder: Where chains are kept, to go on if they are interrupted.
+        target: The density to sample.
+        number: Number of parameters F.
+        sampling: Settings of search and sampler.
+        folder: Folder that stores the chains, to resume an interrupted run.
 
     Returns:
-        Where the search of each chain ended, and the steps of all chains after the burn-in.
+        Result of each chain's search, and the steps of all chains after the burn-in.
 
     Raises:
-        ValueError: No point that has an answer; a target that has no gradients, for NUTS.
-        ModuleNotFoundError: JAX or NumPyro is not installed, for NUTS.
-        RuntimeError: The gradients' ln P is not that of the target.
+        ValueError: No valid point; for NUTS, a target without gradients.
+        ModuleNotFoundError: For NUTS, JAX or NumPyro is not installed.
+        RuntimeError: For NUTS, ln P in JAX differs from that of the target.
     """
     if sampling.sampler == "emcee":
         return _by_emcee(target, number, sampling, folder)
@@ -154,7 +154,7 @@ def draw(
 def _by_emcee(
     target: Target, number: int, sampling: Sampling, folder: Path | None
 ) -> tuple[list[Best], Chain]:
-    """Ensembles that grow, all alike, until they have converged."""
+    """Extend all ensembles until they have converged."""
     given = sampling.as_dict()
     ends, starts = _searches(target, number, sampling), []
     for i, end in enumerate(ends):
@@ -175,7 +175,7 @@ def _by_emcee(
 
 
 def _searches(target: Target, number: int, sampling: Sampling) -> list[Best]:
-    """Where the search of each chain ends: with gradients, where there are any."""
+    """Search for the start of each chain, with gradients if available."""
     given = sampling.as_dict()
     seeds = range(sampling.seed, sampling.seed + given["chains"])
     try:
@@ -192,7 +192,7 @@ def _searches(target: Target, number: int, sampling: Sampling) -> list[Best]:
 
 
 def check_end(best: Best) -> None:
-    """Refuse a posterior whose search ended without an answer."""
+    """Raise an error if a search has found no valid point."""
     if best.cost >= WORST:
         raise ValueError(
             "no point of the priors has an answer: do they leave the emulator's ranges, "
@@ -201,17 +201,17 @@ def check_end(best: Best) -> None:
 
 
 def find_best(target: Target, number: int, generations: int, seed: int) -> Best:
-    """The point of the unit cube where a posterior is highest.
+    """Find the highest point of a density on the unit cube, without gradients.
 
-    Differential evolution over the whole cube (Storn & Price 1997, J. Glob. Optim. 11, 341), then
-    L-BFGS-B with differences for gradients from its best points, and the simplex of Nelder & Mead
-    from where that ends. All points of a generation, or of a gradient, are one call.
+    Differential evolution over the whole cube (Storn & Price 1997, J. Glob. Optim. 11, 341) is
+    followed by L-BFGS-B with finite differences from its best points, and by the simplex method of
+    Nelder & Mead. All points of a generation, or of a gradient, are evaluated in one call.
 
     Args:
-        target: Which.
-        number: Of its parameters, F.
-        generations: At most.
-        seed: Of the random numbers.
+        target: The density.
+        number: Number of parameters F.
+        generations: Largest number of generations.
+        seed: Seed of the random numbers.
     """
     bounds, before = [(0.0, 1.0)] * number, target.evaluations
     found = differential_evolution(
@@ -231,7 +231,7 @@ def find_best(target: Target, number: int, generations: int, seed: int) -> Best:
 
 
 def _with_slope(target: Target, unit: Array) -> tuple[float, Array]:
-    """-2 ln P and its slope (F,) by central differences, of a point of the unit cube (F,)."""
+    """Return -2 ln P and its gradient (F,) by central differences, at a point (F,)."""
     below, above = np.clip([unit - _APART, unit + _APART], 0.0, 1.0)
     rows = np.where(np.eye(len(unit), dtype=bool), np.stack([below, above])[:, None], unit)
     cost, *others = target.cost(np.concatenate([unit[None], *rows]).T)
@@ -245,15 +245,15 @@ def minimum(
     start: Array,
     bounds: list[tuple[float, float]] | None = None,
 ) -> tuple[Array, float]:
-    """Where L-BFGS-B ends, and the cost there.
+    """Minimise a function with L-BFGS-B; return the end point and its cost.
 
-    Points without an answer are a little above the lowest so far: a wall of 1e30 would make its
-    line search give up.
+    Invalid points have a cost slightly above the lowest one so far; a wall of 1e30 would make the
+    line search fail.
 
     Args:
-        cost: -2 ln P and its gradient (F,) of a point (F,).
-        start: Where it begins, shape (F,).
-        bounds: Of the parameters; none by default.
+        cost: Function of a point (F,) that returns -2 ln P and its gradient (F,).
+        start: Starting point, shape (F,).
+        bounds: Bounds of the parameters; default: none.
     """
     lowest = WORST
 

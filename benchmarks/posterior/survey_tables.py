@@ -1,8 +1,8 @@
-"""Published tables of clustering and lensing, in the format of `export.measurements`.
+"""Convert published tables of clustering and lensing to the format of `export.measurements`.
 
-``hodspectra survey-tables --layout zehavi11 --files table7.txt --sample Mr_22_21``. The
-tables themselves are not part of this project; docs/fits.md says where they are. Pair counts of a
-finite line of sight hold peculiar velocities, so w_p is written down with ``kaiser``, see
+For example, ``hodspectra survey-tables --layout zehavi11 --files table7.txt --sample Mr_22_21``.
+The tables are not part of this project; docs/fits.md says where to find them. Pair counts with a
+finite line of sight include peculiar velocities, so w_p has the option ``kaiser``, see
 `export.statistics`.
 """
 
@@ -32,17 +32,17 @@ MORE15_DENSITY = 3.0e-4, 0.2  # h^3/Mpc^3 of the sample with log10 of h^2 M_star
 def survey_tables(
     layout: Literal["zehavi11", "more15"], files: list[Path], out: Path, sample: str = ""
 ) -> Measurements:
-    """Write a published table as a file of measurements.
+    """Convert a published table to a file of measurements.
 
     Args:
-        layout: ``zehavi11``, a table of w_p of several samples, or ``more15``, one of r_p w_p and
-            one of Delta Sigma.
-        files: The table, or both in this order.
-        out: The file to write, ``.csv``.
-        sample: Of ``zehavi11``, which: ``Mr_22_21``.
+        layout: ``zehavi11``, a table of w_p of several samples, or ``more15``, a table of r_p w_p
+            and one of Delta Sigma.
+        files: The table, or both tables in this order.
+        out: File to write, ``.csv``.
+        sample: Name of a sample of ``zehavi11``, for example ``Mr_22_21``.
 
     Raises:
-        ValueError: A sample that there is not; a file of another layout.
+        ValueError: An unknown sample; a file with another layout.
     """
     wanted = {"zehavi11": 1, "more15": 2}[layout]
     if len(files) != wanted:
@@ -54,17 +54,18 @@ def survey_tables(
 
 
 def zehavi11(path: Path, sample: str) -> Measurements:
-    """w_p of one sample of SDSS galaxies, independent errors.
+    """Read w_p of a sample of SDSS galaxies, with independent errors.
 
-    Zehavi et al. 2011, ApJ 736, 59, tables 7 (bins of luminosity), 9 and 10 (of colour, too), as
-    descqa has them: r_p [Mpc/h] and, of each sample, ``wp_SAMPLE`` and ``wp_err_SAMPLE`` [Mpc/h].
+    The tables are 7 (bins of luminosity), 9 and 10 (also by colour) of Zehavi et al. 2011, ApJ 736,
+    59, in the format of descqa: r_p [Mpc/h] and, for each sample, ``wp_SAMPLE`` and
+    ``wp_err_SAMPLE`` [Mpc/h].
 
     Args:
         path: The table.
-        sample: ``Mr_22_21`` for -22 < M_r < -21, with ``_red`` or ``_blue`` behind it of those.
+        sample: ``Mr_22_21`` for -22 < M_r < -21, with the suffix ``_red`` or ``_blue`` for colours.
 
     Raises:
-        ValueError: A sample that there is not; a file of another layout.
+        ValueError: An unknown sample; a file with another layout.
     """
     with named(path):
         names, table = _table(path)
@@ -82,19 +83,19 @@ def zehavi11(path: Path, sample: str) -> Measurements:
 
 
 def more15(clustering: Path, lensing: Path) -> Measurements:
-    """w_p, Delta Sigma and n_g of CMASS galaxies, independent errors.
+    """Read w_p, Delta Sigma and n_g of CMASS galaxies, with independent errors.
 
-    More et al. 2015, ApJ 806, 2, figure 3, as hod_mod has them, digitised: r_p [Mpc/h],
-    r_p w_p [Mpc^2/h^2] and its upper end; R [Mpc/h], Delta Sigma [h Msun/pc^2], its upper and lower
-    end, half of whose distance is the error here. n_g is (3.0 +- 0.6)e-4 h^3/Mpc^3. Radii are
-    comoving.
+    The tables are figure 3 of More et al. 2015, ApJ 806, 2, digitised, in the format of hod_mod:
+    r_p [Mpc/h], r_p w_p [Mpc^2/h^2] and its upper end; R [Mpc/h], Delta Sigma [h Msun/pc^2], its
+    upper and its lower end, half of whose distance is the error. Separations are comoving. n_g is
+    (3.0 +- 0.6)e-4 h^3/Mpc^3.
 
     Args:
         clustering: The table of r_p w_p.
-        lensing: That of Delta Sigma.
+        lensing: The table of Delta Sigma.
 
     Raises:
-        ValueError: A file of another layout.
+        ValueError: A file with another layout.
     """
     with named(clustering):
         names, table = _table(clustering)
@@ -113,7 +114,7 @@ def more15(clustering: Path, lensing: Path) -> Measurements:
 
 
 def _table(path: Path) -> tuple[list[str], Array]:
-    """Names of the columns, and the numbers below."""
+    """Names of the columns, and the numbers."""
     with open_text(path) as file:
         lines = [(i, line) for i, line in enumerate(file, 1) if line.strip() and line[0] != "#"]
     if len(lines) < 2:
@@ -139,7 +140,7 @@ def _expect(names: list[str], wanted: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line of `survey_tables`."""
+    """Run the command line of `survey_tables`."""
     run(survey_tables, "python -m benchmarks.posterior.survey_tables", argv)
 
 

@@ -1,7 +1,7 @@
-"""What models of the 1-halo to 2-halo transition do to fits: ``hodspectra transitions``.
+"""Fits with models of the 1-halo to 2-halo transition: ``hodspectra transitions``.
 
-The best fit of one file of measurements with each of them (`export.statistics.transition`), and
-with the smoothed sum of both terms, without chains.
+The command finds the best fit of one file of measurements, without chains, with each model of
+`export.statistics.transition`, and with the smoothed sum of both terms.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class Variant:
     """One model of the transition.
 
     Attributes:
-        says: What it is, in a table.
+        says: Description in a table.
         bias: Option of the statistics.
         exclusion: Option of the statistics.
-        added: What is added to the occupation.
+        added: Addition to the occupation.
     """
 
     says: str
@@ -58,20 +58,20 @@ def transitions(
     generations: int = 60,
     seed: int = 1,
 ) -> dict[str, Any]:
-    """Best fits of one file of measurements with each model of the transition.
+    """Find the best fit of measurements with each model of the transition.
 
     Args:
         data: File of measurements, see `export.measurements`.
-        fixed: Parameters that are not fitted; see ``benchmarks.posterior.fit``.
-        priors: Priors of others, likewise.
+        fixed: Values of fixed parameters, by name; see ``hodspectra fit``.
+        priors: Priors by name; see ``hodspectra fit``.
         z: Redshift, in place of z in fixed.
-        emulator: ONNX file, or the name of a shipped emulator, of masses 200m.
-        occupation: Of the galaxies, by name, nothing added.
-        generations: Of the search for the best fit, at most.
-        seed: Of the random numbers.
+        emulator: ONNX file, or the name of a shipped emulator, with masses 200m.
+        occupation: Name of an occupation, without additions.
+        generations: Largest number of generations of the search.
+        seed: Seed of the random numbers.
 
     Returns:
-        chi^2 of the best fit and its parameters, by model.
+        chi^2 and parameters of the best fit, by model.
     """
     measured = Measurements.read(data)
     held = {**(fixed or {}), **({} if z is None else {"z": z})}
@@ -104,7 +104,7 @@ def _with(one: Any, variant: Variant) -> Any:
 
 
 def render(result: dict[str, Any]) -> str:
-    """The table, as Markdown."""
+    """Format the results as Markdown."""
     names = list(dict.fromkeys(name for row in result["rows"] for name in row["parameters"]))
     lines = [
         f"Best fits of {result['data']} with {result['occupation']}",

@@ -1,1 +1,1 @@
-"""What the project's choices and claims rest on: each prints a table of the documents."""
+"""Studies that support the project's choices and claims; each prints a table of the documents."""

@@ -1,8 +1,8 @@
-"""How accurate CAMB is at which settings: ``hodspectra camb-accuracy``.
+"""Accuracy of CAMB at different settings: ``hodspectra camb-accuracy``.
 
-What `datagen.boltzmann` and the table of linear power rest on. The reference evolves every mode
-with deeper hierarchies, later approximations, a finer integration and without ever leaving out
-radiation; twice as late and as fine, it moves by 5e-6.
+The settings of `datagen.boltzmann` and of the table of linear power are based on this study. The
+reference evolves every mode with deeper hierarchies, later approximations and finer integration,
+and keeps radiation throughout. With all of these twice as fine, it changes by 5e-6.
 """
 
 import time
@@ -33,7 +33,7 @@ Power = Callable[[dict[str, float], Array], Array]
 REFERENCE = Accuracy(
     AccuracyBoost=2, lAccuracyBoost=4, TimeSwitchBoost=2, IntTolBoost=1, DoLateRadTruncation=False
 )
-CORNERS = ("---", "--+", "-+-", "-++", "+--", "+++")  # of Om_c, Om_b, h
+CORNERS = ("---", "--+", "-+-", "-++", "+--", "+++")  # in Om_c, Om_b, h
 BANDS = {"k < 0.01": (0, 0.01), "0.01 to 10": (0.01, 10), "10 to 100": (10, 100)}  # 1/Mpc
 PERCENTILES = (50, 99, 100)
 EMU_PK_POINTS = 200
@@ -42,7 +42,7 @@ _OURS = "modes: as datagen has them"
 
 
 def wavenumbers() -> Array:
-    """Where powers are compared [1/Mpc]: densely where there are wiggles."""
+    """Wavenumbers of the comparison [1/Mpc], densest at the baryon acoustic oscillations."""
     return np.concatenate(
         [np.geomspace(1e-4, 1e-2, 20, endpoint=False), np.geomspace(1e-2, 1, 80, endpoint=False),
          np.geomspace(1, 10, 6, endpoint=False), [10, 17, 30, 55, 100]]
@@ -50,7 +50,7 @@ def wavenumbers() -> Array:
 
 
 def cosmologies(points: int, seed: int) -> list[dict[str, float]]:
-    """Corners of the box of the table that comes with the package, and points within it."""
+    """Corners of the box of the package's table, and points within it."""
     low, high = (np.array([getattr(WIDE[n], end) for n in ("Om_c", "Om_b", "h")])
                  for end in ("low", "high"))  # fmt: skip
     corners = np.array([[sign == "+" for sign in corner] for corner in CORNERS], float)
@@ -60,7 +60,7 @@ def cosmologies(points: int, seed: int) -> list[dict[str, float]]:
 
 
 def settings() -> dict[str, Power]:
-    """The ways to a linear power, by what they are called."""
+    """Functions that compute linear power, by name."""
     plain = Accuracy(1, False, 1, 1, 1, 1)
     long = Accuracy(1, True, 1, 4, 1, 1)
     return {
@@ -111,7 +111,7 @@ def _table(p: dict[str, float], k: Array) -> Array:
 
 
 def emu_pk(points: int, seed: int) -> dict[str, Any] | None:
-    """Differences of emu-pk, trained by others on CAMB, to the table; None if not installed."""
+    """Errors of emu-pk, trained by others on CAMB, relative to the table; None if not installed."""
     if not find_spec("emu_pk"):
         return None
     BOX = import_module("emu_pk.box").BOX
@@ -133,23 +133,26 @@ def emu_pk(points: int, seed: int) -> dict[str, Any] | None:
 
 
 def _errors(ours: Array, truth: Array, k: Array) -> Array:
-    """|P / P_ref - 1|, both normalised where spheres of 8 Mpc/h look."""
+    """|P / P_ref - 1|, both normalised at the scales of sigma_8."""
     ratio = np.log(ours / truth)
     there = (k > 0.05) & (k < 1)
     return np.abs(np.expm1(ratio - ratio[there].mean()))
 
 
 def camb_accuracy(points: int = 12, seed: int = 1) -> dict[str, Any]:
-    """Measure errors of the linear power at z = 0, its amplitude apart, and CPU seconds.
+    """Measure errors of the linear power at z = 0, except for its amplitude, and CPU seconds.
 
     Args:
-        points: Cosmologies, 40 s each; corners of the box first.
-        seed: Seed of those that are no corners.
+        points: Number of cosmologies, 40 s each; the first ones are corners of the box.
+        seed: Seed of the other ones.
 
     Returns:
-        ``errors``: by setting and band of wavenumbers the percentiles over all (cosmology, k);
-        ``emu_pk``: the same of emu-pk against the table; and ``seconds``: CPU time of one run,
-        by setting.
+        ``errors``, by setting and band of wavenumbers, percentiles over all (cosmology, k);
+        ``emu_pk``, those of emu-pk relative to the table; and ``seconds``, CPU time of one run by
+        setting.
+
+    Raises:
+        ValueError: `points` below 1.
     """
     if points < 1:
         raise ValueError(f"points = {points} must be at least 1")
@@ -183,7 +186,7 @@ def _percentiles(errors: Array, k: Array) -> dict[str, Any]:
 
 
 def render(record: dict[str, Any]) -> str:
-    """The table: a row for each setting, 99 % and the worst of each band, as text."""
+    """Format a table with a row for each setting: 99 % and the worst in each band, as text."""
     rows = dict(record["errors"])
     if record["emu_pk"]:
         rows["emu-pk / table of the package"] = record["emu_pk"]

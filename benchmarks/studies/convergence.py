@@ -1,6 +1,6 @@
-"""How far the labels are from converged integrals, and from CAMB run at every point.
+"""Numerical errors of the labels: integrals over mass, and linear power.
 
-``hodspectra convergence`` prints what the defaults of `datagen.halomodel` rest on.
+``hodspectra convergence`` prints the tables that the defaults of `datagen.halomodel` are based on.
 """
 
 from dataclasses import replace
@@ -36,14 +36,14 @@ TABLES = {
     "thresholds": "integrals over mass, by the width of the threshold",
     "linear_power": "table of linear power",
 }
-OCCUPATION = "linke22"  # whose threshold has the width that is varied
+OCCUPATION = "linke22"  # its threshold has the width that is varied
 _NAMES = tuple(parameters_of(OCCUPATION))
 _SIGMA = _NAMES.index("sigma")
-CAMB_K = 10.0  # up to where pyccl asks CAMB [1/Mpc]; then ln P goes on as a parabola
+CAMB_K = 10.0  # largest k of pyccl's default CAMB [1/Mpc]; beyond, ln P continues as a parabola
 
 
 class _EqualPanels(HaloModel):
-    """Panels of equal width in ln M."""
+    """A halo model with panels of equal width in ln M."""
 
     def __init__(self, config: HaloModelConfig, table: LinearPower | None) -> None:
         super().__init__(config, table)
@@ -51,7 +51,7 @@ class _EqualPanels(HaloModel):
 
 
 class _EvenMasses(HaloModel):
-    """Masses evenly spaced in ln M, as halo model codes have them, and one rule for all."""
+    """A halo model with evenly spaced masses in ln M and one rule for all, as in other codes."""
 
     def __init__(
         self, config: HaloModelConfig, table: LinearPower | None, rule: Any, masses: int
@@ -66,7 +66,7 @@ class _EvenMasses(HaloModel):
 
 
 def quadrature(model: HaloModelConfig, table: LinearPower | None, theta: Array) -> Errors:
-    """Errors of rules for the integrals over mass, the configured one first.
+    """Errors of rules for the integrals over mass, beginning with the configured one.
 
     Args:
         model: The halo model whose rule is varied.
@@ -89,7 +89,7 @@ def quadrature(model: HaloModelConfig, table: LinearPower | None, theta: Array) 
 
 
 def thresholds(model: HaloModelConfig, table: LinearPower | None, theta: Array) -> Errors:
-    """Errors of the configured rule, and of Simpson's, by the width of the threshold."""
+    """Errors of the configured rule, and of Simpson's, by width of the threshold."""
     reference = HaloModel(replace(model, panels=PANELS, panel_nodes=NODES), table)
     rules = {f"{model.panels} panels x {model.panel_nodes}": HaloModel(model, table)}
     rules |= {f"Simpson, {n}": _EvenMasses(model, table, simpson, n) for n in MASSES[1::2]}
@@ -104,9 +104,9 @@ def thresholds(model: HaloModelConfig, table: LinearPower | None, theta: Array) 
 
 
 def linear_power(model: HaloModelConfig, table: LinearPower | None, theta: Array) -> Errors:
-    """Errors of the table against CAMB at every point, and of CAMB as pyccl calls it by default.
+    """Errors of the table, and of CAMB with pyccl's defaults, relative to CAMB at every point.
 
-    `benchmarks.studies.camb_accuracy` has the errors of CAMB itself.
+    `benchmarks.studies.camb_accuracy` measures the errors of CAMB itself.
     """
     ours = HaloModel(model, table)
     direct = HaloModel(replace(model, linear_power="camb"))
@@ -123,7 +123,7 @@ def linear_power(model: HaloModelConfig, table: LinearPower | None, theta: Array
 def _errors(
     out: dict[str, Array], truth: dict[str, Array], k: Array | None = None
 ) -> dict[str, dict[str, float]]:
-    """Percentiles of |P / P_true - 1| by term, and of P_lin by range in k."""
+    """Percentiles of |P / P_true - 1| by term, and of P_lin by range of k."""
     error = {t: fractional_error(out[t], truth[t]) for t in TERMS if t in out and t in truth}
     if k is not None:
         P_lin = fractional_error(out["P_lin"], truth["P_lin"])
@@ -136,7 +136,7 @@ def _errors(
 
 
 def render(record: dict[str, Any]) -> str:
-    """The tables: a row for each setting, a column for each spectrum, as text."""
+    """Format tables with a row for each setting and a column for each spectrum, as text."""
     return "\n\n".join(_render(title, record[name]) for name, title in TABLES.items())
 
 
@@ -162,12 +162,12 @@ def convergence(
     """Measure the errors |P / P_ref - 1| of the labels, over all points and wavenumbers.
 
     Args:
-        quadrature_points: Random points for the integrals over mass, 0.3 s each; their sigma is
-            drawn evenly in the logarithm from 0.01 to 1.
-        linear_power_points: Random points for the table of linear power, 4 s each.
+        quadrature_points: Number of random points for the integrals over mass, 0.3 s each; their
+            sigma is log-uniform from 0.01 to 1.
+        linear_power_points: Number of random points for the table of linear power, 4 s each.
         seed: Seed of the points.
-        space: Where the points lie, with the occupation linke22.
-        model: The halo model, of the ``standard`` kind and with a table.
+        space: Ranges of the points, with the occupation linke22.
+        model: The halo model, of the kind ``standard`` and with a table.
 
     Raises:
         ValueError: Another halo model or occupation, or no points.

@@ -19,10 +19,10 @@ _FAR = "0.1 to 30"  # Mpc
 
 
 def front_page(results: Path = Path("benchmarks/results")) -> str:
-    """Print how accurate the shipped emulators are, and how fast, as other benchmarks measured.
+    """Print accuracy and speed of the shipped emulators, from stored results of other studies.
 
     Args:
-        results: Folder of stored results: ``statistics.json``, ``peers.json``, ``speed.json``.
+        results: Folder with ``statistics.json``, ``peers.json`` and ``speed.json``.
     """
     text = render(results)
     print(text)  # noqa: T201
@@ -30,7 +30,7 @@ def front_page(results: Path = Path("benchmarks/results")) -> str:
 
 
 def render(results: Path) -> str:
-    """Both tables, as Markdown."""
+    """Format both tables as Markdown."""
     stored = {
         name: json.loads((results / f"{name}.json").read_text())
         for name in ("statistics", "peers", "speed")
@@ -90,7 +90,7 @@ def _speed(stored: dict[str, Any]) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line of `front_page`."""
+    """Run the command line of `front_page`."""
     run(front_page, "python -m benchmarks.studies.front_page", argv)
 
 

@@ -1,6 +1,6 @@
-"""A point amid each occupation: values that samples of galaxies were found to have.
+"""Typical parameters of each occupation, as measured for samples of galaxies.
 
-They are for figures and examples, rounded as the papers print them. Cosmology is that of Planck
+They are for figures and examples, rounded as the papers print them. The cosmology is that of Planck
 (2020, A&A 641, A6, table 2, with lensing).
 """
 
@@ -65,7 +65,7 @@ GALAXIES: dict[str, tuple[float, dict[str, float]]] = {
         "log10M1": 11.7 - np.log10(0.11) / 0.6, "alpha": 0.6,
     }),
 }  # fmt: skip
-"""For each occupation the Hubble constant of its masses (1 for Msun/h), and its parameters."""
+"""For each occupation, the Hubble constant h of its masses (1 for Msun/h), and its parameters."""
 
 _SDSS = "galaxies of SDSS with M_r < -20, as halotools has them (Zheng et al. 2007, table 1)"
 _CMASS = "BOSS CMASS, White et al. 2011, ApJ 728, 126"
@@ -86,7 +86,7 @@ SOURCES: dict[str, str] = {
     "hmq": "emission lines of DESI, an example of AbacusHOD's",
     "gaussian": "emission lines of DESI, an example of mocks, after Rocher et al. 2023",
 }
-"""Where the parameters of each are from."""
+"""Source of the parameters of each occupation."""
 
 _ADDED = {"p_off": 0.2, "R_off": 0.1}  # R_off in Mpc, about as in Dark Emulator
 
@@ -94,18 +94,20 @@ _ADDED = {"p_off": 0.2, "R_off": 0.1}  # R_off in Mpc, about as in Dark Emulator
 def fiducial(
     name: str, z: float = 0.3, ranges: Mapping[str, Parameter] | None = None
 ) -> dict[str, float]:
-    """A point of an occupation, by names of parameters, in the order of columns.
+    """Return a typical point of an occupation, by name, in the order of columns.
 
     Args:
-        name: Of the occupation, ``zheng07``, or with more, ``zheng07+off_centring``.
+        name: Name of the occupation, such as ``zheng07``, optionally with additions, such as
+            ``zheng07+off_centring``.
         z: Redshift.
-        ranges: Of an emulator, by name; values are moved to the nearer end if they lie outside.
+        ranges: Parameters of an emulator, by name; values outside their ranges are moved to the
+            nearer end.
 
     Returns:
         Cosmology, z and the parameters of the occupation, masses in Msun or log10 Msun, without h.
 
     Raises:
-        ValueError: There is no such occupation.
+        ValueError: Unknown occupation.
     """
     whole = occupation(name)
     theirs, given = GALAXIES[name.partition("+")[0]]

@@ -1,8 +1,8 @@
-"""What each parameter does to spectra and statistics: ``hodspectra gallery``.
+"""Figures of the effect of each parameter on spectra and statistics: ``hodspectra gallery``.
 
-Around a point amid an occupation (`benchmarks.studies.galaxy_samples`), one parameter at a time
-takes some values: a figure for each, with a panel for each statistic and, below it, the ratio to
-the point in the middle. ``occupations.png`` has that point of every occupation.
+Parameters are varied one at a time around a typical point of an occupation
+(`benchmarks.studies.galaxy_samples`). Each has a figure with a panel for each statistic and, below
+it, the ratio to the central point. ``occupations.png`` shows the typical points of all occupations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,23 +57,23 @@ STATISTICS: dict[str, Statistic] = {
         Xi(R, "mm", terms=TERMS),
     )
 }
-"""Functions of separation that can be drawn, by name; spectra can be drawn as well."""
+"""Functions of separation that can be drawn, by name; spectra can be drawn, too."""
 _SPECTRA = spectra_of(("gg", "gm", "mm"), ["total"])
 SHOWN = ("w_p", "Delta_Sigma", "xi_gg", *_SPECTRA)
 _K = np.geomspace(0.01, 50.0, 120)  # 1/Mpc
 _M = np.geomspace(1e11, 3e15, 160)  # Msun
-_DECADES = 10**4.5  # below its largest value, a function is not shown
-_LINEAR = (0.4, 2.5)  # ratios that an even axis is for
-_RATIOS = (0.03, 30.0)  # the widest that is shown
+_DECADES = 10**4.5  # factor below its largest value at which a function is cut off
+_LINEAR = (0.4, 2.5)  # range of ratios that are shown on a linear axis
+_RATIOS = (0.03, 30.0)  # largest range of ratios that is shown
 _MANY = 15
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_DPI, _LEVELS = 95, 15  # levels of a colour above 0, for small files
-_FAINT: dict[str, Any] = {"lw": 0.7, "alpha": 0.5}  # terms
+_DPI, _LEVELS = 95, 15  # few levels of each colour, for small files
+_FAINT: dict[str, Any] = {"lw": 0.7, "alpha": 0.5}  # style of terms
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """One quantity in a panel: its entry, where it is taken, and its values by term."""
+    """One quantity in a panel: its entry, its arguments, and its values by term."""
 
     what: Output
     x: Array
@@ -95,21 +95,21 @@ def gallery(
     Args:
         out: Folder for the figures, ``PARAMETER.png`` and ``occupations.png``.
         emulator: ONNX file of a semi-analytic emulator, or the name of a shipped one.
-        occupation: Occupation.
+        occupation: Name of an occupation.
         z: Redshift.
-        statistics: What to plot: w_p, Delta_Sigma, Sigma [Msun/pc^2], xi_gg, xi_gm, xi_mm, all in
-            comoving Mpc, gg_total, gm_total, mm_total.
-        parameters: Parameters to vary; by default all, including the redshift.
+        statistics: Quantities to plot: w_p, Delta_Sigma, Sigma [Msun/pc^2], xi_gg, xi_gm, xi_mm,
+            all in comoving Mpc, gg_total, gm_total, mm_total.
+        parameters: Parameters to vary; default: all, including the redshift.
         values: Number of values of each parameter, odd.
-        reach: How far these go from the middle to the ends of the range, above 0; 1 is all the
-            way.
+        reach: Distance of the outermost values from the centre, as a fraction of the distance to
+            the ends of the range; above 0, at most 1.
 
     Returns:
-        The files.
+        Paths of the figures.
 
     Raises:
-        ValueError: A statistic or parameter that there is not, a number out of its range, or an
-            occupation that the emulator cannot have.
+        ValueError: An unknown statistic or parameter; a number out of range; an occupation that the
+            emulator does not support.
     """
     _check(statistics, values, reach)
     model = load(emulator, occupation=occupation)
@@ -121,7 +121,7 @@ def gallery(
                 f"{occupation} has {', '.join(known)}"
             )
     point = fiducial(occupation, z, {p.name: p for p in model.parameters})
-    model(point, "n_g")  # is it within the ranges?
+    model(point, "n_g")  # raises an error outside the ranges
     files = []
     with style():
         for name in parameters or known:
@@ -150,14 +150,14 @@ def _check(statistics: Sequence[str], values: int, reach: float) -> None:
 
 
 def steps(middle: float, low: float, high: float, count: int, reach: float) -> Array:
-    """Values about one, evenly to either side, as many to the one as to the other.
+    """Evenly spaced values on both sides of a central one, equally many on each side.
 
     Args:
-        middle: The value amid them.
-        low: Lower end of the range; no value is below.
-        high: Upper end.
-        count: How many values, odd; fewer where the middle is at an end.
-        reach: How far they go to the ends, 0 to 1.
+        middle: The central value.
+        low: Lower end of the range.
+        high: Upper end of the range.
+        count: Number of values, odd; fewer are returned if the central value is at an end.
+        reach: Distance of the outermost values, as a fraction of the distance to the ends.
     """
     way = reach * np.linspace(0, 1, count // 2 + 1)
     down, up = middle - way * (middle - low), middle + way * (high - middle)
@@ -167,7 +167,7 @@ def steps(middle: float, low: float, high: float, count: int, reach: float) -> A
 def _values(
     model: OnnxEmulator, point: Mapping[str, float], name: str, count: int, reach: float
 ) -> Array:
-    """The values of one parameter, those where the emulator holds, in its unit."""
+    """Values of one parameter in its unit, where the emulator holds."""
     own = model.parameters[model.names.index(name)]
     if own.sampling == "log10":
         ends = np.log10([point[name], own.low, own.high])
@@ -185,7 +185,7 @@ def _rows(point: Mapping[str, float], name: str, values: Array) -> dict[str, Arr
 def _evaluated(
     model: OnnxEmulator, points: Mapping[str, Array], statistics: Sequence[str]
 ) -> list[_Drawn]:
-    """What is drawn of some points, shape (N, X) each."""
+    """The quantities to draw for some points, each of shape (N, X)."""
     functions = [STATISTICS[name] for name in statistics if name in STATISTICS]
     spectra = [name for name in statistics if name not in STATISTICS]
     terms = [part for name in spectra for part in (*output(name).terms, name)]
@@ -210,11 +210,11 @@ def _figure(
     model: OnnxEmulator, point: Mapping[str, float], p: Parameter, values: Array,
     statistics: Sequence[str],
 ) -> Figure:  # fmt: skip
-    """One parameter: a panel for each statistic, and ratios below; numbers of galaxies, too."""
+    """Figure of one parameter: a panel for each statistic, ratios, and numbers of galaxies."""
     is_galaxies = p.name not in BACKGROUND
     points = _rows(point, p.name, values)
     drawn = _evaluated(model, points, statistics)
-    if is_galaxies:  # matter has nothing to do with them
+    if is_galaxies:  # matter does not depend on them
         drawn = [one for one in drawn if not one.what.is_matter]
     middle = int(np.argmin(np.abs(values - point[p.name])))
     is_log = model.parameters[model.names.index(p.name)].sampling == "log10"
@@ -256,7 +256,7 @@ def _figure(
 
 
 def _draw(upper: Axes, lower: Axes, one: _Drawn, middle: int, colours: Any) -> None:
-    """A function and its terms, and the ratio of the total to that in the middle."""
+    """Draw a function and its terms, and the ratio of the total to the central one."""
     total = one.terms["total"]
     last = len(colours) - 1
     for i, colour in enumerate(colours):
@@ -285,7 +285,7 @@ def _draw(upper: Axes, lower: Axes, one: _Drawn, middle: int, colours: Any) -> N
 
 
 def _positive(values: Any) -> Array:
-    """Values above 0; NaN else, which is not drawn."""
+    """Positive values; others are NaN, and not drawn."""
     return np.where(values > 0, values, np.nan)
 
 
@@ -294,12 +294,12 @@ def _label(symbol: str, unit: str) -> str:
 
 
 def _axis(one: Output) -> str:
-    """The label of what an output is a function of."""
+    """Label of the axis of an output."""
     return _label(r"r_\mathrm{p}" if one.axis == "r_p" else one.axis, AXES[one.axis])
 
 
 def _numbers(axes: Axes, model: OnnxEmulator, point: Mapping[str, float], look: Any) -> None:
-    """Mean numbers of galaxies in haloes by mass: centrals dashed, satellites dotted."""
+    """Draw mean numbers of galaxies against halo mass: centrals dashed, satellites dotted."""
     columns = {name: np.full(len(_M), value) for name, value in point.items()}
     N_c, N_s, *_ = model.populations.each[0].moments(_M, columns)
     axes.loglog(_M, _positive(N_c + N_s), **look)
@@ -311,7 +311,7 @@ def _numbers(axes: Axes, model: OnnxEmulator, point: Mapping[str, float], look: 
 
 
 def _occupations_figure(emulator: str, z: float) -> Figure:
-    """The numbers of galaxies, w_p and Delta Sigma of the points amid all occupations."""
+    """Figure of galaxy numbers, w_p and Delta Sigma at the typical points of all occupations."""
     figure = new_figure(10.4, 3.9)
     numbers, *panels = figure.subplots(1, 3)
     for i, (name, colour) in enumerate(zip(GALAXIES, cycle(_COLOURS), strict=False)):
@@ -329,7 +329,7 @@ def _occupations_figure(emulator: str, z: float) -> Figure:
 
 
 def _saved(figure: Figure, path: Path) -> Path:
-    """Write a figure as a small PNG, in which each colour has a few levels; returns its path."""
+    """Write a figure as a small PNG, with few levels of each colour, and return its path."""
     figure.set_dpi(_DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -341,7 +341,7 @@ def _saved(figure: Figure, path: Path) -> Path:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line of `gallery`."""
+    """Run the command line of `gallery`."""
     run(gallery, "python -m benchmarks.studies.gallery", argv)
 
 

@@ -1,9 +1,9 @@
-"""Fits for haloes in the graph against pyccl's own: ``hodspectra ingredients``.
+"""Comparison of the fits for haloes with those of pyccl: ``hodspectra ingredients``.
 
-Formulas are compared at the same sigma, in float32 as emulators run. Then pyccl's mass function,
-bias and concentration as functions of mass, with pyccl's own sigma(M) of the same linear power, are
-compared with those of the labels. pyccl splines sigma(M) over 13 scale factors by default, which
-alone is good for 1 % of n(M) where haloes are rare; here it takes 60.
+Formulas are compared at equal sigma, in float32 as in emulators. The labels' mass function, bias
+and concentration as functions of mass are compared with pyccl's, with pyccl's own sigma(M) of the
+same linear power. By default, pyccl splines sigma(M) over 13 scale factors, which limits n(M) of
+rare haloes to 1 %; here it uses 60.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ BASES: dict[str, Any] = {
 }
 M = np.geomspace(1e10, 1e16, 61)
 SIGMA = np.geomspace(0.05, 20, 200)
-_RARE = 1e-12  # haloes per unit of ln M and Mpc^3 below which none counts
+_RARE = 1e-12  # haloes per unit of ln M and Mpc^3 below which differences are ignored
 _F_RARE = np.exp(-60)
 _K = np.geomspace(1e-4, 1e2, 2000)
 _MOMENTS = 60
@@ -48,14 +48,17 @@ def ingredients(points: int = 12, seed: int = 1) -> dict[str, Any]:
     """Measure the largest differences between our fits for haloes and pyccl's.
 
     Args:
-        points: Cosmologies and redshifts, drawn in the widest box.
-        seed: Seed of these.
+        points: Number of cosmologies and redshifts, drawn in the widest box.
+        seed: Seed of the points.
 
     Returns:
-        ``fits``: by kind, name and definition of the mass the largest relative differences of the
-        ``formula`` (None where the graph has none) and by ``mass`` (None where no point is within
-        the fit's densities), and at how many ``points``; ``growth``: percentiles of the error of
-        D.
+        ``fits``: by kind, name and definition of the mass, the largest relative differences of the
+        ``formula`` (None if the graph has none) and by ``mass`` (None if no point is within the
+        densities of the fit), and the number of ``points``; ``growth``: percentiles of the error of
+        the growth factor D.
+
+    Raises:
+        ValueError: `points` below 1.
     """
     if points < 1:
         raise ValueError(f"points = {points} must be at least 1")
@@ -71,7 +74,7 @@ def ingredients(points: int = 12, seed: int = 1) -> dict[str, Any]:
 
 @contextmanager
 def _fine_splines() -> Iterator[None]:
-    """Many scale factors in pyccl's spline of sigma(M), for a while."""
+    """Context with many scale factors in pyccl's spline of sigma(M)."""
     pyccl.spline_params.A_SPLINE_NA_SM = _MOMENTS
     try:
         yield
@@ -80,7 +83,7 @@ def _fine_splines() -> Iterator[None]:
 
 
 def _compare(rows: list[dict[str, float]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Largest differences by kind of fit, and by name and definition of the mass."""
+    """Largest differences by kind of fit, name and definition of the mass."""
     found: dict[str, dict[str, dict[str, list[Any]]]] = {kind: {} for kind in KINDS}
     for row in tqdm(rows, desc="cosmologies", unit="pt"):
         a, cosmology = 1 / (1 + row["z"]), _cosmology(row)
@@ -115,7 +118,7 @@ def _columns(row: dict[str, float]) -> dict[str, Array]:
 
 
 def _cosmology(row: dict[str, float]) -> Any:
-    """A cosmology of pyccl's with the linear power of the package, from before z until today."""
+    """A pyccl cosmology with the package's linear power, from before z until today."""
     table = shipped_table()
     assert table is not None, "datagen/linear_power.npz is not of this version"
     ln_P, _ = table(_columns(row))
@@ -149,7 +152,7 @@ def _theirs(kind: str, name: str, mass_def: str) -> Any:
 
 
 def _formula(kind: str, name: str, mass_def: str, cosmology: Any, a: float) -> float | None:
-    """Largest difference of f(sigma) or b(sigma), ours in float32; None if there is no formula."""
+    """Largest difference of f(sigma) or b(sigma), ours in float32; None without a formula."""
     base: Any = {"mass_function": MassFunction, "halo_bias": Bias}.get(kind)
     if base is None or mass_def not in base.known[name].mass_defs:
         return None
@@ -169,7 +172,7 @@ def _formula(kind: str, name: str, mass_def: str, cosmology: Any, a: float) -> f
 def _by_mass(
     kind: str, name: str, mass_def: str, row: dict[str, float], cosmology: Any, a: float
 ) -> float:
-    """Largest difference of n(M), b(M) or c(M) of the labels where haloes count."""
+    """Largest difference of n(M), b(M) or c(M) of the labels, without very rare haloes."""
     haloes = _labels(kind, name, mass_def, row)
     expected = _theirs(kind, name, mass_def)(cosmology, M, a)
     n, b = haloes.dn_dlnM_and_bias(M)
@@ -182,7 +185,7 @@ def _by_mass(
 
 
 def _labels(kind: str, name: str, mass_def: str, row: dict[str, float]) -> Haloes:
-    """The haloes of the labels with one fit, and others that go with it."""
+    """Haloes of the labels with one fit, and other fits that can be combined with it."""
     names = {"mass_function": "Despali16", "halo_bias": "Tinker10", "concentration": "Constant"}
     names[kind] = name
     if kind == "mass_function":
@@ -196,7 +199,7 @@ def _labels(kind: str, name: str, mass_def: str, row: dict[str, float]) -> Haloe
 
 
 def _worst(entry: dict[str, list[Any]]) -> dict[str, Any]:
-    """Largest of the differences, None where there are none, and at how many points."""
+    """Largest differences, None if there are none, and the number of points."""
     found: dict[str, Any] = {"points": len(entry["mass"])}
     for name, values in entry.items():
         numbers = [value for value in values if value is not None]
@@ -205,7 +208,7 @@ def _worst(entry: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def _growth(seed: int) -> dict[str, dict[str, float]]:
-    """Errors of D in float32 by kind of points: 50, 95 and 100 %."""
+    """Errors of the growth factor D in float32 by kind of points: 50, 95 and 100 %."""
     growth, rng = Growth(), np.random.default_rng(seed + 1)
     errors = {}
     for kind in ("", "edges", "lcdm"):
@@ -221,7 +224,7 @@ def _growth(seed: int) -> dict[str, dict[str, float]]:
 
 
 def render(record: dict[str, Any]) -> str:
-    """The tables, and what labels combine, as text."""
+    """Format the tables, and the list of combinations, as text."""
     lines = [f"largest differences to pyccl at {record['points']} cosmologies and redshifts",
              f"{'':<42}{'formula':>10}{'of mass':>10}{'points':>8}"]  # fmt: skip
     for kind, entries in record["fits"].items():
@@ -236,7 +239,7 @@ def render(record: dict[str, Any]) -> str:
 
 
 def listing() -> str:
-    """What labels combine: a line for each mass function and definition of the mass."""
+    """List the combinations of fits: a line for each mass function and definition of the mass."""
     groups: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
     for mass_function, halo_bias, concentration, mass_def in combinations():
         biases, concentrations = groups.setdefault((mass_function, mass_def), ({}, {}))

@@ -1,7 +1,7 @@
-"""What makes a network accurate: ``hodspectra learning``.
+"""Accuracy of networks by labels, size and training: ``hodspectra learning``.
 
-Networks that differ in one thing and all get the same work on one core: label points, size,
-optimiser, schedule, loss. A semi-analytic emulator, which needs no labels, is set beside them.
+Networks that differ in one setting (label points, size, optimiser, schedule, loss) are trained with
+equal work on one core, and compared with a semi-analytic emulator, which needs no labels.
 """
 
 import time
@@ -42,16 +42,16 @@ PUBLISHED = "Adam, stages, mse"  # as the published emulators were trained
 
 @dataclass(frozen=True)
 class Plan:
-    """Which networks are trained: one thing changes at a time.
+    """Trainings that differ in one setting each.
 
     Attributes:
-        points: Numbers of label points, a tenth of which validate.
-        sizes: Hidden layers and units, at the largest number of points.
+        points: Numbers of label points, a tenth of which are for validation.
+        sizes: Numbers of hidden layers and units, with the largest number of points.
         tflop: Work of each training; see `emulator.schedule.ScheduleConfig`.
-        components: Numbers of principal components, as targets.
-        finish: A finish with L-BFGS, of the same work altogether.
-        float64: Share of the work, at its end, that is done in float64.
-        base: The training that all others differ from in one thing.
+        components: Numbers of principal components of the targets.
+        finish: Settings of a final optimisation with L-BFGS, of the same total work.
+        float64: Fraction of the work, at the end, in float64.
+        base: Settings that all others differ from in one thing.
     """
 
     points: tuple[int, ...] = (20_000, 50_000, 200_000)
@@ -65,10 +65,10 @@ class Plan:
     def __post_init__(self) -> None:
         if min(self.points, default=0) < 2:
             raise ValueError(f"plan.points = {list(self.points)} must be numbers of 2 or more")
-        self.runs()  # refuses what there is not
+        self.runs()  # raises errors about invalid settings
 
     def runs(self) -> list[dict[str, Any]]:
-        """Name, number of points and settings of each training."""
+        """Return name, number of points and settings of each training."""
         schedule = ScheduleConfig("cosine", max_epochs=(100_000,), max_tflop=self.tflop)
         stages = replace(schedule, kind="stages", max_epochs=(100_000,) * 3, patience=(10, 10, 30))
         base = replace(self.base, schedule=schedule, split=Split(validation=VALIDATION, test=0.0))
@@ -103,7 +103,7 @@ class Plan:
 
 
 def _train(settings: dict[str, Any], *, data: Path, out: Path) -> dict[str, Any]:
-    """Train one network, in a worker."""
+    """Train one network, in a worker process."""
     torch.set_num_threads(1)
     spectra = Spectra.read(data, SHOWN)
     spectra = spectra.select(np.arange(settings["points"]))
@@ -141,7 +141,7 @@ def _judge(path: Path, test: Spectra) -> dict[str, Any]:
 
 
 def _beside(name: str, test: Spectra) -> dict[str, Any]:
-    """A semi-analytic emulator, judged by the same labels."""
+    """Accuracy and time of a semi-analytic emulator on the same labels."""
     model = OnnxEmulator(name, threads=1)
     space = Space.from_dict(test.metadata["space"])
     predicted = model(test.theta, SHOWN)
@@ -161,23 +161,23 @@ def learning(
     beside: str = "standard",
     ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
-    """Train networks of P_gg that differ in one thing, at equal work on one core.
+    """Train networks of P_gg that differ in one setting, with equal work on one core.
 
-    The errors are of P, on test labels that were drawn on their own and are opened here.
+    Errors are those of P on separate test labels.
 
     Args:
-        data: Label file, with the largest number of points of the plan.
-        test: Label file to judge by, of another seed and the same halo model.
+        data: Label file with the largest number of points of the plan.
+        test: Label file for tests, with another seed and the same halo model.
         out: Folder for the networks, ``learning.json``, ``learning.md`` and a figure.
-        plan: Which networks.
-        beside: A semi-analytic emulator to set beside them: a shipped one, or an ONNX file.
-        ray: Where they are trained, one core each.
+        plan: The networks to train.
+        beside: Semi-analytic emulator to compare with: an ONNX file, or the name of a shipped one.
+        ray: Settings of Ray, which trains the networks on one core each.
 
     Returns:
-        What was found, the content of ``learning.json``.
+        The content of ``learning.json``.
 
     Raises:
-        ValueError: Too few labels, or test labels that are among them or of another box or halo
+        ValueError: Too few labels; test labels that are among them, or of another box or halo
             model.
     """
     labels, truth = Spectra.read(data, ()), Spectra.read(test, SHOWN)
@@ -193,7 +193,7 @@ def learning(
 
 
 def _check(labels: Spectra, truth: Spectra, plan: Plan, data: Path, test: Path) -> None:
-    """Refuse labels that the plan cannot be done with, before anything is trained."""
+    """Check that labels fit the plan, before anything is trained."""
     if len(labels) < max(plan.points):
         raise ValueError(f"{data} has {len(labels)} points, the plan needs {max(plan.points)}")
     mine, theirs = ({n: one.metadata[n] for n in ("model", "space")} for one in (labels, truth))
@@ -204,7 +204,7 @@ def _check(labels: Spectra, truth: Spectra, plan: Plan, data: Path, test: Path) 
 
 
 def render(result: dict[str, Any]) -> str:
-    """The table, as Markdown."""
+    """Format the results as Markdown."""
     plan, base = result["plan"], result["plan"]["base"]
     points = result["semianalytic"]["test"]["gg_total"]["points"]
     network, optimizer = base["network"], base["optimizer"]
@@ -234,7 +234,7 @@ def render(result: dict[str, Any]) -> str:
 
 
 def _ends(result: dict[str, Any]) -> list[str]:
-    """What is special at the end of some trainings."""
+    """Notes on the end of some trainings."""
     plan, lines = result["plan"], []
     for one in result["networks"]:
         if found := one.get("finish"):
@@ -255,7 +255,7 @@ def _numbers(one: dict[str, Any]) -> list[str]:
 
 
 def figures(result: dict[str, Any]) -> dict[str, Figure]:
-    """Validation loss against work for what is changed most, and 95 % error against labels."""
+    """Plot validation loss against work for some settings, and the 95 % error against labels."""
     figure = new_figure(8, 3.2)
     left, right = figure.subplots(1, 2)
     networks = {one["name"]: one for one in result["networks"]}

@@ -1,4 +1,4 @@
-"""Emulators beside the published ones, by their measures: ``hodspectra published``."""
+"""Comparison with published emulators, by their error measures: ``hodspectra published``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +16,11 @@ from export.runtime import OnnxEmulator
 
 __all__ = ["PUBLISHED", "STUDY", "published", "render"]
 
-# Of NNPowerspectra (https://github.com/llinke1): its best combined network, 4 x 1074 GELU after
+# NNPowerspectra (https://github.com/llinke1): its best combined network, 4 x 1074 GELU after
 # hundreds of trials, and the mean error of ln P_gm that its analysis shows.
 PUBLISHED = {"mse": 5.8e-4, "mae": 7.7e-3, "ln_P": 0.0052}
-# Errors of P in percent that other emulators state for tasks of their own: whose, of which
-# spectrum, what and how much; and where in our record the same stands: its kind and quantiles.
+# Errors of P in percent that other emulators state for tasks of their own: name, spectrum, measure
+# and values; kind and quantiles of the corresponding numbers in our record.
 OTHERS = (
     ("HMcode2020Emu", "mm", "68 / 95 / 99 % of (point, k)", "0.04 / 0.15 / 0.35",
      "all", ("68", "95", "99")),
@@ -29,17 +29,17 @@ OTHERS = (
 
 
 def published(emulators: dict[str, Path]) -> dict[str, Any]:
-    """Judge emulators by the measures that the published ones were judged by.
+    """Measure the errors of emulators as for the published ones.
 
     These are the mean squared and mean absolute error of ln P, standardised by its deviation at
     each wavenumber over the test points, and the mean absolute error of ln P.
 
     Args:
-        emulators: Label file for each emulator, an ONNX file or a shipped name:
+        emulators: Label file for each emulator, an ONNX file or the name of a shipped one:
             ``'{published-gm: runs/published/test.h5}'``.
 
     Raises:
-        ValueError: Labels that do not fit an emulator, or that it was made of.
+        ValueError: Labels that do not fit an emulator, or that it was trained on.
     """
     if not emulators:
         raise ValueError("emulators: none is given; name some, and label files for them")
@@ -77,7 +77,7 @@ def _totals(predicted: Mapping[str, Any], truth: Truth) -> dict[str, Any]:
 
 
 def render(result: dict[str, Any]) -> str:
-    """Two tables, as Markdown: beside the published networks, and beside other emulators."""
+    """Format two tables as Markdown: with the published networks, and with other emulators."""
     numbers = " | ".join(f"{PUBLISHED[name]:.2g}" for name in ("mse", "mae", "ln_P"))
     lines = [
         "| emulator | halo model | masses drawn in | spectrum | test points | MSE of standardised "
@@ -100,7 +100,7 @@ def render(result: dict[str, Any]) -> str:
 
 
 def _beside_others(emulators: dict[str, Any]) -> list[str]:
-    """Errors that other emulators state, and ours in the same terms."""
+    """Errors that other emulators state, and the corresponding errors of ours."""
     whole = [name for name, one in emulators.items() if len(one["accuracy"]) == len(CORRELATIONS)]
     if not whole:
         return []

@@ -1,8 +1,8 @@
-"""Is the search worth it? Bayesian, blind, none: ``hodspectra sampler-comparison``.
+"""Benefit of hyperparameter searches, Bayesian or random: ``hodspectra sampler-comparison``.
 
-Every trial of every search gets the same work and the same labels, and so does a training with the
-settings that a user has who does not search. All is repeated with several seeds. No trial is
-stopped early and none is shared.
+Every trial of every search has the same work and the same labels, as has a training with the
+default settings, without a search. Everything is repeated with several seeds. No trial is stopped
+early, and none is shared.
 """
 
 import statistics
@@ -39,7 +39,7 @@ _NAMES = {
     "tpe": "Bayesian (TPE)",
     "gp": "Bayesian (Gaussian process)",
 }
-_AFTER = (1, 6, 12, 24, 48, 96)  # trials that the table tells of
+_AFTER = (1, 6, 12, 24, 48, 96)  # numbers of trials in the table
 
 
 def sampler_comparison(
@@ -54,25 +54,25 @@ def sampler_comparison(
     threads: int = 1,
     ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
-    """Compare samplers at equal trials and equal limits for each of them.
+    """Compare samplers of searches with equal numbers of trials and equal work per trial.
 
-    The folder gets a run directory for each sampler and seed. Rerun the command to resume.
+    The folder contains a run directory for each sampler and seed. Rerun the command to resume.
 
     Args:
         data: Label file of ``datagen.generate``.
         out: Folder for the searches, ``sampler_comparison.json``, its table and a figure.
-        train: Settings of every trial that the space does not set.
+        train: Settings of every trial that are not part of the search space.
         space: Ranges of the hyperparameters.
-        trials: Trials of each search.
+        trials: Number of trials of each search.
         objective: See ``tuning.search``.
         samplers: See ``tuning.search``.
-        seeds: One search of each sampler for each seed.
+        seeds: Seeds; each sampler runs one search per seed.
         threads: Threads of each trial.
-        ray: Where the trials run.
+        ray: Settings of Ray, which runs the trials.
 
     Raises:
-        ValueError: No trials, samplers or seeds; or a folder that holds searches with other labels,
-            other settings or of other code.
+        ValueError: No trials, samplers or seeds; a folder with searches of other labels, settings
+            or code.
     """
     if trials < 1 or not samplers or not seeds:
         raise ValueError(
@@ -115,7 +115,7 @@ def _run(
     threads: int,
     ray: RayConfig,
 ) -> Journal:
-    """One search, or what is left of it to do."""
+    """Run or resume one search."""
     journal = Journal(out)
     with journal.lock(), ExitStack() as stack:
         run_study(
@@ -126,7 +126,7 @@ def _run(
 
 
 def _alone(base: TrainConfig) -> SearchSpace:
-    """The space that holds nothing but the settings of a training."""
+    """A search space that contains only the settings of one training."""
     network, optimizer = base.network, base.optimizer
     return SearchSpace(
         layers=(network.layers,) * 2,
@@ -147,7 +147,7 @@ def _best_so_far(journal: Journal, objective: Objective) -> list[float]:
 
 
 def render(result: dict[str, Any]) -> str:
-    """The table, as Markdown: median over the seeds, and the lowest and highest."""
+    """Format the table as Markdown: median over the seeds, lowest and highest."""
     curves: dict[str, list[list[float]]] = result["best"]
     trials, objective = result["trials"], result["objective"]
     after = [number for number in _AFTER if number < trials] + [trials]
@@ -169,7 +169,7 @@ def render(result: dict[str, Any]) -> str:
 
 
 def figures(result: dict[str, Any]) -> dict[str, Figure]:
-    """The best so far against trials."""
+    """Plot the best objective so far against the number of trials."""
     curves, objective = result["best"], result["objective"]
     figure = new_figure(5.5, 3.6)
     axes = figure.subplots()

@@ -27,10 +27,10 @@ from export.runtime import load
 
 __all__ = ["PUBLISHED", "STUDY", "figures", "fit", "render", "scaling", "stream"]
 
-# User CPU seconds of data sets, on their authors' machine without a GPU, as the notebooks
+# User CPU seconds of data sets on the authors' machine without a GPU, as printed in the notebooks
 # exampleNotebooks/NNPerformance.ipynb and NN_Performance.ipynb of
-# https://github.com/r0b42o/NNPowerspectra (2025) print them. One network gives the 150 numbers of
-# one spectrum's three terms; the calculation is of all spectra.
+# https://github.com/r0b42o/NNPowerspectra (2025). A network gives the 150 numbers of one spectrum's
+# three terms; the calculation is of all spectra.
 PUBLISHED: dict[str, dict[int, float]] = {
     "calculation": {100: 1452.09, 1000: 14464.3, 10_000: 150278.42, 50_000: 725533.92},
     "network, 14 x 888 GELU": {
@@ -42,7 +42,7 @@ PUBLISHED: dict[str, dict[int, float]] = {
         10_000_000: 26.56,
     },
 }  # fmt: skip
-DIRECT = {"labels": (16, 64, 256), "pyccl": (1, 2, 4)}  # sizes that the true codes are timed at
+DIRECT = {"labels": (16, 64, 256), "pyccl": (1, 2, 4)}  # numbers of points for the true codes
 NAMES = {"emulator": "emulator", "labels": "label code", "pyccl": "pyccl's halo model"}
 COLOURS = {"emulator": "#D55E00", "labels": "#0072B2", "pyccl": "#009E73"}
 PUBLISHED_MARKS = dict(zip(PUBLISHED, ("s", "^", "v"), strict=True))
@@ -56,25 +56,26 @@ def scaling(
     seed: int = 1,
     occupation: str = "",
 ) -> dict[str, Any]:
-    """Time an emulator on ever more points, and networks of ever more weights, on one core.
+    """Time an emulator by number of points, and networks by number of weights, on one core.
 
-    The points stream through in blocks, in a process of its own for every size, whose peak memory
-    is recorded. The true codes are timed at a few points, and the cost of a point is fitted to
-    each. The networks are untrained, which takes as long.
+    Points are evaluated in blocks, in a separate process for every size, whose peak memory is
+    recorded. The true codes are timed at a few points, and a cost per point is fitted to each. The
+    networks are untrained, which does not affect the time.
 
     Args:
         emulator: ONNX file, or the name of a shipped emulator.
-        sizes: Numbers of points.
-        widths: Units in each of 4 hidden layers.
-        depths: Hidden layers of 256 units.
+        sizes: Numbers of points, two or more.
+        widths: Numbers of units in each of 4 hidden layers.
+        depths: Numbers of hidden layers of 256 units.
         seed: Seed of the points.
-        occupation: Of a semi-analytic emulator, whose galaxies it is to have.
+        occupation: Name of an occupation in place of the one in the file; semi-analytic emulators
+            only.
 
     Returns:
-        What was found, the content of ``scaling.json``.
+        The content of ``scaling.json``.
 
     Raises:
-        ValueError: The codes do not agree, or there are too few sizes.
+        ValueError: Codes that disagree; too few sizes.
     """
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(f"sizes = {list(sizes)} must be two or more positive numbers, for a fit")
@@ -83,7 +84,7 @@ def scaling(
             f"widths = {list(widths)} and depths = {list(depths)} must each have one positive "
             f"number at least"
         )
-    true_codes = _direct(emulator, seed, occupation)  # first: it refuses those that do not agree
+    true_codes = _direct(emulator, seed, occupation)  # first, since it checks their agreement
     ordered = tqdm(sorted(sizes), desc="sizes")
     runs = {"emulator": [stream(emulator, n, seed, occupation) for n in ordered]}
     runs |= true_codes
@@ -99,11 +100,11 @@ def scaling(
 
 
 def fit(points: Sequence[float], seconds: Sequence[float]) -> dict[str, float]:
-    """The line seconds = start + per_point * points, both positive, by relative least squares.
+    """Fit seconds = start + per_point * points, both positive, by relative least squares.
 
     Args:
-        points: Sizes, two or more.
-        seconds: What each took.
+        points: Numbers of points, two or more.
+        seconds: Time for each number [s].
     """
     design = np.stack([np.ones(len(points)), np.asarray(points, float)], axis=1)
     (start, per_point), _ = nnls(design / np.asarray(seconds)[:, None], np.ones(len(points)))
@@ -111,7 +112,7 @@ def fit(points: Sequence[float], seconds: Sequence[float]) -> dict[str, float]:
 
 
 def stream(emulator: str, points: int, seed: int, occupation: str = "") -> dict[str, float]:
-    """One size, in a process of its own."""
+    """Time one number of points, in a separate process."""
     root = str(Path(__file__).resolve().parents[2])
     command = [
         sys.executable,
@@ -135,7 +136,7 @@ def stream(emulator: str, points: int, seed: int, occupation: str = "") -> dict[
 
 
 def _direct(emulator: str, seed: int, occupation: str) -> dict[str, list[dict[str, float]]]:
-    """The true codes at a few sizes, if they agree with the emulator."""
+    """Times of the true codes at a few sizes, after a check of their agreement."""
     model = load(emulator, threads=1, occupation=occupation or None)
     space = Space.from_dict(model.metadata["parameters"])
     config = HaloModelConfig.from_dict(model.metadata["halo_model"])
@@ -152,14 +153,14 @@ def _direct(emulator: str, seed: int, occupation: str) -> dict[str, list[dict[st
 
 
 def _cost(call: Callable[[], Any]) -> dict[str, float]:
-    """Wall and CPU time [s] of one call."""
+    """Wall and CPU time [s] of a call."""
     wall, cpu = time.perf_counter(), time.process_time()
     call()
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
 def render(result: dict[str, Any]) -> str:
-    """The costs, as Markdown."""
+    """Format the costs as Markdown."""
     lines = [
         f"Time of all outputs, fitted over sizes, on one core; emulator: {result['emulator']}",
         "",
@@ -203,7 +204,7 @@ def _time(seconds: float) -> str:
 
 
 def figures(result: dict[str, Any]) -> dict[str, Figure]:
-    """CPU time against points, memory against points, time against weights."""
+    """Plot CPU time against points, memory against points, and time against weights."""
     figure = new_figure(10, 3.6)
     times, memory, networks = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
     for name, runs in result["runs"].items():
@@ -241,7 +242,7 @@ def figures(result: dict[str, Any]) -> dict[str, Figure]:
 def _line(
     axes: Axes, cpu: Mapping[int, float], line: Mapping[str, float], label: str, **look: Any
 ) -> None:
-    """Measured times, and the fitted line through them."""
+    """Draw measured times, and the line fitted to them."""
     points = np.array(sorted(cpu))
     axes.loglog(points, [cpu[n] for n in points], ls="", ms=4, label=label, **look)
     axes.loglog(points, line["start"] + line["per_point"] * points, lw=0.8, color=look["color"])

@@ -1,4 +1,4 @@
-"""What searches found, as a table: ``hodspectra search-summary``."""
+"""Tables of finished searches: ``hodspectra search-summary``."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,27 +19,27 @@ from tuning.trial import LATENCY
 
 __all__ = ["STUDY", "render", "search_summary"]
 
-BEST = 5  # trials of a search without a Pareto front
+BEST = 5  # number of trials to show of a search without a Pareto front
 QUANTILES = {"p95": "95", "p99": "99", "largest": "100"}
 
 
 def search_summary(runs: list[Path], limit: float = 0.01) -> dict[str, Any]:
-    """Sum up finished searches: of each the Pareto front, or the best trials and the last training.
+    """Summarise finished searches: the Pareto front, or the best trials and the final training.
 
-    Errors are quantiles of abs(P/P_true - 1) on the validation split over points and k, of the
-    spectrum where they are largest, as the searches reported them; the largest of all, which no
+    Errors are quantiles of abs(P/P_true - 1) over points and k of the validation split, for the
+    spectrum where they are largest, as reported by the searches. The largest error of all, which no
     search minimises, is from the trials' own emulators.
 
     Args:
         runs: Run directories of ``tuning.search`` and ``tuning.semianalytic``.
-        limit: Largest error of a trial that may be on a Pareto front.
+        limit: Largest error of a trial on a Pareto front.
 
     Returns:
-        What was found, by search.
+        Results by search.
 
     Raises:
-        FileNotFoundError: No search lies in a folder.
-        ValueError: A search without a trial that ended.
+        FileNotFoundError: A folder without a search.
+        ValueError: A search without a finished trial; no folders.
     """
     if not runs:
         raise ValueError("runs: none is given; name run directories of tuning.search")
@@ -67,7 +67,7 @@ def _search(folder: Path, limit: float) -> dict[str, Any]:
 def _shown(
     entries: list[dict[str, Any]], objectives: list[str], limit: float
 ) -> list[dict[str, Any]]:
-    """The Pareto front of those within the limit, or the best, by the first objective."""
+    """The Pareto front of trials within the limit, or the best trials by the first objective."""
     entries = sorted(entries, key=lambda one: one["report"][objectives[0]])
     if len(objectives) == 1:
         return entries[:BEST]
@@ -88,14 +88,14 @@ def _entry(trial: Trial) -> dict[str, Any]:
 
 
 def _final(path: Path) -> dict[str, Any]:
-    """The training of the best, from its own record."""
+    """Accuracy of the final training, from its own record."""
     spec = Emulator.load(path).spec
     report = {name: largest_quantile(spec, q) for name, q in QUANTILES.items()}
     return {"trial": path.parent.name, "epochs": spec.provenance["epochs"], "report": report}
 
 
 def render(result: dict[str, Any]) -> str:
-    """A table for each search, as Markdown."""
+    """Format a table for each search as Markdown."""
     return "\n\n".join(_table(one) for one in result["searches"])
 
 
