@@ -68,7 +68,7 @@ class Study:
         """
         if out.suffix == ".json" or out.is_file():
             raise ValueError(
-                f"out = {out} must be a folder, for {self.name}.json and what goes with it"
+                f"out = {out} must be a folder, for {self.name}.json and other results"
             )
         asked = signature(self.measure).parameters
         given = {n: p.default for n, p in asked.items() if n != "out"} | settings

@@ -97,7 +97,7 @@ def with_added(
     for key, tensor in Graph.read(content).tensors.items():
         kind, _, name = key.partition("/")
         if name not in tensors:
-            continue  # handled with its other part
+            continue  # belongs to the other part, graph or spare
         new, old = tensor.array(), tensors[name].array()
         if new is None or old is None or new.dtype != old.dtype:
             raise ValueError(f"{name} has other numbers between wavenumbers")

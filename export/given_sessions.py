@@ -68,9 +68,9 @@ def is_matter(name: str) -> bool:
 def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[OnnxFile, bool]:
     """Replace the galaxies of a file.
 
-    An occupation becomes a part of the graph if its features are as wide as its ``width`` states.
-    It is integrated in Python if it has no ``width``, if it does not use the functions that it is
-    given, or if its moments may be negative or exceed single precision.
+    An occupation becomes a part of the graph if the grid of halo masses resolves its ``width``. It
+    is integrated in Python otherwise, if it does not use the functions that it is given, or if its
+    moments may be negative or exceed single precision.
 
     Args:
         file: A semi-analytic emulator.
@@ -101,7 +101,7 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
     if "+" in file.occupation:
         raise OccupationError(
             f"{path.stem} is made for {file.occupation}; load others from the file of "
-            f"{file.occupation.partition('+')[0]}, to which nothing is added"
+            f"{file.occupation.partition('+')[0]}, without additions"
         )
     if one.added:
         if file.spare is None:

@@ -228,7 +228,7 @@ def _value(attribute: list[Field]) -> tuple[str, Any]:
 def _signed(one: Field) -> int:
     value = one.value
     if not isinstance(value, int):
-        raise GraphError(f"it holds a number, {value!r}, that is none")
+        raise GraphError(f"it has an invalid number, {value!r}")
     return value - (value >> 63 << 64)  # 64 bits
 
 
@@ -283,7 +283,7 @@ def _text(found: Iterable[Field], number: int) -> str:
     """
     texts = [one.text for one in found if one.number == number]
     if len(texts) > 1:
-        raise GraphError(f"it says twice what may be said once, {texts[0]!r} and {texts[1]!r}")
+        raise GraphError(f"it has a duplicate field, {texts[0]!r} and {texts[1]!r}")
     return texts[0] if texts else ""
 
 

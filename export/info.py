@@ -64,7 +64,7 @@ def card(model: OnnxEmulator) -> str:
         return "\n".join(_lines(model))
     except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as error:
         raise OnnxEmulatorError(
-            f"{model.path} says of itself what cannot be shown ({error!r}); export it again"
+            f"{model.path} has metadata that cannot be shown ({error!r}); export it again"
         ) from None
 
 
@@ -284,7 +284,7 @@ def main(argv: list[str] | None = None) -> None:
     def work(arguments: argparse.Namespace) -> None:
         chosen, occupation = arguments.emulator, arguments.occupation
         if occupation and not chosen:
-            raise ValueError("--occupation is of an emulator, and none is given")
+            raise ValueError("--occupation needs an emulator")
         shown = card(load(chosen, occupation=occupation)) if chosen else listing()
         print(shown)  # noqa: T201
 

@@ -89,7 +89,7 @@ def read_rows(path: Path) -> tuple[dict[str, dict[str, Any]], list[Row], Path | 
                 rows.append(_row(split_cells(text, separator), columns, line))
     if not is_ours:
         raise ValueError(
-            f"it is no file of measurements; its first line must be # {SCHEMA} (hodspectra "
+            f"it is not a file of measurements; its first line must be # {SCHEMA} (hodspectra "
             f"survey-tables makes one of some published tables)"
         )
     if not rows:

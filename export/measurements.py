@@ -327,7 +327,7 @@ class Measurements:
 def _single(one: Statistic) -> str:
     """Return the name of a statistic, which must have one term."""
     if len(one.outputs) != 1 or one.terms != ("total",):
-        raise ValueError(f"{one.name}: terms = {one.terms}; what is measured is the total")
+        raise ValueError(f"{one.name}: terms = {one.terms}; only totals can be measured")
     return one.name
 
 
@@ -379,7 +379,7 @@ def _arranged(
             )
         of.setdefault(row.name, []).append(i)
     if unused := [name for name in entries if name not in of]:
-        raise ValueError(f"the header has {unused[0]}, of which there are no rows")
+        raise ValueError(f"the header has {unused[0]}, but there are no rows of it")
     order: list[int] = []
     statistics, units, last = [], {}, []
     for name, mine in of.items():
@@ -416,7 +416,7 @@ def _statistic(name: str, entry: Mapping[str, Any], rows: Sequence[Row]) -> Stat
         if has.get(argument, True) and argument not in entry:
             unit = "the unit of its " + ("values" if argument == "units" else "lengths")
             what = "a number, or null for infinite" if argument == "pi_max" else unit
-            raise ValueError(f"the entry of {name} has no {argument}: it must say it, {what}")
+            raise ValueError(f"the entry of {name} has no {argument}; add it: {what}")
     kinds = {len(row.at) for row in rows}
     if 0 in kinds or len(kinds) > 1:
         odd = next(row for row in rows if not row.at or len(row.at) != len(rows[0].at))

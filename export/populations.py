@@ -204,7 +204,7 @@ class Population:
 
 @dataclass(frozen=True)
 class Populations:
-    """One population, or two correlated ones.
+    """A single population of galaxies, or two correlated populations.
 
     Attributes:
         each: The populations.

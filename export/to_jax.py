@@ -110,8 +110,8 @@ class JaxFunction:
             raise ValueError(f"dtype = {dtype!r} must be 'float32' or 'float64'")
         if dtype == "float64" and not jax.config.read("jax_enable_x64"):
             raise ValueError(
-                "dtype = 'float64': JAX has single precision alone until it is told otherwise, "
-                "jax.config.update('jax_enable_x64', True)"
+                "dtype = 'float64': JAX computes in single precision by default; enable double "
+                "precision with jax.config.update('jax_enable_x64', True)"
             )
         if out_of_range not in ("raise", "nan", "ignore"):
             raise ValueError(f"out_of_range = {out_of_range!r} must be 'raise', 'nan' or 'ignore'")

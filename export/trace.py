@@ -87,7 +87,7 @@ class Traced:
         self.trace, self.name = trace, name
 
     def __bool__(self) -> bool:
-        raise TypeError("what a traced number is, is not known yet")
+        raise TypeError("the value of a traced number is unknown")
 
     def __eq__(self, other: object) -> bool:
         return bool(self)  # comparisons are refused

@@ -51,7 +51,9 @@ def weights(file: OnnxFile, emulator: Emulator) -> dict[str, Array]:
         try:
             stored = read_arrays(base64.b64decode(json.loads(file.texts["weights"])))
         except (SafetensorError, ValueError, TypeError) as error:
-            raise OnnxEmulatorError(f"{file.occupation}: weights are no arrays ({error})") from None
+            raise OnnxEmulatorError(
+                f"{file.occupation}: weights are not arrays ({error})"
+            ) from None
         found |= {name: value.numpy() for name, value in stored.items()}
     return found
 

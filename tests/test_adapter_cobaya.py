@@ -249,7 +249,7 @@ def test_an_output_that_was_not_asked_for_is_named():
     def likelihood(_self=None):
         return float(_self.provider.get_halo_model()["gm_1h"][0])
 
-    with pytest.raises(KeyError, match="gm_1h was not asked for: list it in the outputs"):
+    with pytest.raises(KeyError, match="gm_1h was not requested: list it in the outputs"):
         loglike(inputs(likelihood=likelihood))
 
 
@@ -455,7 +455,7 @@ def test_the_redshift_may_be_asked_for():
     assert seen["gg_total"].shape == (2, 2)
     assert value == pytest.approx(truth(z=0.3))
     with pytest.raises(
-        LoggedError, match=r"z = \[0.3 1. \] is asked for, but .* the option z: 0.5"
+        LoggedError, match=r"z = \[0.3 1. \] is requested, but .* the option z: 0.5"
     ):
         get_model(inputs(asked=asked))
     asked["halo_model"]["z"] = 0.5
@@ -481,7 +481,12 @@ def test_the_redshift_may_be_a_parameter():
     [
         ({}, ("gg_total", K), None, "no redshift: the emulator is for z = 0 to 2; give the theory"),
         ({"n_g": None}, ["halo_model"], [0.5, 1.0], "n_g cannot be a parameter at 2 redshifts"),
-        ({"z": 0.5}, {"halo_model": {"z": 0.5}}, None, "z is asked for, and is a parameter as wel"),
+        (
+            {"z": 0.5},
+            {"halo_model": {"z": 0.5}},
+            None,
+            "z is both requested and a parameter; remov",
+        ),
         ({}, {"halo_model": {"z": 5.0}}, None, "halo_model: z = 5: small is for z = 0 to 2"),
         ({"z": 2.5}, ("gg_total", K), None, "z = 2.5 is outside the trained range"),
     ],
@@ -497,7 +502,7 @@ def test_likelihoods_that_ask_for_different_redshifts_are_an_error_at_set_up():
     )
     other = {"halo_model": {"outputs": "mm_total", "k": K}}
     info["likelihood"]["other"] = {"external": lambda _self=None: 0.0, "requires": other}
-    with pytest.raises(LoggedError, match="all likelihoods must ask for the same k and the same z"):
+    with pytest.raises(LoggedError, match="all likelihoods must request the same k and z"):
         get_model(info)
 
 

@@ -142,7 +142,7 @@ def test_an_amplitude_A_s_is_turned_into_sigma_8(galaxies):
         galaxies.get_pk_at_a(by_A_s, 1.0)[1], galaxies.get_pk_at_a(by_sigma_8, 1.0)[1], rtol=1e-6
     )
     nothing_to_compute_it_from = cosmology(pyccl.CosmologyCalculator, sigma8=None, A_s=2.1e-9)
-    with pytest.raises(ValueError, match="A_s: this cosmology cannot make sigma8 of it"):
+    with pytest.raises(ValueError, match="A_s: this cosmology cannot compute sigma8"):
         galaxies.get_pk2d(nothing_to_compute_it_from)
 
 
@@ -264,7 +264,7 @@ def test_dark_energy_that_counts_early_is_refused(galaxies):
 def test_k_and_z_beyond_the_emulator_are_named(galaxies):
     Pk = galaxies.get_pk2d(cosmology())
     for k, a, message in (
-        (200.0, 1.0, r"k = 200 is outside \[0.0001, 100\] 1/Mpc, where the emulator is"),
+        (200.0, 1.0, r"k = 200 is outside \[0.0001, 100\] 1/Mpc, where the emulator holds"),
         ([1.0, 1e-5], 1.0, "k = 1e-05 is outside"),
         (1.0, 0.3, r"a = 0.3 is outside \[0.3333, 1\] \(z from 0 to 2\)"),
         (1.0, [0.9, np.nan], "a = nan is outside"),

@@ -120,7 +120,7 @@ def test_the_redshift_and_h_may_come_as_they_like(info):
     assert loglike(info(params={"H0": 70.0}, without=["h"])) == pytest.approx(expected)
     one = loglike(info(z=None, theory={"z": [Z]}))
     assert one == pytest.approx(expected)
-    with pytest.raises(LoggedError, match=r"the theory has the redshifts \[0.5, 1.0\], and .* of"):
+    with pytest.raises(LoggedError, match=r"the theory has the redshifts \[0.5, 1.0\], but .* has"):
         get_model(info(z=None, theory={"z": [Z, 1.0]}))
 
 

@@ -176,7 +176,7 @@ def test_other_galaxies_by_option(small_file, tmp_path, capsys):
         assert part in text
     assert "Mprime" not in text
     assert command(info, "--occupation", "zheng07") == 2
-    assert "--occupation is of an emulator" in capsys.readouterr().err
+    assert "--occupation needs an emulator" in capsys.readouterr().err
     assert command(verify, small_file, "--occupation", "zheng07") == 2
     assert "no record of its accuracy with galaxies of zheng07" in capsys.readouterr().err
 
@@ -272,7 +272,7 @@ def test_evaluation_writes_the_record_if_it_is_told_to(onnx_file, fresh, capsys)
 
 
 def test_a_record_is_written_into_files_alone(fresh):
-    with pytest.raises(ValueError, match="write_record: standard is no file; name one, for exampl"):
+    with pytest.raises(ValueError, match="write_record: standard is not a file; name one, for exa"):
         evaluate("standard", fresh, write_record=True)
 
 
@@ -301,7 +301,7 @@ def test_masses_drawn_otherwise_make_a_record_of_their_own(onnx_file, ray, tmp_p
 
 
 def test_evaluation_refuses_labels_that_prove_nothing(onnx_file, label_file, fresh, tmp_path):
-    with pytest.raises(ValueError, match="is what .* was made of; make labels with another seed"):
+    with pytest.raises(ValueError, match="was trained on .*; make labels with another seed"):
         evaluate(str(onnx_file), label_file)
     labels = Spectra.read(fresh)
     labels.metadata = labels.metadata | {"model": labels.metadata["model"] | {"log10M_min": 9.0}}
@@ -338,4 +338,4 @@ def test_verify_notices_a_record_that_is_too_good(onnx_file, ray, capsys):
         assert command(verify, onnx_file) == 2
         assert message in capsys.readouterr().err
     assert command(info, onnx_file) == 2
-    assert "says of itself what cannot be shown (KeyError('all'))" in capsys.readouterr().err
+    assert "has metadata that cannot be shown (KeyError('all'))" in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_steps_stay_within_the_range():
     ("given", "message"),
     [
         ({"statistics": ["wp"]}, "no wp (did you mean 'w_p'?); there are w_p, Delta_Sigma"),
-        ({"statistics": []}, "statistics: none is given; there are w_p"),
+        ({"statistics": []}, "statistics is empty; there are w_p"),
         ({"parameters": ["alpa"]}, "no alpa (did you mean 'alpha'?); the occupation zheng07 has"),
         ({"values": 4}, "values = 4 must be an odd number, 3 to 15"),
         ({"reach": 0.0}, "reach = 0 must be above 0 and at most 1"),

@@ -189,7 +189,7 @@ def test_what_it_does_not_do_is_said():
     with pytest.raises(ValueError, match="is open already"):
         function(load("tinker10"), occupation="zheng07")
     jax.config.update("jax_enable_x64", False)
-    with pytest.raises(ValueError, match="JAX has single precision alone"):
+    with pytest.raises(ValueError, match="JAX computes in single precision by default"):
         function("tinker10", dtype="float64")
 
 

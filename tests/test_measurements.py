@@ -173,7 +173,7 @@ def changed(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (ROWS, "no file of measurements; its first line must be # hodspectra-data-1"),
+        (ROWS, "not a file of measurements; its first line must be # hodspectra-data-1"),
         (changed("data-1", "data-9"), "line 1: its format is hodspectra-data-9"),
         (HEADER, "it has no rows"),
         (changed("w_p,8", "wp,8"), r"line 10: wp \(did you mean 'w_p'\?\) is not in the header"),
@@ -272,7 +272,7 @@ def test_made_up_measurements_are_checked():
         Measurements([w_p, w_p], np.ones(4), np.ones(4))
     with pytest.raises(ValueError, match=r"shape \(3,\), expected \(2,\)"):
         Measurements([w_p], np.ones(3), np.ones(3))
-    with pytest.raises(ValueError, match="what is measured is the total"):
+    with pytest.raises(ValueError, match="only totals can be measured"):
         Measurements([Wp([1.0], terms="1h")], [1.0], [1.0])
     with pytest.raises(ValueError, match="must be finite"):
         Measurements([w_p], [1.0, np.nan], [1.0, 1.0])

@@ -147,7 +147,7 @@ def test_what_is_not_a_number_is_never_in_a_chain():
 
 
 def test_a_posterior_without_an_answer_is_refused():
-    with pytest.raises(ValueError, match="no point of the priors has an answer"):
+    with pytest.raises(ValueError, match="no valid point within the priors"):
         draw(Gaussian(-1.0), 2, QUICK)
 
 

@@ -162,7 +162,7 @@ def test_what_is_said_twice_is_refused_as_readers_differ(proto, refused, small_f
     assert onnx.GraphProto.FromString(twice).node[0].domain == "evil"
     forged = onnx.ModelProto.FromString(content)
     blank = sealed(forged).replace(encode(7, graph), encode(7, twice))
-    refused(blank, "it says twice what may be said once, '' and 'evil'")
+    refused(blank, "it has a duplicate field, '' and 'evil'")
     refused(encode(7, graph) + small_file.read_bytes(), "it holds 2 graphs, not one")
 
 

@@ -279,7 +279,7 @@ def test_galaxies_of_the_mock_are_those_asked_for(file, tmp_path, monkeypatch):
     ("options", "message"),
     [
         ({"survey": Survey(k_max=0.0201)}, r"no wavenumber lies in \[0.02, 0.0201\]"),
-        ({"fixed": {"z": 2.5}}, r"small.onnx does not hold the universe .*z = 2.5 is outside"),
+        ({"fixed": {"z": 2.5}}, r"small.onnx does not cover the true point .*z = 2.5 is outside"),
         ({"fixed": {"Om_k": 0.0}}, "unknown parameters: Om_k; there are Om_c"),
         ({"sampling": Sampling(walkers=19), "fixed": FIXED}, "walkers = 19 must be at least 20"),
         (
@@ -326,7 +326,9 @@ def test_a_box_without_the_true_universe_is_refused(tmp_path, monkeypatch, model
     metadata = {**model.metadata, "parameters": model.metadata["parameters"] | {"h": h}}
     small = SimpleNamespace(path="small.onnx", outputs=model.outputs, k=model.k, metadata=metadata)
     monkeypatch.setattr(module, "load", lambda *_, **__: small)
-    with pytest.raises(ValueError, match=r"small.onnx does not hold the universe .*h = 0.7 is out"):
+    with pytest.raises(
+        ValueError, match=r"small.onnx does not cover the true point .*h = 0.7 is out"
+    ):
         posterior(tmp_path / "out", "small")
     assert not (tmp_path / "out").exists()
 

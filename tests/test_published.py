@@ -35,9 +35,9 @@ def test_a_known_error_gives_known_numbers(emulator, onnx_file, spectra, tmp_pat
 
 
 def test_nothing_to_judge():
-    with pytest.raises(ValueError, match="emulators: none is given"):
+    with pytest.raises(ValueError, match="emulators is empty"):
         published({})
-    with pytest.raises(ValueError, match="runs: none is given"):
+    with pytest.raises(ValueError, match="runs is empty"):
         search_summary([])
     for points in ({"quadrature_points": 0}, {"linear_power_points": 0}):
         with pytest.raises(ValueError, match="must be at least 1"):

@@ -345,13 +345,17 @@ def test_what_is_no_distribution_of_redshifts_is_named(cosmo, emulator, n_z, mes
     ("theta", "unit", "message"),
     [
         ([1.0, 0.5], "deg", "theta must increase, but 1 is followed by 0.5 deg; sort it"),
-        ([1.0, 200.0], "deg", "theta = 200 deg must be below 180 degrees; say its unit"),
+        ([1.0, 200.0], "deg", "theta = 200 deg must be below 180 degrees; set its unit"),
         ([1.0, 60.0], "rad", "theta = 60 rad must be below 180 degrees"),
         ([0.0, 1.0], "deg", "theta = 0 deg must be finite and above 0"),
         ([np.nan], "deg", "theta = nan deg must be finite"),
         ([[1.0]], "deg", "theta must be a number or an array of one dimension"),
         ([], "deg", "theta must be a number or an array of one dimension, not empty"),
-        ([1e-5], "deg", r"theta = 1e-05 deg is .* Mpc at z = 0.5, .*; answers begin at 0.02 Mpc"),
+        (
+            [1e-5],
+            "deg",
+            r"theta = 1e-05 deg is .* Mpc at z = 0.5, .*; the smallest separation is 0.02 Mpc",
+        ),
         ([1.0], "degrees", "unit = 'degrees' must be one of deg, arcmin, rad"),
     ],
 )
@@ -377,7 +381,7 @@ def test_angles_that_there_are_not_are_named(cosmo, emulator, theta, unit, messa
         ({"alpha": 1.0, "beta": None}, "occupation linke22 has .*|beta"),
         ({"of": "red"}, "no output red_gg_total"),
         ({"emulator": "standart"}, "no emulator 'standart'"),
-        ({"kind": "mm", "n_z_1": gaussian(2.5, 0.1)}, "shear of sources at z = 3 takes matter fr"),
+        ({"kind": "mm", "n_z_1": gaussian(2.5, 0.1)}, "shear of sources at z = 3 needs matter fr"),
     ],
 )
 def test_other_mistakes_are_named(cosmo, emulator, options, message):
@@ -392,7 +396,7 @@ def test_a_file_of_one_redshift_is_not_projected(cosmo, small_file, tmp_path):
     parameters = load(path).metadata["parameters"]
     parameters["z"] |= {"low": 0.0, "high": 0.0, "default": 0.0}
     rewrite(path, parameters=parameters)
-    with pytest.raises(ValueError, match="today is for z = 0 alone; a projection takes a range"):
+    with pytest.raises(ValueError, match="today is for z = 0 alone; a projection needs a range"):
         angular_power(cosmo, ELL, LENSES, emulator=path, **OCCUPATION)
 
 

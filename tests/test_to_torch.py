@@ -97,7 +97,7 @@ def test_weights_that_are_not_those_of_the_graph_are_refused(small_file, tmp_pat
     with pytest.raises(OnnxEmulatorError, match="do not give what its graph gives"):
         load(path)
     rewrite(path, weights="no arrays")
-    with pytest.raises(OnnxEmulatorError, match="weights are no arrays"):
+    with pytest.raises(OnnxEmulatorError, match="weights are not arrays"):
         load(path)
 
 

@@ -48,7 +48,7 @@ def test_labels_that_left_no_test_split_are_refused(model, label_file):
 
 def test_other_rows_of_the_same_design_are_refused(model, spectra, tmp_path):
     spectra.select(np.arange(399)).write(tmp_path / "other.h5")
-    with pytest.raises(ValueError, match="has points that .* was made of; make labels with anot"):
+    with pytest.raises(ValueError, match="has points that .* was trained on; make labels with an"):
         true_spectra([model], tmp_path / "other.h5")
 
 

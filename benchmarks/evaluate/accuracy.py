@@ -64,13 +64,13 @@ def evaluate(
             ranges; smaller ranges without a name; a record for a shipped emulator.
     """
     if write_record and not Path(emulator).is_file():
-        raise ValueError(f"write_record: {emulator} is no file; name one, for example a copy")
+        raise ValueError(f"write_record: {emulator} is not a file; name one, for example a copy")
     labels, own = Spectra.read(data, ()), OnnxEmulator(emulator)
     whose = Space.from_dict(labels.metadata["space"]).occupation
     is_own = whose == own.populations.said
     model = own if is_own else OnnxEmulator(emulator, occupation=whose)
     if is_made_of(model, labels):
-        raise ValueError(f"{data} is what {model.path} was made of; make labels with another seed")
+        raise ValueError(f"{model.path} was trained on {data}; make labels with another seed")
     truth = true_spectra([model], data)
     counted = truth.labels.select(np.flatnonzero(counts(truth.labels)))
     predicted = model(counted.theta, truth.shared(model))

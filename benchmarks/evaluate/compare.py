@@ -103,7 +103,7 @@ def _opened(files: Sequence[str], occupation: str) -> dict[str, OnnxEmulator]:
                              f"give each once, or copy one to another name")  # fmt: skip
         found[name] = model
     if not found:
-        raise ValueError("emulators: none is given; name ONNX files or shipped emulators")
+        raise ValueError("emulators is empty; name ONNX files or shipped emulators")
     return found
 
 

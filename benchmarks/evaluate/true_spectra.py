@@ -108,7 +108,7 @@ def _choose(
     if not len(positive):
         raise ValueError(
             f"at none of {len(unseen)} points of {name} are all of {', '.join(spectra)} positive, "
-            f"so that no error has a meaning; choose other labels"
+            f"so errors are undefined; choose other labels"
         )
     source = {
         "file": name if file is None else file,
@@ -155,7 +155,7 @@ def _check_design(model: OnnxEmulator, design: dict[str, Any], name: str) -> Non
     """Refuse a different file with the points that an emulator was trained on."""
     if any(made["labels"]["design"] == design for made in _sources(model)):
         raise ValueError(
-            f"{name} has points that {model.path} was made of; make labels with another seed"
+            f"{name} has points that {model.path} was trained on; make labels with another seed"
         )
 
 
@@ -192,7 +192,7 @@ def check_fits(model: OnnxEmulator, labels: Spectra, name: str, any_k: bool = Fa
     if reason := _differ(_judged_by(model), (choices, space, k)):
         raise ValueError(
             f"{name} has {reason[0]} than {model.path} ({reason[1]}); choose labels like those "
-            f"that the emulator was made of"
+            f"that the emulator was trained on"
         )
 
 

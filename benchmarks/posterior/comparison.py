@@ -167,7 +167,7 @@ def _box(model: OnnxEmulator, fixed: Mapping[str, float]) -> FreeBox:
         return FreeBox(space, fixed, own)
     except ValueError as error:
         raise ValueError(
-            f"{model.path} does not hold the universe of the mock data: {error}"
+            f"{model.path} does not cover the true point of the mock data: {error}"
         ) from error
 
 

@@ -274,7 +274,7 @@ def fit(
     """
     sampling = Sampling(walkers, burn_in, steps, chains, generations, seed, sampler)
     if z is not None and "z" in (fixed or {}):
-        raise ValueError(f"z = {z:g} and fixed has z, too; leave one")
+        raise ValueError(f"z = {z:g} and fixed has z, too; give only one of them")
     held = {**(fixed or {}), **({} if z is None else {"z": z})}
     measured = Measurements.read(data, covariance, cuts)
     model = load(emulator, threads=1, occupation=occupation)

@@ -36,7 +36,7 @@ _HALVED = 10  # largest number of halvings of the way to an invalid starting poi
 _DIFFERENCE = 1e-3  # step in the sigmoid's argument for the curvature
 _ACCEPTED = 0.9  # target acceptance rate
 _DEPTH = (8, 10)  # depth of trees in and after the burn-in: at most 255 and 1023 moves per step
-_APART = 0.5  # tolerance of ln P between JAX and onnxruntime; single precision rounds to 0.1
+_APART = 0.5  # tolerance of ln P between JAX and onnxruntime; rounding errors are below 0.1
 _COMPARED = 100  # number of points to compare
 
 
@@ -136,7 +136,7 @@ def sample(
         keys = jax.random.split(jax.random.PRNGKey(seed), len(start))
         state = kernel.init(keys, burn_in, jnp.asarray(start), (), {})
         if not np.isfinite(state.potential_energy).all():
-            raise ValueError("no answer where a chain starts; another seed may help")
+            raise ValueError("a chain starts at an invalid point; another seed may help")
         if file and (kept := read_arrays(file, SCHEMA)):
             found = [list(step) for step in zip(*(kept[name] for name in _STORED), strict=True)]
             leaves = [kept[f"state_{i}"] for i in range(len(jax.tree.leaves(state)))]

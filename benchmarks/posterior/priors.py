@@ -89,7 +89,7 @@ class Priors:
         names: list[str] = [*known, *more]
         if _MATTER in fixed or _MATTER in given:
             if "Om_c" in fixed or "Om_c" in given:
-                raise ValueError(f"{_MATTER} and Om_c are both given; leave one, the other is less")
+                raise ValueError(f"{_MATTER} and Om_c are both given; give only one of them")
             names[names.index("Om_c")] = _MATTER
             c, b = known["Om_c"], known["Om_b"]
             known[_MATTER] = Parameter(
@@ -102,7 +102,7 @@ class Priors:
                     f"no parameter {name}{did_you_mean(name, names)}; there are {', '.join(names)}"
                 )
         if both := [name for name in fixed if name in given]:
-            raise ValueError(f"{', '.join(both)}: both a fixed value and a prior; leave one")
+            raise ValueError(f"{', '.join(both)}: give either a fixed value or a prior")
         missing = [
             name for name in names
             if name not in fixed and name not in given
@@ -121,7 +121,7 @@ class Priors:
             if name in given or (name not in fixed and known[name].is_occupation)
         )
         if not self.free:
-            raise ValueError("all parameters are held fixed; leave some to fit")
+            raise ValueError("all parameters are fixed; remove some from fixed")
         self.names = tuple(one.name for one in self.free)
         self._low, self._high = np.array([one.ends for one in self.free]).T
         self._log = np.array([one.is_log for one in self.free])
@@ -165,8 +165,7 @@ def _fixed(name: str, value: Any, p: Parameter | None) -> float:
         raise ValueError(f"fixed: {name} = {value!r} must be a number")
     if p and not p.low <= value <= p.high:
         raise ValueError(
-            f"fixed: {name} = {value:g} is outside of {p.limits}, where the emulator holds"
-            f"{p.hint(value)}"
+            f"fixed: {name} = {value:g} is outside the trained range {p.limits}{p.hint(value)}"
         )
     return float(value)
 
@@ -192,8 +191,8 @@ def _prior(name: str, given: Any, p: Parameter | None) -> Prior:
     if record["low"] < low or record["high"] > high:
         limits = p.limits if p else "[0, inf] Msun"
         raise ValueError(
-            f"priors: {name}: [{record['low']:g}, {record['high']:g}] leaves {limits}, where the "
-            f"emulator holds; narrow it"
+            f"priors: {name}: [{record['low']:g}, {record['high']:g}] exceeds the trained range "
+            f"{limits}; narrow it"
         )
     if not record.get("sigma", 1.0) > 0:
         raise ValueError(f"priors: {name}: sigma = {record['sigma']:g} must be above 0")

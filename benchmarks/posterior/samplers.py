@@ -91,7 +91,7 @@ def samplers(
         ValueError: Data that cannot be fitted; settings of other samplers.
     """
     if (emcee.sampler, nuts.sampler) != ("emcee", "nuts"):
-        raise ValueError(f"sampler = {emcee.sampler!r}, {nuts.sampler!r}: one of each, in order")
+        raise ValueError(f"sampler = {emcee.sampler!r}, {nuts.sampler!r}: must be emcee, nuts")
     if data is None:
         model = load(emulator or "standard", threads=1, occupation=occupation)
         make, names, coordinates = _mock(model, fixed or FIXED)

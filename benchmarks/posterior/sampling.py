@@ -195,7 +195,7 @@ def check_end(best: Best) -> None:
     """Raise an error if a search has found no valid point."""
     if best.cost >= WORST:
         raise ValueError(
-            "no point of the priors has an answer: do they leave the emulator's ranges, "
+            "no valid point within the priors: do they lie outside the emulator's ranges, "
             "or have no galaxies?"
         )
 

@@ -136,7 +136,7 @@ def gallery(
 def _check(statistics: Sequence[str], values: int, reach: float) -> None:
     known = (*STATISTICS, *_SPECTRA)
     if not statistics:
-        raise ValueError(f"statistics: none is given; there are {', '.join(known)}")
+        raise ValueError(f"statistics is empty; there are {', '.join(known)}")
     for name in statistics:
         if name not in known:
             raise ValueError(

@@ -42,7 +42,7 @@ def published(emulators: dict[str, Path]) -> dict[str, Any]:
         ValueError: Labels that do not fit an emulator, or that it was trained on.
     """
     if not emulators:
-        raise ValueError("emulators: none is given; name some, and label files for them")
+        raise ValueError("emulators is empty; name emulators, and label files for them")
     found: dict[str, Any] = {}
     for name, labels in emulators.items():
         model = OnnxEmulator(name)

@@ -42,7 +42,7 @@ def search_summary(runs: list[Path], limit: float = 0.01) -> dict[str, Any]:
         ValueError: A search without a finished trial; no folders.
     """
     if not runs:
-        raise ValueError("runs: none is given; name run directories of tuning.search")
+        raise ValueError("runs is empty; name run directories of tuning.search")
     return {"searches": [_search(one, limit) for one in runs]}
 
 

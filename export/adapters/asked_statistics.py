@@ -43,7 +43,7 @@ def _called(name: Any, given: Any) -> Statistic:
         raise ValueError(f"statistics: {name}: {error}") from None
     if isinstance(given, Mapping) and given.get("name", name) != name:
         raise ValueError(
-            f"statistics: {name} is called {given['name']} in its record; leave that name out"
+            f"statistics: {name} is called {given['name']} in its record; remove that name"
         )
     return one.called(name)
 
@@ -105,8 +105,8 @@ class AskedStatistics:
                 )
             if clash := [name for name in one.parameters if name in self._emulator.names]:
                 raise ValueError(
-                    f"statistics: {clash[0]}, a parameter of {one.name}, is one of the emulator "
-                    f"already; call it otherwise"
+                    f"statistics: {clash[0]}, a parameter of {one.name}, is also one of the "
+                    f"emulator; give it another name"
                 )
             self.by_name.setdefault(one.name, one)
 

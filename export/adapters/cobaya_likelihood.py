@@ -63,7 +63,7 @@ class Gaussian(Likelihood):
             cuts = {name: _ends(name, ends) for name, ends in (self.cuts or {}).items()}
             self.measured = Measurements.read(self.data, self.covariance, cuts)
             if self.z is not None and np.ndim(numbers(self.z, "z", "1")):
-                raise ValueError(f"z = {self.z} must be one number; files are of one redshift each")
+                raise ValueError(f"z = {self.z} must be one number; a file has one redshift")
         except (OSError, ValueError) as error:
             raise LoggedError(self.log, "%s", error) from error
         # names that no other likelihood uses
@@ -90,7 +90,7 @@ class Gaussian(Likelihood):
         z: Any = getattr(provider.requirement_providers.get("halo_model"), "z", None)
         if np.size(z) > 1:
             raise LoggedError(
-                self.log, "the theory has the redshifts %s, and %s is of one; give the likelihood "
+                self.log, "the theory has the redshifts %s, but %s has one; give the likelihood "
                 "the option z in place of the theory", z, self.data,
             )  # fmt: skip
 

@@ -108,7 +108,7 @@ def _with_dark_energy(told: dict[str, Any]) -> dict[str, Any]:
 def _check_ranges(
     theory: Theory, emulator: OnnxEmulator, points: Mapping[str, Any]
 ) -> NDArray[np.bool_]:
-    """Raise an error if a parameter is never in its range; warn if it is not always.
+    """Raise an error if a parameter is never in its range; log how often it is not.
 
     Returns:
         Whether all known parameters of each point are in their ranges.

@@ -48,7 +48,7 @@ def centre(emulator: OnnxEmulator) -> dict[str, float]:
     """A point in the middle of an emulator's box, by name.
 
     Parameters have their default, else the middle of their range, in the logarithm if they were
-    sampled so. Parameters whose sum is limited have their lower ends if the middle exceeds the
+    sampled so. Parameters whose sum is limited take their lower ends if the middle exceeds the
     limit.
     """
     point = {p.name: _middle(p) for p in emulator.parameters}

@@ -182,12 +182,12 @@ class HaloModel(Theory):
         at = {} if z is None else {"z": z}
         rehearse(self._model, [*outputs, *statistics], k, self.extrapolate and k is not None, **at)
         if z is not None and self._inputs.is_given("z"):
-            raise ValueError("z is asked for, and is a parameter as well; take one of them out")
+            raise ValueError("z is both requested and a parameter; remove one of them")
         if self._option is not None and not _same(z, self._option):
-            raise ValueError(f"z = {z} is asked for, but the theory has the option z: {self.z}")
+            raise ValueError(f"z = {z} is requested, but the theory has the option z: {self.z}")
         other_k = bool(self._spectra and outputs) and not _same(k, self._k)
         if other_k or (self._is_asked and not _same(z, self._z)):
-            raise ValueError("all likelihoods must ask for the same k and the same z")
+            raise ValueError("all likelihoods must request the same k and z")
         self._z, self._is_asked = z, True
         if outputs:
             self._k = k
@@ -295,6 +295,6 @@ class _Answer(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise KeyError(
-            f"{name} was not asked for: list it in the outputs of the requirement 'halo_model' "
+            f"{name} was not requested: list it in the outputs of the requirement 'halo_model' "
             f"(there are {', '.join(self)})"
         )

@@ -177,8 +177,8 @@ def _opened(section: Any) -> OnnxEmulator:
     occupation = section.get_string("occupation", "").strip()
     if occupation and not occupation.replace("+", "").isidentifier():
         raise ValueError(
-            f"occupation = {occupation} must be one name; two populations at once are for Python, "
-            f"pyccl and Cobaya"
+            f"occupation = {occupation} must be one name; two populations are supported by Python, "
+            f"pyccl and Cobaya only"
         )
     return load(section.get_string("emulator", "standard"), occupation=occupation or None)
 
@@ -217,7 +217,7 @@ def _statistics(section: Any) -> dict[str, Statistic]:
             raise ValueError(f"{name} = {said}: {error}") from None
     for name in given:
         if not set(takes[name]) & found.keys():
-            raise ValueError(f"{name} is of {', '.join(takes[name])}, which is not asked for")
+            raise ValueError(f"{name} is of {', '.join(takes[name])}, which is not requested")
     return found
 
 
@@ -350,8 +350,8 @@ def _refuse_to_replace(
     for name, (section, key) in places.items():
         if block.has_value(section, key):
             raise ValueError(
-                f"{section}/{key} was written by another module, and is not replaced; take {name} "
-                f"out of the outputs, or run this module without the other"
+                f"{section}/{key} was written by another module, and is not replaced; remove "
+                f"{name} from the outputs, or run this module without the other"
             )
 
 

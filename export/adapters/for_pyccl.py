@@ -220,5 +220,5 @@ def _within(name: str, values: ArrayLike, low: float, high: float, unit: str) ->
     if bad.any():
         raise ValueError(
             f"{name} = {array[np.argmax(bad)]:g} is outside [{low:.4g}, {high:.4g}] {unit}, where "
-            f"the emulator is; HaloModelPk(..., extrapolate=True) goes on as pyccl does"
+            f"the emulator holds; HaloModelPk(..., extrapolate=True) extrapolates as pyccl does"
         )

@@ -50,7 +50,7 @@ def cosmology_of(cosmo: pyccl.Cosmology, names: tuple[str, ...], ours: type) -> 
     check_physics(cosmo, camb_cosmology(trial), ours)
     if amplitude_is_A_s:
         if cosmo.transfer_function_type in ("calculator", "emulator"):
-            raise ValueError("A_s: this cosmology cannot make sigma8 of it; give sigma8 instead")
+            raise ValueError("A_s: this cosmology cannot compute sigma8; give sigma8 instead")
         point["sigma_8"] = float(cosmo.sigma8())  # from pyccl's own linear power
     return point
 

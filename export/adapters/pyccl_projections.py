@@ -344,7 +344,7 @@ class _Pair:
             middle = centre(emulator)
             parameters = {p.name: middle[p.name] for p in emulator.parameters if p.is_occupation}
         if odd := {"output", "extrapolate"} & parameters.keys():
-            raise ValueError(f"{odd.pop()} is no parameter of the occupation")
+            raise ValueError(f"{odd.pop()} is not a parameter of the occupation")
         spectra = HaloModelPk(name, emulator, occupation=occupation, **cast(Any, parameters))
         if kind == "gm" and n_z_2 is None:
             raise ValueError("gm: give n_z_2, the redshifts of the sources")
@@ -402,14 +402,14 @@ class _Pair:
         radians = angles * _UNITS[unit]
         if radians[-1] >= np.pi:
             raise ValueError(
-                f"theta = {angles[-1]:g} {unit} must be below 180 degrees; say its unit, "
+                f"theta = {angles[-1]:g} {unit} must be below 180 degrees; set its unit, "
                 f"unit='deg', 'arcmin' or 'rad'"
             )
         R = radians * self.distance
         if R[0] < SHORTEST * (1 - 1e-6):
             raise ValueError(
                 f"theta = {angles[0]:g} {unit} is {R[0]:.3g} Mpc at z = {self.mean_z:.3g}, the "
-                f"mean redshift of the galaxies; answers begin at {SHORTEST:g} Mpc"
+                f"mean redshift of the galaxies; the smallest separation is {SHORTEST:g} Mpc"
             )
         C = self._at_nodes(l_limber, order)
         matrix = modes().rows(projected(order), R[:, None], np.ones((len(R), 1))).matrix()
@@ -457,7 +457,7 @@ class _Pair:
         if missing := [
             one for one in (*biased, *(["P_lin"] * with_bias)) if one not in emulator.units
         ]:
-            raise ValueError(f"l_limber: it takes {missing[0]}, which the emulator does not have")
+            raise ValueError(f"l_limber needs {missing[0]}, which the emulator does not have")
         k = np.geomspace(NODES[0], emulator.k[-1], _GRID)
         point = cosmology_of(self.cosmo, emulator.names, HaloModelPk) | self.spectra.parameters
         found = at_redshifts(emulator, point, z, [*dict.fromkeys((*summands, *biased))], k)
@@ -497,7 +497,7 @@ def _ends(emulator: OnnxEmulator, galaxies: Any, one: _Sample, two: _Sample) -> 
     low, high = p.low, p.high
     if low == high:
         raise ValueError(
-            f"{name} is for z = {low:g} alone; a projection takes a range of redshifts"
+            f"{name} is for z = {low:g} alone; a projection needs a range of redshifts"
         )
     ends = []
     for sample, said in galaxies:
@@ -512,7 +512,7 @@ def _ends(emulator: OnnxEmulator, galaxies: Any, one: _Sample, two: _Sample) -> 
         for z in (0.0, max(one.z[-1], two.z[-1])):
             if not low <= z <= high * (1 + 1e-6):
                 raise ValueError(
-                    f"shear of sources at z = {max(one.z[-1], two.z[-1]):g} takes matter from z = 0"
+                    f"shear of sources at z = {max(one.z[-1], two.z[-1]):g} needs matter from z = 0"
                     f" to there: {name} is for z = {low:g} to {high:g}"
                 )
         ends.append(np.log1p([0.0, min(one.z[-1], two.z[-1])]) + [0.0, _MARGIN])
