@@ -128,8 +128,8 @@ def verdict(result: Result) -> str:
             f"record; compare the versions here with those on its card (hodspectra info)."
         )
     return (
-        f"It agrees with its record: no error is more than {FACTOR:g} times that on record, which "
-        f"allows for the scatter of so few points."
+        f"It agrees with its record: no error is more than {FACTOR:g} times the recorded one, "
+        f"which allows for the scatter of few points."
     )
 
 

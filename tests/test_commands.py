@@ -317,7 +317,7 @@ def test_verify_recomputes_and_compares(onnx_file, ray, capsys):
     assert "gg_total" in out
     assert "NOT AS RECORDED" not in out
     assert out.endswith("which allows for the scatter of so few points.\n")
-    assert "It agrees with its record: no error is more than 3 times that on record" in out
+    assert "It agrees with its record: no error is more than 3 times the recorded" in out
 
 
 def test_verify_notices_a_record_that_is_too_good(onnx_file, ray, capsys):

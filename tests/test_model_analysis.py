@@ -53,7 +53,7 @@ def test_an_emulator_that_is_off_by_a_percent_is_reported_so(
             assert list(numbers.values()) == pytest.approx([0.01] * 7, rel=ROUNDING)
     assert json.loads((tmp_path / "out" / "analysis.json").read_text()) == result
     text = (tmp_path / "out" / "analysis.html").read_text()
-    assert "of gg_total, 95 % of all values are within 1 % of the truth" in text
+    assert "95 % of all gg_total are within 1 % of the true values" in text
     assert "| gg_total | 1 | 1 | 1 | 1 | 1 |" in capsys.readouterr().out
     assert text.count('src="data:image/png;base64,') == len(FIGURES)
     for name in FIGURES:

@@ -103,8 +103,8 @@ def summary(made: dict[str, Any], records: dict[str, dict[str, Any]], name: str)
     every = record["all"]
     text = (
         f"{made['name']} ({made['kind']}, {made['bytes'] / 1e6:.2f} MB) at "
-        f"{record['points']:,} points that it has not seen: of {name}, 95 % of all values are "
-        f"within {in_percent(every['95'])} % of the truth, 99 % within "
+        f"{record['points']:,} points that it was not trained on: 95 % of all {name} are "
+        f"within {in_percent(every['95'])} % of the true values, 99 % within "
         f"{in_percent(every['99'])} %, and the worst is off by {in_percent(every['100'])} %; half "
         f"of the points are within {in_percent(record['worst_k']['50'])} % at every wavenumber."
     )
@@ -130,7 +130,7 @@ def _source(test: dict[str, Any]) -> str:
     if test["not_positive"]:
         rows.append(("left out", f"{test['not_positive']:,} points where P is not positive"))
     if test.get("refused"):
-        rows.append(("left out", f"{test['refused']:,} points that it does not answer for"))
+        rows.append(("left out", f"{test['refused']:,} points outside the emulator's domain"))
     return table((), rows)
 
 
@@ -142,9 +142,7 @@ def history_pieces(epochs: list[dict[str, Any]], out: Path) -> list[str]:
         out: Folder of the page.
     """
     if not epochs:
-        return [
-            paragraph("Neither the file nor its folder keeps a history of a training by epochs.")
-        ]
+        return [paragraph("There is no training history by epochs in the file or its folder.")]
     with style():
         png = save_figure(history_figure(epochs), out / FIGURES / "history")
     caption = (

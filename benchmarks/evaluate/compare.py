@@ -189,17 +189,17 @@ def _summary(result: dict[str, Any]) -> str:
     fastest = min(models, key=lambda label: models[label]["seconds"][ONE]["median"])
     text = (
         f"{len(models)} emulators at the same {result['test']['unseen']:,} points, which none of "
-        f"them has seen. The fastest at a single point is {fastest}, "
+        f"them was trained on. The fastest at a single point is {fastest}, "
         f"{1e6 * models[fastest]['seconds'][ONE]['median']:.3g} microseconds."
     )
     if not name:
-        return text + " They share no spectrum, so that their errors cannot be ranked."
+        return text + " They share no spectrum, so their errors cannot be ranked."
     errors = {label: model["accuracy"][name]["all"]["95"] for label, model in models.items()}
     best = min(errors, key=lambda label: errors[label])
     others = "; ".join(f"{label} {in_percent(e)} %" for label, e in errors.items() if label != best)
     return (
         f"{text} The most accurate in {name} is {best}: 95 % of all values are within "
-        f"{in_percent(errors[best])} % of the truth (others: {others})."
+        f"{in_percent(errors[best])} % of the true values (others: {others})."
     )
 
 
@@ -227,8 +227,8 @@ def _page(result: dict[str, Any], out: Path) -> str:
         "Errors against wavenumber": [
             figure(
                 pngs["errors"],
-                "Errors of each emulator, a colour each, that 68, 95 and 99 % of the test points "
-                "stay below at each wavenumber.",
+                "Percentiles of the errors at each wavenumber: 68, 95 and 99 % of the test points "
+                "have smaller errors. Each emulator has a colour.",
                 FIGURES,
             )
         ],
@@ -236,8 +236,8 @@ def _page(result: dict[str, Any], out: Path) -> str:
             figure(
                 pngs["pareto"],
                 "The 95th percentile of the errors over points and wavenumbers against the time "
-                f"of a call with one point ({what}). Emulators on the grey line, the Pareto "
-                "front, are beaten in both by no other.",
+                f"of a call with one point ({what}). No other emulator is both faster and more "
+                "accurate than those on the grey line, the Pareto front.",
                 FIGURES,
             )
         ],

@@ -152,7 +152,7 @@ class Analysis:
                             ),
                             out / FIGURES / "bands",
                         ),
-                        "Bands that hold 68, 95 and 99 % of the test points at each wavenumber, "
+                        "Bands that contain 68, 95 and 99 % of the test points at each wavenumber, "
                         f"for every spectrum. Dashed: the same for points with {CUT}.",
                         FIGURES,
                     ),
@@ -181,8 +181,8 @@ class Analysis:
         return figure(
             save_figure(drawn, out / FIGURES / "corner"),
             f"{len(chosen):,} test points, coloured by the largest error over all spectra and "
-            f"wavenumbers, the worst on top. Where a colour gathers, the error depends on these "
-            f"two parameters. Diagonal: the error against each parameter.",
+            f"wavenumbers, the worst on top. Clusters of one colour show that the error depends "
+            f"on these two parameters. Diagonal: the error against each parameter.",
             FIGURES,
         )
 
@@ -192,10 +192,10 @@ class Analysis:
         pieces = [
             figure(
                 save_figure(drawn, out / FIGURES / "tails"),
-                "Share of the test points whose largest error over wavenumbers exceeds a value."
+                "Fraction of the test points whose largest error over wavenumbers exceeds a value."
                 + (
-                    " Circles: what the file's own record says (50, 68, 90, 95, 99 and 99.9 %); "
-                    "they lie on the lines if its promise holds."
+                    " Circles: percentiles recorded in the file (50, 68, 90, 95, 99 and 99.9 %); "
+                    "they lie on the lines if the record is right."
                     if record
                     else ""
                 ),
@@ -205,7 +205,7 @@ class Analysis:
         if ratios := self.calibration():
             pieces.append(
                 paragraph(
-                    "Largest error over wavenumbers here, in units of the recorded one: "
+                    "Largest error over wavenumbers, relative to the recorded one: "
                     + "; ".join(
                         f"{name} {by_q['95']:.2f} at 95 %, {by_q['99']:.2f} at 99 %"
                         for name, by_q in ratios.items()

@@ -209,7 +209,7 @@ def labels_section(data: Path, out: Path) -> list[str]:
             ]
             return pieces
     hint = f"python -m datagen.analyse --data {data} --out {data.parent / 'labels'}"
-    return [*pieces, paragraph(f"Their figures and checks: {hint}")]
+    return [*pieces, paragraph(f"For figures and checks of the labels, run: {hint}")]
 
 
 def _verdict(path: Path, sha256: str) -> dict[str, Any]:
