@@ -114,24 +114,24 @@ def _occupation_lines(model: OnnxEmulator) -> Iterator[str]:
         label = ""
     if model.can_change:
         if others := model.metadata["record"].get("occupations"):
-            yield f"{_INDENT}measured too, see --occupation: {', '.join(others)}"
-        yield f"{_INDENT}any other: load(..., occupation=...); hodspectra occupations lists names"
+            yield f"{_INDENT}accuracy recorded with --occupation: {', '.join(others)}"
+        yield f"{_INDENT}others: load(..., occupation=...); hodspectra occupations lists names"
     else:
-        yield f"{_INDENT}learnt, so that it cannot be changed"
+        yield f"{_INDENT}learnt; it cannot be changed"
 
 
 def _total_lines(learnt: Sequence[str]) -> Iterator[str]:
     """Totals that are learnt rather than summed."""
     for total in learnt:
         one, two = output(total).terms
-        yield f"{_INDENT}{total} is learnt by itself: it is not the sum of {one} and {two}"
+        yield f"{_INDENT}{total} is learnt separately: it is not the sum of {one} and {two}"
 
 
 def _input_lines(parameters: Sequence[Parameter]) -> Iterator[str]:
     """Names, units and ranges of the inputs."""
     name = max(_NAME, *(len(p.name) for p in parameters))
     unit = max(6, *(len(p.unit) for p in parameters))
-    yield f"{'input':{name}s} {'unit':{unit}s} from      to        drawn in"
+    yield f"{'input':{name}s} {'unit':{unit}s} from      to        sampling"
     for p in parameters:
         yield f"{p.name:{name}s} {p.unit:{unit}s} {p.low:<9g} {p.high:<9g} {p.sampling}"
 
@@ -156,10 +156,10 @@ def _learnt_lines(domain: Domain, made: dict[str, Any]) -> Iterator[str]:
     dropped, points = made.get("dropped", 0), made.get("points", {})
     if seen := dropped + points.get("train", 0) + points.get("validation", 0):
         share = f"{dropped:,} of {seen:,} points, {100 * dropped / seen:.0f} %"
-        yield f"{_INDENT}the training left these points out: {share}"
-    yield f"{_INDENT}a fit tells where that is; of {domain.points:,} points that it never saw,"
+        yield f"{_INDENT}points left out of the training: {share}"
+    yield f"{_INDENT}a fit separates them; of {domain.points:,} test points,"
     accepted, refused = (f"{100 * share:.2g} %" for share in (domain.accepted, domain.refused))
-    yield f"{_INDENT}it lets {accepted} of the negative in, and refuses {refused} of the others"
+    yield f"{_INDENT}it accepts {accepted} of the negative, and refuses {refused} of the others"
 
 
 def _judged(meta: dict[str, Any]) -> list[str]:
@@ -182,7 +182,7 @@ def _accuracy_lines(model: OnnxEmulator) -> Iterator[str]:
 def _with_other_galaxies(model: OnnxEmulator) -> str:
     if not model.occupation:
         return ""
-    return " with this occupation; hodspectra info of the file alone tells it with its own"
+    return " with this occupation; omit --occupation for that of the file"
 
 
 def _tables(part: str, records: dict[str, Any], k: Any) -> Iterator[str]:
@@ -195,14 +195,14 @@ def _tables(part: str, records: dict[str, Any], k: Any) -> Iterator[str]:
     nearest = [int(np.abs(np.log(k / shown)).argmin()) for shown in _SHOWN_K]
     curves = {name: record["per_k"]["95"] for name, record in records.items()}
     rows = {n: [curve[i] for i in nearest] for n, curve in curves.items() if len(curve) == len(k)}
-    yield f"95 % of the same {part} points, by wavenumber [1/Mpc]"
+    yield f"95th percentile on the same {part} points, by wavenumber [1/Mpc]"
     yield from _grid([f"{k[i]:.3g}" for i in nearest], rows)
     regimes = list(dict.fromkeys(name for record in records.values() for name in record["regimes"]))
     rows = {
         name: [record["regimes"].get(regime, {}).get("all", {}).get("95") for regime in regimes]
         for name, record in records.items()
     }
-    yield f"95 % of the same {part} points and wavenumbers, by regime"
+    yield f"95th percentile on the same {part} points, by regime"
     yield from _grid(regimes, rows)
 
 
@@ -224,7 +224,7 @@ def _floor_lines(floor: dict[str, Any]) -> Iterator[str]:
     if not sources:
         return
     how = ", ".join(f"{_SOURCES[name]} on {found['points']}" for name, found in sources.items())
-    yield f"error in percent of the labels themselves, over points and wavenumbers ({how} points)"
+    yield f"errors of the labels in percent, over points and wavenumbers ({how} points)"
     names = next(iter(sources.values()))["spectra"]
     header = [f"{_SOURCES[source]}, {q} %" for source in sources for q in ("95", "99")]
     rows = {
@@ -237,8 +237,8 @@ def _floor_lines(floor: dict[str, Any]) -> Iterator[str]:
 def _speed_lines(speed: dict[str, Any]) -> Iterator[str]:
     """Evaluation times of all outputs."""
     if speed:
-        times = (f"{t:.3g} of {int(n):,} at once" for n, t in speed["microseconds"].items())
-        yield f"speed        microseconds a point on one core: {', '.join(times)} ({speed['cpu']})"
+        times = ", ".join(f"{t:.3g} for {int(n):,}" for n, t in speed["microseconds"].items())
+        yield f"speed        microseconds per point on one core: {times} at once ({speed['cpu']})"
 
 
 def _making_lines(made: dict[str, Any]) -> Iterator[str]:

@@ -168,7 +168,7 @@ def test_other_galaxies_by_option(small_file, tmp_path, capsys):
     assert command(info, small_file) == 0
     text = capsys.readouterr().out
     assert "Duffy08, masses 200m\noccupation   linke22 (Linke et al. 2022, A&A 665" in text
-    assert "any other: load(..., occupation=...)" in text
+    assert "others: load(..., occupation=...)" in text
     assert command(info, small_file, "--occupation", "zheng07") == 0
     text = capsys.readouterr().out
     for part in ("occupation   zheng07 (Z", "log10Mmin   log10 Msun 11 ", "for the occupation, Zh",
@@ -183,7 +183,7 @@ def test_other_galaxies_by_option(small_file, tmp_path, capsys):
 
 def test_a_learnt_occupation_cannot_be_changed(onnx_file, capsys):
     assert command(info, onnx_file) == 0
-    assert "learnt, so that it cannot be changed" in capsys.readouterr().out
+    assert "learnt; it cannot be changed" in capsys.readouterr().out
     assert command(info, onnx_file, "--occupation", "zheng07") == 2
     assert "has learnt its occupation, linke22" in capsys.readouterr().err
 
@@ -265,7 +265,7 @@ def test_evaluation_writes_the_record_if_it_is_told_to(onnx_file, fresh, capsys)
         assert 0 < floor["spectra"]["gg_1h"]["99"] < 0.1
         assert f"{names}, 99 %" in printed
     assert after.metadata["speed"]["microseconds"].keys() == {"1", "100", "10000"}
-    assert "microseconds a point on one core" in printed
+    assert "microseconds per point on one core" in printed
     assert after.metadata["record"]["test"] == found["accuracy"]
     assert after.metadata["record"]["validation"] == before.metadata["record"]["validation"]
     assert after.metadata["provenance"]["test"]["sha256"] == labels.hash()
@@ -316,7 +316,7 @@ def test_verify_recomputes_and_compares(onnx_file, ray, capsys):
     assert out.startswith("abs(P/P_true - 1) in percent, on 20 points\n")  # nothing of a file
     assert "gg_total" in out
     assert "NOT AS RECORDED" not in out
-    assert out.endswith("which allows for the scatter of so few points.\n")
+    assert out.endswith("which allows for the scatter of few points.\n")
     assert "It agrees with its record: no error is more than 3 times the recorded" in out
 
 

@@ -120,12 +120,12 @@ def test_the_card_tells_of_it(model, small_file):
     made = model.metadata["provenance"]
     assert 30_000 < made["dropped"] < made["points"]["all"] == 60_000
     left_out = f"{made['dropped']:,} of 60,000 points, 63 %"
-    assert f"the training left these points out: {left_out}" in text
-    assert "of 13,500 points that it never saw" in text
-    assert "gg_total is learnt by itself: it is not the sum of gg_1h and gg_2h" in text
+    assert f"points left out of the training: {left_out}" in text
+    assert "of 13,500 test points" in text
+    assert "gg_total is learnt separately: it is not the sum of gg_1h and gg_2h" in text
     separate = card(load("published-gm-separate"))
     assert "part of this box" not in separate
-    assert "learnt by itself" not in separate
+    assert "learnt separately" not in separate
     early = "domain       part of this box: points where w0 + wa is not below -0.1 are refused\n\n"
     assert early in card(load(small_file))
     assert "on a part of its box" in summaries()["published-gg"]

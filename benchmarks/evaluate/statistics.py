@@ -161,7 +161,7 @@ def render(result: dict[str, Any]) -> str:
     lines = [
         f"`{result['emulator']}` with {result['occupation']}, {result['points']:,} points, "
         f"abs(S/S_true - 1) in percent at 68 / 95 / 99 % of (point, separation), and worst. Near "
-        f"zeros errors are of a tenth of the value at 30 Mpc.",
+        f"zeros, errors are relative to a tenth of the value at 30 Mpc.",
         "",
         "| statistic | " + " | ".join(f"{name} Mpc" for name in RANGES) + " |",
         "|---|" + "---|" * len(RANGES),

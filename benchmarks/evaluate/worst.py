@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 # the error of a total does not exceed those of its terms
 SPECTRA = spectra_of(CORRELATIONS, ("1h", "2h"))
 _NELDER_MEAD = 300  # evaluations of the final search
-_FINE = {"panels": 39, "panel_nodes": 24}  # keeps errors of the label code below those searched for
+_FINE = {"panels": 39, "panel_nodes": 24}  # errors of the label code stay below those found
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Galaxies:
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def within(self, space: Space) -> Space:
-        """The part of a box that `ranges` leave.
+        """Return the box, restricted to `ranges`.
 
         Raises:
-            ValueError: A parameter that the box does not have, or a range that leaves it.
+            ValueError: An unknown parameter, or a range outside the box.
         """
         for name, (low, high) in self.ranges.items():
             if name not in space.names:
@@ -223,8 +223,8 @@ def _errors(
 def render(results: dict[str, Any]) -> str:
     """Format the worst points as Markdown."""
     lines = [
-        f"Worst points of `{results['emulator']}` with {results['occupation']} that a search for "
-        f"them finds: largest error of any 1-halo or 2-halo term, abs(P/P_true - 1) in percent",
+        f"Worst points of `{results['emulator']}` with {results['occupation']}, found by a "
+        f"search: largest error of any 1-halo or 2-halo term, abs(P/P_true - 1) in percent",
         "",
         "| among points with | error | of | k [1/Mpc] | at |",
         "|---|---|---|---|---|",

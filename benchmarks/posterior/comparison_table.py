@@ -14,7 +14,7 @@ def render(result: dict[str, Any]) -> str:
         f"{_galaxies(result.get('occupation', ''))} from P_gg and P_gm "
         f"({survey['k_min']:g} to {survey['k_max']:g} 1/Mpc, {survey['volume'] / 1e9:g} Gpc^3, "
         f"floor of {100 * survey['floor']:g} %) and n_g (to {100 * survey['density_error']:g} %): "
-        f"mean and standard deviation. Shifts are emulator less true code, in standard deviations",
+        f"mean and standard deviation. Shifts are emulator minus true code, in standard deviations",
         "",
         "| parameter | emulator | true code | shift, chains of their own "
         "| shift, same points reweighted | width, reweighted |",
