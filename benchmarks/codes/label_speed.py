@@ -28,7 +28,15 @@ AGREEMENT = 3e-3  # for every spectrum: 1e-3 from the integrals, 2e-3 from the l
 
 
 def draw_points(number: int, seed: int = 1) -> Array:
-    """Draw points, shape (number, P)."""
+    """Draw points of the timed space.
+
+    Args:
+        number: Number of points N.
+        seed: Seed of the points.
+
+    Returns:
+        Points, shape (N, P).
+    """
     return draw(Design(points=number, seed=seed), SPACE)
 
 

@@ -94,10 +94,12 @@ def evaluate(
 def counts(labels: Spectra) -> NDArray[np.bool_]:
     """Whether points have observable galaxies, shape (N,).
 
-    They have a density of more than `N_G_MIN`, a bias of at most `B_EFF_MAX` (higher values belong
-    to haloes on six-sigma peaks, which hardly exist), and a fraction of satellites, which make the
-    1-halo term of gg, of at least `F_SAT_MIN`, one in a million. Labels without these numbers all
-    count.
+    Their density is above `N_G_MIN` [1/Mpc^3], their bias below `B_EFF_MAX` (higher values belong
+    to haloes on six-sigma peaks, which hardly exist), and their fraction of satellites, which make
+    the 1-halo term of gg, above `F_SAT_MIN`. Labels without these numbers all count.
+
+    Args:
+        labels: N labels.
     """
     if not {"n_g", "b_eff", "f_sat"} <= labels.arrays.keys():
         return np.ones(len(labels), np.bool_)

@@ -88,7 +88,14 @@ class Sampling:
             raise ValueError(f"chains = {self.chains} must be at least 2, to have a scatter")
 
     def check(self, box: FreeBox) -> None:
-        """Raise an error if there are too few walkers for the sampled parameters."""
+        """Check the number of walkers.
+
+        Args:
+            box: The sampled parameters.
+
+        Raises:
+            ValueError: Fewer than two walkers per parameter.
+        """
         least = 2 * len(box.names)
         if self.walkers < least:
             raise ValueError(

@@ -104,7 +104,14 @@ class Sampling:
         return {name: value for name, value in every.items() if value is not None}
 
     def check(self, names: tuple[str, ...]) -> None:
-        """Raise an error if a setting is too small to sample these parameters."""
+        """Check that settings are large enough to sample parameters.
+
+        Args:
+            names: Names of the sampled parameters.
+
+        Raises:
+            ValueError: A setting is too small.
+        """
         given = self.as_dict()
         if self.sampler == "nuts":
             least = {"chains": 1, "burn_in": _ADAPTS, "steps": 4}
@@ -192,7 +199,11 @@ def _searches(target: Target, number: int, sampling: Sampling) -> list[Best]:
 
 
 def check_end(best: Best) -> None:
-    """Raise an error if a search has found no valid point."""
+    """Check that a search has found a valid point.
+
+    Raises:
+        ValueError: It has not.
+    """
     if best.cost >= WORST:
         raise ValueError(
             "no valid point within the priors: do they lie outside the emulator's ranges, "

@@ -50,7 +50,15 @@ def wavenumbers() -> Array:
 
 
 def cosmologies(points: int, seed: int) -> list[dict[str, float]]:
-    """Corners of the box of the package's table, and points within it."""
+    """Cosmologies at corners of the box of the package's table, and within it.
+
+    Args:
+        points: Number of cosmologies, corners first.
+        seed: Seed of those that are no corners.
+
+    Returns:
+        Parameters by name.
+    """
     low, high = (np.array([getattr(WIDE[n], end) for n in ("Om_c", "Om_b", "h")])
                  for end in ("low", "high"))  # fmt: skip
     corners = np.array([[sign == "+" for sign in corner] for corner in CORNERS], float)

@@ -112,7 +112,20 @@ def fit(points: Sequence[float], seconds: Sequence[float]) -> dict[str, float]:
 
 
 def stream(emulator: str, points: int, seed: int, occupation: str = "") -> dict[str, float]:
-    """Time one number of points, in a separate process."""
+    """Time one number of points, in a separate process.
+
+    Args:
+        emulator: ONNX file, or the name of a shipped emulator.
+        points: Number of points.
+        seed: Seed of the points.
+        occupation: Name of an occupation in place of the one in the file.
+
+    Returns:
+        See `benchmarks.codes.memory.evaluate_in_blocks`.
+
+    Raises:
+        ValueError: The process failed; the message has its last line.
+    """
     root = str(Path(__file__).resolve().parents[2])
     command = [
         sys.executable,
