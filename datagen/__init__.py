@@ -1,11 +1,11 @@
-"""Parameter spaces, designs, and the true power spectra that the emulators learn.
+"""Parameter spaces, designs, and labels: power spectra of the halo model, which emulators learn.
 
-Importing this package loads none of its heavy dependencies (pyccl, Ray, HDF5); its modules do.
+Importing the package alone loads none of its heavy dependencies (pyccl, Ray, HDF5).
 """
 
 import sys
 
-if getattr(sys, "argv", [])[:1] == ["-m"]:  # python -m looks for a command in here
+if getattr(sys, "argv", [])[:1] == ["-m"]:  # python -m is looking for a command in this package
     from hodspectra.ending import start
 
     start()

@@ -1,4 +1,4 @@
-"""Do training, validation and test rows come from the same distribution?"""
+"""Test whether training, validation and test rows come from the same distribution."""
 
 from itertools import combinations
 from typing import Any
@@ -16,13 +16,13 @@ __all__ = ["agreement", "difference_in_errors", "features"]
 
 Array = NDArray[np.float64]
 
-MIN_ROWS = 10  # of a part; a spread and its error need some
-_CONSTANT = 1e-9  # spread of ln P below which a spectrum only differs by rounding
-FALSE_ALARMS = 0.01  # chance to call a good split bad, for each of the two kinds of test
+MIN_ROWS = 10  # smallest part for which a spread and its error are estimated
+_CONSTANT = 1e-9  # spread of ln P below which differences are rounding errors
+FALSE_ALARMS = 0.01  # probability of rejecting a good split, for each of the two kinds of test
 
 
 def features(spectra: Spectra) -> Array:
-    """The points as they are sampled, log10 of some parameters, shape (N, P)."""
+    """Return the points in the sampled coordinates, log10 of some parameters, shape (N, P)."""
     x = spectra.theta.copy()
     log = Space.from_dict(spectra.metadata["space"]).is_log
     x[:, log] = np.log10(x[:, log])
@@ -30,9 +30,9 @@ def features(spectra: Spectra) -> Array:
 
 
 def difference_in_errors(a: Array, b: Array) -> tuple[Array, Array]:
-    """Differences of the means and of the logarithms of the spreads, in their standard errors.
+    """Differences of means and of logarithms of spreads, in units of their standard errors.
 
-    The error of a mean is s / sqrt(n), that of ln s, for any distribution,
+    The error of a mean is s / sqrt(n). For any distribution, that of ln s is
     sqrt((m_4 / s^4 - 1) / n) / 2 with the fourth central moment m_4.
 
     Args:
@@ -40,7 +40,7 @@ def difference_in_errors(a: Array, b: Array) -> tuple[Array, Array]:
         b: Samples, shape (n_b, ...).
 
     Returns:
-        Both differences a - b, each of shape (...).
+        Differences a - b of the means and of ln s, each of shape (...).
     """
     means, ln_spreads, mean_variance, spread_variance = [], [], [], []
     for x in (a, b):
@@ -57,18 +57,22 @@ def difference_in_errors(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
-    """How much the parts of a split differ, in what a network sees: features and ln P.
+    """Compare the parts of a split in the inputs and targets of a network: features and ln P.
 
-    Parameters and spectra that are constant, and points without a logarithm, are left out.
+    Constant parameters and spectra, and points without a logarithm, are omitted.
+
+    Args:
+        spectra: Labels.
+        split: Sizes of the parts.
 
     Returns:
-        ``parts`` (rows of each), and for every pair of parts ``features`` (by parameter:
+        ``parts`` (rows of each), for every pair of parts ``features`` (by parameter:
         differences ``mean`` and ``spread`` in standard errors, and ``ks_p``, the p-value of the
-        two-sample Kolmogorov-Smirnov test), ``targets`` (by spectrum: ``mean`` and ``spread``,
-        one for each k), and the ``verdict``.
+        two-sample Kolmogorov-Smirnov test) and ``targets`` (by spectrum: ``mean`` and ``spread``
+        at each k), and the ``verdict``.
 
     Raises:
-        ValueError: A part has too few rows to compare, or all points are the same.
+        ValueError: A part has too few rows, or all points are the same.
     """
     names: list[Part] = ["train", "validation"]
     if split.test > 0:
@@ -107,7 +111,7 @@ def agreement(spectra: Spectra, split: Split) -> dict[str, Any]:
 
 
 def _ln(Pk: Array) -> Array:
-    """Ln P of the points that have it at every k."""
+    """Ln P of those points that are positive at every k."""
     return np.log(Pk[((Pk > 0) & np.isfinite(Pk)).all(axis=1)])
 
 
@@ -118,7 +122,7 @@ def _feature(a: Array, b: Array) -> dict[str, float]:
 
 
 def _verdict(result: dict[str, Any], smallest: int) -> dict[str, Any]:
-    """Compare the worst with what chance allows among so many comparisons (Bonferroni)."""
+    """Compare the largest differences with those expected by chance (Bonferroni)."""
     z: list[tuple[float, str]] = []
     p: list[tuple[float, str]] = []
     for pair, by_name in result["features"].items():

@@ -1,4 +1,4 @@
-"""Look at a label file before training on it: ``python -m datagen.analyse``."""
+"""Check and summarise a label file before training: ``python -m datagen.analyse``."""
 
 import json
 from collections.abc import Sequence
@@ -39,11 +39,11 @@ def analyse(
     budget: ErrorBudget = ErrorBudget(),
     corner_points: int = 1500,
 ) -> dict[str, Any]:
-    """Check a label file and describe it in figures, one HTML page and one JSON file.
+    """Check a label file, and summarise it in figures, an HTML page and a JSON file.
 
-    Checks that training, validation and test rows come from one distribution, counts values
-    that have no logarithm, lists the points that failed, and recomputes some points to see how
-    exact the labels are. No emulator is involved.
+    Tests whether training, validation and test rows come from the same distribution, counts values
+    without a logarithm, lists failed points, and recomputes some points to measure the numerical
+    error of the labels. No emulator is involved.
 
     Args:
         data: Label file of ``datagen.generate``.
@@ -51,10 +51,14 @@ def analyse(
         split: Sizes of the training, validation and test splits; use the settings of
             ``emulator.train``.
         budget: Numbers of points to recompute.
-        corner_points: Points in the figure of the parameter space, drawn at random.
+        corner_points: Number of random points in the figure of the parameter space.
 
     Returns:
         The content of ``summary.json``.
+
+    Raises:
+        ValueError: ``corner_points`` is below 1, or a part of the split is too small.
+        StoreError: The label file is damaged, or not a label file.
     """
     if corner_points < 1:
         raise ValueError(f"corner_points = {corner_points} must be at least 1")
@@ -93,7 +97,7 @@ def _analyse(
 
 
 def sign_counts(spectra: Spectra) -> dict[str, dict[str, int]]:
-    """Of each spectrum, the points with a value that is not finite or not positive."""
+    """Return the numbers of points with values that are not finite or not positive, by spectrum."""
     return {
         name: {
             "not_finite": int((~np.isfinite(spectra[name])).any(axis=1).sum()),
@@ -104,9 +108,9 @@ def sign_counts(spectra: Spectra) -> dict[str, dict[str, int]]:
 
 
 def bands(spectra: Spectra) -> dict[str, dict[str, Any]]:
-    """Percentiles over the points [Mpc^3] of each spectrum, K values each.
+    """Return percentiles over the points [Mpc^3] of each spectrum, K values each.
 
-    ``positive`` is the fraction of points that are positive at every k.
+    The entry ``positive`` is the fraction of points that are positive at every k.
     """
     result: dict[str, dict[str, Any]] = {}
     for name in SPECTRA:
@@ -123,7 +127,7 @@ def bands(spectra: Spectra) -> dict[str, dict[str, Any]]:
 def _figures(
     spectra: Spectra, split: Split, summary: dict[str, Any], corner_points: int, out: Path
 ) -> dict[str, Path]:
-    """Draw and write all figures; the paths of the PNGs, by name."""
+    """Draw and write all figures; return the paths of the PNGs, by name."""
     space = Space.from_dict(spectra.metadata["space"])
     labels = parameter_labels(space)
     parts: NDArray[np.str_] = np.empty(len(spectra), dtype="U10")
@@ -182,11 +186,11 @@ def _page(summary: dict[str, Any], figures: dict[str, Path]) -> str:
 
 
 def facts(labels: dict[str, Any], k: Sequence[float]) -> str:
-    """The table of what a label file is.
+    """Return a table of the properties of a label file.
 
     Args:
         labels: ``file``, ``sha256``, ``points``, ``failed`` and ``metadata``.
-        k: Its wavenumbers [1/Mpc].
+        k: Wavenumbers [1/Mpc].
     """
     metadata = labels["metadata"]
     model = metadata["model"]
@@ -205,7 +209,7 @@ def facts(labels: dict[str, Any], k: Sequence[float]) -> str:
 
 
 def ranges(space: dict[str, dict[str, Any]]) -> str:
-    """The table of a box, as `Space.as_dict` describes it."""
+    """Return a table of the ranges of a space, from `Space.as_dict`."""
     return table(
         ("parameter", "from", "to", "unit", "sampled in"),
         [

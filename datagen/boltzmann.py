@@ -1,9 +1,10 @@
-"""The linear matter power of CAMB, converged: mode by mode, at wavenumbers of one's choice.
+"""Converged linear matter power from CAMB, mode by mode, at any wavenumbers.
 
-CAMB's own table of the power is splined over some hundred wavenumbers, too few for the acoustic
-wiggles of a universe rich in baryons, and its defaults leave 0.5 % there and 0.1 % elsewhere. Here
-CAMB evolves each mode that is asked for, with deeper hierarchies (``lAccuracyBoost``) that are cut
-later (``TimeSwitchBoost``); `benchmarks.studies.camb_accuracy` shows what each setting is worth.
+CAMB's own power spectrum is a spline through some hundred wavenumbers, too few for the acoustic
+wiggles of a universe rich in baryons; at default accuracy it is off by 0.5 % there and 0.1 %
+elsewhere. Here CAMB evolves a mode at each wavenumber, with deeper hierarchies
+(``lAccuracyBoost``), truncated later (``TimeSwitchBoost``); `benchmarks.studies.camb_accuracy`
+measures the effect of each setting.
 """
 
 from collections.abc import Mapping
@@ -39,13 +40,13 @@ class Accuracy:
     """CAMB's accuracy settings, by CAMB's names.
 
     Attributes:
-        AccuracyTarget: 0 is CAMB before version 2, 1 the default of version 2.
-        high_precision: Longer hierarchies of massless neutrinos.
-        AccuracyBoost: Scales all that follows too.
-        lAccuracyBoost: Depth of the multipole hierarchies.
-        TimeSwitchBoost: How late approximations are switched on.
-        IntTolBoost: Tolerance of the integrator.
-        DoLateRadTruncation: Whether radiation is left out once it does not matter.
+        AccuracyTarget: 0 for the accuracy of CAMB before version 2, 1 for the default of version 2.
+        high_precision: Whether to use longer hierarchies of massless neutrinos.
+        AccuracyBoost: Factor on all accuracy settings below.
+        lAccuracyBoost: Factor on the depth of the multipole hierarchies.
+        TimeSwitchBoost: Factor that delays switching to approximations.
+        IntTolBoost: Factor on the precision of the integrator.
+        DoLateRadTruncation: Whether to neglect radiation perturbations at late times.
     """
 
     AccuracyTarget: int = 1
@@ -66,16 +67,19 @@ def amplitudes(
     z: ArrayLike = (0.0,),
     accuracy: Accuracy = CONVERGED,
 ) -> Array:
-    """Linear matter density of modes of unit primordial curvature, shape (Z, K).
+    """Linear matter density contrast of modes of unit primordial curvature.
 
     The power is ``P(k) = 2 pi^2 A_s (k / k_pivot)^(n_s - 1) amplitude^2 / k^3``.
 
     Args:
-        cosmology: ``Om_c``, ``Om_b``, ``h`` and, where dark energy is not a constant, ``w0`` and
-            ``wa`` (as a fluid that may cross w = -1).
+        cosmology: ``Om_c``, ``Om_b``, ``h`` and optionally ``w0`` and ``wa`` (by default -1 and
+            0), of dark energy that may cross w = -1 (CAMB's ``ppf``).
         k: Wavenumbers [1/Mpc], shape (K,).
-        z: Redshifts.
-        accuracy: CAMB's settings.
+        z: Redshifts, shape (Z,).
+        accuracy: CAMB's accuracy settings.
+
+    Returns:
+        Absolute values of the amplitudes, shape (Z, K).
     """
     before = camb.config.AccuracyTarget  # of the whole process; pyccl sets it too
     camb.config.AccuracyTarget = accuracy.AccuracyTarget
@@ -91,21 +95,28 @@ def amplitudes(
 
 
 def wavenumbers(cosmology: Mapping[str, float]) -> Array:
-    """Wavenumbers [1/Mpc], between which cubic splines of ln P are good to 5e-5, shape (K,)."""
+    """Wavenumbers [1/Mpc] at which cubic splines of ln P are accurate to 5e-5, shape (K,).
+
+    Args:
+        cosmology: ``Om_c``, ``Om_b`` and ``h`` by name.
+    """
     h2 = cosmology["h"] ** 2
     return np.exp(ln_wavenumbers(cosmology["Om_c"] * h2, cosmology["Om_b"] * h2))
 
 
 def converged_power(cosmology: Mapping[str, float], k: Array, z: ArrayLike = (0.0,)) -> Array:
-    """Linear matter power [Mpc^3] of one cosmology, at its own redshifts, shape (Z, K).
+    """Linear matter power of one cosmology at several redshifts.
 
     Args:
-        cosmology: As for `amplitudes`, with ``sigma_8`` (today) and ``n_s``.
+        cosmology: As for `amplitudes`, with ``sigma_8`` (at z = 0) and ``n_s``.
         k: Wavenumbers [1/Mpc], shape (K,).
-        z: Redshifts.
+        z: Redshifts, shape (Z,).
+
+    Returns:
+        P_lin [Mpc^3], shape (Z, K).
     """
     ln_k = np.log(wavenumbers(cosmology))
-    times, order = np.unique([0.0, *np.ravel(z)], return_inverse=True)  # CAMB wants each once
+    times, order = np.unique([0.0, *np.ravel(z)], return_inverse=True)  # CAMB needs unique ones
     modes = amplitudes(cosmology, np.exp(ln_k), times)[order]
     ln_P = 2 * np.log(modes) + (cosmology["n_s"] - 4) * ln_k
     today = continued(ln_k, ln_P[0], _EVEN)
@@ -115,7 +126,12 @@ def converged_power(cosmology: Mapping[str, float], k: Array, z: ArrayLike = (0.
 
 
 def parameters(cosmology: Mapping[str, float], accuracy: Accuracy) -> camb.CAMBparams:
-    """CAMB's parameters of a flat cosmology, with what pyccl fixes by default."""
+    """CAMB's parameters of a flat cosmology, with the defaults of pyccl.
+
+    Args:
+        cosmology: As for `amplitudes`.
+        accuracy: CAMB's accuracy settings.
+    """
     p = camb.CAMBparams()
     p.WantCls = p.DoLensing = p.Want_CMB = p.Want_CMB_lensing = False
     p.WantTransfer = True

@@ -1,6 +1,6 @@
-"""What is taken from pyccl: cosmology, CAMB's linear power, and the fits for haloes.
+"""Interface to pyccl: cosmology, CAMB's linear power, and fits for haloes.
 
-The only file of the library that imports pyccl.
+Only this module of the package imports pyccl.
 """
 
 from dataclasses import dataclass
@@ -34,31 +34,31 @@ KEYS = {
     "Om_c": "Omega_c", "Om_b": "Omega_b", "h": "h", "sigma_8": "sigma8", "n_s": "n_s",
     "w0": "w0", "wa": "wa",
 }  # fmt: skip
-# of converged power; between them pyccl is good to 2e-6
+# grid of the converged power; pyccl interpolates to 2e-6
 _SCALE_FACTORS, _WAVENUMBERS = np.linspace(1 / 11, 1.0, 41), np.geomspace(5e-5, 1e3, 1200)
-# ln c of Ishiyama21 is looked for between, down from the upper end
+# range of ln c of Ishiyama21; Newton's steps begin at the upper end
 _LN_C, _NEWTON_STEPS = (np.log(0.05), np.log(1e3)), 25
 _BASES = {
     "mass_function": pyccl.halos.MassFunc,
     "halo_bias": pyccl.halos.HaloBias,
     "concentration": pyccl.halos.Concentration,
 }
-_ANY = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96}  # where any will do
+_ANY = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.8, "n_s": 0.96}  # arbitrary cosmology
 
 
 def _arguments(cosmology: dict[str, float]) -> dict[str, Any]:
-    """Of all parameters of a point, those of its cosmology, by pyccl's names."""
+    """Cosmological parameters of a point, by pyccl's names."""
     return {KEYS[name]: value for name, value in cosmology.items() if name in KEYS}
 
 
 def camb_cosmology(cosmology: dict[str, float], camb: str = "pyccl") -> Any:
-    """A pyccl cosmology with CAMB's linear power.
+    """Return a pyccl cosmology with CAMB's linear power.
 
     Args:
         cosmology: `datagen.space.COSMOLOGY` by name.
-        camb: ``converged``, up to z = 10, or ``pyccl``: its defaults, CAMB up to 10 1/Mpc with the
-            accuracy of CAMB before version 2, beyond which ln P goes on as a parabola in ln k.
-            Dark energy with wa that goes below w = -1 is ``ppf``, as pyccl asks for.
+        camb: ``converged``, up to z = 10, or ``pyccl``: pyccl's defaults, CAMB up to 10 1/Mpc with
+            the accuracy of CAMB before version 2, continued as a parabola of ln P in ln k. Dark
+            energy with wa that crosses w = -1 is ``ppf``, as pyccl requires.
     """
     arguments: dict[str, Any] = _arguments(cosmology)
     if camb == "pyccl":
@@ -72,7 +72,7 @@ def camb_cosmology(cosmology: dict[str, float], camb: str = "pyccl") -> Any:
 
 
 def camb_power(cosmology: dict[str, float], k: Array, z: float = 0.0, camb: str = "pyccl") -> Array:
-    """CAMB's linear matter power [Mpc^3] at k [1/Mpc], shape of k; see `camb_cosmology`."""
+    """Return CAMB's linear matter power [Mpc^3] at k [1/Mpc], shape (K,); see `camb_cosmology`."""
     if camb == "converged":
         return converged_power(cosmology, k, [z])[0]
     power: Array = camb_cosmology(cosmology).linear_matter_power(k, 1.0 / (1.0 + z))
@@ -86,23 +86,23 @@ def matter_density(Om_m: Array | float, h: Array | float) -> Any:
 
 @lru_cache
 def radiation_density() -> float:
-    """Omega_r h^2 of photons and massless neutrinos, of pyccl's default temperatures."""
+    """Omega_r h^2 of photons and massless neutrinos, at pyccl's default temperatures."""
     cosmo = Background(_ANY).cosmo
     parts = (cosmo.omega_x(1.0, species) for species in ("radiation", "neutrinos_rel"))
     return float(sum(parts)) * _ANY["h"] ** 2
 
 
 class Background:
-    """A pyccl cosmology without a power spectrum, for what needs none: c(M), radii."""
+    """A pyccl cosmology without a power spectrum, for radii and most concentrations."""
 
     def __init__(self, cosmology: dict[str, float]) -> None:
         self.cosmo = pyccl.CosmologyCalculator(**_arguments(cosmology))
 
 
 class Tabulated:
-    """A pyccl cosmology that takes from a table what pyccl computes from a power spectrum.
+    """A pyccl cosmology with tabulated sigma(M) and linear power at one redshift.
 
-    Fits for haloes ask it for sigma(M), its slope, and the slope of P_lin, at one redshift.
+    It has the methods that pyccl's fits for haloes call: sigma(M), its slope, and that of P_lin.
 
     Args:
         cosmology: Cosmology by name.
@@ -124,7 +124,7 @@ class Tabulated:
         return self._background[name]
 
     def growth_factor(self, a: float) -> float:
-        """D(z) / D(0), whatever a."""
+        """D(z) / D(0) at the redshift of the table; a is ignored."""
         return self._growth
 
     def sigmaM(self, M: Array, a: float) -> Array:
@@ -134,27 +134,34 @@ class Tabulated:
         return result
 
     def sigma_slope(self, M: Array) -> Array:
-        """Dln sigma / dln R on the scale of masses M [Msun], beyond the table that at its end."""
+        """Dln sigma / dln R on the scale of masses M [Msun], constant beyond the table."""
         ln_R = np.log(self._background.mass2radius_lagrangian(M))
         result: Array = self._ln_sigma(np.clip(ln_R, *self._ln_sigma.x[[0, -1]]), 1)
         return result
 
     def compute_linear_power(self) -> None:
-        """Nothing to do."""
+        """Do nothing: the power is tabulated."""
 
     def get_linear_power(self) -> Any:
-        """The slope dln P_lin / dln k as a function of k [1/Mpc], with pyccl's arguments."""
+        """Return a function for dln P_lin / dln k at k [1/Mpc], with pyccl's arguments."""
         return lambda k, a, derivative: self._ln_P(np.log(k), int(derivative))
 
 
 def ishiyama21(fit: Any, cosmo: Tabulated, M: Array, a: float) -> Array:
-    """Concentrations by pyccl's relation, all masses at once; pyccl inverts G(c) one by one."""
+    """Concentrations of pyccl's relation for all masses at once; pyccl inverts G(c) one by one.
+
+    Args:
+        fit: Concentration object of pyccl.
+        cosmo: Cosmology.
+        M: Halo masses [Msun], shape (M,).
+        a: Scale factor.
+    """
     nu = pyccl.halos.get_delta_c(cosmo, a, "EdS_approx") / cosmo.sigmaM(M, a)
     n = -2 * cosmo.sigma_slope(M * fit.kappa**3) - 3
     A, B = fit.a0 * (1 + fit.a1 * (n + 3)), fit.b0 * (1 + fit.b1 * (n + 3))
     ln_G, power = np.log(A / nu * (1 + nu**2 / B)), (5 + n) / 6
-    # ln c - (5 + n) / 6 ln[ln(1 + c) - c / (1 + c)] = ln G is convex in ln c: Newton's steps come
-    # down to the larger root from above
+    # ln c - (5 + n) / 6 ln[ln(1 + c) - c / (1 + c)] = ln G is convex in ln c: Newton's steps from
+    # above converge to the larger root
     ln_c = np.full_like(M, _LN_C[1])
     for _ in range(_NEWTON_STEPS):
         c = np.exp(ln_c)
@@ -166,14 +173,17 @@ def ishiyama21(fit: Any, cosmo: Tabulated, M: Array, a: float) -> Array:
 
 @dataclass(frozen=True)
 class Fits:
-    """The three fits for haloes, as pyccl's classes, by pyccl's names.
+    """Mass function, halo bias and concentration of pyccl, by name.
 
     Attributes:
         mass_function: Name after ``MassFunc``, for example ``Sheth99``.
         halo_bias: Name after ``HaloBias``, for example ``Sheth01``.
         concentration: Name after ``Concentration``, for example ``Duffy08``.
-        mass_def: Mass definition handed to all three, for example ``200m``; empty leaves each
-            fit at its own default, as the published code did.
+        mass_def: Mass definition of all three, for example ``200m``; empty for each fit's own
+            default, as in the published code.
+
+    Raises:
+        ValueError: A name is unknown, or the fits do not go together.
     """
 
     mass_function: str
@@ -189,11 +199,11 @@ class Fits:
             fit = base.from_name(getattr(self, kind))
             options: dict[str, Any] = {"mass_def": self.mass_def} if self.mass_def else {}
             if self.mass_def and not fit._mass_def_strict_always:
-                options["mass_def_strict"] = False  # which masses serve is ours to say
+                options["mass_def_strict"] = False  # `check_fit` decides
             object.__setattr__(self, f"_{kind}", fit(**options))
 
     def radius_of(self, cosmo: Any, M: Array, a: float) -> Array:
-        """Comoving halo radius [Mpc] of masses M [Msun] in this mass definition."""
+        """Comoving halo radius [Mpc] of masses M [Msun], in the mass definition of the fits."""
         fit: Any = self._concentration  # type: ignore[attr-defined]
         radius: Array = fit.mass_def.get_radius(cosmo, M, a) / a
         return radius
@@ -215,7 +225,7 @@ class Fits:
     def dn_dlnM_and_bias_of_sigma(
         self, cosmo: Any, M: Array, a: float, sigma: Array, slope: Array, rho_m: float
     ) -> tuple[Array, Array]:
-        """Mass function dn/dlnM [1/Mpc^3] and bias for a sigma(M) computed elsewhere.
+        """Mass function dn/dlnM [1/Mpc^3] and bias for a given sigma(M).
 
         ``dn/dlnM = f(sigma) (rho_m / M) |dln sigma / dlnM|``.
 

@@ -1,9 +1,9 @@
 """Command lines from function signatures: ``--help``, YAML files, dotted overrides, errors.
 
-A command ends as `hodspectra.ending` says. SIGINT, SIGTERM and SIGHUP are raised in it as
-`Interrupted`, a SystemExit with the status 128 + the signal's number: it passes every
-``except Exception``, also Lightning's and Ray's. Clean up in ``finally``; the line
-"interrupted; rerun the command to resume" and the status come from `run`.
+`hodspectra.ending` handles errors and signals. SIGINT, SIGTERM and SIGHUP are raised as
+`Interrupted`, a SystemExit with the status 128 + the signal's number, which no
+``except Exception`` catches, not even those of Lightning and Ray. Clean up in ``finally``; `run`
+prints the line "interrupted; rerun the command to resume" and sets the status.
 """
 
 import re
@@ -25,7 +25,7 @@ from hodspectra.ending import Interrupted, ending, name_of
 __all__ = ["Interrupted", "run"]
 
 _OF_ITS_OWN = r"--\1: expected options of its own (--\1.NAME) or a YAML file of them, got \2"
-# jsonargparse's words for what a value should be, and ours
+# patterns in jsonargparse's texts, and their replacements
 _PLAIN = (
     (r"``(.+?)``", r"\1"),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
@@ -51,24 +51,27 @@ def run(
     argv: list[str] | None = None,
     words: str = "",
 ) -> Any:
-    """Call a function with its arguments from the command line; of several, the one it names.
+    """Call a function with arguments from the command line.
 
-    Options are the function's arguments (``--design.points 500``), ``--config FILE`` reads them
-    from YAML, later options override earlier ones, ``--print_config`` writes them all. What a
-    user can cause, and signals, end in one line, as `hodspectra.ending` says.
+    Options are the function's arguments (``--design.points 500``). ``--config FILE`` reads them
+    from YAML, later options override earlier ones, and ``--print_config`` prints them all. User
+    errors and signals print one line, see `hodspectra.ending`.
 
     Args:
-        command: The function, or several by name.
-        prog: How the command is called.
-        argv: Its arguments; those of this process by default.
-        words: Option that a word before the first option is the value of; with a ``+`` at its
-            end, all such words are, as a list.
+        command: Function, or functions by name, which become subcommands.
+        prog: Name of the command, as in ``python -m datagen.generate``.
+        argv: Arguments; by default those of this process.
+        words: Name of the option that takes a word before the first option as its value; with a
+            ``+`` at the end, it takes all such words as a list.
+
+    Returns:
+        The result of the function.
     """
     word = f"{words.removesuffix('+').upper()} " if words else ""
     usage = f"%(prog)s {word}[--config FILE] [--option VALUE ...]"
     options: dict[str, Any] = {
         "prog": name_of(prog),
-        # several get jsonargparse's own usage line, which lists their names
+        # for subcommands, jsonargparse's own usage line lists their names
         "usage": None if isinstance(command, dict) else usage,
         "as_positional": False,
         "allow_abbrev": False,
@@ -81,11 +84,11 @@ def run(
 
 
 def _arguments(argv: list[str] | None, words: str, lists: set[str]) -> list[str]:
-    """What jsonargparse reads, of what users write.
+    """Translate arguments of users to those of jsonargparse.
 
-    Words before the first option become the value of the option ``words``, words after an option
-    that is a list become its value (``--outputs gg_1h gg_2h``), and a file of ``--config`` is
-    looked for among those that come with the package, too.
+    Words before the first option become the value of the option ``words``. Words after an option
+    of a list type become its value (``--outputs gg_1h gg_2h``). The file of ``--config`` may be
+    one of the package's.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     first = list(takewhile(_is_word, arguments)) if words else []
@@ -107,12 +110,12 @@ def _arguments(argv: list[str] | None, words: str, lists: set[str]) -> list[str]
 
 
 def _is_word(argument: str) -> bool:
-    """Whether an argument is a value, negative numbers included, and no option."""
+    """Whether an argument is a value, such as a negative number, and not an option."""
     return not argument.startswith("-") or argument[1:2].isdigit()
 
 
 def _lists(command: Callable[..., Any] | dict[str, Any]) -> set[str]:
-    """Options of a function whose value is a list."""
+    """Options of a function that take a list."""
     if isinstance(command, dict):
         return set()
     hints = get_type_hints(command)
@@ -124,7 +127,7 @@ def _lists(command: Callable[..., Any] | dict[str, Any]) -> set[str]:
 
 
 def _unset(command: Callable[..., Any] | dict[str, Any]) -> dict[str, None]:
-    """Options of a function that are null by default: what a space fills in by its occupation."""
+    """Options that are null by default: ranges of a space, which depend on its occupation."""
     if isinstance(command, dict):
         return {}
     defaults = {name: p.default for name, p in signature(command).parameters.items()}
@@ -133,7 +136,7 @@ def _unset(command: Callable[..., Any] | dict[str, Any]) -> dict[str, None]:
 
 
 def _plain(text: str) -> str:
-    """A text of jsonargparse without names of Python's types and markup of docstrings."""
+    """Remove Python's type names and docstring markup from a text of jsonargparse."""
     text = " ".join(text.split())
     for pattern, replacement in _PLAIN:
         text = re.sub(pattern, replacement, text)
@@ -141,7 +144,7 @@ def _plain(text: str) -> str:
 
 
 class _Formatter(DefaultHelpFormatter):
-    """Texts without names of Python's types; the ends of a range stand in one line."""
+    """Help without Python's type names, with the fields of a range in one line."""
 
     def add_argument(self, action: Action) -> None:
         if not any(option.endswith(".help") for option in action.option_strings):
@@ -158,7 +161,7 @@ class _Formatter(DefaultHelpFormatter):
 
 
 class _Parser(ArgumentParser):
-    """A parser whose errors are one line, with the option that was meant."""
+    """Parser with one-line errors that suggest the closest option."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         parser = getattr(ex, "subcommand_parser", None) or self
@@ -166,7 +169,7 @@ class _Parser(ArgumentParser):
         ranges = [o.removesuffix("help") for o in options if o.endswith(".help")]  # of a space
         options += [option + one.name for option in ranges for one in fields(Range)]
         message = _with_suggestions(_innermost(message), options)
-        if not self.exit_on_error:  # one of several parsers of an option, whose message quotes it
+        if not self.exit_on_error:  # a nested parser of an option; the outer one quotes its message
             raise ArgumentTypeError(message)
         text = _plain(message)
         sys.stderr.write(f"{parser.prog}: error: {text}; {parser.prog} --help lists the options\n")
@@ -174,7 +177,7 @@ class _Parser(ArgumentParser):
 
 
 def _innermost(message: str) -> str:
-    """What is wrong with an option of an option that may be null, if that is what a message is."""
+    """The innermost error in a message about an option that may be null."""
     of = r'(?s)Parser key "([\w.]+)":.*Subtypes.*?'
     message = re.sub(of + r'- Parser key "(\w+)":(.*?Given value: [^\n]*).*',
                      r'Parser key "\1.\2":\3', message)  # fmt: skip
@@ -185,7 +188,7 @@ def _innermost(message: str) -> str:
 
 
 def _with_suggestions(message: str, options: list[str]) -> str:
-    """A message with the options that may have been meant in place of unknown ones."""
+    """Add the closest known options to a message about unknown ones."""
     if match := re.fullmatch(r"unrecognized arguments: (.*)", message, re.DOTALL):
         told = [
             word + (did_you_mean(word.partition("=")[0], options) if word[:1] == "-" else "")

@@ -1,4 +1,4 @@
-"""What Ray needs before it starts: a cluster that answers, short socket names, a private token."""
+"""Checks before Ray starts: reachable cluster, short socket names, private token, free port."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["check_address", "check_temporary_folder", "free_port", "keep_token_private"]
 
-_PATIENCE = 18.0  # seconds that a cluster may take to answer
+_PATIENCE = 18.0  # seconds to wait for an answer of a cluster
 _SOCKET = "ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 _LONGEST = 103 if sys.platform == "darwin" else 107  # bytes of a socket's name (sun_path)
 _TOKEN = (
@@ -21,10 +21,13 @@ _TOKEN = (
 
 
 def check_address(address: str) -> None:
-    """Make sure that a Ray cluster is at an address.
+    """Check that a Ray cluster answers at an address.
+
+    Args:
+        address: ``HOST:PORT`` or ``ray://HOST:PORT``; an empty one, ``local`` and ``auto`` pass.
 
     Raises:
-        ConnectionError: Nobody listens there, or what does is no Ray cluster, or not one for us.
+        ConnectionError: Nothing listens there, or it is not a Ray cluster, or refuses access.
     """
     if address in ("", "local", "auto"):
         return
@@ -52,8 +55,8 @@ def check_address(address: str) -> None:
 
 
 def _probe(address: str) -> list[str]:
-    """A command that succeeds if a cluster is there; Ray in this process would try for minutes."""
-    python = [sys.executable, "-P"]  # whatever lies in the current folder
+    """Command that succeeds if a cluster answers; Ray in this process would retry for minutes."""
+    python = [sys.executable, "-P"]  # without the current folder on the path
     if "://" in address:
         code = "import logging, sys, ray; ray.init(sys.argv[1], logging_level=logging.ERROR)"
         return [*python, "-c", code, address]
@@ -61,7 +64,7 @@ def _probe(address: str) -> list[str]:
 
 
 def _knock(address: str, deadline: float) -> None:
-    """Raise an OSError if nobody listens at host:port."""
+    """Raise an OSError if nothing listens at host:port."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
     if not host or not port.isdigit():
         raise ValueError("an address is HOST:PORT")
@@ -70,10 +73,10 @@ def _knock(address: str, deadline: float) -> None:
 
 
 def check_temporary_folder() -> None:
-    """Make sure that Ray's sockets fit into the names that the system allows.
+    """Check that the names of Ray's sockets are not too long for the system.
 
     Raises:
-        OSError: The folder for temporary files has too long a name.
+        OSError: The name of the folder for temporary files is too long.
     """
     folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     length = len(os.fsencode(folder.rstrip("/"))) + 1 + len(_SOCKET)
@@ -85,10 +88,10 @@ def check_temporary_folder() -> None:
 
 
 def keep_token_private(create: bool) -> None:
-    """Let nobody else read the token that opens Ray's ports; Ray would leave it to the umask.
+    """Make Ray's authentication token readable by its owner only; Ray leaves this to the umask.
 
     Args:
-        create: Whether to write one where there is none, as Ray does for a cluster that it starts.
+        create: Whether to create a missing token, as Ray does for a cluster that it starts.
     """
     if (
         os.name != "posix"
@@ -97,7 +100,7 @@ def keep_token_private(create: bool) -> None:
     ):
         return
     token = Path.home() / ".ray" / "auth_token"
-    with suppress(OSError):  # not ours to change, or nowhere to write: Ray says what it cannot do
+    with suppress(OSError):  # owned by somebody else, or not writable: Ray reports its own error
         if create:
             token.parent.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileExistsError):
@@ -110,7 +113,7 @@ def keep_token_private(create: bool) -> None:
 
 
 def free_port(port: int) -> int:
-    """The port of 127.0.0.1, or another one where it is taken; Ray itself would only fail."""
+    """Return a port of 127.0.0.1 if it is free, else another one; Ray itself would fail."""
     for candidate in (port, 0):
         with socket.socket() as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

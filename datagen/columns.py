@@ -1,4 +1,4 @@
-"""Columns by name: which there are, their numbers in our units, and all of them as one array."""
+"""Columns of points by name: check names, convert units, and stack them to an array."""
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import chain
@@ -13,20 +13,20 @@ from datagen.units import in_unit, unit_of
 
 __all__ = ["PLAIN", "as_array", "carry_units", "check_names", "is_plain", "numbers", "stack"]
 
-PLAIN = {float, int, np.float64, np.float32}  # types of numbers that carry no unit
-_NESTED = (list, tuple, np.ndarray)  # themselves: quantities are subclasses of arrays
+PLAIN = {float, int, np.float64, np.float32}  # types of numbers without a unit
+_NESTED = (list, tuple, np.ndarray)  # exact types: quantities are subclasses of arrays
 
 
 def check_names(given: Iterable[Any], names: Sequence[str], optional: Container[str] = ()) -> None:
-    """Check that columns are the ones wanted, each once, in whatever order.
+    """Check the names of columns; their order does not matter.
 
     Args:
-        given: What they are called.
-        names: What they should be called.
-        optional: Those of the names that may be missing.
+        given: Names of the columns.
+        names: Expected names.
+        optional: Expected names that may be missing.
 
     Raises:
-        ValueError: Names that are missing, unknown or there twice; the message has all of them.
+        ValueError: A name is missing, unknown or duplicate; the message lists all of them.
     """
     given = list(given)
     missing = [name for name in names if name not in given and name not in optional]
@@ -43,15 +43,15 @@ def check_names(given: Iterable[Any], names: Sequence[str], optional: Container[
 
 
 def stack(get: Callable[[str], Any], units: Mapping[str, str]) -> NDArray[Any]:
-    """Columns as one array, shape (P,) if all are numbers, else (N, P).
+    """Stack columns to an array, shape (P,) if all are numbers, else (N, P).
 
     Args:
-        get: A column by its name: a number or an array (N,).
-        units: The units wanted, by name, in the order of columns.
+        get: Function that returns a column by name: a number or an array (N,).
+        units: Expected units by name, in the order of columns.
 
     Raises:
-        ValueError: What is not a real number, has another unit, shape or length; or columns whose
-            rows are labelled differently.
+        ValueError: A value is not a real number, or has another unit or shape; columns differ in
+            length or in the labels of their rows.
     """
     values = {name: get(name) for name in units}
     if set(map(type, values.values())) <= PLAIN:
@@ -72,15 +72,15 @@ def stack(get: Callable[[str], Any], units: Mapping[str, str]) -> NDArray[Any]:
 
 
 def numbers(value: Any, what: str, unit: str) -> NDArray[Any]:
-    """An array of real numbers in our unit; masked ones are NaN.
+    """Convert numbers to an array in an expected unit; masked values become NaN.
 
     Args:
-        value: Numbers, with a unit or without: an array, list, or column of whatever library.
-        what: Their name, for messages.
-        unit: The unit wanted, such as ``Msun``.
+        value: Numbers with or without a unit: an array, list, or column of any library.
+        what: Name of the numbers, for messages.
+        unit: Expected unit, such as ``Msun``.
 
     Raises:
-        ValueError: What is not a real number, or has another unit.
+        ValueError: A value is not a real number, or has another unit.
     """
     if is_plain(value):
         return as_array(value, what)
@@ -99,7 +99,7 @@ def numbers(value: Any, what: str, unit: str) -> NDArray[Any]:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether something is numbers and nothing more: no labels, no units, no mask."""
+    """Return whether a value is plain numbers, without labels, units or mask."""
     kind = type(value)
     if kind is np.ndarray:
         return value.dtype.kind in "fiu"
@@ -112,7 +112,15 @@ def is_plain(value: Any) -> bool:
 
 
 def as_array(value: Any, what: str) -> NDArray[Any]:
-    """Anything as an array, of numbers if all of it is."""
+    """Convert a value to an array, numeric if all elements are real numbers.
+
+    Args:
+        value: Any object.
+        what: Name of the value, for messages.
+
+    Raises:
+        ValueError: The value cannot be converted.
+    """
     try:
         array = np.asarray(value)
         if array.dtype.kind == "O" and all(_is_real(element) for element in array.flat):
@@ -123,7 +131,7 @@ def as_array(value: Any, what: str) -> NDArray[Any]:
 
 
 def carry_units(values: Any) -> bool:
-    """Whether a list or an array of objects, nested or not, holds one that has a unit."""
+    """Return whether any element of a (nested) list or object array has a unit."""
     if isinstance(values, np.ndarray):
         return values.dtype.kind == "O" and carry_units(values.ravel().tolist())
     return not set(map(type, values)) <= PLAIN and any(
@@ -140,7 +148,7 @@ def _short(value: Any) -> str:
 
 
 def _check_rows(values: Mapping[str, Any]) -> None:
-    """Refuse columns of pandas or xarray whose labels would have to be matched row by row."""
+    """Raise a ValueError if columns of pandas or xarray differ in the labels of their rows."""
     labelled = [(name, labels) for name in values if (labels := _row_labels(values[name]))]
     for name, labels in labelled:
         first, expected = labelled[0]
@@ -155,7 +163,7 @@ def _check_rows(values: Mapping[str, Any]) -> None:
 
 
 def _row_labels(value: Any) -> dict[Any, Any]:
-    """What the rows of a column are called, by dimension; None where they have no names."""
+    """Labels of the rows of a column, by dimension; None for a dimension without labels."""
     if type(value) in PLAIN or isinstance(value, list | np.ndarray):
         return {}
     if hasattr(value, "dims") and hasattr(value, "indexes"):  # of xarray

@@ -1,4 +1,4 @@
-"""Spectra of some points, on whatever machine, and why some could not be computed."""
+"""Compute spectra of points on any machine, with the reasons of failed points."""
 
 import socket
 from collections.abc import Sequence
@@ -25,17 +25,22 @@ def compute(
     occupation: str = "linke22",
     made_by: dict[str, str] | None = None,
 ) -> tuple[Shard, dict[int, str]]:
-    """Spectra of some points, and the reason for every row that could not be computed.
+    """Compute the spectra of points.
 
     Args:
-        theta: The points, columns `datagen.space.parameters_of` the occupation, shape (N, P).
-        model: The halo model.
-        table: Its linear power; None if it runs CAMB.
-        occupation: Numbers of galaxies in haloes, by name.
-        made_by: What the labels are to be made by; this machine may have something else.
+        theta: Points, columns in the order of `datagen.space.parameters_of`, shape (N, P).
+        model: Settings of the halo model.
+        table: Linear power; None if the model runs CAMB at every point.
+        occupation: Name of the occupation.
+        made_by: If given, code and libraries that this machine must have; see
+            `datagen.record.maker`.
+
+    Returns:
+        Arrays of `datagen.halomodel.HaloModel` of the points that could be computed, by name; and
+        the reasons of the other points, by row.
 
     Raises:
-        ValueError: It has.
+        ValueError: This machine has other code or libraries.
     """
     if made_by:
         check_machine(made_by)
@@ -43,7 +48,7 @@ def compute(
     failed: dict[int, str] = {}
     try:
         rows = halo_model(theta)
-    except Exception:  # find out which of the points it was; a bad point must not cost the rest
+    except Exception:  # one by one, so that a bad point does not cost the others
         rows, failed = gather([_attempt(halo_model, point) for point in theta])
     kept = np.setdiff1d(np.arange(len(theta)), list(failed))
     finite = np.ones(len(kept), dtype=bool)
@@ -55,7 +60,11 @@ def compute(
 
 
 def check_machine(made_by: dict[str, str]) -> None:
-    """Refuse to compute on a machine that has other code or libraries than it is to be done by."""
+    """Check that this machine has the expected code and libraries.
+
+    Raises:
+        ValueError: It has others.
+    """
     if differ := differences(maker(LIBRARIES, MODULES), made_by):
         raise ValueError(
             f"{socket.gethostname()} would compute labels of its own kind ({'; '.join(differ)}); "
@@ -64,7 +73,7 @@ def check_machine(made_by: dict[str, str]) -> None:
 
 
 def _attempt(halo_model: HaloModel, point: Array) -> Shard | str:
-    """Spectra of one point, shape (P,), or the reason why there are none."""
+    """Spectra of one point, shape (P,), or the reason of its failure."""
     try:
         return halo_model(point[None])
     except Exception as error:
@@ -72,7 +81,7 @@ def _attempt(halo_model: HaloModel, point: Array) -> Shard | str:
 
 
 def gather(singles: Sequence[Shard | str]) -> tuple[Shard, dict[int, str]]:
-    """One shard from points computed one by one, and the reasons among them by row."""
+    """Join points computed one by one: a shard of the successful ones, and reasons by row."""
     failed = {row: single for row, single in enumerate(singles) if isinstance(single, str)}
     good = [single for single in singles if not isinstance(single, str)]
     names = good[0] if good else ()

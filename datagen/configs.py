@@ -1,4 +1,4 @@
-"""Configuration files: where they are, and whether they can be read."""
+"""Find and check configuration files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +10,19 @@ from datagen.messages import did_you_mean
 __all__ = ["SHIPPED", "find_config"]
 
 _ROOT = Path(__file__).resolve().parent.parent
-# beside the packages in a source tree, in one of them where they are installed
+# beside the packages in a source tree, inside hodspectra in an installation
 SHIPPED = next((f for f in (_ROOT / "hodspectra", _ROOT) if (f / "configs").is_dir()), _ROOT)
 
 
 def find_config(name: str) -> Path:
-    """A configuration file, or one that comes with the package: ``configs/quick/labels.yaml``.
+    """Return the path of a configuration file, after checking that it is readable YAML.
+
+    Args:
+        name: Path of a file, or of one that comes with the package: ``configs/quick/labels.yaml``.
 
     Raises:
-        FileNotFoundError: Neither.
-        ValueError: Not YAML, or not options by name, each of them once.
+        FileNotFoundError: There is no such file in either place.
+        ValueError: The file is not YAML, is not a mapping of options, or has an option twice.
     """
     path = Path(name)
     if not path.exists():
@@ -43,7 +46,7 @@ def find_config(name: str) -> Path:
 
 
 def _repeated(node: yaml.Node, prefix: str = "") -> Iterator[str]:
-    """Options that are given twice, of which YAML would take the last without a word."""
+    """Duplicate options, of which YAML would silently take the last."""
     if isinstance(node, yaml.SequenceNode):
         for part in node.value:
             yield from _repeated(part, prefix)

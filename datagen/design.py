@@ -29,13 +29,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Design:
-    """How points are spread over the box.
+    """Distribution of points over the box.
 
     Attributes:
         points: Number of points.
-        method: ``lhs`` is a Latin hypercube (each parameter evenly covered at this very number
-            of points), ``sobol`` a scrambled Sobol sequence (any prefix is well spread, so it
-            can be extended).
+        method: ``lhs`` is a Latin hypercube (each parameter evenly covered, for this number of
+            points only), ``sobol`` a scrambled Sobol sequence (any prefix is well spread, so the
+            design can be extended).
         seed: Seed of the random numbers; equal seeds give equal points.
     """
 
@@ -53,10 +53,17 @@ class Design:
 
 
 def draw(design: Design, space: Space) -> Array:
-    """Points of the box, shape (points, P), columns in the order of ``space.names``.
+    """Draw the points of a design.
+
+    Args:
+        design: Number of points, method and seed.
+        space: Box of the parameters.
+
+    Returns:
+        Points, columns in the order of ``space.names``, shape (points, P).
 
     Raises:
-        ValueError: More points than memory, or the method, can hold.
+        ValueError: There are more points than fit into memory, or than the method can draw.
     """
     try:
         return _drawn(design, space)
@@ -67,12 +74,12 @@ def draw(design: Design, space: Space) -> Array:
 
 
 def _drawn(design: Design, space: Space) -> Array:
-    # what is held fixed keeps its dimension, so that it changes no other parameter
+    # a fixed parameter keeps its dimension, so that fixing it changes no other parameter
     dimensions, n = len(space.names), design.points
     if design.method == "lhs":
         unit = qmc.LatinHypercube(dimensions, rng=design.seed).random(n)
     else:
-        # a power of two first, where Sobol's balance holds; then the sequence goes on
+        # first a power of two, for which Sobol sequences are balanced, then the rest
         sobol, balanced = qmc.Sobol(dimensions, rng=design.seed), 1 << (n.bit_length() - 1)
         unit = np.concatenate([sobol.random(balanced), sobol.random(n - balanced)])
     for start in range(0, n, _ROWS):  # millions of points need no second copy
@@ -83,12 +90,13 @@ def _drawn(design: Design, space: Space) -> Array:
 
 @dataclass
 class Points:
-    """Points of a space, to be labelled or to be fed to an emulator.
+    """Points of a parameter space, as in a parameter file.
 
     Attributes:
-        theta: Columns ``space.names``, shape (N, P).
-        space: The box that they lie in.
-        design: How they were drawn, or that they were given.
+        theta: Points, columns in the order of ``space.names``, shape (N, P).
+        space: Box that contains the points.
+        design: Entries of the `Design` that drew them; for a plain table of points, ``given``
+            (its hash) and ``points`` (their number).
     """
 
     theta: Array
@@ -97,16 +105,16 @@ class Points:
 
     @classmethod
     def of(cls, design: Design, space: Space) -> "Points":
-        """Points that are drawn."""
+        """Draw the points of a design; see `draw`."""
         return cls(draw(design, space), space, asdict(design))
 
     def write(self, path: Path) -> None:
-        """Write a parameter file: HDF5 (``.h5``) or a table in text (``.csv``).
+        """Write a parameter file: HDF5 (``.h5``) or a text table (``.csv``).
 
-        Both hold names, units, space, design and a checksum; the table in one comment line.
+        Both contain names, units, space, design and a checksum; the table, in one comment line.
 
         Raises:
-            ValueError: Another suffix.
+            ValueError: The suffix is neither ``.h5`` nor ``.csv``.
         """
         content = {"schema": SCHEMA, "units": self.space.units, "space": self.space.as_dict()}
         content |= {"design": self.design}
@@ -131,19 +139,19 @@ class Points:
 
     @classmethod
     def read(cls, path: Path, space: Space = Space()) -> "Points":
-        """Read a parameter file, or any table that names the parameters.
+        """Read a parameter file, or any table whose columns are named after the parameters.
 
-        Such a table need not have those that the space holds fixed, nor w0 and wa, where the
-        space has a cosmological constant.
+        A table may omit parameters that have a default (`Space.defaults`), for example those that
+        the space holds fixed.
 
         Args:
-            path: ``.h5``, or what `datagen.tables` reads; columns may stand in any order.
-            space: The box of a table that does not tell its own.
+            path: ``.h5`` file, or a table that `datagen.tables` reads; columns in any order.
+            space: Box of the points of a table; parameter files contain their own.
 
         Raises:
-            FileNotFoundError: No such file.
-            ValueError: Not such a file, or one that was altered; points outside of the space or
-                of where the halo model is defined.
+            FileNotFoundError: The file does not exist.
+            ValueError: The file is not a parameter file or was altered; points lie outside of the
+                space, or where the halo model is not defined.
         """
         if not path.exists():
             raise FileNotFoundError(f"no parameter file at {path}; write one with datagen.design")
@@ -194,7 +202,7 @@ def _hash(theta: Array, content: dict[str, Any]) -> str:
 
 
 def _space(content: Any, path: Path) -> Space:
-    """The box that a parameter file tells, if that lacks nothing and holds no more."""
+    """Box in the description of a parameter file, which must have exactly the known entries."""
     try:
         exactly(content, ("schema", "units", "space", "design", "sha256"), "its description")
         if "given" in (design := content["design"]):
@@ -242,17 +250,17 @@ def write_design(
     """Draw points of a parameter space and write them without labels.
 
     Args:
-        out: The parameter file to write: HDF5 (``.h5``) or a table in text (``.csv``).
-        design: How points are spread over the space.
+        out: Parameter file to write: HDF5 (``.h5``) or a text table (``.csv``).
+        design: Number of points and method of sampling.
         space: Ranges of the parameters.
-        overwrite: Replace an existing file.
+        overwrite: Replace an existing parameter file.
 
     Returns:
-        The path of the parameter file.
+        Path of the parameter file.
 
     Raises:
-        FileExistsError: The file exists, or is something else.
-        BusyError: Another process is writing it.
+        FileExistsError: The file exists, or is not a parameter file.
+        BusyError: Another process is writing the file.
     """
     _suffix(out)
     with exclusive(out):

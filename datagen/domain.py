@@ -1,9 +1,9 @@
-"""The part of a box where spectra have a logarithm, as trainings that leave points out learn it.
+"""Part of a parameter space where all spectra are positive, as a small classifier network.
 
 The 1-halo term of gg of ``g3lhalo`` is negative where satellites are few. Such points are dropped
-before training, so that an emulator holds on a part of its box only. Which part, a small network
-says, fitted to which points were kept and which were not, with its boundary drawn so that it
-errs on the side of refusing.
+before training, so that the emulator is valid in a part of its box only. A small network, fitted
+to the kept and dropped points, describes this part; its boundary is placed conservatively, so
+that points in doubt are rejected.
 """
 
 import json
@@ -20,8 +20,8 @@ __all__ = ["FEATURES", "Domain", "Layer", "features"]
 
 Array = NDArray[np.float64]
 
-_ROWS = 4096  # at once, which bounds the memory
-_NAMES = list(parameters_of("linke22"))  # of the one occupation that is negative somewhere
+_ROWS = 4096  # points evaluated at once, which limits the memory
+_NAMES = list(parameters_of("linke22"))  # the only occupation with negative spectra
 _MTH, _MPRIME, _BETA = (_NAMES.index(name) for name in ("Mth", "Mprime", "beta"))
 # Mprime matters to the satellites only through their number at the threshold, (Mth / Mprime)^beta
 FEATURES = tuple(
@@ -34,8 +34,8 @@ class Layer:
     """A linear layer.
 
     Attributes:
-        weight: A row for each number that comes out.
-        bias: What is added.
+        weight: Weights, shape (outputs, inputs).
+        bias: Biases, shape (outputs,).
     """
 
     weight: tuple[tuple[float, ...], ...]
@@ -51,18 +51,18 @@ class Layer:
 
 @dataclass(frozen=True)
 class Domain:
-    """Where an emulator was trained, of all its box.
+    """Part of the box in which an emulator was trained.
 
     Attributes:
-        outputs: The spectra that are not positive elsewhere.
-        features: What the network takes; see `features`.
-        low: Their smallest values.
-        high: Their largest values; features are scaled to [-1, 1] by both.
-        layers: Of the network, with tanh between them; what comes out is positive inside.
-        share: Share of the points where the spectra are not positive, as they were drawn.
-        accepted: Share of these that is taken for inside, of points that were not fitted to.
-        refused: Share of the others that is taken for outside, likewise.
-        points: How many these points are.
+        outputs: Spectra that are negative outside of the domain.
+        features: Names of the network's inputs; see `features`.
+        low: Smallest values of the features.
+        high: Largest values of the features, which are scaled from [low, high] to [-1, 1].
+        layers: Layers of the network, with tanh between them; its output is positive inside.
+        share: Fraction of the drawn points with a spectrum that is not positive.
+        accepted: Fraction of points with such a spectrum that the network wrongly accepts.
+        refused: Fraction of points without such a spectrum that the network wrongly rejects.
+        points: Number of points, not used in the fit, on which both were measured.
     """
 
     outputs: tuple[str, ...]
@@ -88,12 +88,12 @@ class Domain:
         low, high = np.array(self.low), np.array(self.high)
         scale = 2 / np.where(high > low, high - low, 2.0)
         layers = [(np.array(one.weight).T, np.array(one.bias)) for one in self.layers]
-        weight, bias = layers[0]  # takes the scaling up
+        weight, bias = layers[0]  # absorbs the scaling
         layers[0] = scale[:, None] * weight, bias - (1 + low * scale) @ weight
         return tuple(layers)
 
     def is_inside(self, theta: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether points of the box lie in the domain, shape (N,).
+        """Return whether points of the box lie in the domain, shape (N,).
 
         Args:
             theta: Points, columns ``parameters_of("linke22")``, physical units, shape (N, P).
@@ -102,7 +102,7 @@ class Domain:
         return inside
 
     def score(self, theta: NDArray[Any]) -> Array:
-        """What the network gives, positive inside, shape (N,).
+        """Return the output of the network, positive inside the domain, shape (N,).
 
         Args:
             theta: As for `is_inside`.
@@ -114,11 +114,11 @@ class Domain:
         return score
 
     def scored(self, theta: Any, f: Any = np) -> Any:
-        """`score` of not too many points at once, by other functions of arrays than numpy's.
+        """`score` for all points at once, with any array module.
 
         Args:
             theta: As for `is_inside`.
-            f: A module with functions as numpy has them, such as ``jax.numpy``.
+            f: Array module with numpy's functions, such as ``jax.numpy``.
         """
         (first, offset), *others = self._arrays
         x = features(theta, f) @ first + offset
@@ -127,23 +127,23 @@ class Domain:
         return x[:, 0]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, texts and lists, as JSON gives them back."""
+        """Return numbers, strings and lists, as read from JSON."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
     @property
     def reason(self) -> str:
-        """What is the matter outside."""
+        """The reason why points outside are rejected, for error messages."""
         verb = "is" if len(self.outputs) == 1 else "are"
         return f"{' or '.join(self.outputs)} of this halo model {verb} negative"
 
 
 def features(theta: Any, f: Any = np) -> Any:
-    """What tells whether satellites are enough, shape (N, P).
+    """Return the inputs of the network, named `FEATURES`, shape (N, P).
 
     Args:
         theta: Points, columns ``parameters_of("linke22")``, physical units, shape (N, P).
-        f: A module with functions as numpy has them, such as ``jax.numpy``.
+        f: Array module with numpy's functions, such as ``jax.numpy``.
     """
     columns = [theta[:, i] for i in range(len(FEATURES))]
     columns[_MTH] = f.log(columns[_MTH])

@@ -1,4 +1,4 @@
-"""How far labels are from converged integrals, and from CAMB run at every point."""
+"""Numerical errors of labels, against converged integrals and CAMB run at every point."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,14 +16,14 @@ from datagen.store import Spectra
 __all__ = ["ErrorBudget", "error_budget"]
 
 PERCENTILES = (50, 68, 95, 99, 100)
-# so many times the panels, and the nodes of a panel: three times more panels still move the
+# factors on the numbers of panels and of nodes per panel; three times more panels change the
 # reference by less than 1e-8
 FINER_PANELS, FINER_NODES = 4, 2
 
 
 @dataclass(frozen=True)
 class ErrorBudget:
-    """How many points of a label file are computed a second time.
+    """Numbers of points of a label file to recompute more accurately.
 
     Attributes:
         quadrature: Points recomputed with finer integrals over mass (50 ms each); 0 for none.
@@ -44,18 +44,18 @@ class ErrorBudget:
 def error_budget(
     spectra: Spectra, config: ErrorBudget, names: tuple[str, ...] = SPECTRA
 ) -> dict[str, Any]:
-    """The errors |P / P_ref - 1| of stored labels against labels computed more carefully.
+    """Errors |P / P_ref - 1| of stored labels against more accurate ones.
 
     Args:
-        spectra: The labels.
-        config: How many of them.
-        names: Which spectra.
+        spectra: Labels.
+        config: Numbers of points to recompute.
+        names: Names of the spectra to compare.
 
     Returns:
         ``quadrature`` (P_ref has finer integrals over mass) and ``linear_power`` (P_ref has P_lin
-        and sigma(M) from CAMB and pyccl): each with ``points`` and by spectrum the percentiles of
+        and sigma(M) from CAMB and pyccl): each with ``points`` and, by spectrum, percentiles of
         the error over all (point, k), ``all``, and over points, ``per_k``; or only ``skipped``,
-        the reason why it does not apply.
+        the reason why there is no comparison.
     """
     model = HaloModelConfig.from_dict(spectra.metadata["model"])
     finer = replace(
@@ -80,7 +80,7 @@ def error_budget(
 def _compare(
     spectra: Spectra, model: HaloModelConfig, points: int, seed: int, names: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Percentiles of the error of some stored points against a model's."""
+    """Percentiles of the error of some stored points against those of a model."""
     points = min(points, len(spectra))
     rows = np.sort(np.random.default_rng(seed).choice(len(spectra), points, replace=False))
     space = Space.from_dict(spectra.metadata["space"])

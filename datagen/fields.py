@@ -1,4 +1,4 @@
-"""Records back into dataclasses: what is missing, too much or of another type is named."""
+"""Convert records from JSON or YAML to dataclasses, with strict checks of names and types."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -19,22 +19,22 @@ _NAMES: dict[Any, str] = {
 
 
 class RecordError(ValueError):
-    """A record that does not hold what it must hold, or more."""
+    """Error of a record with missing, unknown or wrongly typed entries."""
 
 
 def exactly(
     record: Any, names: Collection[str], where: str, *, optional: Collection[str] = ()
 ) -> dict[str, Any]:
-    """A record, checked to have the given entries and no others.
+    """Check that a record has the given entries and no others, and return it.
 
     Args:
-        record: What JSON or YAML gave.
-        names: Names of its entries.
-        where: What it is called in messages.
-        optional: Names of entries that it may have too.
+        record: Object from JSON or YAML.
+        names: Names of the required entries.
+        where: Name of the record in messages.
+        optional: Names of optional entries.
 
     Raises:
-        RecordError: It lacks some, has others, or is no record.
+        RecordError: An entry is missing or unknown, or the object is not a dictionary.
     """
     if not isinstance(record, dict):
         raise RecordError(f"{where} is {_shown(record)}, not a record of {', '.join(names)}")
@@ -52,16 +52,16 @@ def exactly(
 
 
 def from_record(kind: type[T], record: Any, where: str) -> T:
-    """A dataclass from its record, the inverse of ``dataclasses.asdict`` and JSON.
+    """Convert a record to a dataclass, the inverse of ``dataclasses.asdict`` and JSON.
 
     Args:
-        kind: The dataclass; its fields may be dataclasses themselves, tuples, numbers, texts.
-        record: All of its fields by name.
-        where: What the record is called in messages.
+        kind: Dataclass; its fields may be dataclasses, tuples, dictionaries, numbers or strings.
+        record: All fields by name.
+        where: Name of the record in messages.
 
     Raises:
-        RecordError: A field is missing or of another type, or there are others.
-        ValueError: The dataclass refuses a value.
+        RecordError: A field is missing, unknown, or of another type.
+        ValueError: The dataclass does not accept a value.
     """
     hints = _hints(kind)  # type: ignore[arg-type]
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def from_record(kind: type[T], record: Any, where: str) -> T:
 
 @cache
 def _hints(kind: type[Any]) -> dict[str, Any]:
-    """Types of the fields, evaluated once: that takes longer than all else."""
+    """Types of the fields, cached since their evaluation is slow."""
     return get_type_hints(kind)
 
 

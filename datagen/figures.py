@@ -1,7 +1,7 @@
-"""The look of all figures: sizes, fonts, labels with units, colours that survive colour blindness.
+"""Style of all figures: sizes, fonts, labels with units, colours for the colour-blind.
 
 Colours are those of Okabe & Ito (2008, https://jfly.uni-koeln.de/color/). Figures are made
-without pyplot, so that no window system and no global state is involved::
+without pyplot, and so without a window system and global state::
 
     with style():
         figure = new_figure(7, 4)
@@ -48,10 +48,10 @@ CORRELATION_COLOURS: dict[str, str] = {"mm": "#0072B2", "gm": "#D55E00", "gg": "
 PART_COLOURS: dict[str, str] = {"train": "#56B4E9", "validation": "#E69F00", "test": "#CC79A7"}
 TERM_STYLES: dict[str, str] = {"1h": "--", "2h": ":", "total": "-"}
 
-# kinds of files, and what is not to be in them: equal figures are equal files
+# file formats and their metadata; without dates, equal figures are equal files
 FILE_METADATA: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "png": {}}
 
-# units of axes, in TeX; of masses see `parameter_label`
+# units of axes in TeX; for masses see `parameter_label`
 UNITS: dict[str, str] = {
     "Mpc": "Mpc", "Mpc/h": r"$h^{-1}$ Mpc", "1/Mpc": "Mpc$^{-1}$", "Mpc^3": "Mpc$^3$",
     "1/Mpc^3": "Mpc$^{-3}$", "Msun/Mpc^2": r"M$_\odot$ Mpc$^{-2}$",
@@ -60,7 +60,7 @@ UNITS: dict[str, str] = {
 K_LABEL = r"$k$ [Mpc$^{-1}$]"
 P_LABEL = r"$P(k)$ [Mpc$^3$]"
 
-_FEW = 30.0  # a logarithmic axis that spans less has few ticks at powers of ten
+_FEW = 30.0  # ratio of limits below which a logarithmic axis gets further tick labels
 
 _STYLE: dict[str, object] = {
     "font.size": 9,
@@ -82,18 +82,18 @@ _STYLE: dict[str, object] = {
 
 
 def style() -> AbstractContextManager[None]:
-    """The settings under which figures are made and saved, for a ``with`` block."""
+    """Return a context manager with the settings for making and saving figures."""
     return matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure [inches] whose parts make room for each other."""
+    """Return an empty figure with a constrained layout; width and height in inches."""
     engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.04, wspace=0, hspace=0)
     return Figure(figsize=(width, height), layout=engine)
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write ``path.png`` and ``path.pdf``; returns the path of the PNG."""
+    """Write ``path.png`` and ``path.pdf``; return the path of the PNG."""
     for kind, metadata in FILE_METADATA.items():
         written = path.with_name(f"{path.name}.{kind}")
         with atomic(written) as partial:
@@ -102,7 +102,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def parameter_label(p: Parameter, is_log: bool) -> str:
-    """Symbol and unit of a parameter; of its log10 if it is sampled in that."""
+    """Return symbol and unit of a parameter, or of its log10 if ``is_log``."""
     symbol = rf"\log_{{10}}\,{p.symbol}" if is_log else p.symbol
     if p.unit == "1":
         return f"${symbol}$"
@@ -114,26 +114,29 @@ def parameter_label(p: Parameter, is_log: bool) -> str:
 
 
 def parameter_labels(space: Space) -> dict[str, str]:
-    """The label of each parameter as it is sampled, by name."""
+    """Return the axis labels of the parameters as sampled, by name."""
     return {name: parameter_label(p, space[name].is_log) for name, p in space.parameters.items()}
 
 
 def spectrum_label(name: str) -> str:
-    """Symbol of a spectrum: ``gg_1h``, ``gm_total``, ``P_lin``, ..."""
+    """Return the symbol of a spectrum: ``gg_1h``, ``gm_total``, ``P_lin``, ..."""
     return f"${output(name).symbol}$"
 
 
 def spectrum_panels(
     names: Iterable[str], width: float = 2.6, height: float = 2.1
 ) -> tuple[Figure, dict[str, Axes]]:
-    """A figure with a titled panel for each spectrum, a row for each of mm, gm, gg.
+    """Return a figure with a titled panel for each spectrum, and one row each for mm, gm, gg.
 
-    All share their axes.
+    All panels share their axes.
 
     Args:
-        names: Spectra ``gg_1h``, ...; names of other quantities get no panel.
+        names: Spectra ``gg_1h``, ...; other outputs have no panel.
         width: Width of a panel [inches].
-        height: Its height.
+        height: Height of a panel [inches].
+
+    Returns:
+        The figure, and its panels by name.
     """
     shown = [one for one in map(output, names) if one.correlation]
     rows = [xy for xy in CORRELATION_COLOURS if xy in {one.correlation for one in shown}]
@@ -152,7 +155,13 @@ def spectrum_panels(
 
 
 def k_axis(axes: Axes, k: object, label: bool = True) -> None:
-    """A logarithmic axis over the wavenumbers k [1/Mpc], an array of at least two."""
+    """Set up a logarithmic x axis over wavenumbers.
+
+    Args:
+        axes: Panel.
+        k: Wavenumbers [1/Mpc], shape (K,), K >= 2.
+        label: Whether to label the axis.
+    """
     axes.set_xscale("log")
     axes.set_xlim(k[0], k[-1])  # type: ignore[index]
     if label:
@@ -160,11 +169,11 @@ def k_axis(axes: Axes, k: object, label: bool = True) -> None:
 
 
 def log_axis(axis: Axis, text: Callable[[float], str]) -> None:
-    """A logarithmic axis; where it spans few decades, ticks at 2 and 5 have texts, too.
+    """Make an axis logarithmic, with labels at 2 and 5 too if it spans few decades.
 
     Args:
-        axis: The x or the y axis of a panel.
-        text: The text of a tick.
+        axis: x or y axis of a panel.
+        text: Function that returns the label of a tick.
     """
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
     axis.set_major_formatter(lambda value, _: text(value))

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, written by one process at a time; where caches live."""
+"""Atomic writing of files, locks between processes, and the cache directory."""
 
 import errno
 import io
@@ -14,20 +14,23 @@ from typing import Any
 
 __all__ = ["BusyError", "HeldBack", "atomic", "cache_directory", "exclusive"]
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # of the file system
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # no support of locks
 
 
 class BusyError(ValueError):
-    """A file or folder that another process is writing."""
+    """Error if another process is writing a file or folder."""
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved onto it when the block ends well.
+    """Context manager for writing a file atomically.
 
-    Whoever reads `path` sees the old content or the new one, never a part; a block that fails
-    (or a full disk) leaves the old content in place. The file gets the mode that umask says,
-    whatever the block did to it; where `path` is a link, what it leads to is replaced.
+    Yields a temporary path beside `path`, which replaces `path` if the block succeeds. Readers see
+    the old content or the new one, never a part; after an error, or on a full disk, the old
+    content remains. The file mode follows the umask. If `path` is a link, its target is replaced.
+
+    Args:
+        path: File to write; missing folders are created.
 
     Raises:
         OSError: The file cannot be written, or `path` is a folder or a device.
@@ -41,13 +44,13 @@ def atomic(path: Path) -> Iterator[Path]:
         partial.touch(exist_ok=False)
         mode = stat.S_IMODE(partial.stat().st_mode)
         yield partial
-        if stat.S_IMODE(partial.stat().st_mode) != mode:  # safetensors makes its own file, of 0600
+        if stat.S_IMODE(partial.stat().st_mode) != mode:  # safetensors makes a new file with 0600
             partial.chmod(mode)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        if error.errno and error.filename in (None, str(partial)):  # a full disk names nothing
+        if error.errno and error.filename in (None, str(partial)):  # a full disk has no file name
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
@@ -56,15 +59,15 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def exclusive(path: Path, *, folder: bool = False) -> Iterator[None]:
-    """Keep other processes from writing a file or into a folder, for the block.
+    """Context manager that locks a file or folder against writing by other processes.
 
-    The lock is one of the system on a small file (``.NAME.lock`` beside a file, ``.lock`` in a
-    folder), so that it ends with the process that holds it, however that dies. What `atomic` left
-    there when such a process died is removed. File systems without locks are trusted.
+    The lock is a system lock on a small file (``.NAME.lock`` beside a file, ``.lock`` in a
+    folder), which ends with the process, even if it is killed. Temporary files that a killed
+    process left behind in `atomic` are removed. On file systems without locks, nothing is locked.
 
     Args:
-        path: The file or the folder.
-        folder: Whether it is a folder; it is made if it is not there.
+        path: File or folder.
+        folder: Whether `path` is a folder; it is created if missing.
 
     Raises:
         BusyError: Another process holds the lock.
@@ -83,23 +86,23 @@ def exclusive(path: Path, *, folder: bool = False) -> Iterator[None]:
     finally:
         if file is not None:
             with suppress(OSError):
-                lock.unlink(missing_ok=True)  # before the lock ends, see _locked
+                lock.unlink(missing_ok=True)  # while the lock is held, see _locked
             os.close(file)
         if is_new:
             with suppress(OSError):
-                home.rmdir()  # if nothing came of it
+                home.rmdir()  # if still empty
 
 
 def _locked(lock: Path, path: Path) -> int | None:
-    """The lock's open file; None where there can be no lock, on a read-only or odd disk."""
-    import fcntl  # POSIX; what evaluates emulators does not need it
+    """Open file of the lock; None if the disk is read-only or does not support locks."""
+    import fcntl  # POSIX only; not needed to evaluate emulators
 
     while True:
         try:
             file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError:
             try:
-                file = os.open(lock, os.O_RDONLY)  # left by somebody else, dead or alive
+                file = os.open(lock, os.O_RDONLY)  # belongs to another user
             except OSError:
                 return None
         try:
@@ -121,27 +124,27 @@ def _locked(lock: Path, path: Path) -> int | None:
             if error.errno in _NO_LOCKS:
                 return None
             raise
-        os.close(file)  # who held the lock removed the file meanwhile
+        os.close(file)  # the previous holder has removed the file meanwhile: try again
 
 
 def _partials(path: Path, folder: bool) -> list[Path]:
-    """What `atomic` did not finish, of a file or of all in a folder."""
+    """Unfinished temporary files of `atomic`, for a file or all files in a folder."""
     name = r"\..+" if folder else re.escape(f".{path.name}")
     found = path.rglob(".*.partial") if folder else path.parent.iterdir()
     return [one for one in found if re.fullmatch(name + r"\.[0-9a-f]{16}\.partial", one.name)]
 
 
 class HeldBack(io.FileIO):
-    """A file to write that holds its first error back until `check`.
+    """Writable file that defers its first error until `check`.
 
-    For HDF5, which cannot close a file that it could not write (a full disk), and then crashes
-    when Python ends.
+    For HDF5, which cannot close a file after a failed write (a full disk), and then crashes when
+    Python ends.
     """
 
     error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write all of the data, or nothing more once there was an error."""
+        """Write data; after an error, do nothing."""
         rest = memoryview(data)
         try:
             while rest and not self.error:
@@ -151,7 +154,7 @@ class HeldBack(io.FileIO):
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
-        """Cut or grow the file, unless there was an error."""
+        """Truncate or extend the file; after an error, do nothing."""
         try:
             return self.tell() if self.error else super().truncate(size)
         except OSError as error:
@@ -159,13 +162,13 @@ class HeldBack(io.FileIO):
             return self.tell()
 
     def check(self) -> None:
-        """Raise the error that was held back, if any."""
+        """Raise the deferred error, if there is one."""
         if self.error:
             raise OSError(self.error.errno, self.error.strerror, str(self.name))
 
 
 def cache_directory() -> Path:
-    """``$HODSPECTRA_CACHE``, else ``hodspectra`` in the user's cache directory."""
+    """Return ``$HODSPECTRA_CACHE``, else ``hodspectra`` in the user's cache directory."""
     explicit = os.environ.get("HODSPECTRA_CACHE")
     if explicit:
         return Path(explicit)

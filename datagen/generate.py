@@ -1,4 +1,4 @@
-"""Draw points and compute their true power spectra: ``python -m datagen.generate``."""
+"""Draw points and compute their spectra with the halo model: ``python -m datagen.generate``."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -37,14 +37,14 @@ from datagen.store import Block, Spectra, read_blocks, write_blocks
 
 __all__ = ["compute", "generate"]
 
-# Points computed at once, a second or two of work on a core: a kill loses two shards a core.
+# Points per shard, one or two seconds of work on a core; a kill loses at most two shards a core
 SHARD = {"table": 250, "camb": 4}
 
 Array = NDArray[np.float64]
 
 
 def _one_by_one(work: Any, theta: Array) -> tuple[Shard, dict[int, str]]:
-    """A shard that kills its worker: each point in a task of its own, to find out which does."""
+    """Recompute a shard that kills its worker, one task per point, to find the points that do."""
     singles: dict[int, Shard | str] = {}
     points = [point[None] for point in theta]
     for row, result in ray_map(work, points, label="one by one", unit="pt"):
@@ -65,32 +65,31 @@ def generate(
     parameters: Path | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Draw points of a parameter space and compute their true power spectra.
+    """Draw points of a parameter space and compute their power spectra with the halo model.
 
-    The points go to Ray in shards. Every finished shard is on disk at once: a run that was
-    killed goes on where it was when the same command is given again. The same command with more
-    points of a Sobol design extends the label file.
+    Ray computes the points in shards, each written to disk when it is finished. To resume an
+    interrupted run, rerun the command. To extend a label file of a Sobol design, run the command
+    with a larger number of points.
 
     Args:
-        out: The label file to write (HDF5).
-        design: How points are spread over the space.
+        out: Label file to write (HDF5).
+        design: Number of points and method of sampling.
         space: Ranges of the parameters.
-        model: The halo model and its ingredients.
-        ray: Where the work runs.
-        parameters: Parameter file (of ``datagen.design``, or a .csv table whose header names the
-            parameters) with the points to take instead of drawing them.
-        overwrite: Replace an existing label file, and shards of another request.
+        model: Halo model and its ingredients.
+        ray: Where the computation runs.
+        parameters: File of points to use instead of drawing them: a parameter file of
+            ``datagen.design``, or a table (.csv) whose header names the parameters.
+        overwrite: Replace an existing label file, and shards of other settings.
 
     Returns:
-        The path of the label file.
+        Path of the label file.
 
     Raises:
-        ValueError: Shards of another request, or of other code, lie where this one would resume;
-            parameters outside of their ranges; haloes beyond the mass function's densities.
-        FileExistsError: The label file exists and holds something that cannot be extended, or is
-            something else.
-        BusyError: Another process is writing it.
-        OSError: The disk is full, for example; finished shards stay.
+        ValueError: Shards of other settings or of other code are in the way; points are outside of
+            their ranges; halo densities are outside of the range of the mass function.
+        FileExistsError: The label file exists and cannot be extended, or is not a label file.
+        BusyError: Another process is writing the label file.
+        OSError: The file cannot be written, for example on a full disk; finished shards are kept.
     """
     points = _given_points(parameters, design, space) if parameters else None
     chosen = (points.design, points.space) if points else (asdict(design), space)
@@ -121,8 +120,8 @@ def _generate(
     model: HaloModelConfig,
     ray: RayConfig,
 ) -> None:
-    """Compute what is missing, and write the label file."""
-    TemporaryFile(dir=out.parent).close()  # or an OSError, before anything is computed
+    """Compute missing shards, and write the label file."""
+    TemporaryFile(dir=out.parent).close()  # raises OSError before anything is computed
     theta = points.theta
     known = known_points(out, base, theta)
     size = SHARD[model.linear_power]
@@ -132,7 +131,7 @@ def _generate(
     failed = _compute_missing(shards, pieces, known, work, model, points.space, ray)
     failed = (base.failed if base else {}) | failed
     if len(failed) == len(theta):
-        shards.remove()  # worth nothing, and in the way of the next request
+        shards.remove()  # useless, and in the way of the next request
         raise ValueError(f"not one of {len(theta)} points could be computed: {failed[0]}")
     blocks = _blocks(out if base else None, shards, pieces)
     metadata = {name: value for name, value in request.items() if name != "made_by"}
@@ -160,7 +159,7 @@ def _compute_missing(
     space: Space,
     ray: RayConfig,
 ) -> dict[int, str]:
-    """Compute the shards that are not there yet; all failed points, by index in the design."""
+    """Compute missing shards; return the reasons of failed points, by index in the design."""
     failed: dict[int, dict[int, str]] = {}
     for start in pieces:
         if (shard := shards.read(start)) is not None:
@@ -184,7 +183,7 @@ def _compute_missing(
 
 
 def _blocks(base: Path | None, shards: Shards, pieces: dict[int, Array]) -> Iterator[Block]:
-    """All rows of the label file: those of the file that is extended, then the shards."""
+    """All rows of the label file: those of the extended file, then those of the shards."""
     if base:
         yield from read_blocks(base)
     for start, theta in pieces.items():

@@ -1,7 +1,7 @@
-"""The linear growth of many cosmologies at once, each at its own redshift and dark energy.
+"""Linear growth of many flat w0wa cosmologies at once, each at its own redshift.
 
-pyccl solves the growth equation of each cosmology for all times, 10 ms a point. This solves the
-same equation, of flat w0 wa cosmologies with radiation, for many points side by side.
+pyccl solves the growth equation of each cosmology for all times, which takes 10 ms per point.
+This module solves the same equation, with radiation, for many points side by side.
 """
 
 from itertools import product
@@ -16,7 +16,7 @@ __all__ = ["growth_factor", "growth_rate", "matter_fraction", "matter_fractions"
 
 Array = NDArray[np.float64]
 
-_A_START = 1e-6  # radiation is nearly all by then, and Meszaros' solution holds
+_A_START = 1e-6  # deep in the radiation era, where Meszaros' solution holds
 # Runge-Kutta steps up to the redshift and from there to today; errors of D are below 3e-9
 _STEPS_BEFORE, _STEPS_AFTER = 200, 80
 
@@ -24,18 +24,25 @@ _STEPS_BEFORE, _STEPS_AFTER = 200, 80
 def growth_factor(
     Om_m: ArrayLike, h: ArrayLike, w0: ArrayLike, wa: ArrayLike, z: ArrayLike
 ) -> Array:
-    """Linear growth factor D(z) / D(0), of the arguments' common shape.
+    """Linear growth factor D(z) / D(0).
 
-    ``D'' + (2 + H' / H) D' = 3/2 Om_m(a) D`` with derivatives by ln a, begun in the radiation era
-    with the growing mode ``1 + 3/2 a / a_eq`` (Meszaros 1974, A&A 37, 225). Dark energy, of
-    pressure ``w = w0 + wa (1 - a)`` times its density, does not cluster.
+    Solves ``D'' + (2 + H' / H) D' = 3/2 Om_m(a) D``, with derivatives by ln a, from the growing
+    mode ``1 + 3/2 a / a_eq`` of the radiation era (Meszaros 1974, A&A 37, 225). Dark energy, with
+    the equation of state ``w = w0 + wa (1 - a)``, does not cluster. Arguments broadcast.
 
     Args:
-        Om_m: Matter densities.
+        Om_m: Matter density parameters Om_c + Om_b, at z = 0.
         h: Hubble parameters [100 km/s/Mpc].
-        w0: Equations of state of dark energy today.
-        wa: Their change, -dw/da.
+        w0: Equations of state of dark energy at z = 0.
+        wa: Changes of the equations of state, -dw/da.
         z: Redshifts.
+
+    Returns:
+        D(z) / D(0), in the common shape of the arguments.
+
+    Example:
+        >>> growth_factor(0.3, 0.7, -1.0, 0.0, [0.0, 1.0]).round(4)
+        array([1.    , 0.6119])
     """
     universe = _Universe(Om_m, h, w0, wa)
     a = universe.scale_factor(z)
@@ -45,7 +52,7 @@ def growth_factor(
 
 
 def growth_rate(Om_m: ArrayLike, h: ArrayLike, w0: ArrayLike, wa: ArrayLike, z: ArrayLike) -> Array:
-    """Linear growth rate dln D / dln a at z; arguments as those of `growth_factor`."""
+    """Linear growth rate dln D / dln a at z; arguments and shape as in `growth_factor`."""
     universe = _Universe(Om_m, h, w0, wa)
     return universe.rate_at(universe.scale_factor(z))
 
@@ -53,7 +60,7 @@ def growth_rate(Om_m: ArrayLike, h: ArrayLike, w0: ArrayLike, wa: ArrayLike, z: 
 def matter_fraction(
     Om_m: ArrayLike, h: ArrayLike, w0: ArrayLike, wa: ArrayLike, z: ArrayLike
 ) -> Array:
-    """Matter's share of the density at z, Om_m(z); arguments as those of `growth_factor`."""
+    """Matter density parameter Om_m(z); arguments and shape as in `growth_factor`."""
     universe = _Universe(Om_m, h, w0, wa)
     radiation, dark_energy = universe.to_matter(universe.scale_factor(z))
     result: Array = 1 / (1 + radiation + dark_energy)
@@ -61,7 +68,7 @@ def matter_fraction(
 
 
 def matter_fractions(space: Space) -> tuple[float, float]:
-    """Smallest and largest share of matter in the density, Om_m(z), at a box's corners."""
+    """Return the smallest and the largest Om_m(z) over the corners of a parameter space."""
     names = ("Om_c", "Om_b", "h", "w0", "wa", "z")
     corners = np.array(list(product(*((space[name].low, space[name].high) for name in names))))
     Om_c, Om_b, h, w0, wa, z = corners.T
@@ -70,7 +77,7 @@ def matter_fractions(space: Space) -> tuple[float, float]:
 
 
 class _Universe:
-    """Flat universes of matter, radiation and dark energy, all of shape (N,)."""
+    """Flat universes of matter, radiation and dark energy; arguments broadcast."""
 
     def __init__(self, Om_m: ArrayLike, h: ArrayLike, w0: ArrayLike, wa: ArrayLike) -> None:
         Om_m, h, self.w0, self.wa = (
@@ -80,13 +87,13 @@ class _Universe:
         self._radiation, self._dark_energy = Om_r / Om_m, (1 - Om_m - Om_r) / Om_m
 
     def scale_factor(self, z: ArrayLike) -> Array:
-        """1 / (1 + z), in the common shape of universes and redshifts."""
+        """Scale factor 1 / (1 + z), in the common shape of universes and redshifts."""
         a = 1 / (1 + np.asarray(z, dtype=np.float64))
         shape = np.broadcast_shapes(a.shape, self._dark_energy.shape, self.w0.shape, self.wa.shape)
         return np.broadcast_to(a, shape)
 
     def to_matter(self, a: Array) -> tuple[Array, Array]:
-        """Densities of radiation and of dark energy in units of matter's."""
+        """Ratios of the radiation and dark energy densities to the matter density."""
         stretch = -3 * ((self.w0 + self.wa) * np.log(a) + self.wa * (1 - a))
         return self._radiation / a, self._dark_energy * np.exp(stretch)
 
@@ -108,10 +115,13 @@ class _Universe:
     def advance(
         self, f: Array, start: Array, end: Array | float, steps: int
     ) -> tuple[Array, Array]:
-        """The growth rate at a = end from that at a = start, and ln D(end) / D(start).
+        """Integrate the growth rate from a = start to a = end.
 
-        Runge and Kutta's fourth order, with steps even in a^(1/3): fine in ln a where dark energy
-        takes over, coarse before.
+        Fourth-order Runge-Kutta with even steps in a^(1/3), which are fine in ln a when dark
+        energy begins to dominate, and coarse before.
+
+        Returns:
+            The growth rate at the end, and ln D(end) / D(start).
         """
         p, last = np.cbrt(start), np.cbrt(end)
         step, ln_growth = (last - p) / steps, np.zeros_like(f)

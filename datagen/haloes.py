@@ -1,4 +1,4 @@
-"""The haloes of one cosmology as functions of mass, with CAMB or the table behind them."""
+"""Halo properties of one cosmology as functions of mass, from CAMB or tabulated linear power."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -25,8 +25,8 @@ class Haloes(ABC):
 
     Attributes:
         rho_m: Comoving mean matter density [Msun / Mpc^3].
-        P_lin: Linear matter power at the wavenumbers asked for [Mpc^3], shape (K,).
-        cosmo: The cosmology, as fits of pyccl take it.
+        P_lin: Linear matter power at the requested wavenumbers [Mpc^3], shape (K,).
+        cosmo: Cosmology, for pyccl's fits.
     """
 
     rho_m: float
@@ -38,19 +38,26 @@ class Haloes(ABC):
 
     @abstractmethod
     def dn_dlnM_and_bias(self, M: Array) -> tuple[Array, Array]:
-        """Mass function dn/dlnM [1/Mpc^3] and bias of masses M [Msun]."""
+        """Return the mass function dn/dlnM [1/Mpc^3] and the bias of masses M [Msun]."""
 
     def concentration(self, M: Array) -> Array:
-        """Concentration of masses M [Msun]."""
+        """Return the concentration of masses M [Msun]."""
         return self._fits.concentration_of(self.cosmo, M, self._a)
 
     def radius(self, M: Array) -> Array:
-        """Comoving radius [Mpc] of masses M [Msun], in the fits' mass definition."""
+        """Return the comoving radius [Mpc] of masses M [Msun], in the fits' mass definition."""
         return self._fits.radius_of(self.cosmo, M, self._a)
 
 
 class CambHaloes(Haloes):
-    """Everything from pyccl: CAMB's linear power, run for this point, and pyccl's own sigma(M)."""
+    """Haloes with CAMB run for this point, and pyccl's own sigma(M).
+
+    Args:
+        point: Cosmology and redshift by name.
+        fits: Fits for haloes.
+        k: Wavenumbers of P_lin [1/Mpc], shape (K,).
+        camb: Accuracy of CAMB.
+    """
 
     def __init__(self, point: Point, fits: Fits, k: Array, camb: CambPreset) -> None:
         super().__init__(point, fits, camb_cosmology(point, camb))
@@ -62,11 +69,11 @@ class CambHaloes(Haloes):
 
 
 class TableHaloes(Haloes):
-    """The fits' formulas on sigma(M) from a linear power that needs no CAMB.
+    """Haloes with tabulated linear power and sigma(M).
 
     Args:
         point: Cosmology and redshift by name.
-        fits: The fits for haloes.
+        fits: Fits for haloes.
         k: Wavenumbers of P_lin [1/Mpc], shape (K,).
         ln_P: ln P_lin at z = 0 [ln Mpc^3] over ln k [ln 1/Mpc].
         ln_sigma: ln sigma at z = 0 over ln R [ln Mpc].
@@ -81,7 +88,7 @@ class TableHaloes(Haloes):
         self._ln_sigma, self._growth = ln_sigma, growth
 
     def sigma(self, ln_R: Array) -> Array:
-        """RMS density in spheres of Lagrangian radius exp(ln_R) Mpc."""
+        """Return the RMS density in spheres of Lagrangian radius exp(ln_R) Mpc."""
         result: Array = np.exp(self._ln_sigma(ln_R)) * self._growth
         return result
 
@@ -102,14 +109,14 @@ def haloes_of(
     linear_power: LinearPower | None,
     camb: CambPreset = "converged",
 ) -> Iterator[Haloes]:
-    """The haloes of each point, from the linear power if there is one, else from CAMB.
+    """Iterate over the haloes of each point, from a linear power if given, else from CAMB.
 
     Args:
         points: Columns ``Om_c, Om_b, h, sigma_8, n_s, w0, wa, z`` by name, each (B,).
-        fits: The fits for haloes.
+        fits: Fits for haloes.
         k: Wavenumbers of P_lin [1/Mpc], shape (K,).
-        linear_power: Of all B points at once, at z = 0.
-        camb: Accuracy of CAMB, where it runs.
+        linear_power: Linear power at z = 0; None to run CAMB for each point.
+        camb: Accuracy of CAMB, if it runs.
     """
     if linear_power is not None:
         yield from table_haloes(points, fits, k, linear_power)
@@ -121,7 +128,7 @@ def haloes_of(
 def table_haloes(
     points: Mapping[str, Array], fits: Fits, k: Array, linear_power: LinearPower
 ) -> Iterator[TableHaloes]:
-    """The haloes of each point from a linear power; arguments as those of `haloes_of`."""
+    """Iterate over the haloes of each point, from a linear power; arguments as in `haloes_of`."""
     ln_P, ln_sigma = linear_power(points)
     growth = growth_factor(
         points["Om_c"] + points["Om_b"], *(points[name] for name in ("h", "w0", "wa", "z"))

@@ -1,4 +1,4 @@
-r"""The halo model: from the parameters of a point to the 1-halo and 2-halo power spectra.
+r"""The halo model: 1-halo and 2-halo power spectra at given parameters.
 
 With the mass function n(M), bias b(M), the normalised Fourier profile u(k, M), the mean numbers of
 central and satellite galaxies N_c(M), N_s(M) (`datagen.occupations`), and the mean matter density
@@ -11,7 +11,7 @@ rho_m (m = matter, g = galaxies):
 - P_xy^2h = I_x I_y P_lin, with I_g = int n b (N_c + N_s u) dM / n_g and
   I_m = [int n b M u dM + (rho_m - A) u(k, M_min)] / rho_m, A = int n b M dM.
 
-The last term stands for the haloes below M_min (Mead et al. 2020, A&A 641, A130, appendix B).
+The last term of I_m accounts for haloes below M_min (Mead et al. 2020, A&A 641, A130, app. B).
 The galaxy terms follow Linke et al. 2022 (A&A 665, A38).
 """
 
@@ -48,12 +48,12 @@ _PUBLISHED_RTOL = 1e-4
 
 @dataclass(frozen=True)
 class KGrid:
-    """Wavenumbers, evenly spaced in ln k.
+    """Grid of wavenumbers, evenly spaced in ln k.
 
     Attributes:
-        low: Smallest wavenumber [1/Mpc].
-        high: Largest wavenumber [1/Mpc].
-        points: How many.
+        low: Smallest wavenumber [1/Mpc], at least 1e-4.
+        high: Largest wavenumber [1/Mpc], at most 1e3.
+        points: Number of wavenumbers, at least 2.
     """
 
     low: float = 1e-2
@@ -69,37 +69,39 @@ class KGrid:
             raise ValueError(f"k grid points = {self.points} must be at least 2")
 
     def values(self) -> Array:
-        """The wavenumbers [1/Mpc], shape (points,)."""
+        """Return the wavenumbers [1/Mpc], shape (points,)."""
         return np.geomspace(self.low, self.high, self.points)
 
 
 @dataclass(frozen=True)
 class HaloModelConfig:
-    """The choices that define the spectra.
+    """Settings of the halo model: ingredients, wavenumbers and numerical accuracy.
 
     Attributes:
-        model: ``standard`` uses one mass definition (200m) throughout, Poisson satellites and
-            converged integrals. ``g3lhalo`` follows the code behind the published emulators:
-            each fit at its own mass definition, N_s (N_s - 1) satellite pairs, no bias in the
-            matter integral of gm, and a trapezoid in M over 128 masses.
-        mass_function: One of pyccl's mass functions that have a formula, by its name there.
-        halo_bias: One of pyccl's halo biases, that belongs to the mass function.
-        concentration: One of pyccl's concentration relations.
-        mass_def: Definition of the halo mass, for all three: ``200m``, ``200c``, ``500c`` or
-            ``vir``, where each has a fit for it; `datagen.ingredients` has what goes together. Each
-            fit is at its own default in the ``g3lhalo`` model.
-        log10M_min: log10 of the lowest halo mass of the integrals [Msun].
-        log10M_max: log10 of the highest.
+        model: ``standard`` uses one mass definition throughout, the satellite pairs of the
+            occupation and converged integrals. ``g3lhalo`` reproduces the code of the published
+            emulators: each fit at its own mass definition, N_s (N_s - 1) satellite pairs, no bias
+            in the matter integral of gm, and a trapezoid in M over 128 masses.
+        mass_function: Mass function, by pyccl's name; one of `datagen.ingredients.MASS_FUNCTIONS`.
+        halo_bias: Halo bias, by pyccl's name; one of `datagen.ingredients.PARTNERS` of the mass
+            function.
+        concentration: Concentration-mass relation, by pyccl's name; one of
+            `datagen.ingredients.CONCENTRATIONS`.
+        mass_def: Definition of the halo mass, ``200m``, ``200c``, ``500c`` or ``vir``, for mass
+            function, bias and concentration; `datagen.ingredients` lists the valid combinations.
+            ``g3lhalo`` ignores it and uses each fit's own default.
+        log10M_min: log10 of the lowest halo mass [Msun] in the integrals, at least 8.
+        log10M_max: log10 of the highest halo mass [Msun] in the integrals, at most 17.
         k: Wavenumbers of the spectra.
         linear_power: ``table`` interpolates CAMB runs over the box, ``camb`` runs CAMB for every
             point (some hundred times slower) and takes sigma(M) from pyccl.
-        camb: Accuracy of CAMB: ``converged`` (to 0.1 % up to 100 1/Mpc), or ``pyccl``, its default
-            there (CAMB up to 10 1/Mpc and then a parabola). The default of ``g3lhalo``, which
-            reproduces what is published, is ``pyccl``; that of ``standard`` is ``converged``.
-        table_nodes: CAMB runs of a table of one's own along the densities of dark matter and of
-            baryons; by default the table that comes with the package, where it covers the space.
-        panels: Panels in ln M that the ``standard`` integrals are cut into; further cuts follow
-            the threshold Mth.
+        camb: Accuracy of CAMB: ``converged`` (to 0.1 % up to 100 1/Mpc), or ``pyccl``, pyccl's
+            default (CAMB up to 10 1/Mpc, then a parabola in ln k). By default ``converged`` for
+            ``standard`` and ``pyccl`` for ``g3lhalo``.
+        table_nodes: Numbers of CAMB runs along the densities of dark matter and of baryons, for a
+            new table of linear power; by default the table of the package, if it covers the space.
+        panels: Number of panels in ln M of the ``standard`` integrals; panels are cut further at
+            the features of the occupation, such as its threshold.
         panel_nodes: Gauss-Legendre nodes per panel.
     """
 
@@ -127,7 +129,7 @@ class HaloModelConfig:
                 f"halo masses 10^{self.log10M_min:g}..10^{self.log10M_max:g} Msun must increase "
                 f"within 10^8..10^17 Msun"
             )
-        if self.camb is None:  # records are to say which one it was
+        if self.camb is None:  # resolved here, so that records contain it
             object.__setattr__(self, "camb", _CAMB[self.model])
         if self.camb not in LAYOUTS:
             raise ValueError(f"camb = {self.camb!r} must be 'converged' or 'pyccl'")
@@ -138,7 +140,7 @@ class HaloModelConfig:
             )
         if self.table_nodes is not None and min(self.table_nodes) < 2:
             raise ValueError(f"table_nodes = {self.table_nodes} must each be at least 2")
-        self.fits()  # refuses unknown names, and fits that do not go together
+        self.fits()  # raises for unknown names and invalid combinations
         if self.panels < 1 or self.panel_nodes < 2:
             raise ValueError(
                 f"panels = {self.panels}, panel_nodes = {self.panel_nodes} must be at least 1 and 2"
@@ -146,15 +148,15 @@ class HaloModelConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "HaloModelConfig":
-        """The choices that a file's metadata hold, the inverse of ``dataclasses.asdict``.
+        """Return the settings stored in a file's metadata, as by ``dataclasses.asdict``.
 
         Raises:
-            ValueError: A choice is missing, unknown or impossible; the message names it.
+            ValueError: A setting is missing, unknown or invalid; the message names it.
         """
         return from_record(cls, data, "halo model")
 
     def fits(self) -> Fits:
-        """The fits for haloes that these choices name."""
+        """Return mass function, halo bias and concentration of these settings."""
         return Fits(
             mass_function=self.mass_function,
             halo_bias=self.halo_bias,
@@ -164,14 +166,17 @@ class HaloModelConfig:
 
 
 def nfw_fourier(k: Array, R: Array, c: Array) -> Array:
-    """Fourier transform of the truncated NFW profile, 1 at k -> 0, shape (M, K).
+    """Fourier transform of the NFW profile truncated at R, normalised to 1 at k -> 0.
 
-    Cooray & Sheth 2002 (Phys. Rep. 372), eq. 81, with x = k r_s and r_s = R / c.
+    Cooray & Sheth 2002 (Phys. Rep. 372, 1), eq. 81, with x = k r_s and r_s = R / c.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K,).
         R: Halo radii [Mpc], shape (M,).
         c: Concentrations R / r_s, shape (M,).
+
+    Returns:
+        u(k, M), shape (M, K).
     """
     c = c[:, None]
     x = k * (R[:, None] / c)  # (M, K)
@@ -186,9 +191,9 @@ def panel_edges(ln_min: float, ln_max: float, panels: int) -> Array:
     """Edges of panels in ln M for integrals over u(k, M), shape (panels + 1,).
 
     u oscillates with the phase k R, R ~ M^(1/3), so equal panels in ln M would need thousands of
-    nodes: at k = 100 1/Mpc a halo of 1e16 Msun turns through 35 cycles per unit of ln M. The
-    edges are even in a mixture of ln M and R instead (R up to 10^16.5 Msun, above which no halo
-    counts); `benchmarks.studies.convergence` shows what that buys.
+    nodes: at k = 100 1/Mpc, a halo of 1e16 Msun turns through 35 cycles per unit of ln M. The
+    edges are even in a mixture of ln M and R instead (R up to 10^16.5 Msun; more massive haloes
+    do not contribute); `benchmarks.studies.convergence` measures the accuracy.
     """
     ln_M = np.linspace(ln_min, ln_max, 4096)
     even = (ln_M - ln_min) / (ln_max - ln_min)
@@ -200,16 +205,16 @@ _leggauss = lru_cache(np.polynomial.legendre.leggauss)  # 0.1 ms, the same at ev
 
 
 def mass_nodes(edges: Array, cuts: Sequence[float], nodes: int) -> tuple[Array, Array]:
-    """Gauss-Legendre nodes in ln M and their weights, resolving what is sharp at any width.
+    """Gauss-Legendre nodes and weights in ln M, on panels cut at steps and kinks.
 
     Args:
         edges: Panel edges [ln Msun], shape (P + 1,).
-        cuts: Where the panels are cut further [ln Msun]: C of them, so that no panel sees more of
-            a step or kink than its nodes resolve; see `Occupation.cuts`.
+        cuts: C further edges [ln Msun], so that the nodes of each panel resolve its part of a
+            step or kink; see `Occupation.cuts`.
         nodes: Nodes per panel.
 
     Returns:
-        ln M and weights, each of shape ((P + C) * nodes,).
+        ln M [ln Msun] and weights, each of shape ((P + C) * nodes,).
     """
     cut = np.clip(np.array(cuts), edges[0], edges[-1])
     edges = np.sort(np.concatenate([edges, cut]))
@@ -223,8 +228,8 @@ def mass_nodes(edges: Array, cuts: Sequence[float], nodes: int) -> tuple[Array, 
 def published_masses(M_min: float, M_max: float) -> tuple[float, ...]:
     """Masses [Msun] at which the published quadrature evaluates a steep mass function.
 
-    It halves the lowest interval again and again, whatever the cosmology. So all values can be
-    computed at once, which takes a thirtieth of the time.
+    The adaptive rule halves the lowest interval repeatedly, in every cosmology. Evaluating all
+    masses at once takes a thirtieth of the time.
     """
     seen = []
 
@@ -237,16 +242,34 @@ def published_masses(M_min: float, M_max: float) -> tuple[float, ...]:
 
 
 class HaloModel:
-    """The halo model of a configuration, as a function of points.
+    """The halo model as a function of points.
 
     Args:
-        config: The choices that define the spectra.
-        linear_power: Linear power; needed for ``linear_power: table``.
-        galaxies: The occupation, by name.
+        config: Settings of the halo model.
+        linear_power: Linear power, for ``linear_power: table`` only; see
+            `datagen.power.linear_power`.
+        galaxies: Name of the occupation.
+
+    Attributes:
+        config: Settings of the halo model.
+        k: Wavenumbers of the spectra [1/Mpc], shape (K,).
 
     Raises:
-        ValueError: A linear power too much or too little; an occupation that there is not, or
-            another than the published one of a ``g3lhalo`` model.
+        ValueError: ``linear_power`` is missing or not used by the settings; the occupation is
+            unknown, or is not linke22 in a ``g3lhalo`` model.
+
+    Example:
+        >>> import numpy as np
+        >>> from datagen.power import linear_power
+        >>> from datagen.space import Space, complete
+        >>> config, space = HaloModelConfig(), Space(occupation="zheng07")
+        >>> model = HaloModel(config, linear_power(config, space), "zheng07")
+        >>> cosmology = {"Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.85, "n_s": 0.96, "z": 0}
+        >>> hod = {"log10Mmin": 12, "sigma_logM": 0.3, "log10M0": 12, "log10M1": 13.2, "alpha": 1}
+        >>> point = complete(cosmology | hod, "zheng07")
+        >>> arrays = model(np.array([list(point.values())]))
+        >>> arrays["gg_1h"].shape, f"{arrays['n_g'][0]:.4f} 1/Mpc^3"
+        ((1, 50), '0.0029 1/Mpc^3')
     """
 
     def __init__(
@@ -275,19 +298,20 @@ class HaloModel:
         self._edges = panel_edges(np.log(self._M_min), np.log(self._M_max), config.panels)
 
     def __call__(self, theta: Array) -> dict[str, Array]:
-        """Spectra and derived numbers of many points.
+        """Compute spectra and derived numbers.
 
         Args:
-            theta: Columns `datagen.space.parameters_of` the occupation, shape (N, P).
+            theta: Points, columns in the order of `datagen.space.parameters_of`, shape (N, P).
 
         Returns:
-            ``mm_1h``, ``mm_2h``, ``gm_1h``, ... and ``P_lin`` [Mpc^3], each (N, K);
-            `datagen.outputs.NUMBERS`: galaxy density n_g, effective bias, satellite fraction and
-            mean host halo mass, each (N,).
+            ``mm_1h``, ``mm_2h``, ``gm_1h``, ``gm_2h``, ``gg_1h``, ``gg_2h`` and ``P_lin`` [Mpc^3],
+            each (N, K); ``n_g``, the number density of galaxies [1/Mpc^3], ``b_eff``, their
+            effective bias, ``f_sat``, the fraction of satellites, and ``mean_mass``, the mean mass
+            of their haloes [Msun], each (N,).
 
         Raises:
-            ValueError: Points of a wrong shape, outside of where the model is defined, or
-                without galaxies.
+            ValueError: The shape is wrong, the model is not defined at a point, or a point has no
+                galaxies.
         """
         theta = check_theta(theta, self._galaxies.name)
         rows = []
@@ -315,7 +339,7 @@ class HaloModel:
         return M, weights / M
 
     def _u(self, haloes: Haloes, M: Array, c_ratio: float = 1.0) -> Array:
-        """Normalised profile u(k, M), (M, K), of so many times the concentration of haloes."""
+        """Normalised profile u(k, M), (M, K), at ``c_ratio`` times the halo concentration."""
         if self._standard:
             R = haloes.radius(M)
         else:  # the published radius, whatever the concentration's mass definition
@@ -323,7 +347,7 @@ class HaloModel:
         return nfw_fourier(self.k, R, c_ratio * haloes.concentration(M))
 
     def _bias_integral(self, haloes: Haloes, converged: float) -> float:
-        """A = int n b M dM: as integrated, or by adaptive quadrature in M as published."""
+        """A = int n b M dM: the converged value, or by adaptive quadrature in M as published."""
         if self._standard:
             return converged
 

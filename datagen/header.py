@@ -1,7 +1,7 @@
-"""The first block of our own files: what they are, and the SHA-256 of all that comes after it.
+"""First block of this package's files: the schema, and the SHA-256 of the rest of the file.
 
-Damage is then seen before anything parses the file: libraries may crash, or loop for ever, on a
-damaged one. HDF5 calls such a block a user block and skips it, and so do readers of zip archives.
+The checksum is verified before any library parses the file, since libraries may crash or hang on
+damaged files. HDF5 skips such a block, a "user block", and so do readers of zip archives.
 """
 
 import hashlib
@@ -26,25 +26,25 @@ __all__ = [
 ]
 
 SIZE = 512  # bytes; the smallest user block of HDF5
-# what a header begins with, or in a table the comment line
+# first bytes of a header, or of the comment line in a table
 _KIND = re.compile(rb'(?:# \{"schema": ")?(hodspectra-[a-z]+-\d+)')
 _OTHERS = {b"\x89HDF\r\n\x1a\n": "HDF5", b"PK\x03\x04": "a zip archive"}  # by their first bytes
 
 
 class HeaderError(ValueError):
-    """A file of another kind or version."""
+    """Error of a file of another kind or version."""
 
 
 class DamagedError(HeaderError):
-    """A file of the right kind that is not as it was written."""
+    """Error of a file of the right kind that was altered or damaged."""
 
 
 def write_header(path: Path, schema: str) -> None:
-    """Fill the first block of a file, which was left free, once the rest of it is there.
+    """Write the header into the empty first block of an otherwise complete file.
 
     Args:
-        path: The file.
-        schema: What it is, ``hodspectra-KIND-NUMBER``.
+        path: File.
+        schema: Kind and version of the file, ``hodspectra-KIND-NUMBER``.
     """
     header = _header(schema, _digest(path))
     with path.open("r+b") as file:
@@ -52,17 +52,17 @@ def write_header(path: Path, schema: str) -> None:
 
 
 def check_header(path: Path, schema: str, what: str) -> None:
-    """Read the whole file, a gigabyte a second, and check that it is as it was written.
+    """Check kind, version and checksum of a file, at a gigabyte per second.
 
     Args:
-        path: The file.
-        schema: What it must be.
-        what: The same in words.
+        path: File.
+        schema: Expected kind and version.
+        what: Expected kind in words, for messages.
 
     Raises:
-        HeaderError: It is something else, or of another version.
-        DamagedError: It was altered.
-        OSError: It cannot be read.
+        HeaderError: The file is of another kind or version.
+        DamagedError: The file was altered or damaged.
+        OSError: The file cannot be read.
     """
     if not path.is_file() and path.exists():
         raise HeaderError(f"{path} is a {'folder' if path.is_dir() else 'device'}, not a {what}")
@@ -84,7 +84,7 @@ def check_header(path: Path, schema: str, what: str) -> None:
 
 
 def write_arrays(path: Path, schema: str, arrays: dict[str, Any]) -> None:
-    """Write named arrays: a header, and an npz archive behind it; whole or not at all."""
+    """Write named arrays atomically: a header, followed by an npz archive."""
     with atomic(path) as partial:
         with partial.open("wb") as file:
             file.write(bytes(SIZE))
@@ -93,7 +93,7 @@ def write_arrays(path: Path, schema: str, arrays: dict[str, Any]) -> None:
 
 
 def read_arrays(path: Path, schema: str) -> dict[str, Any] | None:
-    """What `write_arrays` wrote; None if it is not there, or damaged in whatever way."""
+    """Read the arrays of `write_arrays`; None if the file is missing or damaged."""
     try:
         check_header(path, schema, "file of arrays")
         with path.open("rb") as disk:
@@ -105,22 +105,22 @@ def read_arrays(path: Path, schema: str) -> dict[str, Any] | None:
 
 
 def kind_of(path: Path) -> str:
-    """What a file says that it is, ``hodspectra-KIND-NUMBER``, whole or not; empty if nothing."""
+    """Return the schema in a file's header, ``hodspectra-KIND-NUMBER``; empty if there is none."""
     with path.open("rb") as file:
         return _kind(file.read(SIZE))
 
 
 def check_replaceable(path: Path, schema: str, what: str, overwrite: bool) -> None:
-    """Let a command write a file only where that destroys nothing that it was not told to.
+    """Check that a command may write a file.
 
     Args:
-        path: The file to be written.
-        schema: What the command writes; older versions of it may be replaced too.
-        what: The same in words.
-        overwrite: Whether it was told to.
+        path: File to write.
+        schema: Kind and version that the command writes; older versions may be replaced, too.
+        what: Kind in words, for messages.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
-        FileExistsError: The file exists and must stay, or something else has its name.
+        FileExistsError: The file exists and must not be replaced, or is not of this kind.
     """
     if not path.exists():
         return

@@ -1,4 +1,4 @@
-"""The fits for haloes by pyccl's names: for which masses each is made, and which go together."""
+"""Mass functions, halo biases and concentrations by pyccl's names: mass definitions and pairs."""
 
 import math
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ __all__ = [
 
 MASS_DEFINITIONS: tuple[str, ...] = ("200m", "200c", "500c", "vir")
 
-# Fits of haloes that friends-of-friends groups, or of the theory's virialised spheres. pyccl calls
-# their masses fof; spheres of 200 times the mean density, or of the virial one, are the nearest.
 _ROUNDING = 1e-9
+# For fits to friends-of-friends groups and for the virialised haloes of the theory, which pyccl
+# calls fof: the nearest spherical overdensities are 200 times the mean density and the virial one.
 _GROUPS = ("200m", "vir")
 _SPHERES = MASS_DEFINITIONS
 
@@ -35,7 +35,7 @@ MASS_FUNCTIONS: dict[str, tuple[str, ...]] = {
     "Sheth99": _GROUPS,
     "Tinker08": _SPHERES,
     "Tinker10": _SPHERES,
-    "Watson13": ("200m",),  # of multiples of the mean density; pyccl takes 200c for the same
+    "Watson13": ("200m",),  # fitted in multiples of the mean density; pyccl treats 200c as 200m
 }
 HALO_BIASES: dict[str, tuple[str, ...]] = {
     "Bhattacharya11": _GROUPS,
@@ -54,7 +54,7 @@ CONCENTRATIONS: dict[str, tuple[str, ...]] = {
 }
 
 _OF_GROUPS = ("Sheth01", "Sheth99", "Bhattacharya11")
-# Biases that belong to a mass function, the first one foremost: those of the same kind of haloes
+# Biases that may be combined with a mass function, for the same kind of haloes; preferred first
 PARTNERS: dict[str, tuple[str, ...]] = {
     "Angulo12": _OF_GROUPS,
     "Bocquet16": ("Tinker10",),
@@ -73,7 +73,7 @@ KINDS: dict[str, dict[str, tuple[str, ...]]] = {
     "halo_bias": HALO_BIASES,
     "concentration": CONCENTRATIONS,
 }
-# Densities of haloes [mean matter density] that a mass function's table covers, where it has one
+# Halo densities [mean matter density] covered by mass functions that are tables of the density
 DENSITIES: dict[str, tuple[float, float]] = {
     "Tinker08": (200.0, 3200.0),
     "Tinker10": (200.0, 3200.0),
@@ -81,16 +81,17 @@ DENSITIES: dict[str, tuple[float, float]] = {
 
 
 def check_fit(kind: str, name: str, mass_def: str, known: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse a fit that there is not, or not for the definition of the halo mass.
+    """Check that a fit exists for a definition of the halo mass.
 
     Args:
         kind: One of `KINDS`.
-        name: The fit's.
-        mass_def: One of `MASS_DEFINITIONS`; empty leaves the fit at its own.
-        known: Fits, and the definitions that each has a fit for.
+        name: Name of the fit.
+        mass_def: One of `MASS_DEFINITIONS`; empty for the fit's own default.
+        known: Mass definitions of each known fit, by its name.
 
     Raises:
-        ValueError: Such a fit; the message names those that there are.
+        ValueError: Fit or mass definition are unknown, or do not go together; the message lists
+            the alternatives.
     """
     if name not in known:
         raise ValueError(f"{kind} = {name!r} must be one of {', '.join(sorted(known))}")
@@ -104,10 +105,10 @@ def check_fit(kind: str, name: str, mass_def: str, known: Mapping[str, tuple[str
 
 
 def check_partners(mass_function: str, halo_bias: str) -> None:
-    """Refuse a bias that does not belong to the mass function.
+    """Check that a halo bias may be combined with a mass function, according to `PARTNERS`.
 
     Raises:
-        ValueError: Such a pair.
+        ValueError: The bias does not belong to the mass function.
     """
     biases = PARTNERS.get(mass_function, ())
     if halo_bias not in biases:
@@ -119,7 +120,7 @@ def check_partners(mass_function: str, halo_bias: str) -> None:
 
 
 def combinations() -> list[tuple[str, str, str, str]]:
-    """All (mass function, bias, concentration, definition of the mass) that labels can be of."""
+    """Return all valid (mass function, halo bias, concentration, mass definition)."""
     return [
         (mass_function, halo_bias, concentration, mass_def)
         for mass_function, halo_biases in PARTNERS.items()
@@ -132,12 +133,12 @@ def combinations() -> list[tuple[str, str, str, str]]:
 
 
 def density(mass_def: str, Om_m: float) -> float:
-    """Mean density of haloes in units of the mean matter density.
+    """Return the mean density of haloes in units of the mean matter density.
 
     Args:
-        mass_def: ``200m`` and its like count in the mean matter density, ``200c`` in the critical
-            one, ``vir`` is Bryan and Norman's (1998, eq. 6) virial density.
-        Om_m: Matter's share of the density, Om_m(z).
+        mass_def: ``200m`` is a multiple of the mean matter density, ``200c`` of the critical
+            density, ``vir`` the virial density of Bryan & Norman 1998 (ApJ 495, 80), eq. 6.
+        Om_m: Matter density parameter Om_m(z).
     """
     if mass_def == "vir":
         x = Om_m - 1
@@ -147,15 +148,15 @@ def density(mass_def: str, Om_m: float) -> float:
 
 
 def check_densities(mass_function: str, mass_def: str, Om_m: tuple[float, float]) -> None:
-    """Refuse cosmologies whose haloes are denser, or less dense, than a mass function covers.
+    """Check that halo densities lie within the range of a mass function.
 
     Args:
-        mass_function: Its name.
+        mass_function: Name of the mass function.
         mass_def: Definition of the halo mass.
-        Om_m: Smallest and largest share of matter, Om_m(z), that are to be served.
+        Om_m: Smallest and largest Om_m(z) of the parameter space.
 
     Raises:
-        ValueError: Haloes beyond `DENSITIES`.
+        ValueError: The density of haloes is outside of `DENSITIES`.
     """
     low, high = DENSITIES.get(mass_function, (0.0, math.inf))
     for share in Om_m:

@@ -1,4 +1,4 @@
-"""A JSON list of points, read one by one: whole, such files outgrow memory."""
+"""Read JSON lists of points one by one, for files that do not fit into memory."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,20 +16,20 @@ __all__ = ["read_points", "records", "unique_keys"]
 
 Array = NDArray[np.float64]
 
-_CHUNK = 1 << 20  # characters read at once, some fifty points
+_CHUNK = 1 << 20  # characters read at once, about fifty points
 _LONGEST_TOKEN = 64  # characters; no key and no number is longer
 _NONE: Mapping[str, float] = MappingProxyType({})
 
 
 class _FormatError(Exception):
-    """What is wrong with a file."""
+    """Error in the content of a file."""
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON file, for ``object_pairs_hook``.
+    """Convert a JSON object to a dictionary, for ``object_pairs_hook``.
 
     Raises:
-        ValueError: A key is there twice, which has no meaning.
+        ValueError: A key is duplicate.
     """
     record = dict(pairs)
     if len(record) < len(pairs):
@@ -48,16 +48,20 @@ def read_points(
     shape: tuple[int, ...],
     defaults: Mapping[str, float] = _NONE,
 ) -> Iterator[Array]:
-    """The values of each object of a file in the order of the keys, shape (len(keys), *shape).
+    """Read the points of a file.
 
     Args:
-        path: A JSON list of objects.
-        keys: Keys that each object has, and no others.
+        path: JSON list of objects.
+        keys: Keys of each object.
         shape: Shape of each value, ``()`` for a number.
-        defaults: Values of keys that an object need not have.
+        defaults: Values of keys that an object may omit.
+
+    Yields:
+        The values of an object in the order of the keys, shape (len(keys), *shape).
 
     Raises:
-        ValueError: A file that is damaged or holds something else; the message names the point.
+        ValueError: The file is damaged, or an object has other keys or values; the message names
+            the point.
     """
     for i, record in enumerate(records(path)):
         where = f"{path}, point {i}"
@@ -78,7 +82,7 @@ def read_points(
 
 
 def _numbers(value: Any, where: str) -> Array:
-    """A number, or a list of them; a text that looks like one is none."""
+    """Convert a number or a list of numbers, but not strings, to an array."""
     try:
         array = np.asarray(value)
     except ValueError:  # lists of different lengths
@@ -90,10 +94,11 @@ def _numbers(value: Any, where: str) -> Array:
 
 
 def records(path: Path) -> Iterator[Any]:
-    """The elements of a JSON list.
+    """Read the elements of a JSON list.
 
     Raises:
-        TableError: The file is no such list, was cut off or damaged; the message begins with it.
+        TableError: The file is not a JSON list, truncated or damaged; the message begins with its
+            path.
     """
     with open_text(path, "strict") as file:
         try:
@@ -131,11 +136,11 @@ def _elements(file: TextIO) -> Iterator[Any]:
 
 
 def _first(buffer: str) -> tuple[Any, str] | None:
-    """First element of a buffer, and the buffer after it; None if it may not be all there."""
+    """First element of a buffer, and the rest of the buffer; None if it may be incomplete."""
     try:
         record, end = _DECODER.raw_decode(buffer)
     except json.JSONDecodeError as error:
-        # what the end of the buffer cuts off fails within its last token, damage before it
+        # an incomplete element fails within the last token of the buffer, a damaged one before
         if error.pos < len(buffer) - _LONGEST_TOKEN:
             raise
         return None

@@ -39,11 +39,11 @@ _PAIR_COLOURS = {
 
 
 def corner_figure(x: Array, labels: Sequence[str], parts: NDArray[np.str_]) -> Figure:
-    """Every parameter against every other, coloured by the part of the split.
+    """Draw every parameter against every other, coloured by the part of the split.
 
     Args:
-        x: Points as they are sampled, shape (N, P).
-        labels: Of the columns.
+        x: Points in the sampled coordinates, shape (N, P).
+        labels: Labels of the columns.
         parts: Part of the split of each point, shape (N,).
     """
     figure, grid = corner_panels(labels)
@@ -65,19 +65,19 @@ def corner_figure(x: Array, labels: Sequence[str], parts: NDArray[np.str_]) -> F
 def corner_panels(
     labels: Sequence[str], right: float = 0.1
 ) -> tuple[Figure, dict[tuple[int, int], Axes]]:
-    """A figure with a panel for each pair of parameters, and one for each on the diagonal.
+    """Return a figure with a panel for each pair of parameters, and for each on the diagonal.
 
     Args:
-        labels: Of the parameters, as they are shown.
+        labels: Labels of the parameters.
         right: Margin at the right [inches].
 
     Returns:
-        The figure and its panels by row and column.
+        The figure, and its panels by row and column.
     """
     P = len(labels)
     size = 1.05 * P + 0.8
     figure = new_figure(size, size)
-    figure.set_layout_engine("none")  # the layout is known, and that of so many panels slow
+    figure.set_layout_engine("none")  # slow for many panels, and not needed here
     edges = {"left": 0.75 / size, "bottom": 0.75 / size, "right": 1 - right / size,
              "top": 1 - 0.1 / size, "wspace": 0.06, "hspace": 0.06}  # fmt: skip
     grid = figure.subplots(P, P, sharex="col", squeeze=False, gridspec_kw=edges)
@@ -101,7 +101,7 @@ def corner_panels(
 
 
 def _plain(value: float, _: object) -> str:
-    """A tick label that carries its own power of ten: 0.4, 5e14."""
+    """Tick label with its own power of ten: 0.4, 5e14."""
     return f"{value:g}".replace("e+", "e")
 
 
@@ -115,12 +115,13 @@ def _histograms(axes: Axes, x: Array, parts: NDArray[np.str_]) -> None:
 
 
 def spectra_figure(k: Array, bands: dict[str, dict[str, Any]]) -> Figure:
-    """Median, 68 % and 95 % of the points against k, for each correlation and term.
+    """Draw median, 68 % and 95 % range of the points against k, for each correlation and term.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K,).
-        bands: By spectrum, the percentiles 2.5, 16, 50, 84, 97.5 [Mpc^3], each of K values, and
-            ``positive``, the fraction of points that are positive at every k.
+        bands: Percentiles 2.5, 16, 50, 84, 97.5 [Mpc^3] of each spectrum, K values each, and
+            ``positive``, the fraction of points that are positive at every k; see
+            `datagen.analyse.bands`.
     """
     figure = new_figure(8.5, 8)
     grid = figure.subplots(len(TERMS), len(CORRELATIONS), sharex=True, sharey="row")
@@ -158,12 +159,12 @@ def _band(axes: Axes, k: Array, band: dict[str, Any], colour: str) -> None:
 
 
 def agreement_figure(k: Array, agreement: dict[str, Any], labels: Mapping[str, str]) -> Figure:
-    """Differences between the parts of a split, in standard errors.
+    """Draw the differences between the parts of a split, in standard errors.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K,).
-        agreement: See `datagen.agreement.agreement`.
-        labels: Of the parameters, by name.
+        agreement: Output of `datagen.agreement.agreement`.
+        labels: Labels of the parameters, by name.
     """
     figure = new_figure(10, 6.5)
     left, right = figure.subfigures(1, 2, width_ratios=(1, 2.2), squeeze=False)[0]
@@ -217,17 +218,17 @@ def _feature_panel(
 
 
 def _chance(span: Any, line: Any, allowed: float) -> None:
-    """What chance allows, as a grey band around a line at zero."""
+    """Draw the range allowed by chance as a grey band around a line at zero."""
     span(-allowed, allowed, color="0.93", zorder=0)
     line(0, color="0.6", lw=0.7, zorder=1)
 
 
 def budget_figure(k: Array, budget: dict[str, Any]) -> Figure:
-    """95th percentile of the error of each label against k, one panel for each source.
+    """Draw the 95th percentile of the error of the labels against k, one panel per source.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K,).
-        budget: The entries of `datagen.error_budget.error_budget` that were not skipped.
+        budget: Entries of `datagen.error_budget.error_budget` that were not skipped.
     """
     titles = {"quadrature": "integrals over mass", "linear_power": "table of linear power"}
     figure = new_figure(4.2 * len(budget) + 0.6, 4)

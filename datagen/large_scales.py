@@ -1,4 +1,4 @@
-"""The linear power below an emulator's wavenumbers: its shape there, from the cosmology alone."""
+"""Shape of the linear power below an emulator's lowest wavenumber, from the cosmology alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,27 +19,30 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-_DEGREE = 4  # of the polynomial in both densities, as `_powers` has them
-OMEGA_M, OMEGA_B = 0.14, 0.02  # about which it is
+_DEGREE = 4  # degree of the polynomial in both densities, as in `_powers`
+OMEGA_M, OMEGA_B = 0.14, 0.02  # densities about which the polynomial is expanded
 POWERS_OF_M, POWERS_OF_B = np.array(
     [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) if i + j]
 ).T
 
 FEATURES = len(POWERS_OF_M) + 3
-"""How many `features` there are."""
+"""Number of `features`."""
 N_S = FEATURES - 3
-"""Which of them is the spectral index."""
+"""Index of the spectral index in the features."""
 
 
 def features(cosmology: Mapping[str, Any], xp: Any = np) -> Any:
-    """What ln P_lin(k) / P_lin(k_0) at z = 0 is linear in, to 1e-4, shape (N, F).
+    """Features of a cosmology of which ln P_lin(k) / P_lin(k_0) at z = 0 is linear, to 1e-4.
 
-    Monomials of ln Om_m h^2 and ln Om_b h^2 up to the fourth degree; n_s; and ln h, through the
-    density of dark energy.
+    Monomials of ln Om_m h^2 and ln Om_b h^2 up to the fourth degree; n_s; and ln h, which enters
+    through the density of dark energy.
 
     Args:
         cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
-        xp: Whose arrays: numpy, or jax.numpy.
+        xp: Array module, numpy or jax.numpy.
+
+    Returns:
+        Features, shape (N, `FEATURES`).
     """
     Om_c, Om_b, h, n_s = (xp.asarray(cosmology[n], float) for n in ("Om_c", "Om_b", "h", "n_s"))
     ln_h = xp.log(h)
@@ -51,20 +54,23 @@ def features(cosmology: Mapping[str, Any], xp: Any = np) -> Any:
 
 
 def _powers(x: Any, xp: Any) -> Any:
-    """Powers of x (N, 1) up to the degree, (N, D + 1); products, whose derivatives exist at 0."""
+    """Powers of x (N, 1) up to `_DEGREE`, (N, D + 1); products, which are differentiable at 0."""
     square = x * x
     return xp.concatenate([xp.ones_like(x), x, square, square * x, square * square], axis=1)
 
 
 def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:
-    """Shape of the linear power, k^n_s T(k)^2, without wiggles, shape (N, K').
+    """Shape of the linear power without wiggles, k^n_s T(k)^2.
 
-    Eisenstein & Hu 1998 (ApJ 496, 605), equations 26 and 28 to 31, at a temperature of the
-    microwave background of 2.7255 K.
+    Eisenstein & Hu 1998 (ApJ 496, 605), eqs. 26 and 28 to 31, at a temperature of the microwave
+    background of 2.7255 K.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K',).
         cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
+
+    Returns:
+        Power up to a constant, shape (N, K').
     """
     Om_c, Om_b, h, n_s = (
         np.asarray(cosmology[name], np.float64)[:, None] for name in ("Om_c", "Om_b", "h", "n_s")

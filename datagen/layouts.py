@@ -1,4 +1,4 @@
-"""What a table of linear power stores, and how CAMB fills it.
+"""Layouts of tables of linear power: stored quantities, nodes, and CAMB settings.
 
 In flat universes without massive neutrinos the *shape* of P_lin(k), k in 1/Mpc, depends on the
 physical densities omega_c = Om_c h^2 and omega_b = Om_b h^2 alone (to 2e-5 for k > 1e-2 1/Mpc): h
@@ -23,19 +23,19 @@ __all__ = ["LAYOUTS", "CambPreset", "Layout"]
 Array = NDArray[np.float64]
 CambPreset = Literal["converged", "pyccl"]
 
-_OM_M = 0.33  # of all nodes
+_OM_M = 0.33  # Om_c + Om_b of all nodes
 
 
 class Layout(ABC):
-    """How one preset of CAMB is tabulated.
+    """Layout of the table for one CAMB preset.
 
     Attributes:
-        nodes: Chebyshev nodes in the two densities, where nothing else is asked for.
-        tilt: The second density is ``omega_b / omega_c^tilt``.
-        baryons: The same in words.
-        n_s: Spectral index that stored powers have.
-        ln_k: Even wavenumbers at which powers are given in the end [ln 1/Mpc], shape (K,).
-        modules: Whose code makes the numbers.
+        nodes: Default numbers of Chebyshev nodes in both densities.
+        tilt: Exponent in the second density, ``omega_b / omega_c^tilt``.
+        baryons: Second density in words, for messages.
+        n_s: Spectral index of the stored power.
+        ln_k: Uniform grid of wavenumbers of the resulting power [ln 1/Mpc], shape (K,).
+        modules: Modules whose code determines the numbers.
     """
 
     nodes: tuple[int, int]
@@ -48,19 +48,19 @@ class Layout(ABC):
     @property
     @abstractmethod
     def width(self) -> int:
-        """How many numbers a node has."""
+        """Number of stored values per node."""
 
     @abstractmethod
     def node(self, omega_c: float, omega_b: float) -> Array:
-        """One run of CAMB: ln P up to a constant, shape (width,)."""
+        """Run CAMB, and return ln P up to a constant, shape (width,)."""
 
     @abstractmethod
     def spread(self, stored: Array, omega_c: Array, omega_b: Array) -> Array:
-        """Ln P at `ln_k`, shape (B, K), from interpolated nodes (B, width)."""
+        """Return ln P at `ln_k`, shape (B, K), from interpolated stored values, (B, width)."""
 
     @abstractmethod
     def key(self) -> dict[str, Any]:
-        """Settings that decide the numbers of a node, as JSON takes them."""
+        """Return the settings that determine the stored values, as JSON types."""
 
 
 def _cosmology(omega_c: float, omega_b: float) -> dict[str, float]:
@@ -69,14 +69,14 @@ def _cosmology(omega_c: float, omega_b: float) -> dict[str, float]:
 
 
 class _Converged(Layout):
-    """Modes at wavenumbers that follow the sound horizon.
+    """Modes at wavenumbers that scale with the sound horizon.
 
-    Wiggles of all cosmologies then lie at the same coordinates, so that 112 runs of CAMB do where
-    at fixed wavenumbers a thousand would not.
+    The wiggles of all cosmologies then lie at the same coordinates, so that 112 CAMB runs are
+    enough; at fixed wavenumbers, a thousand are not.
     """
 
     nodes = (14, 8)
-    tilt = 0.5  # keeps away from universes of baryons
+    tilt = 0.5  # excludes universes dominated by baryons
     baryons = "Om_b h / sqrt(Om_c)"
     n_s = 0.0
     ln_k = np.linspace(np.log(5e-5), np.log(1e3), 2048)
@@ -87,14 +87,14 @@ class _Converged(Layout):
         return len(coordinates())
 
     def node(self, omega_c: float, omega_b: float) -> Array:
-        """Ln P of n_s = 0."""
+        """Run CAMB, and return ln P for n_s = 0."""
         ln_k = ln_wavenumbers(omega_c, omega_b)
         modes = amplitudes(_cosmology(omega_c, omega_b), np.exp(ln_k))[0]
         result: Array = 2 * np.log(modes) - 4 * ln_k
         return result
 
     def spread(self, stored: Array, omega_c: Array, omega_b: Array) -> Array:
-        """Cubic splines; beyond the last wavenumber a parabola."""
+        """Evaluate cubic splines, continued as parabolas beyond the last wavenumber."""
         rows = [
             continued(ln_wavenumbers(c, b), ln_P, self.ln_k)
             for ln_P, c, b in zip(stored, omega_c, omega_b, strict=True)
@@ -112,7 +112,7 @@ class _Converged(Layout):
 
 
 class _Pyccl(Layout):
-    """The power as pyccl has it by default: CAMB as before version 2, up to 10 1/Mpc."""
+    """Linear power with pyccl's defaults: accuracy of CAMB before version 2, up to 10 1/Mpc."""
 
     nodes = (32, 10)
     tilt = 0.0
@@ -128,12 +128,12 @@ class _Pyccl(Layout):
         return len(self.ln_k)
 
     def node(self, omega_c: float, omega_b: float) -> Array:
-        """Ln P of n_s = 0.96."""
+        """Run CAMB, and return ln P for n_s = 0.96."""
         cosmology = _cosmology(omega_c, omega_b) | {"sigma_8": self._SIGMA_8, "n_s": self.n_s}
         return np.log(camb_power(cosmology, np.exp(self.ln_k)))
 
     def spread(self, stored: Array, omega_c: Array, omega_b: Array) -> Array:
-        """As it is."""
+        """Return the stored values, which are ln P at `ln_k` already."""
         return stored
 
     def key(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The linear matter power from a small table of CAMB runs, and sigma(M) from it.
+"""Linear matter power from a small table of CAMB runs, and sigma(M) from the power.
 
-`datagen.layouts` says what is tabulated and why two densities are enough; a Chebyshev interpolation
-of ln P in their logarithms replaces one CAMB run a point.
+A Chebyshev interpolation of ln P in the logarithms of two densities replaces one CAMB run per
+point; `datagen.layouts` explains why two densities are enough, and lists the stored quantities.
 """
 
 import hashlib
@@ -25,36 +25,36 @@ __all__ = ["LinearPower", "LinearPowerTable", "TableBox"]
 
 Array = NDArray[np.float64]
 
-MASSES = (1e8, 1e17)  # that a halo model may have [Msun]
-_R, _R_STEP = 0.2, np.log(650) / 191  # a radius [Mpc], and the steps in ln R from there
-_MARGIN = 0.5  # in ln R, for grids that begin before the lowest mass
+MASSES = (1e8, 1e17)  # lowest and highest halo mass of any halo model [Msun]
+_R, _R_STEP = 0.2, np.log(650) / 191  # a radius of the grid [Mpc], and its spacing in ln R
+_MARGIN = 0.5  # in ln R, for grids that begin below the lowest mass
 _ROUNDING = 1e-12
 
 
 class LinearPower(Protocol):
-    """The linear power of many cosmologies at once."""
+    """Protocol of functions that return the linear power of many cosmologies at once."""
 
     def __call__(self, cosmology: Mapping[str, Array]) -> tuple[CubicSpline, CubicSpline]:
-        """Splines of ln P_lin(ln k) and ln sigma(ln R) at z = 0.
+        """Return splines of ln P_lin(ln k) and ln sigma(ln R) at z = 0.
 
         Args:
             cosmology: ``Om_c, Om_b, h, sigma_8, n_s`` by name, each (B,).
 
         Returns:
             ln P_lin [ln Mpc^3] over ln k [ln 1/Mpc] and ln sigma over ln R [ln Mpc], each with
-            values of shape (..., B), and NaN where they know nothing.
+            values of shape (..., B); NaN outside of the tabulated k and R.
         """
         ...
 
 
 @dataclass(frozen=True)
 class TableBox:
-    """Which physical densities a table covers, with how many Chebyshev nodes, by which CAMB.
+    """Ranges of densities, number of Chebyshev nodes and CAMB accuracy of a table.
 
     Attributes:
         omega_c: Smallest and largest Om_c h^2.
-        baryons: Smallest and largest second density, see `Layout.tilt`.
-        nodes: Number of nodes in the logarithms of the two.
+        baryons: Smallest and largest second density, see `datagen.layouts.Layout.tilt`.
+        nodes: Numbers of nodes in the logarithms of both densities.
         camb: Accuracy of CAMB, see `datagen.halomodel.HaloModelConfig`.
     """
 
@@ -67,7 +67,13 @@ class TableBox:
     def of(
         cls, space: Space, camb: CambPreset | None = None, nodes: tuple[int, int] | None = None
     ) -> "TableBox":
-        """The smallest box that holds a parameter space; converged, with the layout's own nodes."""
+        """Return the smallest box that contains a parameter space.
+
+        Args:
+            space: Box of the parameters.
+            camb: Accuracy of CAMB; ``converged`` by default.
+            nodes: Numbers of nodes; by default those of the layout.
+        """
         camb = camb or "converged"
         layout = LAYOUTS[camb]
         Om_c, Om_b, h, tilt = space.Om_c, space.Om_b, space.h, layout.tilt
@@ -83,11 +89,11 @@ class TableBox:
 
     @property
     def layout(self) -> Layout:
-        """What its tables store."""
+        """Layout of the tables of this box."""
         return LAYOUTS[self.camb]
 
     def covers(self, other: "TableBox") -> bool:
-        """Whether a table of this box serves another box of the same CAMB."""
+        """Return whether this box contains another one of the same CAMB accuracy."""
         ends = ((self.omega_c, other.omega_c), (self.baryons, other.baryons))
         return self.camb == other.camb and all(
             ours[0] <= theirs[0] * (1 + _ROUNDING) and theirs[1] <= ours[1] * (1 + _ROUNDING)
@@ -95,7 +101,7 @@ class TableBox:
         )
 
     def request(self) -> dict[str, Any]:
-        """What the table is to be, as JSON takes it."""
+        """Return the settings that define a table, as JSON types."""
         return {
             "camb": self.camb,
             "omega_c": list(self.omega_c),
@@ -106,13 +112,13 @@ class TableBox:
 
     @property
     def key(self) -> str:
-        """Content key: a hash of all that decides the table's numbers."""
+        """Hash of everything that determines the numbers of the table, for the cache."""
         code = code_hash(*self.layout.modules, imports=False)
         content = {**self.request(), "code": code, "version": version("camb")}
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     def points(self) -> Array:
-        """The nodes (omega_c, omega_b), shape (nodes[0] * nodes[1], 2)."""
+        """Return the nodes (omega_c, omega_b), shape (nodes[0] * nodes[1], 2)."""
         axes = [
             np.mean(np.log(ends)) + 0.5 * np.log(ends[1] / ends[0]) * _chebyshev_nodes(n)
             for ends, n in zip((self.omega_c, self.baryons), self.nodes, strict=True)
@@ -121,14 +127,18 @@ class TableBox:
         return np.exp(np.stack([ln_c, ln_b + self.layout.tilt * ln_c], axis=-1))
 
     def node(self, point: Array) -> Array:
-        """One run of CAMB, at a node (omega_c, omega_b): what the table stores of it."""
+        """Run CAMB at a node (omega_c, omega_b) and return its row of the table."""
         return self.layout.node(*map(float, point))
 
     def basis(self, omega_c: Array, omega_b: Array) -> Array:
-        """The products of Chebyshev polynomials, shape (B, nodes[0] * nodes[1]).
+        """Return products of Chebyshev polynomials, shape (B, nodes[0] * nodes[1]).
+
+        Args:
+            omega_c: Om_c h^2, shape (B,).
+            omega_b: Om_b h^2, shape (B,).
 
         Raises:
-            ValueError: A density outside of the box.
+            ValueError: A density is outside of the box.
         """
         second = omega_b / omega_c**self.layout.tilt
         values = []
@@ -146,7 +156,7 @@ class TableBox:
         return (values[0][:, :, None] * values[1][:, None, :]).reshape(len(omega_c), -1)
 
     def radii(self) -> Array:
-        """Radii [ln Mpc] that hold the masses of every halo in the box, and a margin, (R,)."""
+        """Return ln of the Lagrangian radii [ln Mpc] of all `MASSES`, with a margin, (R,)."""
         light, heavy = self._matter()
         low = np.log(lagrangian_radius(MASSES[0], heavy)) - _MARGIN
         high = np.log(lagrangian_radius(MASSES[1], light)) + _MARGIN
@@ -181,11 +191,11 @@ def _interval_position(x: Array, ends: tuple[float, float]) -> Array:
 
 
 class LinearPowerTable:
-    """P_lin(k) and sigma(M) of any cosmology in a box, without running CAMB.
+    """P_lin(k) and sigma(M) of any cosmology in a box, interpolated between CAMB runs.
 
     Args:
-        box: What it covers.
-        nodes: What CAMB gave at its nodes, shape (N, `Layout.width`).
+        box: Ranges and nodes of the table.
+        nodes: Rows of `TableBox.node` at `TableBox.points`, shape (N, `Layout.width`).
     """
 
     def __init__(self, box: TableBox, nodes: Array) -> None:
@@ -198,10 +208,10 @@ class LinearPowerTable:
         self._variance = Variance(self._layout.ln_k, self._ln_R)
 
     def __call__(self, cosmology: Mapping[str, Array]) -> tuple[CubicSpline, CubicSpline]:
-        """See `LinearPower`.
+        """Return splines of ln P_lin(ln k) and ln sigma(ln R); see `LinearPower`.
 
         Raises:
-            ValueError: A density outside the table's box.
+            ValueError: A density is outside of the table's box.
         """
         Om_c, Om_b, h, sigma_8, n_s = (
             np.asarray(cosmology[name], np.float64)

@@ -1,4 +1,4 @@
-"""What messages share: what a mistyped name may have meant, and values cut to a line."""
+"""Parts of messages: suggestions for mistyped names, and shortened values."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,14 +7,14 @@ __all__ = ["did_you_mean", "shortened"]
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """A question to put behind a name that there is not: `` (did you mean 'standard'?)``.
+    """Return a suggestion for an unknown name: `` (did you mean 'standard'?)``.
 
     Args:
-        name: What was given.
-        known: The names that there are.
+        name: Unknown name.
+        known: Known names.
 
     Returns:
-        The question, with a space before it; empty if no name resembles it.
+        The question, with a leading space; empty if no known name is similar.
     """
     by_lower = {each.lower(): each for each in known}
     close = get_close_matches(str(name).lower(), by_lower, n=1)
@@ -22,5 +22,5 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """A text of at most so many characters; three dots stand for what is cut off."""
+    """Cut a text to at most ``longest`` characters, with three dots at the end if it is cut."""
     return text if len(text) <= longest else f"{text[: longest - 3]}..."

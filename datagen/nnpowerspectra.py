@@ -1,11 +1,12 @@
-"""NNPowerspectra's JSON files, both ways: ``python -m datagen.nnpowerspectra export | import``.
+"""Read and write NNPowerspectra's files: ``python -m datagen.nnpowerspectra export | import``.
 
 ``GeneratedData_{N}_{time}.json`` is a list of N objects with ten lists of K numbers each [Mpc^3],
-``Parameter_{N}_{time}.json`` a list of N objects with ten numbers (masses in Msun). Their s(ource)
-is matter, m here, and their l(ens) galaxies, g here. Numbers keep every bit in both directions.
+``Parameter_{N}_{time}.json`` a list of N objects with ten numbers (masses in Msun). In their names,
+s (source) is matter, m here, and l (lens) galaxies, g here. Numbers keep every bit in both
+directions.
 
-Their universe has a cosmological constant and is seen today. Only where a label file has another
-w0, wa or z at some point, their parameters have that by its name too.
+NNPowerspectra has a cosmological constant and z = 0. If a label file has other values of w0, wa
+or z, these are added to the parameters.
 """
 
 import hashlib
@@ -57,15 +58,19 @@ _TOTAL_RTOL = 1e-12  # of |1h| + |2h|; a total is one addition, which rounds at 
 def export_labels(labels: Path, folder: Path) -> tuple[Path, Path]:
     """Write a label file as NNPowerspectra's two JSON files.
 
-    Their format has no place for the wavenumbers, the halo model, the derived numbers and the
-    failed points; keep the label file for those.
+    The JSON files contain neither wavenumbers nor halo model, derived numbers and failed points;
+    keep the label file for those.
 
     Args:
         labels: Label file of ``datagen.generate``.
         folder: Folder for the two files.
 
     Returns:
-        The paths of ``GeneratedData_{N}_{time}.json`` and ``Parameter_{N}_{time}.json``.
+        Paths of ``GeneratedData_{N}_{time}.json`` and ``Parameter_{N}_{time}.json``.
+
+    Raises:
+        StoreError: The label file is damaged, or not a label file.
+        FileExistsError: The files were written within the same second.
     """
     spectra = Spectra.read(labels)
     name = f"{len(spectra)}_{datetime.now():%Y-%m-%d_%H-%M-%S}.json"
@@ -84,7 +89,7 @@ def export_labels(labels: Path, folder: Path) -> tuple[Path, Path]:
 
 
 def _their_parameters(theta: Array) -> dict[str, Array]:
-    """Columns of points by name, without those that are everywhere as in `PUBLISHED_SPACE`."""
+    """Columns of points by name, without w0, wa and z if they have their published values."""
     defaults = PUBLISHED_SPACE.defaults
     columns = columns_by_name(theta, PUBLISHED_SPACE.names).items()
     return {n: column for n, column in columns if (column != defaults.get(n, np.nan)).any()}
@@ -100,24 +105,24 @@ def import_labels(
 ) -> Path:
     """Write NNPowerspectra's two JSON files as a label file.
 
-    No point is dropped: those with a negative 1-halo term are kept, as they are. The derived
-    numbers are not in the files and stay absent.
+    All points are kept, including those with a negative 1-halo term. The label file has no derived
+    numbers, since the JSON files have none.
 
     Args:
-        data: Their ``GeneratedData_*.json``.
-        parameters: Their ``Parameter_*.json`` of the same points.
-        out: The label file to write (HDF5).
-        space: Box the points were drawn from; the published one by default.
-        k: Wavenumbers of the spectra; the published ones by default.
+        data: ``GeneratedData_*.json`` file.
+        parameters: ``Parameter_*.json`` file of the same points.
+        out: Label file to write (HDF5).
+        space: Box of the points; by default the published one.
+        k: Wavenumbers of the spectra; by default the published ones.
         overwrite: Replace an existing label file.
 
     Returns:
-        The path of the label file.
+        Path of the label file.
 
     Raises:
-        ValueError: Files that are damaged, of another shape, or do not belong together.
-        FileExistsError: The label file exists, or is something else.
-        BusyError: Another process is writing it.
+        ValueError: A file is damaged or has the wrong shape, or the files do not belong together.
+        FileExistsError: The label file exists, or is not a label file.
+        BusyError: Another process is writing the label file.
     """
     with exclusive(out):
         check_replaceable(out, SCHEMA, "label file", overwrite)
@@ -128,7 +133,7 @@ def import_labels(
 
 
 def _imported(data: Path, parameters: Path, space: Space, k: KGrid) -> Spectra:
-    """What the two files hold, as labels."""
+    """Labels from the two files."""
     theta = _theta(parameters, space)
     points = tqdm(read_points(data, tuple(KEYS), (k.points,)), "spectra", len(theta), unit="pt")
     try:
@@ -158,7 +163,7 @@ def _imported(data: Path, parameters: Path, space: Space, k: KGrid) -> Spectra:
 
 
 def _write(path: Path, points: Iterable[dict[str, Any]]) -> None:
-    """A JSON list with one object a line; a million points never lie in memory as text."""
+    """Write a JSON list with one object per line, without holding the text in memory."""
     separator = "[\n"
     with atomic(path) as partial, partial.open("w") as file:
         for point in points:
@@ -171,7 +176,7 @@ def _write(path: Path, points: Iterable[dict[str, Any]]) -> None:
 
 
 def _theta(path: Path, space: Space) -> Array:
-    """The points of a parameter file, shape (N, P), checked to lie in the space."""
+    """Read the points of a parameter file, shape (N, P), and check that they lie in the space."""
     rows = list(read_points(path, space.names, (), space.defaults))
     if not rows:
         raise ValueError(f"{path} holds no points")
@@ -193,7 +198,7 @@ def _theta(path: Path, space: Space) -> Array:
 
 
 def _check_totals(path: Path, spectra: dict[str, Array]) -> None:
-    """Refuse totals that are not the sum of their terms, which the label file relies on."""
+    """Raise a ValueError if totals are not the sums of their terms, as in label files."""
     for key, name in KEYS.items():
         if terms := output(name).terms:
             one, two = (spectra[term] for term in terms)

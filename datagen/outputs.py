@@ -1,12 +1,11 @@
-r"""The outputs: what a halo model, a network and an emulator may predict, each by its name.
+r"""Outputs of halo models and emulators by name: axis, unit, symbol and terms.
 
-Everything that depends on what an output is (its axis, unit, symbol, which terms it is the sum of,
-whether it has a logarithm) asks its entry here; nothing reads that from names.
+Code that depends on properties of an output uses its entry here, and never parses its name.
 
 >>> output("gg_total").terms
 ('gg_1h', 'gg_2h')
 
-Outputs of one of several populations have its name before their own, those of two populations both:
+With several populations of galaxies, the names of one or two populations precede the output's:
 
 >>> output("red_blue_gg_total").terms
 ('red_blue_gg_1h', 'red_blue_gg_2h')
@@ -33,27 +32,27 @@ __all__ = [
 ]
 
 CORRELATIONS: tuple[str, ...] = ("mm", "gm", "gg")
-"""Of matter, of galaxies and matter, of galaxies."""
+"""Correlations of matter, of galaxies and matter, and of galaxies."""
 TERMS: tuple[str, ...] = ("1h", "2h", "total")
 
 AXES: dict[str, str] = {"k": "1/Mpc", "r": "Mpc", "r_p": "Mpc", "R": "Mpc"}
-"""What outputs are functions of, and its unit: wavenumber, separation, and projected ones."""
+"""Units of the axes of outputs: wavenumber, separation, and two projected separations."""
 
 
 @dataclass(frozen=True)
 class Output:
-    r"""What is known of one output.
+    r"""Properties of one output.
 
     Attributes:
-        name: Its name.
-        axis: What it is a function of, a key of `AXES`; none of a number.
-        unit: Its unit.
-        symbol: In LaTeX, without ``$``.
-        is_positive: Whether it is above 0 everywhere, so that it can be learnt, interpolated and
-            drawn as its logarithm.
-        correlation: Of which two fields, one of `CORRELATIONS`; none of others.
-        term: One of `TERMS`; none if it has no such parts.
-        terms: The names of the two outputs that it is the sum of, if it is a total.
+        name: Name.
+        axis: Axis of which it is a function, a key of `AXES`; empty for a number.
+        unit: Unit.
+        symbol: Symbol in LaTeX, without ``$``.
+        is_positive: Whether it is always positive, so that its logarithm can be learnt,
+            interpolated and drawn.
+        correlation: One of `CORRELATIONS`; empty for other outputs.
+        term: One of `TERMS`; empty for outputs without terms.
+        terms: Names of the 1-halo and the 2-halo term of a total; else empty.
         is_linear: Whether it has the acoustic wiggles of the linear power: P_lin and 2-halo terms.
     """
 
@@ -74,7 +73,7 @@ class Output:
 
     @property
     def is_number(self) -> bool:
-        """Whether it is one number for each point."""
+        """Whether it is a single number for each point."""
         return not self.axis
 
     @property
@@ -88,17 +87,17 @@ class Output:
         return self.correlation == "mm" or self.name == "P_lin"
 
     def of_term(self, term: str) -> str:
-        """The name of the same spectrum's other term."""
+        """Return the name of another term of the same spectrum."""
         return self.name.removesuffix(self.term) + term
 
 
 def name_of(correlation: str, term: str) -> str:
-    """The name of a spectrum: ``gg_1h`` of ``gg`` and ``1h``."""
+    """Return the name of a spectrum: ``gg_1h`` for ``gg`` and ``1h``."""
     return f"{correlation}_{term}"
 
 
 def spectra_of(correlations: Iterable[str], terms: Iterable[str] = TERMS) -> tuple[str, ...]:
-    """Names of spectra, correlation by correlation."""
+    """Return the names of spectra, correlation by correlation."""
     terms = tuple(terms)
     return tuple(name_of(xy, term) for xy in correlations for term in terms)
 
@@ -122,19 +121,21 @@ _ALL = (
     Output("mean_mass", "", "Msun", r"\langle M \rangle"),
 )
 OUTPUTS: dict[str, Output] = {one.name: one for one in _ALL}
-"""Every output of a halo model, by name."""
+"""All outputs of a halo model, by name."""
 SPECTRA: tuple[str, ...] = tuple(one.name for one in _ALL if one.is_spectrum)
 NUMBERS: tuple[str, ...] = tuple(one.name for one in _ALL if one.is_number)
 
 
 @lru_cache(maxsize=1024)
 def output(name: str) -> Output:
-    """The entry of an output, of one or two populations if its name begins with theirs.
+    """Return the entry of an output.
 
-    Symbols have names of populations behind them.
+    Args:
+        name: Name, optionally preceded by the names of one or two populations, which are appended
+            to the symbol.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: The output is unknown.
     """
     if name in OUTPUTS:
         return OUTPUTS[name]

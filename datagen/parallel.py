@@ -1,4 +1,4 @@
-"""Ray: starting it quietly, and mapping a function over items with a progress bar."""
+"""Start Ray quietly, and map a function over items in parallel with a progress bar."""
 
 import logging
 import os
@@ -31,10 +31,10 @@ class RayConfig:
     """Where Ray runs.
 
     Attributes:
-        address: Address of a running Ray cluster, or empty to start Ray on this machine.
-        cpus: Cores to use on this machine; 0 takes all.
-        dashboard: Show Ray's dashboard, on this machine only (127.0.0.1).
-        dashboard_port: Its port; another one where this is taken.
+        address: Address of a running Ray cluster; empty to start Ray on this machine.
+        cpus: Cores to use on this machine; 0 for all.
+        dashboard: Serve Ray's dashboard, on this machine only (127.0.0.1).
+        dashboard_port: Port of the dashboard; if it is taken, another one is chosen.
     """
 
     address: str = ""
@@ -48,11 +48,18 @@ class RayConfig:
 
 
 class ray_session:  # noqa: N801 (a context manager, named like a function)
-    """Ray, started for a block and stopped after it; a running Ray is used and left running.
+    """Context manager that starts Ray and stops it afterwards; a running Ray is left running.
+
+    Args:
+        config: Where Ray runs.
+
+    Attributes:
+        config: Where Ray runs.
+        dashboard_url: Address of the dashboard; empty if there is none.
 
     Raises:
         ConnectionError: Ray does not start here, or no cluster answers at the address.
-        OSError: The folder for temporary files has too long a name for Ray's sockets.
+        OSError: The name of the folder for temporary files is too long for Ray's sockets.
     """
 
     def __init__(self, config: RayConfig) -> None:
@@ -78,7 +85,7 @@ class ray_session:  # noqa: N801 (a context manager, named like a function)
 
 
 def _start(config: RayConfig) -> str:
-    """Start Ray, or join a cluster; the address of the dashboard."""
+    """Start Ray or join a cluster; return the address of the dashboard."""
     import ray
 
     address = config.address
@@ -90,7 +97,7 @@ def _start(config: RayConfig) -> str:
     try:
         with _signals_wait(undo=ray.shutdown):
             return str(ray.init(**_options(config)).dashboard_url or "")
-    except Exception as error:  # Ray has no class for what keeps it from starting
+    except Exception as error:  # Ray has no common class for errors at its start
         ray.shutdown()
         reason = " ".join(str(error).split()) or type(error).__name__
         hint = "" if address else "; on a busy machine, try again, or take fewer cores (cpus)"
@@ -102,7 +109,7 @@ def _start(config: RayConfig) -> str:
 def _options(config: RayConfig) -> dict[str, Any]:
     """Arguments of ``ray.init``."""
     environment: dict[str, Any] = {"env_vars": {"OMP_NUM_THREADS": "1"}}
-    # Ray puts the current folder first on the path of its workers, and PYTHONPATH is theirs, too
+    # the current folder is first on the path of Ray's workers, which inherit PYTHONPATH
     first = [str(Path.cwd()), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     if any(hides_ours(Path(folder)) for folder in first):
         environment["worker_process_setup_hook"] = "hodspectra.ending.claim"
@@ -124,13 +131,13 @@ def _options(config: RayConfig) -> dict[str, Any]:
 
 @contextmanager
 def _signals_wait(undo: Callable[[], Any] = lambda: None) -> Iterator[None]:
-    """Let the signals that end a command wait for the end of the block, where Ray starts.
+    """Defer signals that end a command to the end of the block, while Ray starts.
 
-    Python crashes when it ends with a Ray that is half started. Nor does Ray get SIGTERM, which it
-    would take for itself. A second signal does not wait.
+    Python crashes if it ends while Ray is starting. Ray is also kept from installing its own
+    handler of SIGTERM. A second signal is handled at once.
 
     Args:
-        undo: What to do before a signal that came is acted upon.
+        undo: Called before a deferred signal is handled.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -174,19 +181,25 @@ def ray_map(
     sizes: Sequence[int] | None = None,
     done: int = 0,
 ) -> Iterator[tuple[int, Any]]:
-    """Index and result of ``function(item)``, as each is done, with a progress bar.
+    """Map a function over items in parallel, with a progress bar.
 
-    Only two tasks a core are in flight, so that memory does not grow with the number of items.
-    Ray repeats a task whose worker dies; where the worker dies every time, the result is a
+    At most two tasks per core are in flight, so that memory does not grow with the number of
+    items. Ray repeats a task if its worker dies; if the worker dies every time, the result is a
     `ChildProcessError`.
 
     Args:
-        function: Runs in Ray's workers, one core each.
-        items: Its arguments.
-        label: Stands before the bar.
-        unit: What the bar counts.
-        sizes: How far each item moves the bar; one each by default.
-        done: Where the bar starts: what was done in an earlier run.
+        function: Function of one item; runs in Ray's workers, on one core each.
+        items: Arguments of the function.
+        label: Text before the bar.
+        unit: Unit of the bar.
+        sizes: Number of units of each item; by default 1 each.
+        done: Number of units at the start, for a resumed run.
+
+    Yields:
+        Index and result of each item, in the order of completion.
+
+    Raises:
+        Exception: Any error that the function raised, without Ray's wrapping.
     """
     import ray
 
@@ -209,6 +222,6 @@ def ray_map(
             except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
                 result = ChildProcessError("the worker process died each time it was tried")
             except ray.exceptions.RayTaskError as error:
-                raise error.cause from error  # what the function raised, without Ray's wrapping
+                raise error.cause from error  # the function's own error, without Ray's wrapping
             yield index, result
             bar.update(sizes[index])

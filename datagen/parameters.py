@@ -1,4 +1,4 @@
-"""What a parameter of a point is: its name, unit, limits and default."""
+"""Description of one parameter of a point: name, unit, limits and default."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,18 +10,18 @@ Sampling = Literal["linear", "log10"]
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a point, whatever an emulator was trained on.
+    """One parameter of a point, independent of any parameter space.
 
     Attributes:
-        name: Its name, the same everywhere.
-        unit: ``1``, ``Msun`` or, of a logarithm of a mass, ``log10 Msun``.
+        name: Name, in columns of points, configurations and files.
+        unit: ``1``, ``Msun``, ``Mpc``, ``1/Mpc`` or, for the logarithm of a mass, ``log10 Msun``.
         group: ``cosmology``, ``redshift``, or the name of an occupation.
-        symbol: For figures, in TeX.
-        valid: Where the halo model itself makes sense.
-        range: What is sampled unless a space says otherwise.
-        default: What a point has that does not give it; None if it must be given.
-        sampling: How it is drawn: evenly in itself, or in its decadic logarithm.
-        text: What it is, in a sentence.
+        symbol: TeX symbol for figures.
+        valid: Lowest and highest value for which the halo model is defined, in ``unit``.
+        range: Lowest and highest sampled value, unless a `datagen.space.Space` sets others.
+        default: Value in points that omit the parameter; None if it is required.
+        sampling: ``linear`` samples uniformly in the value, ``log10`` in its base-10 logarithm.
+        text: Description in one sentence.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""The linear power of a halo model on a space: from the package, from the cache, or by CAMB.
+"""Linear power of a halo model: from the table of the package, from the cache, or from CAMB.
 
-``python -m datagen.power`` makes the table that comes with the package.
+``python -m datagen.power`` makes the table of the package.
 """
 
 import json
@@ -43,16 +43,16 @@ WIDE = Space(Om_c=Range(0.1, 0.6), Om_b=Range(0.028, 0.07), h=Range(0.55, 0.91))
 def linear_power(
     model: HaloModelConfig, space: Space, ray: RayConfig = RayConfig()
 ) -> LinearPowerTable | None:
-    """The linear power that a halo model needs on a space; the one place that makes it.
+    """Return the linear power of a halo model on a parameter space.
 
-    Any space inside of `WIDE` is served by the table of the package. Another one, another CAMB or
-    other nodes take a table of their own, which is cached: three seconds a run of CAMB. What was
-    run before an interruption is not run again.
+    The table of the package covers any space inside of `WIDE`. Other spaces, CAMB accuracies or
+    nodes need a new table, which is cached: three seconds per CAMB run. After an interruption,
+    only the missing runs are made.
 
     Args:
-        model: The halo model.
-        space: The box of the parameters.
-        ray: Where CAMB runs, if it must.
+        model: Settings of the halo model.
+        space: Box of the parameters.
+        ray: Where CAMB runs, if a new table is needed.
 
     Returns:
         The linear power, or None if the model runs CAMB at every point.
@@ -69,7 +69,7 @@ def linear_power(
 
 @lru_cache
 def shipped_table() -> LinearPowerTable | None:
-    """The table of the package; None if it is not what this version makes."""
+    """Return the table of the package; None if this version would make a different one."""
     box = TableBox.of(WIDE)
     content = read_arrays(SHIPPED, SCHEMA)
     if content is None or json.loads(str(content["request"])) != box.request():
@@ -78,14 +78,14 @@ def shipped_table() -> LinearPowerTable | None:
 
 
 def make_shipped(out: Path = SHIPPED, ray: RayConfig = RayConfig()) -> Path:
-    """Make the table that comes with the package: 112 runs of CAMB, five minutes on a core.
+    """Make the table of the package: 112 CAMB runs, five minutes on one core.
 
     Args:
-        out: The file to write.
+        out: File to write.
         ray: Where CAMB runs.
 
     Returns:
-        The path of the file.
+        Path of the file.
     """
     box = TableBox.of(WIDE)
     content = {
@@ -98,10 +98,10 @@ def make_shipped(out: Path = SHIPPED, ray: RayConfig = RayConfig()) -> Path:
 
 
 def _cached_nodes(box: TableBox, ray: RayConfig) -> Array:
-    """What CAMB gives at the nodes of a box, shape (N, `Layout.width`)."""
+    """Rows of `TableBox.node` at the nodes of a box, shape (N, `Layout.width`)."""
     path = cache_directory() / f"linear-power-{box.key}.npz"
     folder, request = path.with_suffix(".shards"), {"table": box.key}
-    cached = read_arrays(path, SCHEMA)  # one that was damaged is computed again
+    cached = read_arrays(path, SCHEMA)  # None if damaged, too
     if cached is None:
         with ray_session(ray):
             cached = {"nodes": run_camb(box, Shards(folder, request, discard=True))}
@@ -112,7 +112,18 @@ def _cached_nodes(box: TableBox, ray: RayConfig) -> Array:
 
 
 def run_camb(box: TableBox, shards: Shards) -> Array:
-    """The nodes, each kept as soon as it is there."""
+    """Run CAMB at the nodes of a box, and write each result to a shard at once.
+
+    Args:
+        box: Ranges and nodes of the table.
+        shards: Results of an interrupted run; nodes found there are not run again.
+
+    Returns:
+        Rows of `TableBox.node`, shape (N, `Layout.width`).
+
+    Raises:
+        ChildProcessError: CAMB kills its process at a node.
+    """
     points = box.points()
     done = {i: shard[0]["ln_P"] for i in range(len(points)) if (shard := shards.read(i))}
     todo = [i for i in range(len(points)) if i not in done]
@@ -129,7 +140,7 @@ def run_camb(box: TableBox, shards: Shards) -> Array:
 
 
 def run_node(point: Array, *, box: TableBox, made_by: dict[str, str]) -> Array:
-    """What CAMB gives at one node, on a machine that has the same code."""
+    """Run CAMB at one node, after checking that this machine has the same code."""
     check_machine(made_by)
     return box.node(point)
 

@@ -1,4 +1,4 @@
-"""Where a file came from: code, versions, commit, and hashes of content."""
+"""Provenance of files: hash of the code, versions, commit, and hashes of content."""
 
 import ast
 import hashlib
@@ -33,7 +33,7 @@ _LIBRARIES = (
 
 @cache
 def commit() -> str:
-    """Commit of the source tree, ``-dirty`` if it was edited, ``unknown`` outside of git."""
+    """Return the commit of the source tree, with ``-dirty`` if edited; ``unknown`` without git."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
@@ -43,7 +43,7 @@ def commit() -> str:
 
     try:
         if Path(git("rev-parse", "--show-toplevel")) != _ROOT:
-            return "unknown"  # installed inside somebody else's repository
+            return "unknown"  # installed inside another repository
         return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -51,13 +51,13 @@ def commit() -> str:
 
 @cache
 def code_hash(*modules: str, imports: bool = True) -> str:
-    """SHA-256 of the source of modules and of all of ours that they import, wherever in it.
+    """SHA-256 of the source of modules and of all modules of `PACKAGES` that they import.
 
-    Unlike a commit, it tells two edited trees apart, and two installed packages.
+    Unlike a commit, it distinguishes edited trees and installed packages.
 
     Args:
-        modules: Their dotted names; all of ours by default.
-        imports: Whether what they import counts too.
+        modules: Dotted names of the modules; by default all modules of `PACKAGES`.
+        imports: Whether to include imported modules, also those imported inside of functions.
     """
     paths = (
         source_files(modules, imports)
@@ -73,7 +73,7 @@ def code_hash(*modules: str, imports: bool = True) -> str:
 
 
 def source_files(modules: Iterable[str], imports: bool) -> set[Path]:
-    """The files of modules, and of all of ours that they import."""
+    """Source files of modules and, optionally, of the modules of `PACKAGES` that they import."""
     todo, found = list(modules), set()
     while todo:
         name = todo.pop()
@@ -93,17 +93,17 @@ def source_files(modules: Iterable[str], imports: bool) -> set[Path]:
 def provenance(
     libraries: tuple[str, ...] = _LIBRARIES, modules: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """Commit, hash of this code, and versions of the libraries that numbers depend on.
+    """Return commit, hash of the code, and versions of the libraries that numbers depend on.
 
     Args:
-        libraries: Which.
-        modules: What the numbers are made by, see `code_hash`.
+        libraries: Names of the libraries.
+        modules: Modules that compute the numbers, see `code_hash`.
     """
     return {"commit": commit(), **maker(libraries, modules)}
 
 
 def maker(libraries: tuple[str, ...] = _LIBRARIES, modules: tuple[str, ...] = ()) -> dict[str, str]:
-    """What numbers are made by: `provenance` but for the commit, which says less than the code."""
+    """Return hash of the code and versions of libraries: `provenance` without the commit."""
     record = {"code": code_hash(*modules)}
     for library in libraries:
         try:
@@ -114,11 +114,11 @@ def maker(libraries: tuple[str, ...] = _LIBRARIES, modules: tuple[str, ...] = ()
 
 
 class ContentHash:
-    """SHA-256 over type, shape and bytes of an array that comes in blocks of rows.
+    """SHA-256 of type, shape and bytes of an array that is given in blocks of rows.
 
     Args:
         shape: Shape of the whole array.
-        dtype: Its type.
+        dtype: Data type of the array.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -129,17 +129,17 @@ class ContentHash:
         self._digest.update(np.ascontiguousarray(rows).data)
 
     def hexdigest(self) -> str:
-        """The hash of all rows so far."""
+        """Return the hash of all rows so far."""
         return self._digest.hexdigest()
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> str:
-        """The hash of an array that is in memory."""
+        """Return the hash of an array in memory."""
         content = cls(array.shape, array.dtype)
         content.update(array)
         return content.hexdigest()
 
 
 def combined_hash(parts: dict[str, str]) -> str:
-    """SHA-256 over named hashes (or texts), in the order of their names."""
+    """SHA-256 of named hashes (or texts), sorted by name."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

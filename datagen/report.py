@@ -1,4 +1,4 @@
-"""A report as one HTML file that can be mailed: text, tables, embedded figures."""
+"""Reports as self-contained HTML files: text, tables, embedded figures."""
 
 import base64
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ $body
 
 
 def page(title: str, sections: dict[str, list[str]]) -> str:
-    """A page of sections, each a heading and pieces made by the functions below."""
+    """Return a page of sections: headings, each with pieces from the functions below."""
     body = [
         (f"<h2>{escape(heading)}</h2>\n" if heading else "") + "\n".join(pieces)
         for heading, pieces in sections.items()
@@ -48,12 +48,12 @@ def page(title: str, sections: dict[str, list[str]]) -> str:
 
 
 def paragraph(text: str, kind: str = "note") -> str:
-    """A paragraph; its kind is ``lead``, ``note``, ``good`` or ``bad``."""
+    """Return a paragraph; ``kind`` is ``lead``, ``note``, ``good`` or ``bad``."""
     return f'<p class="{kind}">{escape(text)}</p>'
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table; without a header if that is empty."""
+    """Return a table; an empty header is omitted."""
     lines = ["<table>"]
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     if head:
@@ -65,14 +65,14 @@ def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def markdown(text: str) -> str:
-    """Paragraphs and tables of Markdown, as a benchmark's ``render`` writes them."""
+    """Convert paragraphs and tables of Markdown, as written by ``render`` of a study."""
     pieces, rows = [], []
     for line in [*text.splitlines(), ""]:
         if line.startswith("|"):
             rows.append([cell.strip() for cell in line.strip("|").split("|")])
             continue
         if rows:
-            header, _, *others = rows  # the second row is a rule
+            header, _, *others = rows  # the second row is the rule below the header
             pieces.append(table(header, others))
             rows = []
         if line:
@@ -81,22 +81,22 @@ def markdown(text: str) -> str:
 
 
 def preformatted(text: str) -> str:
-    """Lines of text as they are."""
+    """Return preformatted text."""
     return f"<pre>{escape(text)}</pre>"
 
 
 def link(href: str, text: str) -> str:
-    """A paragraph that is a link."""
+    """Return a paragraph with a link."""
     return f'<p><a href="{escape(href)}">{escape(text)}</a></p>'
 
 
 def figure(png: Path, caption: str, folder: str = "") -> str:
-    """A figure, embedded, with a link to the PDF that lies beside it.
+    """Return an embedded figure, with a link to the PDF beside it.
 
     Args:
-        png: The figure.
-        caption: What is to be seen in it.
-        folder: From the page to the figure, as a prefix of links: ``figures/``.
+        png: Path of the figure; its PDF has the same name.
+        caption: Caption.
+        folder: Folder of the PDF relative to the page, as a prefix of links: ``figures/``.
     """
     data = base64.b64encode(png.read_bytes()).decode()
     pdf = folder + png.with_suffix(".pdf").name

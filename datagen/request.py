@@ -1,4 +1,4 @@
-"""What labels are asked for, what a label file answers, and whether one can be extended."""
+"""Requests of labels: whether a label file answers a request, or can be extended to it."""
 
 import json
 from dataclasses import asdict
@@ -27,20 +27,26 @@ __all__ = [
     "standing_labels",
 ]
 
-LIBRARIES = ("numpy", "scipy", "pyccl", "camb")  # that labels depend on
-MODULES = ("datagen.generate",)  # the same, of ours
+LIBRARIES = ("numpy", "scipy", "pyccl", "camb")  # libraries that labels depend on
+MODULES = ("datagen.generate",)  # modules of this package that labels depend on
 _ASKED = ("design", "space", "model")
 
 
 def labels_request(design: dict[str, Any], space: Space, model: HaloModelConfig) -> dict[str, Any]:
-    """All that decides labels, as JSON gives it back: what is asked for, and what computes it."""
+    """Return everything that determines labels, as JSON types: settings, code and libraries.
+
+    Args:
+        design: Entries of a design, see `datagen.design.Points`.
+        space: Box of the parameters.
+        model: Settings of the halo model.
+    """
     asked = {"design": design, "space": space.as_dict(), "model": asdict(model)}
     request: dict[str, Any] = json.loads(json.dumps(asked))
     return request | {"made_by": maker(LIBRARIES, MODULES)}
 
 
 def request_of(labels: Spectra) -> dict[str, Any]:
-    """The request that led to labels."""
+    """Return the request that labels answer."""
     provenance = labels.metadata["provenance"]
     made_by = {name: provenance.get(name, "unknown") for name in maker(LIBRARIES, MODULES)}
     kept = {name: labels.metadata[name] for name in (*_ASKED, "extends") if name in labels.metadata}
@@ -48,13 +54,18 @@ def request_of(labels: Spectra) -> dict[str, Any]:
 
 
 def standing_labels(out: Path, overwrite: bool) -> Spectra | None:
-    """The labels of a file that a command is to write, where they are there and stay.
+    """Read the points of an existing label file, unless it is to be overwritten.
 
-    Only the points are read; all of the file is checked.
+    Args:
+        out: Label file that a command is to write.
+        overwrite: Whether to replace it.
+
+    Returns:
+        Labels without arrays, after a check of the whole file; None if there are none to keep.
 
     Raises:
-        FileExistsError: The file is something else.
-        StoreError: It is damaged.
+        FileExistsError: The file is not a label file.
+        StoreError: The file is damaged.
     """
     if not out.exists():
         return None
@@ -63,7 +74,7 @@ def standing_labels(out: Path, overwrite: bool) -> Spectra | None:
 
 
 def answers(base: Spectra, request: dict[str, Any]) -> bool:
-    """Whether labels are those that are asked for."""
+    """Return whether labels answer a request."""
     return not _differ(base, request)
 
 
@@ -73,16 +84,21 @@ def _differ(base: Spectra, request: dict[str, Any]) -> list[str]:
 
 
 def other_makers(base: Spectra, request: dict[str, Any]) -> str:
-    """What to tell of labels that other code or libraries computed; empty if it was the same."""
+    """Return a remark on labels of other code or libraries; empty if they are the same."""
     others = differences(request_of(base)["made_by"], request["made_by"])
     return f"; other code or libraries computed it ({'; '.join(others)})" if others else ""
 
 
 def extension(out: Path, base: Spectra, request: dict[str, Any]) -> dict[str, Any]:
-    """What a label file with fewer points of the same Sobol sequence adds to a request.
+    """Return the entry ``extends`` of a request for more points of the same Sobol sequence.
+
+    Args:
+        out: Label file, for messages.
+        base: Labels of the file.
+        request: Request of the extended file.
 
     Raises:
-        FileExistsError: The label file is no such file, or other code computed it.
+        FileExistsError: The labels cannot be extended to the request, or are of other code.
     """
     have, design, differ = base.metadata["design"], request["design"], _differ(base, request)
     more = design.get("points", 0) > have.get("points", 0)
@@ -107,7 +123,11 @@ def extension(out: Path, base: Spectra, request: dict[str, Any]) -> dict[str, An
 
 
 def known_points(out: Path, base: Spectra | None, theta: NDArray[np.float64]) -> int:
-    """How many of the points have labels already, as the first rows of the label file."""
+    """Return the number of points that are in the label file already, as its first rows.
+
+    Raises:
+        ValueError: The label file has other points than the design.
+    """
     if base is None:
         return 0
     known: int = base.metadata["design"]["points"]

@@ -1,19 +1,19 @@
-"""A seal against alteration: the file holds the hash of its own bytes."""
+"""Checksum of a file inside of the file itself."""
 
 import hashlib
 
 __all__ = ["BLANK", "is_whole", "seal"]
 
-BLANK = "0" * 64  # what stands in the file in place of its hash while that is taken
+BLANK = "0" * 64  # placeholder for the hash while it is computed
 
 
 def seal(content: bytes) -> bytes:
-    """The content with its own SHA-256 in place of the one `BLANK` in it."""
+    """Replace the only `BLANK` in a content by the SHA-256 of the content."""
     assert content.count(BLANK.encode()) == 1
     return content.replace(BLANK.encode(), hashlib.sha256(content).hexdigest().encode())
 
 
 def is_whole(content: bytes, digest: str) -> bool:
-    """Whether sealed content is as it was when it was sealed with this SHA-256."""
+    """Return whether content is unchanged since `seal` wrote this SHA-256 into it."""
     blanked = content.replace(digest.encode(), BLANK.encode(), 1)
     return hashlib.sha256(blanked).hexdigest() == digest

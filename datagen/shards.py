@@ -1,4 +1,4 @@
-"""Shards: finished pieces of a long computation, one file each, so that a kill costs little."""
+"""Shards: finished parts of a long computation, one file each, so that it can be resumed."""
 
 import json
 from contextlib import suppress
@@ -22,7 +22,7 @@ Shard = dict[str, NDArray[np.float64]]
 
 
 def differences(have: dict[str, Any], want: dict[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two requests, as ``design.points is 1000, not 2000``."""
+    """Return the differences of two requests, such as ``design.points is 1000, not 2000``."""
     found = []
     for name in sorted({*have, *want}):
         a, b, dotted = have.get(name), want.get(name), f"{prefix}{name}"
@@ -34,15 +34,15 @@ def differences(have: dict[str, Any], want: dict[str, Any], prefix: str = "") ->
 
 
 class Shards:
-    """A folder of shards that all belong to one request.
+    """Folder of shards that belong to one request.
 
     Args:
-        folder: Where they lie; made with the first of them.
-        request: All that decides their content, as JSON takes it.
-        discard: Whether shards of another request give way.
+        folder: Folder of the shards, created with the first shard.
+        request: Everything that determines the content of the shards, as JSON types.
+        discard: Whether to discard shards of another request.
 
     Raises:
-        ValueError: The folder holds shards of another request.
+        ValueError: The folder contains shards of another request.
     """
 
     def __init__(self, folder: Path, request: dict[str, Any], discard: bool = False) -> None:
@@ -60,12 +60,18 @@ class Shards:
             path.unlink()
 
     def _strangers(self) -> bool:
-        """Whether there are whole shards of another request; others are not worth keeping."""
+        """Whether there are intact shards of another request; damaged ones are ignored."""
         there = [read_arrays(path, SCHEMA) for path in self.folder.glob(_SHARDS)]
         return any(one and not str(one["key"]).startswith(f"{self._key}/") for one in there)
 
     def write(self, number: int, shard: Shard, failed: dict[int, str]) -> None:
-        """Keep a shard and the reason for each of its rows that could not be computed."""
+        """Write a shard.
+
+        Args:
+            number: Number of the shard.
+            shard: Arrays by name.
+            failed: Reasons why rows could not be computed, by row.
+        """
         path = self.folder / _REQUEST
         if not path.exists():
             with atomic(path) as partial:
@@ -80,7 +86,7 @@ class Shards:
         write_arrays(self._path(number), SCHEMA, content)
 
     def read(self, number: int) -> tuple[Shard, dict[int, str]] | None:
-        """What was written, or None if it must be computed (again)."""
+        """Read a shard and its failed rows; None if missing, damaged or of another request."""
         content = read_arrays(self._path(number), SCHEMA)
         if content is None or str(content.pop("key")) != f"{self._key}/{number}":
             return None
@@ -91,16 +97,16 @@ class Shards:
         return self.folder / f"{number:09d}.npz"
 
     def remove(self) -> None:
-        """Delete the shards, and their folder unless it holds something else."""
+        """Delete the shards, and their folder if nothing else is in it."""
         remove_shards(self.folder)
 
 
 def remove_shards(folder: Path, request: dict[str, Any] | None = None) -> None:
-    """Delete the shards of a folder, and the folder unless it holds something else.
+    """Delete the shards of a folder, and the folder if nothing else is in it.
 
     Args:
-        folder: The folder; it need not be there.
-        request: Delete only if they are of this request, which was finished.
+        folder: Folder of the shards; it need not exist.
+        request: If given, delete shards of this request only.
     """
     path = folder / _REQUEST
     if request is not None and path.exists() and _request(path) != request:
@@ -116,7 +122,7 @@ def _key(request: dict[str, Any]) -> str:
 
 
 def _request(path: Path) -> dict[str, Any] | None:
-    """What shards were asked for; None if the file was altered."""
+    """The request in a request file; None if the file was altered."""
     try:
         content = json.loads(path.read_text())
         request: dict[str, Any] = exactly(content, ("request", "sha256"), str(path))["request"]

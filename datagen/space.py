@@ -1,7 +1,7 @@
 """Parameters in named groups, and the box that points are drawn from.
 
-A point has parameters of three groups: ``cosmology``, ``redshift``, and those of an occupation,
-whose group is its name. Columns of points are found by name, everywhere.
+The parameters of a point form three groups: ``cosmology``, ``redshift``, and the parameters of
+an occupation, a group with the occupation's name. Columns of points are always found by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,9 +30,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-W_TODAY_AND_EARLY = -0.1  # w0 + wa, dark energy's w at early times, stays below
+W_TODAY_AND_EARLY = -0.1  # upper limit of w0 + wa, the early-time limit of w(a)
 
-_EDGE = 1e-9  # points that are drawn keep away from that by so much
+_EDGE = 1e-9  # distance of drawn points from that limit
 _EARLY = W_TODAY_AND_EARLY - _EDGE
 
 
@@ -63,34 +63,42 @@ _BACKGROUND: dict[str, Parameter] = {
                    "Spectral index of the primordial power."),
         _cosmology("w0", "w_0", (-3.0, 0.0), -1.0, -1.0,
                    "Dark energy's equation of state today, w(a) = w0 + wa (1 - a).", -1.0),
-        _cosmology("wa", r"w_\mathrm{a}", (-5.0, 3.0), 0.0, 0.0, "Its change.", 0.0),
+        _cosmology("wa", r"w_\mathrm{a}", (-5.0, 3.0), 0.0, 0.0,
+                   "Change of dark energy's equation of state, -dw/da.", 0.0),
         _cosmology("z", "z", (0.0, 10.0), 0.0, 0.0, "Redshift."),
     )
 }  # fmt: skip
 BACKGROUND: tuple[str, ...] = tuple(_BACKGROUND)
-"""The first columns of all points: cosmology and redshift."""
+"""Names of the first columns of all points: cosmology and redshift."""
 COSMOLOGY: tuple[str, ...] = tuple(n for n, p in _BACKGROUND.items() if p.group == "cosmology")
 
 
 def parameters_of(name: str = "linke22") -> dict[str, Parameter]:
-    """The parameters of points by name, in the order of columns.
+    """Parameters of points by name, in the order of columns.
 
     Args:
-        name: Of the occupation.
+        name: Name of the occupation.
+
+    Returns:
+        The parameters of cosmology, redshift and occupation.
 
     Raises:
-        ValueError: There is no such occupation.
+        ValueError: The occupation is unknown.
+
+    Example:
+        >>> list(parameters_of("zheng07"))[7:]
+        ['z', 'log10Mmin', 'sigma_logM', 'log10M0', 'log10M1', 'alpha']
     """
     return _BACKGROUND | {p.name: p for p in occupation(name).parameters}
 
 
 @dataclass(frozen=True)
 class SumBelow:
-    """The part of a box where the sum of some parameters stays below a limit.
+    """Constraint on the points of a box: the sum of some parameters is below a limit.
 
     Attributes:
-        names: The parameters, of cosmology.
-        below: The limit, which does not belong to it.
+        names: Names of the parameters, of `BACKGROUND`.
+        below: The limit, excluded.
     """
 
     names: tuple[str, ...]
@@ -103,10 +111,10 @@ class SumBelow:
             raise ValueError(f"a sum of {len(self.names)} parameters is below {self.below}")
 
     def is_inside(self, theta: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether points lie in it, shape (N,).
+        """Return whether each point satisfies the constraint, shape (N,).
 
         Args:
-            theta: Points, whose first columns are `BACKGROUND`, shape (N, P).
+            theta: Points, shape (N, P); the first columns are `BACKGROUND`.
         """
         columns = [BACKGROUND.index(name) for name in self.names]
         inside: NDArray[np.bool_] = theta[:, columns].astype(np.float64).sum(axis=1) < self.below
@@ -114,7 +122,7 @@ class SumBelow:
 
     @property
     def reason(self) -> str:
-        """What is the matter outside."""
+        """The violated constraint in words, for error messages."""
         return f"{' + '.join(self.names)} is not below {self.below:g}"
 
 
@@ -128,15 +136,14 @@ else:
 class Range:
     """Closed interval of one parameter; equal ends hold the parameter fixed.
 
-    What is left out is filled in by the space that a range is of.
+    `Space` fills in omitted values from `Parameter.range` and `Parameter.sampling`.
 
     Attributes:
-        low: Lower end, in the unit of the parameter (masses in Msun, not in log); by default the
-            usual one.
-        high: Upper end, in the unit of the parameter; by default the usual one.
+        low: Lower end, in the unit of the parameter; by default that of the parameter.
+        high: Upper end, in the unit of the parameter; by default that of the parameter.
         sampling: ``linear`` samples uniformly in the value, ``log10`` uniformly in its base-10
-            logarithm; by default log10 for masses in Msun and linear for all others. Inputs of
-            networks are the log10 of parameters with ``log10`` and of all masses.
+            logarithm; by default log10 for masses in Msun and linear for all others. Networks
+            take the log10 of parameters with ``log10`` and of all masses in Msun as input.
     """
 
     low: End = None  # type: ignore[assignment]
@@ -145,17 +152,17 @@ class Range:
 
     @property
     def is_log(self) -> bool:
-        """Whether the parameter is sampled in its log10."""
+        """Whether the parameter is sampled uniformly in its log10."""
         return self.sampling == "log10"
 
     @property
     def is_fixed(self) -> bool:
-        """Whether there is just one value."""
+        """Whether the parameter is held fixed."""
         return self.low == self.high
 
 
 def _filled(p: Parameter, given: Range | None = None) -> Range:
-    """A range with what it leaves out; the parameter's own, if there is none."""
+    """Fill in omitted values of a range from a parameter's own range and sampling."""
     if given is None:
         return Range(*p.range, p.sampling)
     low = p.range[0] if given.low is None else given.low
@@ -164,7 +171,7 @@ def _filled(p: Parameter, given: Range | None = None) -> Range:
 
 
 def _fields() -> list[tuple[str, Any, Any]]:
-    """The occupation, and a range for every parameter that there is; None for those of others."""
+    """Fields of `Space`: the occupation, and a range (or None) for every known parameter."""
     known: list[tuple[str, Any, Any]] = [("occupation", str, field(default="linke22"))]
     known += [(name, Range, field(default=_filled(p))) for name, p in _BACKGROUND.items()]
     names = dict.fromkeys(p.name for one in OCCUPATIONS.values() for p in one.parameters)
@@ -184,15 +191,15 @@ else:
 
 @dataclass(frozen=True)
 class Space(_Ranges):
-    """The box of the parameters; the default is the box of the published emulators.
+    """Box of the parameters of points; the default is the box of the published emulators.
 
-    Besides the box, ``w0 + wa`` stays below -0.1: dark energy is negligible at early times.
+    In addition, ``w0 + wa`` must be below -0.1, so that dark energy is negligible at early times.
 
     Attributes:
-        occupation: Occupation, whose parameters are added to those of cosmology and redshift;
-            ranges of other occupations are omitted. A range that is not given is the one of
-            `datagen.occupations`. Additions such as zheng07+off_centring have further parameters;
-            see `datagen.occupations.extras`.
+        occupation: Name of the occupation. Its parameters are added to those of cosmology and
+            redshift; ranges of parameters of other occupations must be omitted. Omitted ranges of
+            its own parameters are those of `datagen.occupations`. Extensions such as
+            zheng07+off_centring add parameters; see `datagen.occupations.extras`.
     """
 
     occupation: str = "linke22"
@@ -211,7 +218,7 @@ class Space(_Ranges):
             )
         for name, p in parameters.items():
             object.__setattr__(self, name, _filled(p, self[name]))
-            self._check_range(name)  # here and not in Range, which does not know its name
+            self._check_range(name)  # not in Range, which does not know the name
         if self.w0.low + self.wa.low >= W_TODAY_AND_EARLY:
             raise ValueError(
                 f"w0 + wa is at least {self.w0.low + self.wa.low:g} in the whole space, and must "
@@ -240,12 +247,12 @@ class Space(_Ranges):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters, in the order of columns."""
+        """Names of the parameters, in the order of columns."""
         return tuple(self.parameters)
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """The parameters by name, in the order of columns."""
+        """Parameters by name, in the order of columns."""
         return parameters_of(self.occupation)
 
     @property
@@ -255,34 +262,35 @@ class Space(_Ranges):
 
     @property
     def usual(self) -> tuple[str, ...]:
-        """Parameters of the occupation whose range is the one of `datagen.occupations`."""
+        """Names of the occupation's parameters with their range of `datagen.occupations`."""
         known = self.parameters.items()
         return tuple(n for n, p in known if n not in BACKGROUND and self[n] == _filled(p))
 
     @property
     def free(self) -> tuple[str, ...]:
-        """The parameters that are not held fixed."""
+        """Names of the parameters that are not held fixed."""
         return tuple(name for name in self.names if not self[name].is_fixed)
 
     @property
     def low(self) -> Array:
-        """Smallest values in the order of `names`, shape (P,)."""
+        """Lower ends of the ranges, in the order of `names`, shape (P,)."""
         return np.array([self[name].low for name in self.names])
 
     @property
     def high(self) -> Array:
-        """Largest values in the order of `names`, shape (P,)."""
+        """Upper ends of the ranges, in the order of `names`, shape (P,)."""
         return np.array([self[name].high for name in self.names])
 
     @property
     def is_log(self) -> NDArray[np.bool_]:
-        """Which parameters are sampled in log10, shape (P,)."""
+        """Whether each parameter is sampled in log10, shape (P,)."""
         return np.array([self[name].is_log for name in self.names])
 
     def from_unit(self, unit: Array) -> Array:
-        """Points of the box, shape (N, P), from points of the unit cube, shape (N, P).
+        """Map points of the unit cube to points of the box, both of shape (N, P).
 
-        Where w0 leaves less room for wa than its range, that room is filled evenly.
+        Where ``w0 + wa < -0.1`` cuts the range of wa short, the rest of the range is filled
+        uniformly.
         """
         ends = self._ends()
         low, high = self._coordinates(ends)
@@ -296,7 +304,7 @@ class Space(_Ranges):
         return theta
 
     def to_unit(self, theta: Array) -> Array:
-        """The inverse of `from_unit`; 0 for a parameter that is held fixed."""
+        """Map points of the box to the unit cube, the inverse of `from_unit`; fixed ones to 0."""
         low, high = self._coordinates(self._ends())
         width = np.where(high > low, high - low, 1.0)
         position: Array = (self._coordinates(theta) - low) / width
@@ -306,34 +314,38 @@ class Space(_Ranges):
         return position
 
     def _ends(self) -> Array:
-        """The box without such w0 as leave no room at all for wa, shape (2, P)."""
+        """Ends of the box without those w0 that no wa goes with, shape (2, P)."""
         ends, w0 = np.stack([self.low, self.high]), self.names.index("w0")
         ends[1, w0] = min(self.w0.high, _EARLY - self.wa.low)
         return ends
 
     def _room_of_wa(self, w0: Array) -> Array:
-        """How far wa may rise above its smallest value, shape (N,)."""
+        """Width of the allowed range of wa at each w0, shape (N,)."""
         room: Array = np.minimum(self.wa.high, _EARLY - w0) - self.wa.low
         return np.maximum(room, _EDGE / 2)
 
     def _coordinates(self, theta: Array) -> Array:
-        """Points in the coordinates that they are uniformly drawn in."""
+        """Points in the coordinates in which they are drawn uniformly."""
         x = np.array(theta, dtype=np.float64)
         x[:, self.is_log] = np.log10(x[:, self.is_log])
         return x
 
     def check(self, theta: Array) -> Array:
-        """The points as float64 of shape (N, P), checked to lie in the box.
+        """Check that points lie in the box, and return them as float64 of shape (N, P).
+
+        Args:
+            theta: Points, columns in the order of `names`, shape (N, P).
 
         Raises:
-            ValueError: Wrong shape, or a value that is not finite or outside of its range.
+            ValueError: The shape is wrong, a value is not finite or outside of its range, or
+                ``w0 + wa`` is -0.1 or more; the message names row, parameter and value.
         """
         ends = dict(zip(self.names, zip(self.low, self.high, strict=True), strict=True))
         theta = _inside(theta, ends, "the range in the space; widen it")
         return _check_dark_energy(theta)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
-        """Plain numbers and strings, as stored in files."""
+        """Return the ranges as plain numbers and strings, as stored in files."""
         return {
             name: {
                 "low": self[name].low,
@@ -348,13 +360,16 @@ class Space(_Ranges):
         }
 
     def limits(self) -> list[SumBelow]:
-        """What cuts corners off the box: dark energy is negligible at early times."""
+        """Return the constraints besides the ranges: ``w0 + wa < -0.1``, if it cuts the box."""
         if self.w0.high + self.wa.high < W_TODAY_AND_EARLY:
             return []
         return [SumBelow(("w0", "wa"), W_TODAY_AND_EARLY)]
 
     def default(self, name: str) -> float | None:
-        """What a point has that leaves a parameter out: its only value, or a natural one."""
+        """Return the value of a parameter in points that omit it; None if it is required.
+
+        A fixed parameter has its only value, others have `Parameter.default` if it is in range.
+        """
         default = self.parameters[name].default
         if self[name].is_fixed:
             return self[name].low
@@ -364,17 +379,17 @@ class Space(_Ranges):
 
     @property
     def defaults(self) -> dict[str, float]:
-        """The parameters that a point need not give, and what it then has."""
+        """Values of the parameters that points may omit, by name."""
         defaults = {name: self.default(name) for name in self.names}
         return {name: value for name, value in defaults.items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: dict[str, dict[str, Any]]) -> "Space":
-        """The inverse of `as_dict`.
+        """Return a space from the output of `as_dict`.
 
         Raises:
-            ValueError: A parameter, or an entry of one, is missing, unknown, or of another type,
-                unit or group; the message names it.
+            ValueError: A parameter, or an entry of a parameter, is missing, unknown, or of
+                another type, unit or group; the message names it.
         """
         of = _occupation_of(data)
         parameters = parameters_of(of)
@@ -387,7 +402,7 @@ class Space(_Ranges):
 
 
 def _documented() -> str:
-    """Names of occupations, and what a range is of, for `help` and the command line."""
+    """Attributes of `Space` for `help` and the command line: occupations and all parameters."""
     lines = [f"            There are {', '.join(OCCUPATIONS)}."]
     lines += [f"        {p.name}: {p.text}" for p in _BACKGROUND.values()]
     whose: dict[str, dict[str, list[str]]] = {}  # by parameter and text
@@ -408,7 +423,7 @@ Space.__doc__ = f"{(Space.__doc__ or '').rstrip()}\n{_documented()}    "
 
 
 def _occupation_of(data: Any) -> str:
-    """The occupation of a record: the group of parameters that are of no other."""
+    """Name of the occupation of a record: the group of its other parameters."""
     groups = (
         [
             one.get("group")
@@ -429,7 +444,7 @@ def _is_occupation(group: Any) -> bool:
 
 
 def _range(known: Parameter, data: Any) -> Range:
-    """One entry of `Space.as_dict`."""
+    """Range from one entry of `Space.as_dict`."""
     name = known.name
     ours = {"unit": known.unit, "group": known.group, "symbol": known.symbol}
     exactly(data, ("low", "high", "sampling", "default", *ours), f"space.{name}")
@@ -447,19 +462,30 @@ def _check_entry(name: str, data: dict[str, Any], entry: str, value: Any) -> Non
 
 
 def columns_by_name(theta: Array, names: Sequence[str]) -> dict[str, Array]:
-    """The columns of points (N, P), each (N,), by name."""
+    """Return the columns of points by name.
+
+    Args:
+        theta: Points, shape (N, P).
+        names: Names of the columns.
+
+    Returns:
+        Views of the columns, each of shape (N,).
+    """
     return dict(zip(names, theta.T, strict=True))
 
 
 def complete(point: Mapping[str, float], occupation: str = "linke22") -> dict[str, float]:
-    """A point with the defaults of what it leaves out, in the order of columns.
+    """Add default values of omitted parameters to a point.
 
     Args:
         point: Parameters by name.
-        occupation: Whose parameters it has.
+        occupation: Name of the point's occupation.
+
+    Returns:
+        All parameters by name, in the order of columns.
 
     Raises:
-        ValueError: A parameter that is missing and has no default, or one that there is not.
+        ValueError: A parameter without a default is missing, or a parameter is unknown.
     """
     known = parameters_of(occupation)
     if unknown := [name for name in point if name not in known]:
@@ -471,15 +497,15 @@ def complete(point: Mapping[str, float], occupation: str = "linke22") -> dict[st
 
 
 def check_theta(theta: Array, occupation: str = "linke22") -> Array:
-    """The points as float64 of shape (N, P), checked to lie where the halo model is defined.
+    """Check that the halo model is defined at points, and return them as float64, shape (N, P).
 
     Args:
-        theta: Columns of `parameters_of` the occupation, shape (N, P).
-        occupation: Whose parameters they are.
+        theta: Points, columns in the order of `parameters_of`, shape (N, P).
+        occupation: Name of the points' occupation.
 
     Raises:
-        ValueError: Wrong shape, a value that is not finite, or one outside of
-            `Parameter.valid`; the message names row, parameter, value and limits.
+        ValueError: The shape is wrong, a value is not finite or outside of `Parameter.valid`, or
+            ``w0 + wa`` is -0.1 or more; the message names row, parameter, value and limits.
     """
     ends = {name: p.valid for name, p in parameters_of(occupation).items()}
     return _check_dark_energy(_inside(theta, ends, "where the halo model is defined"))

@@ -1,4 +1,4 @@
-"""Which points train, which validate, which test."""
+"""Random division of points into training, validation and test parts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,16 +13,14 @@ Part = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class Split:
-    """A seeded random division of label rows into training, validation and test.
+    """Seeded random division of the rows of a label file into training, validation and test.
 
-    Training fits weights and scalings, validation stops the training and ranks the trials of a
-    search, and the test rows are opened once, by ``benchmarks``.
-
-    A size below 1 is a fraction of the rows, one above 1 is a number of rows; the rest trains.
+    Weights and scalings are fitted to the training rows. Validation rows stop the training and
+    rank the trials of a search. Test rows are read by ``benchmarks`` only.
 
     Attributes:
-        validation: Fraction or number of rows that validate.
-        test: Fraction or number of rows kept for the final test; 0 for none.
+        validation: Validation rows: a fraction in (0, 1), or a number of at least 2.
+        test: Test rows: a fraction in [0, 1), or a number of at least 2; 0 for none.
         seed: Seed of the shuffle.
     """
 
@@ -47,10 +45,18 @@ class Split:
             raise ValueError(f"split.seed = {self.seed} must not be negative")
 
     def rows(self, n: int, part: Part) -> NDArray[np.intp]:
-        """Row numbers of one part of n rows, sorted.
+        """Return the sorted row numbers of one part.
+
+        Args:
+            n: Number of rows of the label file.
+            part: ``train``, ``validation`` or ``test``.
 
         Raises:
-            ValueError: Too few rows for every part to get one.
+            ValueError: There are too few rows for a part to have one.
+
+        Example:
+            >>> Split(validation=0.2, test=2).rows(10, "validation")
+            array([0, 7])
         """
         shuffled = np.random.default_rng(self.seed).permutation(n)
         n_test, n_validation = (

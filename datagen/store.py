@@ -1,7 +1,6 @@
-"""The label file: points, spectra, derived numbers, and everything needed to read them.
+"""The label file: points, spectra, derived numbers, and metadata.
 
-One HDF5 file, written whole or not at all, and in blocks of rows, so that it may be larger than
-memory::
+An HDF5 file, written atomically and in blocks of rows, so that it may be larger than memory::
 
     (the first 512 bytes: schema, and SHA-256 of all the rest; see `datagen.header`)
     theta            (N, P)  attributes: names, units
@@ -11,9 +10,9 @@ memory::
     metadata         JSON: model, space, design, versions, commit, hash of the code
     failed           JSON: index and reason of the points that could not be computed
 
-Every array has the attribute ``sha256``, by which labels are known: nothing in it depends on when,
-or how often interrupted, the file was written. Texts are of fixed length: HDF5 keeps others in a
-heap. Totals are sums and not stored.
+Every array has the attribute ``sha256``, which identifies labels: it depends neither on the time
+of writing nor on interruptions. Texts have fixed lengths, since HDF5 would store others in a heap.
+Totals are sums and not stored.
 """
 
 import json
@@ -49,27 +48,27 @@ Block = dict[str, NDArray[np.float64]]  # theta and the arrays of some rows, by 
 
 
 class StoreError(ValueError):
-    """Labels that lack something, and files that are damaged or not label files."""
+    """Error of incomplete labels, and of files that are damaged or not label files."""
 
 
-_EXPONENT = TRANSITION.name  # of totals that are no sums
+_EXPONENT = TRANSITION.name  # parameter of totals that are not plain sums
 
 
 @dataclass
 class Spectra:
-    """Points and their spectra, in memory.
+    """Points and their spectra (labels), in memory.
 
     Attributes:
-        theta: Points, columns ``metadata["space"]`` by name, shape (N, P).
+        theta: Points, columns in the order of ``metadata["space"]``, shape (N, P).
         k: Wavenumbers [1/Mpc], shape (K,).
-        arrays: ``P_lin``, ``mm_1h``, ... [Mpc^3], each (N, K), and
-            `datagen.outputs.NUMBERS`, each (N,); all of them, or those that were read. Labels
-            from elsewhere may lack these numbers.
-        metadata: ``model``, ``space``, ``design`` and ``provenance``; of an extended file
-            ``extends``, of an imported one ``imported``.
-        failed: Index in the design and reason of every point that could not be computed; such
-            points have no row.
-        unread: SHA-256 of every array of the label file that was not read.
+        arrays: Arrays by name: ``P_lin``, ``mm_1h``, ... [Mpc^3], each (N, K), and
+            `datagen.outputs.NUMBERS`, each (N,), as far as they were read. Imported labels may
+            have no such numbers.
+        metadata: ``model``, ``space``, ``design`` and ``provenance``; also ``extends`` if the file
+            was extended, and ``imported`` if it was imported.
+        failed: Reasons of points that could not be computed, by index in the design; such points
+            have no row.
+        unread: SHA-256 of the arrays of the label file that were not read, by name.
     """
 
     theta: NDArray[np.float64]
@@ -90,7 +89,14 @@ class Spectra:
         return len(self.theta)
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
-        """A spectrum [Mpc^3], shape (N, K), by name: ``gg_1h``, ``gg_2h``, ``gg_total``, ..."""
+        """Return a spectrum [Mpc^3], shape (N, K), or a derived number, shape (N,).
+
+        Args:
+            name: One of `datagen.outputs.OUTPUTS`, such as ``gg_1h``, ``gg_total`` or ``n_g``.
+
+        Raises:
+            KeyError: The name is unknown, or was not read.
+        """
         terms = _terms(name)
         if missing := [term for term in terms if term not in self.arrays]:
             raise KeyError(f"{missing[0]} was not read; there are {', '.join(self.arrays)}")
@@ -104,14 +110,14 @@ class Spectra:
         return np.asarray(total(first, others[0], {_EXPONENT: exponent}, NUMPY))
 
     def select(self, rows: NDArray[np.intp]) -> "Spectra":
-        """The given rows of what was read, as labels of their own."""
+        """Return labels with some of the rows only."""
         arrays = {name: array[rows] for name, array in self.arrays.items()}
         return Spectra(self.theta[rows], self.k, arrays, self.metadata)
 
     def is_positive(self, names: Iterable[str]) -> NDArray[np.bool_]:
-        """Whether all the named spectra and numbers of a point have a logarithm, shape (N,).
+        """Return whether all the named outputs of a point are positive, shape (N,).
 
-        Of a spectrum, at every k.
+        A spectrum must be positive at every k.
         """
 
         def of(name: str) -> NDArray[np.bool_]:
@@ -122,15 +128,16 @@ class Spectra:
         return positive
 
     def hash(self) -> str:
-        """SHA-256 of points, wavenumbers and spectra, whether they were read or not."""
+        """Return the SHA-256 of points, wavenumbers and all arrays, including unread ones."""
         arrays = {**self.arrays, "theta": self.theta, "k": self.k}
         return combined_hash(self.unread | {n: ContentHash.of(a) for n, a in arrays.items()})
 
     def write(self, path: Path) -> None:
-        """Write the label file; an interrupted write leaves nothing behind.
+        """Write the label file atomically.
 
         Raises:
             StoreError: A spectrum is missing, for example because it was not read.
+            OSError: The file could not be written.
         """
         blocks = [{**self.arrays, "theta": self.theta}]
         derived = tuple(name for name in NUMBERS if name in self.arrays)
@@ -138,17 +145,18 @@ class Spectra:
 
     @classmethod
     def read(cls, path: Path, names: Iterable[str] | None = None) -> "Spectra":
-        """Read a label file and check that it is whole.
+        """Read a label file and verify its checksum.
 
         Args:
-            path: The label file.
-            names: Spectra to load, such as ``gg_1h`` or ``gg_total``; all by default. The points
-                and wavenumbers are always loaded.
+            path: Label file.
+            names: Outputs to read, such as ``gg_1h`` or ``gg_total``; by default all. Points and
+                wavenumbers are always read.
 
         Raises:
-            FileNotFoundError: No such file.
-            StoreError: Not a label file of this schema, truncated, or altered.
-            KeyError: A name that no label file has.
+            FileNotFoundError: The file does not exist.
+            StoreError: The file is not a label file of this version, or is damaged, altered, or
+                without one of the outputs.
+            KeyError: There is no output of that name.
         """
         asked = None if names is None else [term for name in names for term in _terms(name)]
         with _open(path) as (file, digests):
@@ -168,11 +176,18 @@ class Spectra:
 
 
 def read_blocks(path: Path, rows: int = ROWS) -> Iterator[Block]:
-    """The rows of a label file in blocks, in order, for files larger than memory.
+    """Read a label file in blocks of rows, for files larger than memory.
+
+    Args:
+        path: Label file.
+        rows: Number of rows of a block.
+
+    Yields:
+        ``theta`` and all arrays of the rows, by name.
 
     Raises:
-        FileNotFoundError: No such file.
-        StoreError: As in `Spectra.read`.
+        FileNotFoundError: The file does not exist.
+        StoreError: The file is not a label file of this version, damaged or altered.
     """
     with _open(path) as (file, digests):
         names = [name for name in digests if name != "k"]
@@ -189,20 +204,20 @@ def write_blocks(
     failed: dict[int, str],
     derived: tuple[str, ...] = NUMBERS,
 ) -> None:
-    """Write a label file block by block; an interrupted write leaves nothing behind.
+    """Write a label file atomically, block by block.
 
     Args:
-        path: The label file.
-        blocks: All arrays of some rows each, in order.
-        rows: Number of rows of all blocks.
+        path: Label file.
+        blocks: Blocks of rows, in order, each with ``theta`` and all arrays by name.
+        rows: Number of rows of all blocks together.
         k: Wavenumbers [1/Mpc], shape (K,).
-        metadata: See `Spectra`.
-        failed: Index in the design and reason of every point that could not be computed.
-        derived: Which derived numbers the blocks have.
+        metadata: Metadata, see `Spectra`.
+        failed: Reasons of points that could not be computed, by index in the design.
+        derived: Names of the derived numbers in the blocks.
 
     Raises:
-        StoreError: The blocks lack an array, or have more or fewer rows than announced; the
-            metadata lack something, or hold more.
+        StoreError: A block lacks an array, the number of rows is not ``rows``, or an entry of the
+            metadata is missing or unknown.
         OSError: The file could not be written.
     """
     _check_metadata(metadata, str(path))
@@ -220,7 +235,7 @@ def write_blocks(
 def _fill(
     file: Any, disk: HeldBack, blocks: Iterable[Block], shapes: dict[str, tuple[int, ...]]
 ) -> dict[str, str]:
-    """Write rows as they come; the checksum of every array, by name."""
+    """Write blocks of rows; return the checksum of every array, by name."""
     rows = shapes["theta"][0]
     content = {name: ContentHash(shape, np.dtype(float)) for name, shape in shapes.items()}
     for name, shape in shapes.items():
@@ -245,14 +260,14 @@ def _fill(
 def _describe(
     file: Any, k: Any, metadata: dict[str, Any], failed: dict[int, str], digests: dict[str, str]
 ) -> None:
-    """Add all that is not rows: wavenumbers, failed points, units, metadata and hashes."""
+    """Write wavenumbers, failed points, units, metadata and hashes."""
     file.create_dataset("k", data=k)
     columns = Space.from_dict(metadata["space"]).units
     file["theta"].attrs["names"] = np.array(list(columns), dtype=bytes)
     file["theta"].attrs["units"] = np.array(list(columns.values()), dtype=bytes)
     units = {"k": AXES["k"]} | {name: OUTPUTS[name].unit for name in ARRAYS}
     digests = digests | {"k": ContentHash.of(k)}
-    for name in [name for name in units if name in digests]:  # in order: equal files stay equal
+    for name in [name for name in units if name in digests]:  # fixed order: files are reproducible
         file[name].attrs["units"] = np.bytes_(units[name])
     for name, digest in digests.items():
         file[name].attrs["sha256"] = np.bytes_(digest)
@@ -263,7 +278,7 @@ def _describe(
 
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
-    """A label file that is as it was written, and the hashes of its arrays by name."""
+    """Open a label file after verifying its checksum; also the hashes of its arrays, by name."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(
@@ -294,12 +309,12 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
 def _metadata(file: Any, path: Path) -> dict[str, Any]:
     metadata: dict[str, Any] = json.loads(file["metadata"][()])
     _check_metadata(metadata, str(path))
-    # the text has its names sorted
+    # the stored text is sorted by name; restore the order of columns
     return metadata | {"space": Space.from_dict(metadata["space"]).as_dict()}
 
 
 def _check_metadata(metadata: dict[str, Any], where: str) -> None:
-    """Refuse metadata that lack something, or hold more."""
+    """Raise a `StoreError` if entries of metadata are missing, unknown or invalid."""
     try:
         exactly(metadata, METADATA, "metadata", optional=MORE_METADATA)
         HaloModelConfig.from_dict(metadata["model"])
@@ -309,13 +324,13 @@ def _check_metadata(metadata: dict[str, Any], where: str) -> None:
 
 
 def _shapes(N: int, P: int, K: int) -> dict[str, tuple[int, ...]]:
-    """Shape of points and arrays by name."""
+    """Shapes of points and arrays by name."""
     shapes: dict[str, tuple[int, ...]] = {"theta": (N, P)}
     return shapes | dict.fromkeys(STORED, (N, K)) | dict.fromkeys(NUMBERS, (N,))
 
 
 def _terms(name: str) -> tuple[str, ...]:
-    """The stored arrays behind a name: itself, or both terms of a total."""
+    """Names of the stored arrays of an output: its own, or both terms of a total."""
     if name not in OUTPUTS:
         raise KeyError(f"no spectrum {name!r}; there are {', '.join(OUTPUTS)}")
     return OUTPUTS[name].terms or (name,)

@@ -1,4 +1,4 @@
-"""What parameters of other codes are called here, for messages about unknown names."""
+"""Parameter names of other codes and their equivalents, for messages about unknown names."""
 
 from collections.abc import Collection
 
@@ -9,7 +9,7 @@ __all__ = ["hint"]
 
 _DENSITIES = "Om_c and Om_b, the densities of dark matter and of baryons over the critical one"
 _AMPLITUDE = "sigma_8, which goes with the square root of A_s"
-# by lower-case name without _ and blanks: what to give instead
+# equivalents by name, in lower case without _ and blanks
 _INSTEAD = {
     "omegam": _DENSITIES,
     "om": _DENSITIES,
@@ -47,14 +47,14 @@ _INSTEAD = {
 
 
 def hint(name: object, known: Collection[str]) -> str:
-    """What to put behind a parameter's name that there is not.
+    """Return a hint for an unknown parameter.
 
     Args:
-        name: What was given.
-        known: The parameters that there are.
+        name: Unknown name.
+        known: Names of the known parameters.
 
     Returns:
-        Text in brackets with a blank before it; empty if there is nothing to say.
+        The hint in brackets with a leading space; empty if there is none.
     """
     instead = _INSTEAD.get(str(name).lower().replace("_", "").replace(" ", ""), "")
     if instead and (instead.split(" ")[0].strip(",:") in {*known, "nothing"}):

@@ -1,4 +1,4 @@
-"""Points in files, for all that read them: tables in text, JSON, npz; block by block."""
+"""Read points block by block from text tables, JSON, npz and parameter files."""
 
 import json
 import zipfile
@@ -30,12 +30,12 @@ _NONE: Mapping[str, float] = MappingProxyType({})
 def read_table(
     path: Path, units: Mapping[str, str], defaults: Mapping[str, float] = _NONE
 ) -> Array:
-    """All points of a file, shape (N, P); see `read_blocks`."""
+    """Read all points of a file at once, shape (N, P); see `read_blocks`."""
     return np.concatenate(list(read_blocks(path, units, defaults)))
 
 
 def comments(path: Path) -> list[str]:
-    """The lines that begin with ``#`` before all others; JSON and npz have none.
+    """Return the leading lines of a text table that begin with ``#``; empty for other files.
 
     Raises:
         TableError: The file is damaged.
@@ -49,22 +49,26 @@ def comments(path: Path) -> list[str]:
 def read_blocks(
     path: Path, units: Mapping[str, str], defaults: Mapping[str, float] = _NONE
 ) -> Iterator[Array]:
-    """The points of a file, some thousand at once, each block of shape (n, P).
+    """Read the points of a file in blocks of at most `ROWS` points.
 
-    A table in text has the names in its first line, or behind a ``#`` before the numbers; see
-    `datagen.text_table`. JSON is an object of numbers or lists, or a list of objects. An npz has
-    an array for each name, or one, ``theta``, in the order of the units, or with ``names``. An
-    ``.h5`` is a parameter file of `datagen.design`.
+    A text table has the names in its first line, or in a ``#`` comment before the numbers; see
+    `datagen.text_table`. JSON is an object of numbers or lists, or a list of objects. An npz file
+    has one array per name, or a single array ``theta``, with columns in the order of ``units`` or
+    of a second array ``names``. An ``.h5`` file is a parameter file of `datagen.design`.
 
     Args:
-        path: The file; text and JSON may be packed by gzip.
-        units: Units of the parameters by name, in the order in which they are wanted.
-        defaults: Values of parameters that a file need not have.
+        path: File of points; text and JSON may be compressed with gzip.
+        units: Units of the parameters by name, in the order of the returned columns.
+        defaults: Values of parameters that the file may omit.
+
+    Yields:
+        Points, shape (n, P) with n <= `ROWS`.
 
     Raises:
-        FileNotFoundError: No such file.
-        TableError: Another kind of file, one that is damaged or holds no points; names missing,
-            unknown or there twice, what is not a number, another unit. Its path is named.
+        FileNotFoundError: The file does not exist.
+        TableError: The kind of file is unknown, or the file is damaged or has no points; a name is
+            missing, unknown or duplicate; a value is not a number; a unit differs. The message
+            names the file.
     """
     kind = _kind(path)
     if kind not in READ:
@@ -87,13 +91,13 @@ def read_blocks(
 
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
-    """Whatever reading a file ends in, as a `TableError` that names it."""
+    """Turn any error of the block into a `TableError` that names the file."""
     try:
         yield
     except (TableError, ImportError):
         raise
-    except Exception as error:  # a damaged file may end in any, of any library
-        text = str(error).encode("utf-8", "backslashreplace").decode()  # also what is no UTF-8
+    except Exception as error:  # a damaged file may raise any error of any library
+        text = str(error).encode("utf-8", "backslashreplace").decode()  # may contain surrogates
         text = text.removeprefix(str(path)).lstrip(": ")
         reason = " ".join(text.split()) or type(error).__name__
         damaged = "" if isinstance(error, ValueError) else " is damaged, or not what its name says"
@@ -101,7 +105,7 @@ def _damage_named(path: Path) -> Iterator[None]:
 
 
 def _kind(path: Path) -> str:
-    """The suffix that tells the kind of a file."""
+    """Suffix of a file in lower case, without that of gzip."""
     inner = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else ""
     return inner if inner in (*_TEXT, ".json") else path.suffix.lower()
 
@@ -130,7 +134,7 @@ def _json_blocks(
 def _of_records(
     points: Iterator[Any], units: Mapping[str, str], defaults: Mapping[str, float]
 ) -> Iterator[Array]:
-    """Points of a list of objects."""
+    """Points from a list of JSON objects."""
     start, names = 0, tuple(units)
     while batch := list(islice(points, ROWS)):
         for i, record in enumerate(batch, start):
@@ -179,7 +183,7 @@ def _npz_blocks(
 
 
 def _columns(theta: NDArray[Any], names: list[str]) -> dict[str, Array]:
-    """The columns of an array by name."""
+    """Columns of an array by name."""
     theta = numbers(np.atleast_2d(theta), "theta", "")
     if theta.ndim != 2 or theta.shape[1] != len(names):
         raise ValueError(
@@ -192,7 +196,7 @@ def _columns(theta: NDArray[Any], names: list[str]) -> dict[str, Array]:
 def _h5_blocks(
     path: Path, units: Mapping[str, str], defaults: Mapping[str, float]
 ) -> Iterator[Array]:
-    from datagen.design import Points  # h5py, which no other table needs
+    from datagen.design import Points  # imports h5py, which no other table needs
 
     points = Points.read(path)
     names = points.space.names
@@ -201,6 +205,6 @@ def _h5_blocks(
 
 
 def _sliced(points: NDArray[Any]) -> Iterator[Array]:
-    """Blocks, as a few thousand points have spectra that fit into memory."""
+    """Blocks of at most `ROWS` points, whose spectra fit into memory."""
     for start in range(0, len(points), ROWS):
         yield np.asarray(points[start : start + ROWS], np.float64)

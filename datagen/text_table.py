@@ -1,7 +1,7 @@
-"""Tables in text, in the dialects of spreadsheets and programs: CSV, TSV, columns of numbers.
+"""Read text tables of spreadsheets and programs: CSV, TSV, columns of numbers.
 
-The names of the columns stand in the first line, or behind a ``#`` before the numbers, as numpy
-and astropy write them. Cells are separated by commas, semicolons, tabs or blanks, quoted or not.
+The names of the columns are in the first line, or in a ``#`` comment before the numbers, as written
+by numpy and astropy. Cells are separated by commas, semicolons, tabs or blanks, and may be quoted.
 """
 
 import csv
@@ -26,15 +26,15 @@ __all__ = ["ROWS", "cell_number", "notes", "split_cells", "text_blocks"]
 Array = NDArray[np.float64]
 
 ROWS = 4096  # lines read at once
-_SEPARATORS = (";", ",", "\t")  # in this order: between semicolons a comma is a decimal one
+_SEPARATORS = (";", ",", "\t")  # in this order: between semicolons, commas are decimal
 _BLANKS = " "
-_HASH = r"#(?!N/A|DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!)"  # not the errors of spreadsheets
+_HASH = r"#(?!N/A|DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!)"  # except error values of spreadsheets
 _COMMENT = re.compile(rf'\s*"?{_HASH}')
 _EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # a first line that names the separator
 _WITH_UNIT = re.compile(r"(.+?)\s*[\[(](.*)[\])]")
 _ECSV = re.compile(r"#\s*-\s*\{\s*name: *([^,]+?) *,.*\bunit: *([^,}]+?) *[,}]")  # of astropy
-_UNNAMED = re.compile(r"(Unnamed: \d+)?")  # what pandas calls a column without a name
-_HINTS = {  # of a cell that is not a number
+_UNNAMED = re.compile(r"(Unnamed: \d+)?")  # pandas' name of a column without a name
+_HINTS = {  # for cells that are not a number
     r"\s*": "is empty; write nan where there is no value",
     r"[+-]?[\d.]*,[\d.,]*([eE][+-]?\d+)?": "has a comma; write 0.25 and 10000",
     r"[+-]?[\d.]+[dD][+-]?\d+": "has an exponent of Fortran; write 1e13",
@@ -44,12 +44,12 @@ _HINTS = {  # of a cell that is not a number
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a table is laid out.
+    """Layout of a table.
 
     Attributes:
-        names: Names of its columns; empty for leading columns of row numbers.
-        separator: What stands between cells.
-        trailing: What ends each line after the last cell.
+        names: Names of the columns; empty for leading columns of row numbers.
+        separator: Separator of the cells.
+        trailing: Separators at the end of each line.
     """
 
     names: tuple[str, ...]
@@ -58,7 +58,7 @@ class _Layout:
 
 
 def notes(path: Path) -> list[str]:
-    """The lines of a table that begin with ``#`` and stand before any others."""
+    """Return the leading lines of a table that begin with ``#``."""
     with open_text(path) as file:
         return list(takewhile(_COMMENT.match, file))
 
@@ -66,16 +66,19 @@ def notes(path: Path) -> list[str]:
 def text_blocks(
     path: Path, units: Mapping[str, str], defaults: Mapping[str, float]
 ) -> Iterator[Array]:
-    """The numbers of a table, shape (n, P), some thousand rows at once.
+    """Read the numbers of a table, `ROWS` lines at once.
 
     Args:
-        path: The file.
-        units: Units of the columns by name, in the order in which they are wanted.
-        defaults: Values of columns that may be left out.
+        path: File.
+        units: Units of the columns by name, in the order of the returned columns.
+        defaults: Values of columns that the table may omit.
+
+    Yields:
+        Numbers, shape (n, P).
 
     Raises:
-        ValueError: Names missing, unknown or there twice; a cell that is not a number, or a row
-            that is too long or short, with its line; a unit that is not the one wanted.
+        ValueError: A name is missing, unknown or duplicate; a cell is not a number, or a row has
+            the wrong length (the message names the line); a unit differs.
     """
     with open_text(path) as file:
         before, separator, line = _head(file)
@@ -97,7 +100,7 @@ def _has_cells(line: str) -> bool:
 
 
 def _head(file: TextIO) -> tuple[list[str], str, str]:
-    """All lines before the first that is content, the separator if one names it, and that line."""
+    """Lines before the first with content, the separator if a line names it, and the first line."""
     before: list[str] = []
     separator = ""
     for line in file:
@@ -111,7 +114,7 @@ def _head(file: TextIO) -> tuple[list[str], str, str]:
 
 
 def _header(line: str, notes: list[str], units: Mapping[str, str], separator: str) -> str:
-    """The line with the names: the first that is no comment, or one behind a ``#``."""
+    """The line with the names: the first that is not a comment, or a comment."""
 
     def known(text: str) -> int:
         return len({_name_and_unit(cell)[0] for cell in split_cells(text, separator)} & set(units))
@@ -120,7 +123,7 @@ def _header(line: str, notes: list[str], units: Mapping[str, str], separator: st
         return line
     behind = [(0, line)]
     for note in notes:
-        with suppress(ValueError):  # prose may have odd quotes
+        with suppress(ValueError):  # text may have unbalanced quotes
             behind.append((known(text := note.strip().lstrip('"# ')), text))
     count, header = max(behind, key=itemgetter(0))
     rivals = [text for number, text in behind if number == count == len(units)]
@@ -138,7 +141,7 @@ def _layout(
     separator: str,
     defaults: Mapping[str, float],
 ) -> _Layout:
-    """How the lines after a header are laid out; its names and units are checked."""
+    """Check names and units of a header, and return the layout of the lines after it."""
     names = []
     for cell in split_cells(header, separator):
         name, unit = _name_and_unit(cell)
@@ -159,14 +162,14 @@ def _layout(
 
 
 def _check_units(notes: list[str], units: Mapping[str, str]) -> None:
-    """Check the units that astropy writes into comments."""
+    """Check units in comments written by astropy."""
     for name, unit in (found.groups() for note in notes if (found := _ECSV.match(note))):
         if name in units:
             check_text(unit, name, units[name])
 
 
 def _name_and_unit(cell: str) -> tuple[str, str | None]:
-    """``Mth [Msun]`` in two parts."""
+    """Split ``Mth [Msun]`` into name and unit."""
     found = _WITH_UNIT.fullmatch(cell)
     return (found[1], found[2]) if found else (cell, None)
 
@@ -176,14 +179,14 @@ def _separator(line: str) -> str:
 
 
 def split_cells(line: str, separator: str = "") -> list[str]:
-    """The cells of a line, without quotes and an inline comment.
+    """Split a line into cells, without quotes and inline comment.
 
     Args:
-        line: The line.
-        separator: What stands between cells; by default what it looks like.
+        line: Line of a table.
+        separator: Separator of the cells; by default detected.
 
     Raises:
-        ValueError: Quotes that do not match.
+        ValueError: Quotes are unbalanced.
     """
     line, separator = re.split(_HASH, line)[0].strip(" \r\n"), separator or _separator(line)
     if separator == _BLANKS:
@@ -200,7 +203,7 @@ def split_cells(line: str, separator: str = "") -> list[str]:
 
 
 def _number(cell: str) -> float | None:
-    if not cell.isascii() or "_" in cell:  # what float takes, and no other program does
+    if not cell.isascii() or "_" in cell:  # accepted by float, but not by other programs
         return None
     try:
         return float(cell)
@@ -209,14 +212,14 @@ def _number(cell: str) -> float | None:
 
 
 def cell_number(cell: str, what: str) -> float:
-    """The number in a cell.
+    """Convert a cell to a number.
 
     Args:
-        cell: Its text.
-        what: Where it stands and its name, for the message.
+        cell: Text of the cell.
+        what: Position and name of the cell, for messages.
 
     Raises:
-        ValueError: It is none; the message says what it looks like.
+        ValueError: The cell is not a number; the message suggests why.
     """
     if (number := _number(cell)) is not None:
         return number
@@ -226,11 +229,11 @@ def cell_number(cell: str, what: str) -> float:
 
 
 def _parsed(layout: _Layout, lines: list[str], at: int, row: int) -> Array:
-    """The numbers of some lines, those of comments left out; the first has number `at`."""
+    """Numbers in lines, without comments; the first line has the number `at`."""
     if layout.trailing:
         lines = [line.rstrip(" \r\n").removesuffix(layout.trailing) for line in lines]
     filled = [line for line in lines if _has_cells(line)]
-    if filled and not any('"' in line for line in filled):  # numpy takes "1"8 for 18
+    if filled and not any('"' in line for line in filled):  # numpy would read "1"8 as 18
         try:
             table = np.loadtxt(
                 filled,
@@ -238,7 +241,7 @@ def _parsed(layout: _Layout, lines: list[str], at: int, row: int) -> Array:
                 ndmin=2,
                 encoding=None,
             )
-        except ValueError:  # an odd dialect, or a mistake that is named below
+        except ValueError:  # an unusual dialect, or an error, which the lines below report
             pass
         else:
             if table.shape == (len(filled), len(layout.names)):
@@ -251,7 +254,7 @@ def _parsed(layout: _Layout, lines: list[str], at: int, row: int) -> Array:
 
 
 def _numbers(layout: _Layout, line: str, where: str) -> list[float]:
-    """The numbers of a line."""
+    """Numbers in a line."""
     try:
         cells = split_cells(line, layout.separator)
     except ValueError as error:
@@ -268,7 +271,7 @@ def _numbers(layout: _Layout, line: str, where: str) -> list[float]:
 def _wanted(
     layout: _Layout, table: Array, units: Mapping[str, str], defaults: Mapping[str, float]
 ) -> Array:
-    """The columns in the order wanted."""
+    """The columns in the order of ``units``."""
     numbering = table[:, [not name for name in layout.names]]
     if (numbering != np.rint(numbering)).any():
         raise ValueError(

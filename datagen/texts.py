@@ -1,4 +1,4 @@
-"""Text files in the encodings that there are, packed or not; what is no text is named."""
+"""Open text files of common encodings, compressed or not, and recognise files that are not text."""
 
 import gzip
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from typing import Any, TextIO
 
 __all__ = ["TableError", "open_text"]
 
-_MARKS = {  # byte order marks; the longer ones first, as one is the beginning of another
+_MARKS = {  # byte order marks, longer ones first, since some begin with another one
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",
     b"\xef\xbb\xbf": "utf-8-sig",
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
-_OTHERS = {  # files by their first bytes
+_OTHERS = {  # other kinds of files by their first bytes
     b"PK": "a zip archive, as .npz and .xlsx are",
     b"\x89HDF": "HDF5",
     b"\x93NUMPY": "an array of numpy, .npy",
@@ -28,20 +28,20 @@ _OTHERS = {  # files by their first bytes
 
 
 class TableError(ValueError):
-    """A table of points that cannot be read; the message begins with its path."""
+    """Error of a table of points that cannot be read; the message begins with its path."""
 
 
 @contextmanager
 def open_text(path: Path, errors: str = "surrogateescape") -> Iterator[TextIO]:
-    """Open a text: UTF-8, or what its byte order mark says; unpacked if it is gzip.
+    """Open a text file for reading: UTF-8 or as in its byte order mark, optionally gzipped.
 
     Args:
-        path: The file.
-        errors: What happens to bytes that are not UTF-8. As lone surrogates, the default, they do
-            no harm in comments.
+        path: File.
+        errors: Error handler for bytes that are not UTF-8, see `open`. The default keeps them as
+            surrogates, which are harmless in comments.
 
     Raises:
-        TableError: It is not text.
+        TableError: The file is not text.
     """
     with path.open("rb") as raw:
         packed = raw.peek(2)[:2] == b"\x1f\x8b"

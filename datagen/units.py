@@ -1,7 +1,7 @@
-"""Units that values carry, of whatever library: converted to ours, or refused by name.
+"""Convert values with units of any library to the units of this package.
 
-Nothing is imported for it. Quantities of astropy, pint and unyt convert themselves; of a unit that
-is only written down (``attrs["units"]`` of pandas and xarray, a header) the spelling is compared.
+No library is imported: quantities of astropy, pint and unyt convert themselves. Units that are only
+written down (``attrs["units"]`` of pandas and xarray, a header) are compared by their spelling.
 """
 
 import re
@@ -11,24 +11,24 @@ from typing import Any
 
 __all__ = ["check_text", "in_unit", "unit_of"]
 
-# our unit: how other libraries, and people, spell it
+# spellings of the units of this package
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "1": ("", "1", "dimensionless", "unitless", "none", "None", "-"),
     "Msun": ("Msun", "solMass", "Msol", "M_sun", "Modot", "solar_mass", "M☉", "M⊙", "msun"),
     "1/Mpc": ("1/Mpc", "Mpc-1", "/Mpc"),
 }
-_CONVERT = ("to_value", "m_as", "to", "rescale")  # methods of quantities that take a unit's name
+_CONVERT = ("to_value", "m_as", "to", "rescale")  # methods of quantities that take a unit name
 _SIGNS = re.compile(r"[\s_^*${}\\]|mathrm")
 
 
 def unit_of(value: Any, what: str = "") -> Any:
-    """The unit that a value carries, its library's object or a text; None if it has none.
+    """Return the unit of a value, an object of its library or a text; None if it has none.
 
     Args:
-        value: Anything.
-        what: Its name; a table's attributes may hold the units of its columns by name.
+        value: Any object.
+        what: Name of the value, to look up the unit of a column in the attributes of a table.
     """
-    for owner in (value, getattr(value, "dtype", None)):  # the latter for columns of pint-pandas
+    for owner in (value, getattr(value, "dtype", None)):  # dtype: columns of pint-pandas
         if (unit := _attribute(owner, ("unit", "units"))) is not None:
             return unit
     attributes: Any = getattr(value, "attrs", None)
@@ -41,15 +41,15 @@ def unit_of(value: Any, what: str = "") -> Any:
 
 
 def in_unit(value: Any, what: str, expected: str) -> Any:
-    """The value without its unit, converted to the one expected if it has another.
+    """Convert a value to an expected unit, and return it without a unit.
 
     Args:
-        value: Anything, with a unit or without.
-        what: Its name, for the message.
-        expected: ``1``, ``Msun``, ``1/Mpc`` or another.
+        value: Any object, with or without a unit.
+        what: Name of the value, for messages.
+        expected: Expected unit: ``1``, ``Msun``, ``1/Mpc``, ...
 
     Raises:
-        ValueError: A unit that does not convert.
+        ValueError: The unit cannot be converted.
     """
     if hasattr(value, "dims") and unit_of(value.data) is not None:  # xarray may hold quantities
         value = value.data
@@ -69,13 +69,13 @@ def in_unit(value: Any, what: str, expected: str) -> Any:
 
 
 def _bare(value: Any) -> Any:
-    """What a quantity is without its unit; anything else as it is."""
+    """Value of a quantity without its unit; other values unchanged."""
     bare = _attribute(value, ("value", "magnitude"))
     return value if bare is None else bare
 
 
 def _attribute(owner: Any, names: tuple[str, ...]) -> Any:
-    """The first of some attributes that is there and no method; None if none is."""
+    """The first of some attributes that exists and is not a method; None if there is none."""
     for name in names:
         found = getattr(owner, name, None)
         if found is not None and not isroutine(found):
@@ -84,10 +84,15 @@ def _attribute(owner: Any, names: tuple[str, ...]) -> Any:
 
 
 def check_text(unit: str, what: str, expected: str) -> None:
-    """Check a unit that is written down.
+    """Check the spelling of a unit.
+
+    Args:
+        unit: Unit as written.
+        what: Name of the value, for messages.
+        expected: Expected unit.
 
     Raises:
-        ValueError: It is not the one expected.
+        ValueError: The unit is not the expected one.
     """
     known = {_SIGNS.sub("", spelling) for spelling in _SPELLINGS.get(expected, (expected,))}
     if _SIGNS.sub("", unit) not in known:

@@ -8,6 +8,11 @@ import pytest
 WITH_EXAMPLES = {
     "hodspectra": ["emulators"],
     "export.measurements": ["Measurements"],
+    "datagen.growth": ["growth_factor"],
+    "datagen.halomodel": ["HaloModel"],
+    "datagen.occupations.translate": ["from_h"],
+    "datagen.space": ["parameters_of"],
+    "datagen.splits": ["Split.rows"],
     "export.runtime": ["OnnxEmulator.__call__", "OnnxEmulator.jacobian", "load"],
     "export.statistics.kinds": ["DeltaSigma", "Wp", "Xi"],
     "export.to_jax": ["function"],

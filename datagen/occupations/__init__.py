@@ -1,7 +1,7 @@
 """Halo occupations by name: numbers of galaxies as functions of halo mass.
 
-A new one is a class of a few lines (`datagen.occupations.base.Occupation`) in a file of its own,
-and an entry here.
+To add an occupation, write a class (`datagen.occupations.base.Occupation`) in a new file, and add
+it to `OCCUPATIONS`.
 """
 
 from datagen.messages import did_you_mean
@@ -53,10 +53,13 @@ OCCUPATIONS: dict[str, Occupation] = {
 
 
 def occupation(name: str) -> Occupation:
-    """The occupation of a name, ``zheng07``, or with more, ``zheng07+off_centring``.
+    """Return an occupation by name.
+
+    Args:
+        name: Name of an occupation, optionally with extensions: ``zheng07+off_centring``.
 
     Raises:
-        ValueError: There is none; the message has those that there are.
+        ValueError: The occupation or an extension is unknown; the message lists the known ones.
     """
     base, *extras = name.split("+")
     if base not in OCCUPATIONS:

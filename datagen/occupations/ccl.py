@@ -11,11 +11,11 @@ __all__ = ["CCL"]
 
 
 class CCL(Zheng07):
-    """As zheng07, but only a part of the central galaxies is observed.
+    """Zheng et al. 2007 with a fraction f_c of the central galaxies observed.
 
     ``<N_c> = f_c e``, ``e = [1 + erf((log10 M - log10Mmin) / sigma_logM)] / 2``, and
-    ``<N_s> = e [(M - M0) / M1]^alpha``, none below M0. Satellites live where there is a central,
-    be it observed or not: ``<N_c N_s> = f_c <N_s>``.
+    ``<N_s> = e [(M - M0) / M1]^alpha``, none below M0. Only haloes with a central, observed or
+    not, have satellites: ``<N_c N_s> = f_c <N_s>``.
     """
 
     name = "ccl"

@@ -13,10 +13,10 @@ from datagen.occupations.shapes import positive, rise, smaller, softplus, ten_to
 __all__ = ["Cacciato13", "VanUitert16"]
 
 _SATELLITES = 0.56  # characteristic stellar mass of satellites over that of the central
-_TAIL = 13.0  # e^-13 of the satellites are more massive than where the integral is cut
+_TAIL = 13.0  # the integral is cut where exp(-u^2) has fallen by e^-13
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _ENDS = ("low", "high")
-_FAR = (-40.0, 3.2)  # in ln of the stellar mass; beyond, there is no satellite
+_FAR = (-40.0, 3.2)  # limits of ln u; there are no satellites beyond
 _SIGMA_C = (0.1, 0.8)
 _STEEPEST = 8.0
 
@@ -56,7 +56,7 @@ _B1 = parameter(
 
 
 class _StellarMassBin(Occupation):
-    """Galaxies in a bin of stellar mass; satellites are Poisson, and do not ask for a central."""
+    """Galaxies in a bin of stellar mass; satellites are Poisson and independent of centrals."""
 
     @abstractmethod
     def ln_stellar_mass(self, ln_M: Any, p: Mapping[str, Any], f: Functions) -> Any:
@@ -94,15 +94,16 @@ class _StellarMassBin(Occupation):
 
 
 def _schechter(low: Any, high: Any, alpha: Any, f: Functions) -> Any:
-    """The integral of u^alpha exp(-u^2) over u, by a Gauss-Legendre rule in ln u.
+    """Integral of u^alpha exp(-u^2) over u, by Gauss-Legendre quadrature in ln u.
 
-    To 4e-6 over three decades, and to 4e-5 over any; measured for alpha from -1.8 to -0.3.
+    Accurate to 4e-6 over three decades, and to 4e-5 over any range; measured for alpha from -1.8
+    to -0.3.
 
     Args:
-        low: Ln u where it begins.
-        high: Ln u where it ends.
-        alpha: The slope.
-        f: Functions of arrays of this kind.
+        low: ln u at the lower end.
+        high: ln u at the upper end.
+        alpha: Slope.
+        f: Functions for arrays of this type.
     """
     low, high = f.clip(low, *_FAR), f.clip(high, *_FAR)
     high = smaller(high, f.log(f.exp(2.0 * low) + _TAIL) / 2.0, f)
@@ -117,18 +118,18 @@ def _schechter(low: Any, high: Any, alpha: Any, f: Functions) -> Any:
 
 
 class Cacciato13(_StellarMassBin):
-    """Galaxies in a bin of stellar mass, by a conditional stellar mass function.
+    """Galaxies in a bin of stellar mass, from a conditional stellar mass function.
 
-    Centrals of haloes of mass M are lognormal around
+    Stellar masses of centrals of haloes of mass M are lognormal around
     ``m_c = m0 (M / M1)^g1 / (1 + M / M1)^(g1 - g2)``, with a scatter sigma_c in log10 m, so
     ``<N_c> = [erf(x_high) - erf(x_low)] / 2`` with ``x = log10(m / m_c) / (sqrt(2) sigma_c)`` at
-    the ends of the bin. Satellites have ``phi / m_s (m / m_s)^alpha_s exp[-(m / m_s)^2]``,
-    integrated over the bin, with ``m_s = 0.56 m_c`` and
-    ``log10 phi = b0 + b1 X + b2 X^2``, ``X = log10 M / (10^13 Msun)``. They are Poisson, and do
-    not ask for a central of the bin: ``<N_c N_s> = <N_c> <N_s>``.
+    the ends of the bin. Those of satellites have
+    ``phi / m_s (m / m_s)^alpha_s exp[-(m / m_s)^2]``, integrated over the bin, with
+    ``m_s = 0.56 m_c`` and ``log10 phi = b0 + b1 X + b2 X^2``, ``X = log10 M / (10^13 Msun)``.
+    Satellites are Poisson and independent of centrals in the bin: ``<N_c N_s> = <N_c> <N_s>``.
 
-    The paper has luminosities, and halo masses in Msun/h; here all masses are in Msun, the 10^13
-    of the pivot as well.
+    The paper has luminosities, and halo masses in Msun/h; here all masses, including the pivot of
+    10^13, are in Msun.
     """
 
     name = "cacciato13"
@@ -163,12 +164,13 @@ class Cacciato13(_StellarMassBin):
 
 
 class VanUitert16(_StellarMassBin):
-    """As cacciato13, with another relation of the central's stellar mass to halo mass.
+    """`Cacciato13` with a different relation between stellar mass of centrals and halo mass.
 
     ``m_c = m0 (M / M1)^beta1 / [1 + (M / M1)^(beta1 - beta2)]`` and
     ``log10 phi = b0 + b1 log10 M / (10^13 Msun)``. The paper has halo masses in Msun/h and stellar
-    masses in Msun/h^2; here all masses are in Msun, the 10^13 of the pivot as well. Codes that have
-    ``[1 + M / M1]^(beta1 - beta2)`` below, such as KiDS-GGL, mean `cacciato13` with ``b2 = 0``.
+    masses in Msun/h^2; here all masses, including the pivot of 10^13, are in Msun. For codes with
+    the denominator ``[1 + M / M1]^(beta1 - beta2)``, such as KiDS-GGL, use `Cacciato13` with
+    ``b2 = 0``.
     """
 
     name = "vanuitert16"

@@ -1,6 +1,6 @@
-"""What may be added to any occupation: ``zheng07+off_centring+damping``.
+"""Extensions of any occupation: ``zheng07+off_centring+damping``.
 
-Each is a few parameters, whose defaults change nothing.
+Each extension adds a few parameters, whose defaults change nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,19 +57,20 @@ EXTRAS: dict[str, tuple[Parameter, ...]] = {
     ),
     "transition": (TRANSITION,),
 }  # fmt: skip
-"""Parameters of each. Off-centring: Hikage et al. 2013, MNRAS 435, 2345. Damping and transition:
-Mead et al. 2021, MNRAS 502, 1401, and pyccl's ``suppress_1h`` and ``smooth_transition``."""
+"""Parameters of each extension. Off-centring: Hikage et al. 2013, MNRAS 435, 2345. Damping and
+transition: Mead et al. 2021, MNRAS 502, 1401, and pyccl's ``suppress_1h`` and
+``smooth_transition``."""
 
 
 class Extended(Occupation):
-    """An occupation with something added to it.
+    """An occupation with extensions.
 
     Args:
-        base: The occupation.
-        extras: What is added, of `EXTRAS`.
+        base: Occupation to extend.
+        extras: Names of the extensions, of `EXTRAS`.
 
     Raises:
-        ValueError: Something that there is not, or twice.
+        ValueError: An extension is unknown or given twice.
     """
 
     name = "extended"
@@ -117,12 +118,12 @@ class Extended(Occupation):
 
 
 def parameters_of(extras: Iterable[str]) -> tuple[Parameter, ...]:
-    """The parameters of what is added, in order."""
+    """Return the parameters of extensions, in order."""
     return tuple(p for extra in extras for p in EXTRAS[extra])
 
 
 def totals_of(occupation: Occupation, outputs: Iterable[str]) -> list[str]:
-    """Totals that are not the sum of their terms: all of them, if their transition is smoothed."""
+    """Return those outputs that are totals but not sums: all totals, with ``transition``."""
     is_smooth = "transition" in occupation.extras
     return [name for name in outputs if is_smooth and output(name).is_total]
 
@@ -132,21 +133,21 @@ def central_profile(k: Any, p: Mapping[str, Any], f: Functions) -> Any:
 
     Args:
         k: Wavenumbers [1/Mpc].
-        p: Parameters by name, of shapes that broadcast with k.
-        f: Functions of arrays of this kind.
+        p: Parameters by name, with ``p_off`` and ``R_off`` [Mpc]; they broadcast with k.
+        f: Functions for arrays of this type.
     """
     kR = k * p["R_off"]
     return 1.0 - p["p_off"] * (1.0 - f.exp(kR * kR * -0.5))
 
 
 def damping(k: Any, p: Mapping[str, Any], f: Functions) -> Any:
-    """What 1-halo terms are multiplied by, ``(k / k_damp)^4 / [1 + (k / k_damp)^4]``."""
+    """Factor of 1-halo terms, ``(k / k_damp)^4 / [1 + (k / k_damp)^4]``; k, k_damp in 1/Mpc."""
     ratio = p["k_damp"] / k
     square = ratio * ratio
     return 1.0 / (1.0 + square * square)
 
 
 def total(one: Any, two: Any, p: Mapping[str, Any], f: Functions) -> Any:
-    """The sum of both terms, ``(P_1h^a + P_2h^a)^(1/a)`` with a = alpha_trans."""
+    """Total of a 1-halo and a 2-halo term, ``(P_1h^a + P_2h^a)^(1/a)`` with a = alpha_trans."""
     a = p["alpha_trans"]
     return f.power(f.power(one, a) + f.power(two, a), 1.0 / a)

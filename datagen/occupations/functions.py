@@ -1,4 +1,4 @@
-"""The functions that occupations are written with, for arrays of any kind."""
+"""Functions of arrays of any type, with which occupations are written."""
 
 import math
 from collections.abc import Callable
@@ -17,12 +17,18 @@ Array = NDArray[np.float64]
 
 
 def one_by_one(function: Callable[[Any], Any], at: Array, weights: Array) -> Any:
-    """What `Functions.weighted_sum` is, with arrays no larger than that of each number."""
+    """Evaluate `Functions.weighted_sum` term by term, which needs the least memory.
+
+    Args:
+        function: Function of a number.
+        at: Arguments, shape (n,).
+        weights: Weights, shape (n,).
+    """
     return sum(float(w) * function(float(x)) for x, w in zip(at, weights, strict=True))
 
 
 class Functions(Protocol):
-    """Functions of arrays, element by element; sums, products and ``**`` are the arrays' own."""
+    """Protocol of elementwise functions of arrays; ``+``, ``*`` and ``**`` are the arrays' own."""
 
     def exp(self, x: Any) -> Any:
         """e^x."""
@@ -37,30 +43,36 @@ class Functions(Protocol):
         """x^a where x > 0, else 0."""
 
     def clip(self, x: Any, low: float, high: float) -> Any:
-        """x, not below and not above limits."""
+        """x, limited to the interval from low to high."""
 
     def sigmoid(self, x: Any) -> Any:
         """1 / (1 + e^-x)."""
 
     def weighted_sum(self, function: Callable[[Any], Any], at: Array, weights: Array) -> Any:
-        """Sum of ``weights * function(at)``, of some numbers, as for an integral."""
+        """Sum of ``weights * function(at)`` over arguments, such as nodes of an integral.
+
+        Args:
+            function: Function of a number, which returns an array.
+            at: Arguments, shape (n,).
+            weights: Weights, shape (n,).
+        """
 
     def step(self, M: Any, M0: Any) -> Any:
         """1 for masses M >= M0, else 0.
 
-        This and what follows have edges, which a sum over a grid of masses would see or miss by
-        chance; where masses lie on a grid, values next to the edge are such that sums are right.
+        `step`, `beyond` and `ramp` have edges, at which a sum over a grid of masses is inaccurate.
+        For masses on a grid, the values next to an edge are corrected so that sums are accurate.
         """
 
     def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
-        """((M - M0) / M1)^a for masses M > M0, else 0, and its square."""
+        """((M - M0) / M1)^a for masses M > M0, else 0; and its square."""
 
     def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
-        """``1 + slope ln(M / M1)`` for masses below M1, not below 0; 1 above. The slope is >= 0."""
+        """``1 + slope ln(M / M1)``, limited to [0, 1]; the slope is >= 0."""
 
 
 class _Numpy:
-    """Functions of numpy's arrays."""
+    """Functions of numpy arrays."""
 
     exp, log, clip = staticmethod(np.exp), staticmethod(np.log), staticmethod(np.clip)
 
@@ -86,21 +98,21 @@ class _Numpy:
         return np.where(np.asarray(M) >= M0, 1.0, 0.0)
 
     def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
-        """((M - M0) / M1)^a for M > M0, else 0, and its square."""
+        """((M - M0) / M1)^a for M > M0, else 0; and its square."""
         value = self.power((M - M0) / M1, a)
         return value, value * value
 
     def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
-        """1 + slope ln(M / M1) for M < M1, not below 0; 1 above."""
+        """1 + slope ln(M / M1), limited to [0, 1]."""
         return np.clip(1.0 + slope * np.log(M / M1), 0.0, 1.0)
 
 
 @cache
 def _erf() -> Callable[[Any], Any]:
-    """The error function; scipy is imported where it is first asked for."""
+    """The error function; scipy is imported when it is first needed."""
     try:
         from scipy.special import erf
-    except ImportError:  # an installation that only evaluates
+    except ImportError:  # a minimal installation, for evaluation only
         slow = np.frompyfunc(math.erf, 1, 1)
         return lambda x: np.asarray(slow(x), np.float64)
     return erf

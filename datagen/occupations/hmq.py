@@ -1,4 +1,4 @@
-"""Occupations of emission-line galaxies and quasars: high-mass quenched, and a Gaussian."""
+"""Occupations of emission-line galaxies and quasars: high-mass quenched and Gaussian."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from datagen.occupations.shapes import (
 __all__ = ["HMQ", "Gaussian"]
 
 _NEWTON_STEPS = 6
-_STEEPEST, _DEGREE = 10.0, 10  # |gamma| that the largest value is known to; a polynomial's
+_STEEPEST, _DEGREE = 10.0, 10  # largest |gamma| and degree of the polynomial in `_highest`
 _SIGMA_C, _GAMMA = (0.1, 1.0), (-5.0, 8.0)
 
 _MC = parameter(
@@ -43,10 +43,10 @@ _SATELLITES = (
 
 
 class _Peak(Occupation):
-    """Centrals in haloes of masses around Mc; satellites do not ask for a central."""
+    """Centrals in haloes of masses around Mc; satellites are independent of centrals."""
 
     def satellites(self, M: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
-        """<N_s> and its square; arguments as those of `Occupation.moments`."""
+        """<N_s> and its square; arguments as in `Occupation.moments`."""
         return power_law(M, ten_to(p["log10M0"], f), p["log10M1"], p["alpha"], f)
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
@@ -56,16 +56,15 @@ class _Peak(Occupation):
 
 
 class HMQ(_Peak):
-    """High-mass quenched: few massive haloes have a central of the sample, many around Mc have.
+    """High-mass quenched: centrals of the sample in haloes around Mc, few in massive haloes.
 
     With ``x = (log10 M - log10Mc) / sigma``, the normal distribution phi and its integral Phi,
-    ``<N_c> = 2 A phi(x) Phi(gamma x)``, and 1 / Q more above Mc (codes have an error function
-    there, 0.01 wide in log10 M), where
-    ``A = (p_max - 1 / Q) / max_x[2 phi(x) Phi(gamma x)]``, so the peak is about p_max, as in the
-    paper; AbacusHOD divides by a number that the user gives, HODDIES by sigma. Satellites are
-    Poisson, ``<N_s> = [(M - M0) / M1]^alpha`` above M0, and do not ask for a central:
-    ``<N_c N_s> = <N_c> <N_s>``. Where papers have an amplitude A_s of satellites, M1 is
-    ``A_s^(-1/alpha)`` times theirs.
+    ``<N_c> = 2 A phi(x) Phi(gamma x)``, plus 1 / Q above Mc (other codes have an error function
+    there, 0.01 wide in log10 M). As in the paper, ``A = (p_max - 1 / Q) / max_x[2 phi(x)
+    Phi(gamma x)]``, so that the peak is about p_max; AbacusHOD divides by a number given by the
+    user, HODDIES by sigma. Satellites are Poisson, ``<N_s> = [(M - M0) / M1]^alpha`` above M0, and
+    independent of centrals: ``<N_c N_s> = <N_c> <N_s>``. For papers with an amplitude A_s of
+    satellites, multiply their M1 by ``A_s^(-1/alpha)``.
     """
 
     name = "hmq"
@@ -83,7 +82,7 @@ class HMQ(_Peak):
                   "Probability of a central of the sample at the peak.", valid=(0.0, 1.0)),
         *_SATELLITES,
     )  # fmt: skip
-    width = _SIGMA_C[0] * LN_10 / (1 + _GAMMA[1] ** 2) ** 0.5  # but for the step
+    width = _SIGMA_C[0] * LN_10 / (1 + _GAMMA[1] ** 2) ** 0.5  # without the step
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
@@ -115,10 +114,10 @@ def _highest(gamma: Any, f: Functions) -> Any:
 
 @cache
 def _polynomial() -> tuple[float, ...]:
-    """Coefficients for `_highest`, of the largest power first.
+    """Coefficients for `_highest`, highest power first.
 
-    The largest value is where ``gamma m(gamma x) = x`` with ``m = phi / Phi``, which falls and is
-    convex: Newton's steps from x = 0 do not pass it.
+    The maximum is at ``gamma m(gamma x) = x`` with ``m = phi / Phi``. Since m is decreasing and
+    convex, Newton's steps from x = 0 do not overshoot.
     """
     gamma, f = np.linspace(0.0, _STEEPEST, 2001), NUMPY
     x = 0.0 * gamma
@@ -133,11 +132,11 @@ def _polynomial() -> tuple[float, ...]:
 
 
 class Gaussian(_Peak):
-    """Centrals around a halo mass, a normal distribution in log10 M.
+    """Centrals in haloes around Mc, with a normal distribution in log10 M.
 
-    ``<N_c> = A exp[-(log10 M - log10Mc)^2 / (2 sigma^2)]``; A is the number at the peak, where
-    HODDIES has ``A / (sqrt(2 pi) sigma)``. Satellites are Poisson,
-    ``<N_s> = [(M - M0) / M1]^alpha`` above M0, and do not ask for a central:
+    ``<N_c> = A exp[-(log10 M - log10Mc)^2 / (2 sigma^2)]``; A is the value at the peak, which is
+    ``A / (sqrt(2 pi) sigma)`` in HODDIES. Satellites are Poisson,
+    ``<N_s> = [(M - M0) / M1]^alpha`` above M0, and independent of centrals:
     ``<N_c N_s> = <N_c> <N_s>``.
     """
 

@@ -1,4 +1,4 @@
-"""The occupation of Kravtsov et al. 2004, in the form that surveys fit."""
+"""The occupation of Kravtsov et al. 2004, in the form used by surveys."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["Kravtsov04"]
 
 
 class Kravtsov04(Threshold):
-    """A threshold for centrals; satellites only beside a central, with an exponential cut.
+    """Centrals above a threshold; satellites need a central, with an exponential cut-off.
 
     ``<N_c> = [1 + erf((log10 M - log10Mmin) / sigma_logM)] / 2`` and
     ``<N_s> = <N_c> (M / M1)^alpha exp(-Mcut / M)``.

@@ -1,4 +1,4 @@
-"""The occupation of Kwan et al. 2015, also that of AbacusHOD."""
+"""The occupations of Kwan et al. 2015 and of AbacusHOD."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,13 +22,13 @@ _SIGMA = (0.05, 1.5)
 
 
 class Kwan15(Occupation):
-    """A threshold for centrals; satellites only beside a central, a power law of M - kappa Mcut.
+    """Centrals above a threshold; satellites need a central, a power law of M - kappa Mcut.
 
     ``<N_c> = [1 + erf((log10 M - log10Mcut) / (sqrt(2) sigma))] / 2`` and
     ``<N_s> = <N_c> [(M - kappa Mcut) / M1]^alpha``, none below kappa Mcut.
 
-    Logarithms are decadic, as in the code of AbacusHOD; its text, and the paper, have natural
-    ones, where sigma is larger by ln 10.
+    Logarithms are base 10, as in the code of AbacusHOD; its documentation and the paper have
+    natural logarithms, with sigma larger by a factor ln 10.
     """
 
     name = "kwan15"
@@ -50,7 +50,10 @@ class Kwan15(Occupation):
         return with_central(*self.means(M, p, f))
 
     def means(self, M: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any, Any]:
-        """<N_c>, satellites beside a central, their square; arguments of `Occupation.moments`."""
+        """<N_c>, and mean satellites of haloes with a central and its square.
+
+        Arguments as in `Occupation.moments`.
+        """
         x = (f.log(M) / LN_10 - p["log10Mcut"]) / (2**0.5 * p["sigma"])
         M0 = p["kappa"] * ten_to(p["log10Mcut"], f)
         return rise(x, f), *power_law(M, M0, p["log10M1"], p["alpha"], f)
@@ -66,7 +69,7 @@ class Kwan15(Occupation):
 
 
 class Abacus(Kwan15):
-    """The same means as kwan15; satellites are drawn whether there is a central galaxy or not.
+    """Mean numbers of kwan15, with satellites independent of centrals.
 
     ``<N_c N_s> = <N_c> <N_s>`` and ``<N_s (N_s - 1)> = <N_s>^2``.
     """

@@ -10,31 +10,31 @@ from datagen.occupations.shapes import ALPHA, negative, positive, rise, smaller
 
 __all__ = ["Leauthaud11"]
 
-_BISECTIONS, _NEWTON_STEPS = 3, 3  # to 2e-4 in log10 m at worst, 1e-6 for 999 of 1000 points
-_STEEP = 1e8  # sign(x) as a cut-off line
-_SMALL = 75.0  # e^-75 hardly counts, and e^75 is within single precision
+_BISECTIONS, _NEWTON_STEPS = 3, 3  # to 2e-4 in log10 m at worst, 1e-6 at 99.9 % of points
+_STEEP = 1e8  # slope of a clipped line that replaces sign(x)
+_SMALL = 75.0  # e^-75 is negligible, and e^75 is within single precision
 _NO_HALO = 30.0  # log10 Msun
 _PIVOT = 12.0  # log10 Msun
 _BETA, _SIGMA = (0.2, 0.9), (0.1, 0.5)
 
 
 class Leauthaud11(Occupation):
-    """Centrals above a stellar mass, by a stellar-to-halo-mass relation; satellites beside them.
+    """Galaxies above a stellar mass, from a stellar-to-halo-mass relation.
 
-    A halo of mass M has a central of stellar mass m(M) on average, with a normal scatter in
+    The central of a halo of mass M has the stellar mass m(M) on average, with a normal scatter in
     log10 m. The relation of Behroozi, Conroy & Wechsler 2010 is the inverse of
 
     ``log10 M(m) = log10M1_star + beta x + t^delta / (1 + t^-gamma) - 1/2``
 
     with ``t = m / m0``, ``x = log10 t``. For a sample above m_t,
     ``<N_c> = erfc[(log10 m_t - log10 m(M)) / (sqrt(2) sigma_logm)] / 2`` and
-    ``<N_s> = <N_c> (M / Msat)^alpha exp(-Mcut / M)``, where
+    ``<N_s> = <N_c> (M / Msat)^alpha exp(-Mcut / M)``, only in haloes with a central, where
     ``Msat = B_sat 10^12 (M(m_t) / 10^12)^beta_sat`` and
     ``Mcut = B_cut 10^12 (M(m_t) / 10^12)^beta_cut``.
 
-    All masses are in Msun. Papers have masses for the h that they assume, mostly 0.72: halo
-    masses are then to be multiplied by 0.72 / h, and stellar masses by (0.72 / h)^2. The pivot of
-    10^12 Msun does not change; `datagen.occupations.translate` does it.
+    All masses are in Msun. Papers quote masses for the h that they assume, mostly 0.72: multiply
+    their halo masses by 0.72 / h and their stellar masses by (0.72 / h)^2, while the pivot of
+    10^12 Msun is fixed. `datagen.occupations.translate.from_h` does this.
     """
 
     name = "leauthaud11"
@@ -118,9 +118,9 @@ def _halo_mass(x: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
 
 
 def _stellar_mass(log10_M: Any, p: Mapping[str, Any], f: Functions) -> Any:
-    """The inverse of `_halo_mass`: bisections, as its slope may vary steeply, then Newton's steps.
+    """The inverse of `_halo_mass`: bisections, since its slope may be steep, then Newton's steps.
 
-    That it is 1/2 at 0, rises, and how it does where x is large, bracket the solution.
+    `_halo_mass` is 1/2 at x = 0 and increasing; with its asymptotes, this brackets the solution.
     """
     below, above = negative(log10_M - 0.5, f), positive(log10_M - 0.5, f)
     low = below / p["beta"]

@@ -8,14 +8,14 @@ from datagen.occupations.functions import Functions
 
 __all__ = ["Linke22"]
 
-_FEW_CENTRALS = 1e-4  # keeps the logarithm finite without any; fewer hardly matter
+_FEW_CENTRALS = 1e-4  # keeps the logarithm finite; smaller fractions hardly matter
 
 
 class Linke22(Occupation):
-    """Satellites do not ask for a central galaxy.
+    """Centrals and satellites above a threshold; satellites are independent of centrals.
 
-    With the natural logarithm, ``e = [1 + erf(ln(M / Mth) / (sqrt(2) sigma))] / 2``,
-    ``<N_c> = alpha e``, ``<N_s> = e (M / Mprime)^beta``.
+    ``<N_c> = alpha e``, ``<N_s> = e (M / Mprime)^beta``, with
+    ``e = [1 + erf(ln(M / Mth) / (sqrt(2) sigma))] / 2`` and the natural logarithm.
     """
 
     name = "linke22"
@@ -46,9 +46,9 @@ class Linke22(Occupation):
         return around(p["Mth"], p["sigma"])
 
     def features(self, p: Mapping[str, Any], f: Functions) -> Sequence[Any]:
-        """Logarithms of alpha and of (Mth / Mprime)^beta, the satellites at the threshold mass.
+        """Return ln alpha and ln (Mth / Mprime)^beta.
 
-        The two are what the numbers of centrals and of satellites are to be compared by.
+        They are proportional to ln of the numbers of centrals and satellites at the threshold.
         """
         return f.log(p["alpha"] + _FEW_CENTRALS), p["beta"] * f.log(p["Mth"] / p["Mprime"])
 

@@ -20,10 +20,10 @@ __all__ = ["More15"]
 
 
 class More15(Threshold):
-    """An incomplete sample above a threshold; satellites only beside a central of the sample.
+    """Incomplete sample of centrals above a threshold; satellites need a central of the sample.
 
     ``<N_c> = f_inc [1 + erf((log10 M - log10Mmin) / sigma_logM)] / 2`` with
-    ``f_inc = 1 + alpha_inc (log10 M - log10M_inc)`` between 0 and 1, and
+    ``f_inc = 1 + alpha_inc (log10 M - log10M_inc)``, limited to [0, 1], and
     ``<N_s> = <N_c> [(M - kappa Mmin) / M1]^alpha``, none below kappa Mmin. The sample is complete
     for ``alpha_inc = 0``.
     """
@@ -57,6 +57,6 @@ class More15(Threshold):
         """See `Occupation.cuts`."""
         satellites = beyond(p["kappa"] * 10 ** p["log10Mmin"])
         full = [p["log10M_inc"]]
-        if p["alpha_inc"] > 0.05:  # else it is 0 below any halo only
+        if p["alpha_inc"] > 0.05:  # otherwise f_inc is 0 only below the mass of any halo
             full.append(p["log10M_inc"] - 1 / p["alpha_inc"])
         return *super().cuts(p), *satellites, *(LN_10 * x for x in full)

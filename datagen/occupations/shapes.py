@@ -1,4 +1,4 @@
-"""Pieces that occupations share: a smooth threshold, a power law, and small helpers."""
+"""Common parameters and functions of occupations: thresholds, power laws, small helpers."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ __all__ = [
     "ten_to",
 ]
 
-_HUGE = 1e30  # beyond all numbers here, and within single precision
+_HUGE = 1e30  # larger than all numbers here, within single precision
 
 LOG10_MMIN = parameter(
     "log10Mmin", (11.0, 15.0), r"\log_{10} M_\mathrm{min}",
@@ -65,35 +65,35 @@ def ten_to(x: Any, f: Functions) -> Any:
 
 
 def rise(x: Any, f: Functions) -> Any:
-    """[1 + erf(x)] / 2, from 0 far below 0 to 1 far above."""
+    """[1 + erf(x)] / 2, which rises from 0 to 1."""
     return 0.5 + 0.5 * f.erf(x)
 
 
 def power_law(M: Any, M0: Any, log10_M1: Any, alpha: Any, f: Functions) -> tuple[Any, Any]:
-    """[(M - M0) / M1]^alpha, 0 where M is not above M0, and its square.
+    """[(M - M0) / M1]^alpha for M > M0, else 0; and its square.
 
     Args:
         M: Halo masses [Msun].
-        M0: Where it begins [Msun].
+        M0: Mass where the power law begins [Msun].
         log10_M1: log10 of M1 [Msun].
-        alpha: The slope.
-        f: Functions of arrays of this kind.
+        alpha: Slope.
+        f: Functions for arrays of this type.
     """
     return f.beyond(M, M0, ten_to(log10_M1, f), alpha)
 
 
 def positive(x: Any, f: Functions) -> Any:
-    """The part of x above 0."""
+    """max(x, 0)."""
     return f.clip(x, 0.0, _HUGE)
 
 
 def negative(x: Any, f: Functions) -> Any:
-    """The part of x below 0."""
+    """min(x, 0)."""
     return f.clip(x, -_HUGE, 0.0)
 
 
 def smaller(a: Any, b: Any, f: Functions) -> Any:
-    """The smaller one of two numbers."""
+    """min(a, b)."""
     return b + negative(a - b, f)
 
 

@@ -1,4 +1,4 @@
-"""Tables of the occupations' parameters: ``python -m datagen.occupations.tables`` prints them."""
+"""Print tables of the occupations' parameters: ``python -m datagen.occupations.tables``."""
 
 import sys
 
@@ -9,7 +9,7 @@ __all__ = ["parameters"]
 
 
 def parameters() -> str:
-    """A section in Markdown for each occupation: its source, its parameters with their ranges."""
+    """Return Markdown with a section for each occupation: source, and parameters with ranges."""
     return "\n".join(map(_section, OCCUPATIONS.values()))
 
 

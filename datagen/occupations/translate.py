@@ -1,9 +1,9 @@
-"""Parameters of other codes as parameters of the occupations here.
+"""Translate parameters of other codes to parameters of the occupations of this package.
 
-Each function takes the names, units and conventions of another code, and returns the name of an
-occupation and its parameters: masses in Msun without h, logarithms as the occupation has them.
-Values may be numbers or arrays. A name that the code does not have is refused, and so is what no
-occupation can have, as a dependence on the haloes' surroundings.
+Each function takes parameters with the names, units and conventions of another code, and returns
+the name of an occupation and its parameters, with masses in Msun without h. Values may be numbers
+or arrays. Names that the code does not have raise an error, and so do values without an
+equivalent here, such as assembly bias.
 """
 
 import math
@@ -31,11 +31,11 @@ __all__ = [
 
 
 class Translation(NamedTuple):
-    """An occupation, and values of its parameters.
+    """An occupation and values of its parameters.
 
     Attributes:
-        occupation: Its name.
-        parameters: Values by name, all of its parameters.
+        occupation: Name of the occupation.
+        parameters: Values of all its parameters, by name.
     """
 
     occupation: str
@@ -43,17 +43,28 @@ class Translation(NamedTuple):
 
 
 def from_h(name: str, parameters: Mapping[str, Any], h: float, theirs: float = 1.0) -> Translation:
-    """Masses in Msun from masses for another Hubble constant, as in Msun/h.
+    """Convert masses in Msun/h, or in Msun for another Hubble constant, to Msun.
 
-    Halo masses go as 1 / h and stellar masses as 1 / h^2. Where an occupation has a mass that is
-    no parameter, 10^12 or 10^13 Msun, theirs has their unit too; what is scaled by it changes.
+    Halo masses scale as 1 / h and stellar masses as 1 / h^2. Fixed pivot masses of an occupation,
+    10^12 or 10^13 Msun, are taken to be in the unit of the other masses; parameters that depend
+    on a pivot are converted accordingly.
 
     Args:
-        name: Of an occupation.
-        parameters: Its parameters. Halo masses in Msun/h and stellar masses in Msun/h^2, or in
-            Msun for another Hubble constant.
-        h: The Hubble constant [100 km/s/Mpc].
-        theirs: That of the masses: 1 for Msun/h; mostly 0.72 or 0.7 where a paper has Msun.
+        name: Name of the occupation.
+        parameters: All parameters of the occupation. Halo masses in Msun/h and stellar masses in
+            Msun/h^2, or both in Msun for the Hubble constant ``theirs``.
+        h: Hubble constant [100 km/s/Mpc].
+        theirs: Hubble constant of the masses [100 km/s/Mpc]: 1 for Msun/h; often 0.72 or 0.7 if a
+            paper has Msun.
+
+    Raises:
+        ValueError: The occupation or a parameter is unknown, a parameter is missing, or h is not
+            in (0.1, 3).
+
+    Example:
+        >>> hod = {"log10Mmin": 12.0, "log10M1": 13.0, "alpha": 1.0}
+        >>> round(from_h("zehavi05", hod, h=0.7).parameters["log10Mmin"], 3)
+        12.155
     """
     names = [p.name for p in occupation(name).parameters]
     ours = _known(f"the occupation {name}", parameters, names)
@@ -74,21 +85,24 @@ def from_h(name: str, parameters: Mapping[str, Any], h: float, theirs: float = 1
 
 
 def from_pyccl(parameters: Mapping[str, Any], z: float = 0.0) -> Translation:
-    """Parameters of the Core Cosmology Library, `pyccl.halos.HaloProfileHOD`.
+    """Translate parameters of the Core Cosmology Library (`pyccl.halos.HaloProfileHOD`).
 
-    ``<N_c> = f_c [1 + erf(ln(M / Mmin) / siglnM)] / 2``, with the natural logarithm and no square
-    root of 2; satellites as zheng07. Masses are in Msun. Values change with the scale factor,
-    ``X_0 + X_p (a - a_pivot)``.
+    There, ``<N_c> = f_c [1 + erf(ln(M / Mmin) / siglnM)] / 2``, with the natural logarithm and no
+    factor sqrt(2); satellites are those of zheng07. Masses are in Msun. Parameters depend on the
+    scale factor a as ``X_0 + X_p (a - a_pivot)``.
 
     Args:
         parameters: ``log10Mmin_0``, ``siglnM_0``, ``log10M0_0``, ``log10M1_0`` and ``alpha_0``;
-            also ``fc_0`` (else 1), changes ``..._p`` (else 0), ``a_pivot`` (else 1) and
-            ``ns_independent`` (else False). The satellites' ``bg_0`` and ``bmax_0`` must be 1, as
-            they trace matter here.
+            optionally ``fc_0`` (default 1), changes ``..._p`` (default 0), ``a_pivot`` (default 1)
+            and ``ns_independent`` (default False). ``bg_0`` and ``bmax_0`` must be 1, since
+            satellites follow the profile of matter here.
         z: Redshift.
 
     Returns:
         Parameters of zheng07; of ccl if fc is not 1; of zheng05 for ``ns_independent``.
+
+    Raises:
+        ValueError: A parameter is unknown or missing, or has no equivalent here.
     """
     needed = [f"{x}_0" for x in ("log10Mmin", "siglnM", "log10M0", "log10M1", "alpha")]
     changes = {f"{name[:-2]}_p": 0.0 for name in (*needed, "fc_0")}
@@ -117,20 +131,23 @@ def from_pyccl(parameters: Mapping[str, Any], z: float = 0.0) -> Translation:
 def from_halotools(
     parameters: Mapping[str, Any], h: float, modulate_with_cenocc: bool = False
 ) -> Translation:
-    """Parameters of halotools' ``zheng07`` (`Zheng07Cens`, `Zheng07Sats`).
+    """Translate parameters of halotools' ``zheng07`` (`Zheng07Cens`, `Zheng07Sats`).
 
-    Masses are in Msun/h. As built, satellites do not know of centrals: ``<N_s> =
-    [(M - M0) / M1]^alpha``, without the factor ``<N_c>`` of Zheng et al. 2007. Its catalogues
-    draw satellites whether there is a central or not in either case; the pairs of zheng07, from
-    ``modulate_with_cenocc``, are those of the paper.
+    Masses are in Msun/h. By default satellites are independent of centrals: ``<N_s> =
+    [(M - M0) / M1]^alpha``, without the factor ``<N_c>`` of Zheng et al. 2007. Mock catalogues of
+    halotools draw satellites independently of centrals in either case; for
+    ``modulate_with_cenocc``, the pairs are those of the paper instead.
 
     Args:
         parameters: ``logMmin``, ``sigma_logM``, ``logM0``, ``logM1``, ``alpha``.
-        h: The Hubble constant [100 km/s/Mpc].
-        modulate_with_cenocc: What the model was built with, by default False.
+        h: Hubble constant [100 km/s/Mpc].
+        modulate_with_cenocc: The argument of halotools with which the model was built.
 
     Returns:
         Parameters of zheng05; of zheng07 for ``modulate_with_cenocc``.
+
+    Raises:
+        ValueError: A parameter is unknown or missing, or h is not in (0.1, 3).
     """
     names = {"logMmin": "log10Mmin", "sigma_logM": "sigma_logM", "logM0": "log10M0"}
     names |= {"logM1": "log10M1", "alpha": "alpha"}
@@ -140,17 +157,21 @@ def from_halotools(
 
 
 def from_halomod(parameters: Mapping[str, Any], h: float, central: bool = False) -> Translation:
-    """Parameters of halomod's ``Zheng05``.
+    """Translate parameters of halomod's ``Zheng05``.
 
     ``M_min``, ``M_0`` and ``M_1`` are log10 of masses in Msun/h.
 
     Args:
         parameters: ``M_min``, ``sig_logm``, ``M_0``, ``M_1``, ``alpha``.
-        h: The Hubble constant [100 km/s/Mpc].
-        central: Whether satellites ask for a central galaxy; by default, as there, they do not.
+        h: Hubble constant [100 km/s/Mpc].
+        central: Whether only haloes with a central galaxy have satellites; False by default, as in
+            halomod.
 
     Returns:
         Parameters of zheng05; of zheng07 for ``central``.
+
+    Raises:
+        ValueError: A parameter is unknown or missing, or h is not in (0.1, 3).
     """
     names = {"M_min": "log10Mmin", "sig_logm": "sigma_logM", "M_0": "log10M0"}
     names |= {"M_1": "log10M1", "alpha": "alpha"}
@@ -160,19 +181,23 @@ def from_halomod(parameters: Mapping[str, Any], h: float, central: bool = False)
 
 
 def from_aum(parameters: Mapping[str, Any], h: float) -> Translation:
-    """Parameters of AUM (`hodpars`, and `set_inc_params`), as it is built by default.
+    """Translate parameters of AUM (`hodpars` and `set_inc_params`), in its default build.
 
-    ``Mmin``, ``Mcut`` and ``Msat`` are log10 of masses in Msun/h. Pairs of galaxies are those of
-    more15 with ``setMiyatake21_switch(True)``; without, AUM has ``<N_c N_s> = <N_c> <N_s>``.
+    ``Mmin``, ``Mcut`` and ``Msat`` are log10 of masses in Msun/h. Galaxy pairs agree with more15
+    after ``setMiyatake21_switch(True)``; otherwise AUM has ``<N_c N_s> = <N_c> <N_s>``.
 
     Args:
-        parameters: ``Mmin``, ``siglogM``, ``Msat``, ``alpsat``, ``Mcut``; also ``inc_alp`` (else
-            0) and ``inc_xM`` (else 12). ``csbycdm`` must be 1, as satellites trace matter here;
-            ``fac`` is without use there.
-        h: The Hubble constant [100 km/s/Mpc].
+        parameters: ``Mmin``, ``siglogM``, ``Msat``, ``alpsat``, ``Mcut``; optionally ``inc_alp``
+            (default 0) and ``inc_xM`` (default 12). ``csbycdm`` must be 1, since satellites follow
+            the profile of matter here; ``fac``, which AUM does not use, is ignored.
+        h: Hubble constant [100 km/s/Mpc].
 
     Returns:
         Parameters of more15.
+
+    Raises:
+        ValueError: A parameter is unknown or missing, or has no equivalent here; h is not in
+            (0.1, 3).
     """
     needed = ("Mmin", "siglogM", "Msat", "alpsat", "Mcut")
     other = {"inc_alp": 0.0, "inc_xM": 12.0, "fac": 1.0}
@@ -190,19 +215,24 @@ def from_aum(parameters: Mapping[str, Any], h: float) -> Translation:
 
 
 def from_dark_emulator(parameters: Mapping[str, Any], h: float) -> Translation:
-    """Parameters of Dark Emulator, `dark_emulator.model_hod.darkemu_x_hod.set_galaxy`.
+    """Translate parameters of Dark Emulator (`dark_emulator.model_hod.darkemu_x_hod.set_galaxy`).
 
     ``logMmin``, ``logM1`` and ``logM_inc`` are log10 of masses in Msun/h; ``sigma_sq`` is the
     square of sigma_logM.
 
     Args:
-        parameters: ``logMmin``, ``sigma_sq``, ``logM1``, ``alpha``, ``kappa``; also ``alpha_inc``
-            (else 0) and ``logM_inc`` (else 12). ``poff`` must be 0, as centrals are in the middle
-            here. ``Roff``, ``sat_dist_type`` and ``sat_dist_Rc`` are not of the occupation.
-        h: The Hubble constant [100 km/s/Mpc].
+        parameters: ``logMmin``, ``sigma_sq``, ``logM1``, ``alpha``, ``kappa``; optionally
+            ``alpha_inc`` (default 0) and ``logM_inc`` (default 12). ``poff`` must be 0, since
+            centrals of more15 are at the centre of their halo. ``Roff``, ``sat_dist_type`` and
+            ``sat_dist_Rc`` are ignored: they are no parameters of the occupation.
+        h: Hubble constant [100 km/s/Mpc].
 
     Returns:
         Parameters of more15.
+
+    Raises:
+        ValueError: A parameter is unknown or missing, or has no equivalent here; h is not in
+            (0.1, 3).
     """
     needed = ("logMmin", "sigma_sq", "logM1", "alpha", "kappa")
     profiles = dict.fromkeys(("Roff", "sat_dist_type", "sat_dist_Rc"))
@@ -221,20 +251,24 @@ def from_dark_emulator(parameters: Mapping[str, Any], h: float) -> Translation:
 
 
 def from_abacus(parameters: Mapping[str, Any], h: float) -> Translation:
-    """Parameters of AbacusHOD for luminous red galaxies (`abacusnbody.hod`).
+    """Translate parameters of AbacusHOD for luminous red galaxies (`abacusnbody.hod`).
 
     ``logM_cut`` and ``logM1`` are log10 of masses in Msun/h. ``sigma`` is a standard deviation in
-    log10 M in its code, while its text has the natural logarithm; the code is what counts here.
+    log10 M, as in the code of AbacusHOD; its documentation has the natural logarithm.
 
     Args:
         parameters: ``logM_cut``, ``logM1``, ``sigma``, ``alpha``, ``kappa``. ``ic`` must be 1, and
             assembly bias (``Acent``, ``Asat``, ``Bcent``, ``Bsat``) and changes of the satellites'
-            profile (``s``, ``s_v``, ``s_p``, ``s_r``) must be 0. ``alpha_c`` and ``alpha_s`` bias
-            velocities, which are not in real space.
-        h: The Hubble constant [100 km/s/Mpc].
+            profile (``s``, ``s_v``, ``s_p``, ``s_r``) must be 0. The velocity biases ``alpha_c``
+            and ``alpha_s`` are ignored: they have no effect in real space.
+        h: Hubble constant [100 km/s/Mpc].
 
     Returns:
-        Parameters of abacus, whose satellites do not ask for a central galaxy.
+        Parameters of abacus, whose satellites are independent of centrals.
+
+    Raises:
+        ValueError: A parameter is unknown or missing, or has no equivalent here; h is not in
+            (0.1, 3).
     """
     names = {"logM_cut": "log10Mcut", "sigma": "sigma", "logM1": "log10M1"}
     names |= {"alpha": "alpha", "kappa": "kappa"}
@@ -245,32 +279,32 @@ def from_abacus(parameters: Mapping[str, Any], h: float) -> Translation:
 
 
 def linke22_threshold(log10Mmin: Any, sigma_logM: Any) -> dict[str, Any]:
-    """Mth [Msun] and sigma of linke22 for the threshold of zheng07.
+    """Return Mth [Msun] and sigma of linke22 for the threshold of zheng07.
 
     Both have ``e = [1 + erf(x)] / 2``: zheng07 with ``x = (log10 M - log10Mmin) / sigma_logM``,
     linke22 with ``x = ln(M / Mth) / (sqrt(2) sigma)``.
 
     Args:
-        log10Mmin: log10 of Mmin [Msun].
-        sigma_logM: Its width.
+        log10Mmin: log10 of the threshold mass Mmin [Msun].
+        sigma_logM: Width of the threshold in log10 M, as in zheng07.
     """
     return {"Mth": 10.0**log10Mmin, "sigma": sigma_logM * (LN_10 / 2**0.5)}
 
 
 def zheng07_threshold(Mth: Any, sigma: Any) -> dict[str, Any]:
-    """log10Mmin [log10 Msun] and sigma_logM of zheng07 for the threshold of linke22.
+    """Return log10Mmin [log10 Msun] and sigma_logM of zheng07 for the threshold of linke22.
 
     The inverse of `linke22_threshold`.
 
     Args:
-        Mth: Threshold [Msun].
-        sigma: Its width.
+        Mth: Threshold mass [Msun].
+        sigma: Width of the threshold in ln M, as in linke22.
     """
     return {"log10Mmin": np.log10(Mth), "sigma_logM": sigma * (2**0.5 / LN_10)}
 
 
 def _hubble(h: float) -> float:
-    """The Hubble constant, checked."""
+    """Check the Hubble constant, and return it."""
     if not 0.1 < h < 3:
         raise ValueError(f"h = {h:g} is the Hubble constant in 100 km/s/Mpc, near 0.7")
     return h
@@ -283,17 +317,20 @@ def _known(
     other: Mapping[str, Any] | None = None,
     neutral: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Parameters that are needed, and those that may be given.
+    """Check the names of parameters, and add defaults.
 
     Args:
-        code: For messages.
-        parameters: What was given.
-        needed: Names that must be there.
-        other: What others are if they are not given.
-        neutral: The only values that yet others may have.
+        code: Name of the code, for messages.
+        parameters: Given parameters by name.
+        needed: Names of required parameters.
+        other: Optional parameters with their defaults.
+        neutral: Parameters that may only have the given value.
+
+    Returns:
+        Required and optional parameters by name.
 
     Raises:
-        ValueError: A name is not known or missing, or a value cannot be translated.
+        ValueError: A name is unknown or missing, or a value has no equivalent here.
     """
     needed, other, neutral = list(needed), other or {}, neutral or {}
     known = [*needed, *other, *neutral]

@@ -11,7 +11,7 @@ __all__ = ["Zehavi05"]
 
 
 class Zehavi05(Occupation):
-    """One central in every halo above a mass, none below; satellites a power law, only beside it.
+    """One central in every halo above a mass; satellites need a central, a power law of M.
 
     ``<N_c> = 1`` and ``<N_s> = (M / M1)^alpha`` for ``M >= Mmin``, else 0.
     """
@@ -19,7 +19,7 @@ class Zehavi05(Occupation):
     name = "zehavi05"
     source = "Zehavi et al. 2005, ApJ 630, 1"
     parameters = (LOG10_MMIN, LOG10_M1, ALPHA)
-    width = 1.0  # but for the step, which grids know
+    width = 1.0  # without the step, which grids correct for
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""

@@ -11,7 +11,7 @@ __all__ = ["Zheng05"]
 
 
 class Zheng05(Zheng07):
-    """As zheng07, but satellites do not ask for a central galaxy.
+    """Centrals above a threshold; satellites independent of centrals, a power law of M - M0.
 
     ``<N_c> = [1 + erf((log10 M - log10Mmin) / sigma_logM)] / 2`` and
     ``<N_s> = [(M - M0) / M1]^alpha``, none below M0; ``<N_c N_s> = <N_c> <N_s>``.

@@ -21,7 +21,7 @@ __all__ = ["Threshold", "Zheng07"]
 
 
 class Threshold(Occupation):
-    """Centrals above a smooth threshold; what is common to occupations that have that.
+    """Base class of occupations with centrals above a smooth threshold.
 
     ``<N_c> = [1 + erf((log10 M - log10Mmin) / sigma_logM)] / 2``.
     """
@@ -29,7 +29,7 @@ class Threshold(Occupation):
     width = SIGMA_LOGM.range[0] * LN_10 / 2**0.5
 
     def centrals(self, M: Any, p: Mapping[str, Any], f: Functions) -> Any:
-        """<N_c>; arguments as those of `Occupation.moments`."""
+        """<N_c>; arguments as in `Occupation.moments`."""
         return rise((f.log(M) / LN_10 - p["log10Mmin"]) / p["sigma_logM"], f)
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
@@ -42,7 +42,7 @@ class Threshold(Occupation):
 
 
 class Zheng07(Threshold):
-    """A threshold for centrals; satellites only beside a central, a power law of M - M0.
+    """Centrals above a threshold; satellites need a central, a power law of M - M0.
 
     ``<N_c> = [1 + erf((log10 M - log10Mmin) / sigma_logM)] / 2`` and
     ``<N_s> = <N_c> [(M - M0) / M1]^alpha``, none below M0.
@@ -63,7 +63,7 @@ class Zheng07(Threshold):
         return with_central(self.centrals(M, p, f), *self.satellites(M, p, f))
 
     def satellites(self, M: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
-        """[(M - M0) / M1]^alpha and its square; arguments as those of `Occupation.moments`."""
+        """[(M - M0) / M1]^alpha and its square; arguments as in `Occupation.moments`."""
         return power_law(M, ten_to(p["log10M0"], f), p["log10M1"], p["alpha"], f)
 
     def cuts(self, p: Mapping[str, float]) -> Sequence[float]:
