@@ -1,13 +1,13 @@
-"""The emulators: networks, their scalings, and their training with Lightning."""
+"""Emulators: networks, scalings, semi-analytic emulators, and training with Lightning."""
 
 import os
 import sys
 
-# Threads that wait for others sleep: where they spin, as they do by default, a training beside
-# other work is ten times slower. It counts when PyTorch is loaded.
+# Waiting threads sleep. By default they spin, which makes a training beside other work ten times
+# slower. PyTorch reads this when it is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-if getattr(sys, "argv", [])[:1] == ["-m"]:  # python -m looks for a command in here
+if getattr(sys, "argv", [])[:1] == ["-m"]:  # python -m is looking for a command in this package
     from hodspectra.ending import start
 
     start()

@@ -1,12 +1,10 @@
-"""What a spline in k misses of the acoustic wiggles, and the linear power below the grid.
+"""Corrections of splines in k for acoustic wiggles, and the linear power below the grid.
 
-Both are learnt once for a box of cosmologies.
-
-Fifty wavenumbers do not resolve the wiggles of P_lin: where there are many baryons, a spline
-through them is off by 20 % in between. But the values on the grid say which cosmology it is,
-and so what is in between: the difference of ln P_lin and its spline is, to high accuracy, linear
-in ln P_lin on the grid. Below the grid the ratio to its first value is a polynomial in the
-cosmology, see `datagen.large_scales`.
+Fifty wavenumbers do not resolve the wiggles of P_lin: with many baryons, a spline through them is
+off by 20 % between them. But the values on the grid determine the cosmology, and so the power
+between them: the difference of ln P_lin and its spline is, to high accuracy, linear in ln P_lin on
+the grid. Below the grid, the ratio to the first value is a polynomial in the cosmology, see
+`datagen.large_scales`. Both are fitted once for a box of cosmologies.
 """
 
 from typing import Any
@@ -24,31 +22,32 @@ __all__ = ["fit_bao"]
 
 Array = NDArray[np.float64]
 
-_END = 2.0  # 1/Mpc; beyond, the wiggles are gone and the spline is good to 1e-5
-_REFINE = 4  # fine nodes in an interval of the grid; with 8 the error is the same
+_END = 2.0  # 1/Mpc; beyond, there are no wiggles and the spline is accurate to 1e-5
+_REFINE = 4  # fine nodes per interval of the grid; with 8 the error is the same
 _POINTS = 3000
 _HELD_OUT = 1000
 _CHUNK = 250
-_NOISE = 1e-4  # error of an emulated ln P_lin, which the map must not amplify
+_NOISE = 1e-4  # error of an emulated ln P_lin, which the fit must not amplify
 _DIGITS = 7
-_LOWEST = 1.3e-4  # 1/Mpc, just above the lowest wavenumber of every linear power
-_BELOW = 24  # wavenumbers below the grid
+_LOWEST = 1.3e-4  # 1/Mpc, just above the lowest wavenumber of any linear power
+_BELOW = 24  # number of wavenumbers below the grid
 
 
 def fit_bao(k: Array, linear_power: LinearPower, space: Space) -> dict[str, Any]:
-    """The map from ln P_lin on a grid to what its spline misses at finer wavenumbers.
+    """Fit the correction of a spline through ln P_lin on a grid, at finer wavenumbers.
 
     Args:
         k: Wavenumbers of the grid [1/Mpc], shape (K,).
-        linear_power: Of the labels.
-        space: The box of the parameters.
+        linear_power: Linear power.
+        space: Box of the parameters.
 
     Returns:
         ``k``, fine wavenumbers [1/Mpc], shape (F,); ``matrix``, shape (F, K), and ``offset``,
-        shape (F,); ``accuracy``, percentiles of |P/P_true - 1| of P_lin between the wavenumbers,
-        for cosmologies that were not fitted to. ``below``, the same of ln P_lin over its value at
-        the first wavenumber, with ``matrix`` on `datagen.large_scales.features`. Nothing for a grid
-        too short for a spline.
+        shape (F,), of the correction ``matrix ln P_lin + offset``; ``accuracy``, percentiles of
+        |P/P_true - 1| of P_lin between the wavenumbers, for cosmologies not used in the fit; and
+        ``below``, the same entries for ln P_lin below the grid relative to the first wavenumber,
+        with a ``matrix`` for `datagen.large_scales.features`. Empty for a grid of less than four
+        wavenumbers.
     """
     if len(k) < 4:
         return {}
@@ -83,7 +82,7 @@ def _features(theta: Array) -> Array:
 
 
 def _fit_below(ln_k: Array, ratio: Array, x: Array) -> dict[str, Any]:
-    """The polynomial for ln P_lin(k) / P_lin(k_0), by least squares; see `fit_bao`."""
+    """Fit the polynomial for ln P_lin(k) / P_lin(k_0) by least squares; see `fit_bao`."""
     x = np.column_stack([x, np.ones(len(x))])
     found = np.linalg.lstsq(x[_HELD_OUT:], ratio[_HELD_OUT:], rcond=None)[0]
     error = np.abs(np.expm1(x[:_HELD_OUT] @ found - ratio[:_HELD_OUT]))[:, :-1]
@@ -96,7 +95,7 @@ def _fit_below(ln_k: Array, ratio: Array, x: Array) -> dict[str, Any]:
 
 
 def _ln_P(linear_power: LinearPower, theta: Array, *ln_k: Array) -> list[Array]:
-    """Ln P_lin at z = 0 of each point at several sets of wavenumbers, each (N, K)."""
+    """Ln P_lin at z = 0 of all points at several sets of wavenumbers, each (N, K)."""
     rows: list[list[Array]] = []
     for start in range(0, len(theta), _CHUNK):
         ln_P, _ = linear_power(
@@ -107,7 +106,7 @@ def _ln_P(linear_power: LinearPower, theta: Array, *ln_k: Array) -> list[Array]:
 
 
 def _ridge(values: Array, missed: Array) -> tuple[Array, Array]:
-    """Linear fit that ignores the amplitude, so that it holds at any redshift."""
+    """Linear fit that ignores the amplitude, so that it is valid at any redshift."""
     N, K = values.shape
     no_amplitude = np.eye(K) - 1 / K
     x = values @ no_amplitude

@@ -1,4 +1,4 @@
-"""What all emulators are: a spec, spectra of points, and one file."""
+"""Base class of emulators: description, prediction, and storage in one file."""
 
 import json
 from abc import abstractmethod
@@ -22,21 +22,22 @@ SCHEMA = "hodspectra-emulator-5"
 
 @dataclass(frozen=True)
 class Spec:
-    """What an emulator predicts and where it holds; it travels with the weights.
+    """Description of an emulator: outputs, ranges and provenance; saved with the weights.
 
     Attributes:
-        kind: Which class of emulators it is of, see `Emulator.kinds`.
+        kind: Name of the class of emulators, a key of `Emulator.kinds`.
         space: Trained ranges of the parameters.
         k: Wavenumbers [1/Mpc], shape (K,).
-        outputs: Names of the spectra [Mpc^3], such as ``gg_1h``, ``gg_2h``, ``gg_total``, and of
-            numbers of the galaxies.
+        outputs: Names of the outputs: spectra [Mpc^3], such as ``gg_1h``, ``gg_2h``, ``gg_total``,
+            and numbers, such as ``n_g`` [1/Mpc^3].
         total: ``sum`` adds the predicted 1-halo and 2-halo terms, so that the three are
-            consistent; ``network`` predicts the total by itself, as published.
-        network: Settings of this kind of emulator.
-        halo_model: Choices of the halo model behind the labels.
-        bao: How to interpolate the acoustic oscillations in k, see `emulator.bao`.
-        provenance: Versions, commit, data hash, seeds and settings of the training.
-        record: Accuracy on the validation split.
+            consistent; ``network`` predicts the total as a separate output, as in the published
+            emulators.
+        network: Settings of this kind of emulator, of type `Emulator.Config`.
+        halo_model: Settings of the halo model, see `datagen.halomodel.HaloModelConfig`.
+        bao: Interpolation of the acoustic wiggles in k, see `emulator.bao.fit_bao`.
+        provenance: Versions, commit, hash of the labels, seeds and settings of the training.
+        record: Accuracy on the validation split, see `emulator.record.make_record`.
     """
 
     kind: str
@@ -52,21 +53,21 @@ class Spec:
 
     @property
     def predicted(self) -> tuple[str, ...]:
-        """The outputs that come out of the network itself."""
+        """Names of the outputs that the network predicts, in contrast to sums."""
         if self.total == "network":
             return self.outputs
         return tuple(name for name in self.outputs if not output(name).is_total)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists, as stored in files."""
+        """Return the description as plain numbers, strings and lists, as stored in files."""
         return asdict(self) | {"space": self.space.as_dict()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Spec":
-        """The inverse of `as_dict`.
+        """Return a description from the output of `as_dict`.
 
         Raises:
-            ValueError: Something is missing, too much, or of another type; it is named.
+            ValueError: An entry is missing, unknown, or of another type; the message names it.
         """
         given = {**exactly(data, [one.name for one in fields(cls)], "spec")}
         if given["kind"] not in Emulator.kinds:
@@ -81,19 +82,19 @@ class Spec:
 
 
 class Emulator(nn.Module):
-    """Physical parameters in, spectra out, and all that describes it, as one object.
+    """Torch module from physical parameters to spectra, with its description.
 
-    What is trained is this object, and what is saved, loaded and exported is this object. A new
-    kind of emulator is a subclass with a name, its settings, and `forward`.
-
-    Attributes:
-        kinds: All kinds of emulators, by name.
-        Config: Settings of this kind.
-        packaged: What names of weights begin with that come with the package, and not from a
-            training.
+    This object is trained, saved, loaded and exported as a whole. To add a kind of emulator, write
+    a subclass with a ``kind``, a ``Config`` and `forward`.
 
     Args:
-        spec: What it predicts and where.
+        spec: Description of the emulator.
+
+    Attributes:
+        spec: Description of the emulator.
+        kinds: All kinds of emulators, by name.
+        Config: Class of the settings of this kind.
+        packaged: Prefixes of the names of weights that are part of the package and not trained.
     """
 
     packaged: ClassVar[tuple[str, ...]] = ()
@@ -110,24 +111,30 @@ class Emulator(nn.Module):
 
     @classmethod
     def of(cls, spec: Spec) -> "Emulator":
-        """The emulator of a spec, of whatever kind, without its weights."""
+        """Return the emulator of a description, of the right kind, with untrained weights."""
         return cls.kinds[spec.kind](spec)
 
     @abstractmethod
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
-        """The outputs in their order: spectra [Mpc^3], each (B, K), and numbers, each (B,).
+        """Predict all outputs, without a check of ranges.
 
         Args:
             theta: Points, columns ``spec.space.names``, physical units, shape (B, P).
+
+        Returns:
+            Outputs in the order of ``spec.outputs``: spectra [Mpc^3], each (B, K), and numbers,
+            each (B,).
         """
 
     def jacobian(self, theta: Tensor) -> tuple[Tensor, ...]:
-        """Derivatives dP/dtheta of each of the outputs, in their order, each (B, K, P).
-
-        In the units of the output over those of the parameter: masses in Msun.
+        """Derivatives of all outputs by the parameters, by forward-mode differentiation.
 
         Args:
             theta: Points, columns ``spec.space.names``, physical units, shape (B, P).
+
+        Returns:
+            dP/dtheta in the order of ``spec.outputs``, in units of the output over those of the
+            parameter (masses in Msun): for spectra each (B, K, P), for numbers each (B, P).
         """
 
         def point(row: Tensor) -> tuple[Tensor, ...]:
@@ -137,31 +144,31 @@ class Emulator(nn.Module):
         return tuple(derivative.detach() for derivative in derivatives)
 
     def unknown(self) -> list[str]:
-        """Names of weights that are NaN: an ONNX file that was read does not hold them."""
+        """Return the names of weights that are NaN, since an ONNX file did not contain them."""
         return [name for name, value in self.state_dict().items() if value.isnan().any()]
 
     def update_spec(self, **changes: Any) -> Self:
-        """This emulator, its spec changed in the given fields."""
+        """Replace fields of the description in place, and return the emulator."""
         self.spec = replace(self.spec, **changes)
         return self
 
     def hash(self) -> str:
-        """SHA-256 of weights, scalings and spec: equal for equal emulators, wherever they lie."""
+        """Return the SHA-256 of weights, scalings and description."""
         parts = {name: ContentHash.of(array.numpy()) for name, array in self.state_dict().items()}
         return combined_hash(parts | {"spec": json.dumps(self.spec.as_dict(), sort_keys=True)})
 
     def save(self, path: Path) -> None:
-        """Write weights, scalings and spec as one safetensors file, with a checksum over all."""
+        """Write weights, scalings and description to a safetensors file with a checksum."""
         texts = {"schema": SCHEMA, "spec": json.dumps(self.spec.as_dict())}
         write_sealed(path, self.state_dict(), texts)
 
     @classmethod
     def load(cls, path: Path) -> "Emulator":
-        """Read what `save` wrote, ready to predict.
+        """Read a file of `save`, and return the emulator in evaluation mode.
 
         Raises:
-            FileNotFoundError: No such file.
-            EmulatorFileError: A damaged or foreign file, or one of another schema.
+            FileNotFoundError: The file does not exist.
+            EmulatorFileError: The file is damaged, not an emulator, or of another version.
         """
         path = Path(path)
         weights, texts = read_sealed(path, SCHEMA)

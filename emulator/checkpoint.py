@@ -1,4 +1,4 @@
-"""Checkpoints of a training: sealed, bound to what is trained, and without anything that runs."""
+"""Checkpoints of a training, with a checksum, bound to the training, and without code."""
 
 import hashlib
 import io
@@ -20,28 +20,28 @@ __all__ = ["LAST_CHECKPOINT", "CheckpointError", "Checkpoints", "Keeper"]
 LAST_CHECKPOINT = "last.ckpt"
 _MAGIC = b"hodspectra-checkpoint-1\n"
 _DIGEST = 64  # characters of a SHA-256
-_EPOCHS = 10  # a checkpoint comes after so many epochs,
-_SECONDS = 5.0  # or after so many seconds, whichever is first,
-_SHARE = 0.05  # but takes no more than this share of the time
+_EPOCHS = 10  # epochs or
+_SECONDS = 5.0  # seconds between checkpoints, whichever is shorter,
+_SHARE = 0.05  # unless they would take more than this share of the time
 
 
 class CheckpointError(ValueError):
-    """A checkpoint of another training."""
+    """Error of a checkpoint that belongs to another training."""
 
 
 class _DamagedError(ValueError):
-    """A checkpoint that is of no use to anybody; the message says why."""
+    """Error of a damaged checkpoint; the message gives the reason."""
 
 
 class Checkpoints(CheckpointIO):
-    """How Lightning writes and reads checkpoints: whole or not at all, and only what is safe.
+    """Lightning plugin that writes checkpoints atomically and reads only safe ones.
 
-    A file is a line that names the format, the SHA-256 of all that follows, the key of the
-    training, and its state as ``torch.save`` writes it. It is read with ``weights_only``: arrays,
-    numbers, texts and containers of these, so that somebody else's checkpoint cannot run code.
+    A file is a line with the format, the SHA-256 of the rest, the key of the training, and its
+    state by ``torch.save``. It is read with ``weights_only``, so that it can only contain arrays,
+    numbers, texts and containers of these, and a foreign checkpoint cannot run code.
 
     Args:
-        key: All that decides how the training goes: hashes of labels and code, settings.
+        key: Everything that determines the training: hashes of labels and code, settings.
     """
 
     def __init__(self, key: str) -> None:
@@ -50,7 +50,7 @@ class Checkpoints(CheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint beside `path`, then move it there: the old one stays until then."""
+        """Write a checkpoint atomically; the old one remains until it is complete."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         content = self.key + buffer.getvalue()
@@ -61,10 +61,10 @@ class Checkpoints(CheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """The state in a checkpoint, on the CPU.
+        """Read the state of a checkpoint to the CPU.
 
         Raises:
-            ValueError: The checkpoint is damaged, or that of another training.
+            ValueError: The checkpoint is damaged, or belongs to another training.
         """
         content = Path(path).read_bytes()
         if not content.startswith(_MAGIC):
@@ -90,10 +90,10 @@ class Checkpoints(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
     def usable(self, path: Path | None) -> Path | None:
-        """The path, if a training can go on from it; says so where one is there but damaged.
+        """Return the path if a training can resume from it, else None; report a damaged file.
 
         Raises:
-            CheckpointError: It is the checkpoint of another training.
+            CheckpointError: The checkpoint belongs to another training.
         """
         if path is None or not path.exists():
             return None
@@ -111,10 +111,10 @@ def _say(text: str) -> None:
 
 
 class Keeper(Callback):
-    """Keeps a checkpoint to resume from, after every few epochs or seconds and at the end.
+    """Callback that writes a checkpoint every few epochs or seconds, and at the end.
 
     Args:
-        path: Where.
+        path: File of the checkpoint.
     """
 
     def __init__(self, path: Path) -> None:
@@ -128,7 +128,7 @@ class Keeper(Callback):
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Write a checkpoint if it is time; comes after all callbacks that have a state."""
+        """Write a checkpoint if it is due; runs after all callbacks that have a state."""
         start = time.monotonic()
         is_round = (trainer.current_epoch + 1) % _EPOCHS == 0
         is_time = start >= self._due or (is_round and start >= self._earliest)

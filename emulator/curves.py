@@ -1,4 +1,4 @@
-"""Curves of a training for TensorBoard."""
+"""Learning curves for TensorBoard."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -12,12 +12,12 @@ __all__ = ["Curves"]
 
 
 class Curves(Callback):
-    """Losses and learning rate against epochs, in a folder of TensorBoard events.
+    """Callback that logs losses and learning rate of every epoch for TensorBoard.
 
-    A context: leaving it writes out what is left.
+    As a context manager, it writes remaining events at its exit.
 
     Args:
-        folder: Where the events go.
+        folder: Folder of the events.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +48,7 @@ class Curves(Callback):
                 self._writer.add_scalar(name, history.epochs[-1][name], trainer.current_epoch)
 
     def write_point(self, point: dict[str, Any], found: dict[str, float]) -> None:
-        """Log hyperparameters, and what came of them, for the tab HPARAMS.
+        """Log hyperparameters and the resulting metrics, for the tab HPARAMS.
 
         Args:
             point: Hyperparameters by name.

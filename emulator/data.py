@@ -1,4 +1,4 @@
-"""Labels as tensors that networks train on."""
+"""Training and validation data of networks: labels as tensors."""
 
 import math
 from collections.abc import Iterator
@@ -26,16 +26,17 @@ _VALIDATION_BATCH = 4096
 
 @dataclass(frozen=True)
 class Dropped:
-    """Points that a training left out, since a spectrum of theirs has no logarithm.
+    """Points that were excluded from a training, since one of their spectra is not positive.
 
-    There the emulator has learnt nothing, so that it holds on a part of its box only.
+    The emulator is valid only in the part of its box without such points.
 
     Attributes:
-        points: How many, in training and validation split together.
-        of: Of how many.
-        outputs: Points without a logarithm, by the spectrum that has none; only those above 0.
-        theta: All of these points, dropped or kept, shape (N, 10).
-        kept: Which were kept, shape (N,).
+        points: Number of excluded points in the training and validation splits.
+        of: Number of all points in these splits.
+        outputs: Numbers of points at which a spectrum is not positive, by its name; zeros are
+            omitted.
+        theta: All points of these splits, shape (N, P).
+        kept: Whether each point was kept, shape (N,).
     """
 
     points: int
@@ -45,9 +46,10 @@ class Dropped:
     kept: NDArray[np.bool_] = field(repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings: how many, their share, and which part of the box is left.
+        """Return numbers of points, and the remaining part of the box, as plain numbers and texts.
 
-        That part takes a fit of some seconds, if any were dropped.
+        If any points were excluded, the part of the box is fitted, which takes some seconds; see
+        `emulator.domain.fit_domain`.
         """
         share = self.points / self.of
         found = {"points": self.points, "of": self.of, "share": share, "outputs": self.outputs}
@@ -66,29 +68,30 @@ def _ln(spectra: Spectra, outputs: tuple[str, ...]) -> Tensor:
 
 
 class SpectraData(lightning.LightningDataModule):
-    """Training and validation split of labels; it never touches the test split.
+    """Training and validation splits of labels as tensors; the test split is not used.
 
-    Everything lies in memory as features and standardised targets, in float32, and a batch is
-    one indexing operation.
+    All features and standardised targets are in memory, in float32, and a batch is one indexing
+    operation.
 
     Args:
         spectra: All labels.
         outputs: Names of the spectra to learn.
-        split: Which rows train and which validate.
-        batch_size: Rows of a training batch.
-        negative: What to do with points that have no logarithm.
+        split: Sizes of the splits.
+        batch_size: Number of rows of a training batch.
+        negative: Treatment of points with a spectrum that is not positive: ``refuse`` or ``drop``.
         seed: Seed of the shuffling.
 
     Attributes:
-        changes: Whether the training data differ from epoch to epoch.
+        changes: Whether the training data change from epoch to epoch.
         train_spectra: Labels of the training split.
         validation_spectra: Labels of the validation split.
         train: Features and standardised targets of the training split, after `prepare`.
         validation: Features and standardised targets of the validation split, after `prepare`.
-        dropped: Points without a logarithm, which were dropped.
+        dropped: Excluded points.
 
     Raises:
-        ValueError: Spectra that are not positive, or fewer training rows than a batch takes.
+        ValueError: A spectrum is not positive and ``negative`` is ``refuse``, or there are too few
+            points to train or validate.
     """
 
     changes: bool = False
@@ -138,44 +141,44 @@ class SpectraData(lightning.LightningDataModule):
         self._ln = [_ln(s, outputs) for s in (self.train_spectra, self.validation_spectra)]
 
     def fit_scalings(self, emulator: NetworkEmulator) -> None:
-        """Fit the emulator's scalings on the training split."""
+        """Fit the scalings of an emulator to the training split."""
         emulator.fit_scalings(torch.tensor(self.train_spectra.theta), self._ln[0])
 
     def prepare(self, emulator: NetworkEmulator) -> None:
-        """Make the tensors, in the emulator's own scalings."""
+        """Make `train` and `validation` in the scalings of an emulator."""
         self.train = self._tensors(emulator, self.train_spectra, self._ln[0])
         self.validation = self._tensors(emulator, self.validation_spectra, self._ln[1])
 
     @staticmethod
     def _tensors(emulator: NetworkEmulator, spectra: Spectra, ln: Tensor) -> TensorDataset:
         with torch.no_grad():
-            # in float64, then rounded once
+            # computed in float64, and rounded once
             x = emulator.features(torch.tensor(spectra.theta)).float()
             y = emulator.targets(ln).float()
         return TensorDataset(x, y)
 
     def example(self) -> tuple[Tensor, Tensor]:
-        """Features and targets of as many points as a training batch has."""
+        """Return features and targets of the first points, as many as in a training batch."""
         x, y = self.train.tensors
         return x[: self.batch_size], y[: self.batch_size]
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """Shuffled batches of (features, standardised targets)."""
+        """Return shuffled batches of (features, standardised targets)."""
         return batches(self.train, self.batch_size, shuffle=True, seed=self.seed)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """The validation split in order."""
+        """Return batches of the validation split, in order."""
         return batches(self.validation, _VALIDATION_BATCH, shuffle=False)
 
 
 class _Rows(Sampler[Tensor]):
-    """Row numbers of one batch after the other, as tensors: no Python loop over rows.
+    """Row numbers of each batch as a tensor, without a Python loop over rows.
 
-    How an epoch is shuffled depends on the seed and on its number, so that a training that was
-    interrupted sees the same batches as one that was not.
+    The order of an epoch depends only on the seed and the epoch's number, so that a resumed
+    training has the same batches as an uninterrupted one.
 
-    Shuffled batches are shared out among the processes of a distributed training, which shuffle
-    alike since they have the same seed; all others see every batch.
+    In a distributed training, shuffled batches are distributed among the processes, which shuffle
+    in the same way; batches in order are seen by all processes.
     """
 
     def __init__(self, rows: int, size: int, shuffle: bool, seed: int) -> None:
@@ -188,10 +191,10 @@ class _Rows(Sampler[Tensor]):
     def __len__(self) -> int:
         if not self.shuffle:
             return math.ceil(self.rows / self.size)
-        return self.rows // self.size // self.world  # equally many for each process
+        return self.rows // self.size // self.world  # the same number for each process
 
     def set_epoch(self, epoch: int) -> None:
-        """Which epoch comes; Lightning says so."""
+        """Set the number of the next epoch; called by Lightning."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -199,12 +202,19 @@ class _Rows(Sampler[Tensor]):
         if self.shuffle:
             seed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)[0])
             order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(seed))
-        # one by one: Lightning makes the iterator of a resumed epoch before it says which it is
+        # a generator: Lightning makes the iterator of a resumed epoch before it sets its number
         yield from order.split(self.size)[self.rank :: self.world][: len(self)]
 
 
 def batches(
     data: TensorDataset, size: int, *, shuffle: bool, seed: int = 1
 ) -> DataLoader[tuple[Tensor, ...]]:
-    """Batches of tensors, each by one indexing operation; when shuffled, all of equal size."""
+    """Return batches of tensors, each by one indexing operation; shuffled ones have equal size.
+
+    Args:
+        data: Tensors.
+        size: Number of rows of a batch.
+        shuffle: Whether to shuffle, and drop the rest that does not fill a batch.
+        seed: Seed of the shuffling.
+    """
     return DataLoader(data, sampler=_Rows(len(data), size, shuffle, seed), batch_size=None)

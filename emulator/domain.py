@@ -1,4 +1,4 @@
-"""Learns the part of a box where spectra have a logarithm, from points that have and have none."""
+"""Fit the part of a box where all spectra are positive, from points inside and outside of it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -14,30 +14,30 @@ from datagen.outputs import output
 
 __all__ = ["fit_domain", "terms_of"]
 
-_UNITS = 16  # of each of two hidden layers
+_UNITS = 16  # units of each of the two hidden layers
 _ITERATIONS = 300
-_MOST = 40_000  # points to fit to
-_HELD_OUT = 0.15  # share of the points that draws the boundary, and again that judges it
-# Share of the points outside that the boundary may let in. A third of it doubles the points inside
-# that are refused; they lie where a spectrum is next to 0, and is hardly emulated.
+_MOST = 40_000  # largest number of points in the fit
+_HELD_OUT = 0.15  # fraction of the points that set the boundary, and of those that test it
+# Fraction of outside points that the boundary accepts. A third of it would double the inside points
+# that are rejected; they have spectra close to 0, which are hardly emulated.
 _ACCEPTED = 3e-3
-_DECAY = 1e-7  # of the weights, which could grow for ever if both kinds were told apart
+_DECAY = 1e-7  # decay of the weights, which would diverge if both kinds were separable
 _DIGITS = 7
-_ROUNDING = 1e-9  # of a score; the last point that is refused must be so everywhere
+_ROUNDING = 1e-9  # of a score, so that points at the boundary are rejected on every machine
 
 
 def fit_domain(
     theta: NDArray[np.float64], kept: NDArray[np.bool_], outputs: Sequence[str]
 ) -> Domain:
-    """The domain of points that were kept, beside others that were not.
+    """Fit the domain of points that were kept.
 
-    A perceptron tells them apart; its boundary is then moved, on points that it was not fitted to,
-    until hardly a point outside is taken for inside, and judged on yet others.
+    A perceptron classifies points as inside or outside. Its boundary is then moved so that it
+    accepts 0.3 % of the outside points, on points not used in the fit, and tested on others.
 
     Args:
         theta: Points, columns ``parameters_of("linke22")``, physical units, shape (N, P).
-        kept: Which of them are inside, shape (N,).
-        outputs: The spectra that are not positive outside.
+        kept: Whether each point is inside, shape (N,).
+        outputs: Spectra that are not positive outside.
     """
     theta = theta.astype(np.float32).astype(np.float64)  # as emulators take them
     taken = features(theta)
@@ -47,7 +47,7 @@ def fit_domain(
     order = np.random.default_rng(0).permutation(len(x))
     boundary, judged, fitted = np.split(order, [held_out, 2 * held_out])
     network = _fit(x[fitted[:_MOST]], kept[fitted[:_MOST]])
-    if _ACCEPTED * (~kept[boundary]).sum() < 1:  # too few of them to tell such a share
+    if _ACCEPTED * (~kept[boundary]).sum() < 1:  # too few points for such a small fraction
         boundary = order
     *layers, last = (_layer(one) for one in network if isinstance(one, nn.Linear))
     drawn = Domain(
@@ -71,7 +71,11 @@ def fit_domain(
 
 
 def terms_of(outputs: Iterable[str]) -> list[str]:
-    """The spectra to blame, of those that are not positive: terms, and not the totals of them."""
+    """Return those spectra that are not positive by themselves: totals of such terms are omitted.
+
+    Args:
+        outputs: Names of all spectra that are not positive.
+    """
     names = list(outputs)
     return [name for name in names if not set(output(name).terms) & set(names)]
 
@@ -81,8 +85,8 @@ def _share(found: NDArray[np.bool_]) -> float:
 
 
 def _fit(x: NDArray[np.float64], kept: NDArray[np.bool_]) -> nn.Sequential:
-    """A perceptron that is positive where points were kept, in float64."""
-    with torch.random.fork_rng():  # so that nothing else depends on this
+    """Fit a perceptron that is positive where points were kept, in float64."""
+    with torch.random.fork_rng():  # keeps the global random state
         torch.manual_seed(0)
         network = nn.Sequential(
             nn.Linear(x.shape[1], _UNITS), nn.Tanh(),

@@ -1,4 +1,4 @@
-"""Emulators of all kinds: importing this module makes them known to `Emulator.load`."""
+"""Emulators of all kinds; importing this module registers them for `Emulator.load`."""
 
 from emulator.base import SCHEMA, Emulator, Spec
 from emulator.perceptron import NetworkEmulator

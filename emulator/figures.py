@@ -1,4 +1,4 @@
-"""Figures of a training: its losses, and its accuracy over k."""
+"""Figures of a training: losses, and accuracy over k."""
 
 from typing import Any
 
@@ -32,10 +32,10 @@ BANDS = {"68": 0.45, "95": 0.25, "99": 0.12}  # percentile -> opacity
 
 
 def history_figure(epochs: list[dict[str, Any]]) -> Figure:
-    """Training and validation loss against epochs, with the learning rate below.
+    """Draw training and validation loss against epochs, with the learning rate below.
 
     Args:
-        epochs: ``epoch``, ``lr``, ``train_loss``, ``val_loss`` of each.
+        epochs: ``epoch``, ``lr``, ``train_loss`` and ``val_loss`` of each epoch.
     """
     figure = new_figure(6, 4.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -59,13 +59,13 @@ def accuracy_figure(
     k: Any, records: dict[str, dict[str, Any]], some: dict[str, dict[str, Any]] | None = None,
     label: str = "",
 ) -> Figure:  # fmt: skip
-    """Bands of abs(P/P_true - 1) over k that hold 68, 95 and 99 % of the points.
+    """Draw bands of abs(P/P_true - 1) over k that contain 68, 95 and 99 % of the points.
 
     Args:
         k: Wavenumbers [1/Mpc], shape (K,).
-        records: `emulator.metrics.spectra_accuracy`.
-        some: The same of some of the points, whose bands are drawn as dashed lines.
-        label: Which points these are.
+        records: Output of `emulator.metrics.spectra_accuracy`.
+        some: Records of a subset of the points, drawn as dashed lines.
+        label: Label of the subset.
     """
     figure, panels = spectrum_panels(records)
     for spectrum, axes in panels.items():
@@ -89,10 +89,10 @@ def accuracy_figure(
 
 
 def error_axis(axis: Axis) -> None:
-    """A logarithmic axis of fractional errors, in percent."""
+    """Make an axis of fractional errors logarithmic, with labels in percent."""
     log_axis(axis, percent)
 
 
 def percent(value: float) -> str:
-    """A fraction as the text of a tick, in percent."""
+    """Return a fraction as a tick label in percent."""
     return f"{100 * value:.6g} %".replace("-", "−")

@@ -1,4 +1,4 @@
-"""Continue a training on its worst points: ``python -m emulator.finetune``."""
+"""Train a network further on its worst points: ``python -m emulator.finetune``."""
 
 import json
 from copy import deepcopy
@@ -31,7 +31,7 @@ from emulator.train import EMULATOR_FILE, check_unfinished
 
 __all__ = ["Continuation", "FinetuneConfig", "continue_training", "finetune", "load_with_labels"]
 
-TAIL = 0.99  # the quantile over (point, spectrum, k) that fine-tuning is to lower
+TAIL = 0.99  # quantile of the error over (point, spectrum, k) that fine-tuning should lower
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,12 @@ class FinetuneConfig:
     """Settings of a fine-tuning on the worst training points.
 
     Attributes:
-        N_bad: Number of worst training points, chosen anew at every epoch by their largest
-            abs(P/P_true - 1) over spectra and k.
+        N_bad: Number of worst training points, chosen at every epoch by their largest
+            abs(P/P_true - 1) over spectra and k; at least the batch size.
         optimizer: Optimiser; use a low learning rate, 1e-6 to 1e-4.
-        epochs: Most epochs.
-        patience: Epochs without a better tail on the validation split that end the training.
+        epochs: Maximum number of epochs.
+        patience: Number of epochs without a lower 99 % quantile of the validation errors that ends
+            the training.
         seed: Seed of the shuffling.
     """
 
@@ -59,27 +60,36 @@ class FinetuneConfig:
                 f"N_bad = {self.N_bad} must not be smaller than "
                 f"optimizer.batch_size = {self.optimizer.batch_size}"
             )
-        self.schedule()  # refuses bad numbers
+        self.schedule()  # raises for invalid numbers
 
     def schedule(self) -> ScheduleConfig:
-        """One stage."""
+        """Return the schedule, a single stage."""
         return ScheduleConfig("stages", max_epochs=(self.epochs,), patience=(self.patience,))
 
 
 def point_errors(emulator: NetworkEmulator, features: Tensor, targets: Tensor) -> Tensor:
-    """abs(P/P_true - 1) of every value, shape (N, O, K), from features and standardised ln P."""
+    """Return abs(P/P_true - 1), shape (N, O, K).
+
+    Args:
+        emulator: Emulator.
+        features: Features, shape (N, F).
+        targets: True standardised ln P, shape (N, O, K).
+    """
     with torch.inference_mode():
         y = torch.cat([emulator.standardised(batch) for batch in features.split(4096)])
         return torch.expm1((y - targets) * emulator.targets.std).abs()
 
 
 class WorstPoints(SpectraData):
-    """Labels whose training split is the worst points of an emulator, as it is at each epoch.
+    """Training data that consist of the worst points of an emulator, chosen at each epoch.
 
     Args:
-        emulator: The emulator; the tensors are made in its scalings.
-        N_bad: How many points.
-        kwargs: See `SpectraData`.
+        emulator: Emulator; its scalings are used.
+        N_bad: Number of points.
+        kwargs: Arguments of `SpectraData`.
+
+    Raises:
+        ValueError: There are fewer training points than `N_bad`.
     """
 
     changes = True
@@ -94,7 +104,7 @@ class WorstPoints(SpectraData):
         self.prepare(emulator)
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """Shuffled batches of the worst points."""
+        """Return shuffled batches of the worst points."""
         features, targets = self.train.tensors
         training = self.emulator.training
         self.emulator.eval()
@@ -106,7 +116,7 @@ class WorstPoints(SpectraData):
 
 
 class TailModule(EmulatorModule):
-    """Logs the tail of the errors on the validation split too, as ``val_tail``."""
+    """Training that also logs `tail` of the validation errors, as ``val_tail``."""
 
     def on_validation_epoch_end(self) -> None:
         """Log the tail."""
@@ -114,20 +124,20 @@ class TailModule(EmulatorModule):
 
 
 def tail(emulator: NetworkEmulator, data: SpectraData) -> float:
-    """The `TAIL` quantile of abs(P/P_true - 1) over the validation split."""
+    """Return the `TAIL` quantile of abs(P/P_true - 1) over the validation split."""
     errors = point_errors(emulator, *data.validation.tensors).flatten()
     return float(errors.kthvalue(max(1, round(TAIL * len(errors)))).values)
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a fine-tuning led to.
+    """Result of a fine-tuning.
 
     Attributes:
-        points: Its data.
-        before: The tail before it.
-        after: The tail of the best weights that it found.
-        epochs: The history; see `emulator.train.fit`.
+        points: Training and validation data.
+        before: 99 % quantile of the validation errors before.
+        after: 99 % quantile of the validation errors of the best weights found.
+        epochs: Losses and learning rate of every epoch; see `emulator.train.fit`.
     """
 
     points: WorstPoints
@@ -146,19 +156,20 @@ def continue_training(
     bar: str = "",
     resume: Path | None = None,
 ) -> Continuation:
-    """Train an emulator further, in place, to the best weights of the fine-tuning.
+    """Fine-tune an emulator in place, to the best weights found.
 
     Args:
-        model: The emulator, with the record of its training.
-        spectra: The labels that it was trained on.
-        config: How.
-        folder: See `run_loop`, as the following.
+        model: Emulator, with the record of its training.
+        spectra: Labels on which it was trained.
+        config: Settings of the fine-tuning.
+        folder: Folder for TensorBoard logs and a checkpoint; None to write neither.
         callbacks: Further Lightning callbacks.
         bar: Label of a progress bar; empty for none.
-        resume: Checkpoint to go on from, if it is there.
+        resume: Checkpoint to resume from, if it exists.
 
     Raises:
-        ValueError: Settings that the labels do not allow, or a checkpoint of another training.
+        ValueError: The labels do not allow the settings, or the checkpoint belongs to another
+            training.
     """
     lightning.seed_everything(config.seed, verbose=False)
     trained = model.spec.provenance["training"]
@@ -185,18 +196,22 @@ def continue_training(
 
 
 def _content(model: NetworkEmulator, spectra: Spectra) -> dict[str, str]:
-    """What a fine-tuning is of: hashes of the emulator, of the labels and of the code."""
+    """Hashes of emulator, labels and code of a fine-tuning."""
     return {
         "emulator": model.hash(), "labels": spectra.hash(), "code": code_hash("emulator.finetune"),
     }  # fmt: skip
 
 
 def load_with_labels(emulator: Path, data: Path) -> tuple[NetworkEmulator, Spectra]:
-    """An emulator, and the labels that it was trained on.
+    """Read a network emulator, and the labels on which it was trained.
+
+    Args:
+        emulator: File of the emulator.
+        data: Label file.
 
     Raises:
-        ValueError: An emulator that was not trained on labels, or not on these, so that the split
-            would be another one too.
+        ValueError: The emulator is not a trained network, or was trained on other labels, which
+            would mix its training and test splits.
     """
     model = Emulator.load(emulator)
     if not isinstance(model, NetworkEmulator):
@@ -224,27 +239,26 @@ def load_with_labels(emulator: Path, data: Path) -> tuple[NetworkEmulator, Spect
 def finetune(
     emulator: Path, data: Path, out: Path, finetune: FinetuneConfig = FinetuneConfig()
 ) -> bool:
-    """Train an emulator further on its worst training points, and keep it if its tail is shorter.
+    """Train a network further on its worst training points, and keep it if large errors decrease.
 
-    The folder gets ``emulator.safetensors`` (the better of both), ``config.yaml`` and
-    ``history.json``. The split and the labels are those of the emulator's training. One that was
-    killed goes on where it was, and is refused where emulator, labels, settings or code are
-    others.
+    Writes ``emulator.safetensors`` (the better of both networks), ``config.yaml`` and
+    ``history.json``. Labels and split are those of the emulator's training. To resume an
+    interrupted fine-tuning, rerun the command with the same emulator, labels, settings and code.
 
     Args:
-        emulator: File of ``emulator.train`` or ``tuning.search``.
-        data: The label file that it was trained on.
+        emulator: Emulator file of ``emulator.train`` or ``tuning.search``.
+        data: Label file on which the emulator was trained.
         out: Folder for the results.
-        finetune: How.
+        finetune: Settings of the fine-tuning.
 
     Returns:
-        Whether it helped: whether the 99 % quantile of abs(P/P_true - 1) on the validation
-        split became smaller.
+        Whether it helped: whether the 99 % quantile of abs(P/P_true - 1) on the validation split
+        decreased.
 
     Raises:
-        ValueError: The labels are not the emulator's, settings do not fit, or the folder holds
-            another run, or another fine-tuning runs in it.
-        FileExistsError: The folder holds a finished fine-tuning.
+        ValueError: The emulator was trained on other labels, the settings are invalid, the folder
+            contains another run, or another fine-tuning is running in it.
+        FileExistsError: The folder contains a finished fine-tuning.
     """
     model, spectra = load_with_labels(emulator, data)
     with run_lock(out, "fine-tuning"):
@@ -261,7 +275,7 @@ def finetune(
 
 
 def _finetune(model: NetworkEmulator, spectra: Spectra, out: Path, config: FinetuneConfig) -> bool:
-    """Train further, and write the better of both, last of all; see `finetune`."""
+    """Fine-tune, and write the better emulator, last of all files; see `finetune`."""
     before, last = deepcopy(model), out / LAST_CHECKPOINT
     tuning = continue_training(model, spectra, config, folder=out, bar="fine-tuning", resume=last)
     helped = tuning.after < tuning.before

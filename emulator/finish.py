@@ -1,4 +1,4 @@
-"""The end of a training with L-BFGS: large fixed batches, and the better weights are kept."""
+"""Finish of a training with L-BFGS on one large fixed batch; the better weights are kept."""
 
 import math
 import time
@@ -19,14 +19,14 @@ from emulator.work import FLOAT64_COST, flop_of_evaluation
 
 __all__ = ["Finish", "flop_of_finish", "validation_mse"]
 
-_ROUND = 20  # evaluations between two looks at the validation split
-_CHUNK = 1024  # points at once, which fit into a core's cache
+_ROUND = 20  # evaluations between two validations
+_CHUNK = 1024  # points evaluated at once, which fit into a core's cache
 _VALIDATION_CHUNK = 4096
-_SECONDS, _SHARE = 5.0, 0.05  # least time between checkpoints, and their largest share of it
+_SECONDS, _SHARE = 5.0, 0.05  # least seconds between checkpoints, and their largest share of time
 
 
 def flop_of_finish(module: EmulatorModule, data: SpectraData, config: FinishConfig) -> float:
-    """Floating-point operations of one evaluation of a finish, those in float64 counted twice."""
+    """Floating-point operations of one evaluation of a finish; those in float64 count twice."""
     points = min(config.points or len(data.train), len(data.train))
     cost = FLOAT64_COST if config.precision == "float64" else 1
     return cost * flop_of_evaluation(module, data.example(), points)
@@ -34,23 +34,23 @@ def flop_of_finish(module: EmulatorModule, data: SpectraData, config: FinishConf
 
 @dataclass
 class Finish:
-    """L-BFGS (Liu & Nocedal 1989, Math. Program. 45, 503) with a line search for strong Wolfe.
+    """L-BFGS (Liu & Nocedal 1989, Math. Program. 45, 503) with a strong-Wolfe line search.
 
-    All of it is determined by the weights that it begins with, and it goes on from its state.
+    It is deterministic, and can be resumed from its state.
 
     Args:
-        config: How long, on how many points, in which precision.
-        keep: Takes the state now and then, for a checkpoint.
+        config: Number of evaluations and points, and precision.
+        keep: Function that is called with the state from time to time, to write a checkpoint.
         bar: Label of a progress bar; empty for none.
 
     Attributes:
-        before: Validation loss of the weights that it begins with.
-        best: The lowest so far, of float32 weights.
-        best_round: Its round; -1 is before the first.
-        evaluations: Evaluations of the loss so far.
-        seconds: Seconds so far, those before a resume included.
-        losses: ``train_loss``, what is minimised, at the beginning of each round, and
-            ``val_loss`` at its end.
+        before: Validation loss of the initial weights.
+        best: Lowest validation loss so far, of weights rounded to float32.
+        best_round: Round of the lowest loss; -1 for the initial weights.
+        evaluations: Number of evaluations of the loss so far.
+        seconds: Seconds so far, including those before a resume.
+        losses: ``train_loss``, the minimised loss at the beginning of each round, and ``val_loss``
+            at its end.
     """
 
     config: FinishConfig
@@ -69,11 +69,11 @@ class Finish:
 
     @property
     def share(self) -> float:
-        """The share of its evaluations that is behind."""
+        """Completed fraction of the evaluations."""
         return self.evaluations / self.config.evaluations
 
     def as_dict(self) -> dict[str, Any]:
-        """What came of it, as histories and records keep it."""
+        """Return the results, for histories and records."""
         names = ("before", "best", "best_round", "evaluations", "seconds", "losses")
         return {name: getattr(self, name) for name in names}
 
@@ -85,14 +85,14 @@ class Finish:
         max_seconds: float = math.inf,
         state: dict[str, Any] | None = None,
     ) -> None:
-        """Leave the better weights in the module.
+        """Minimise the loss, and leave the weights with the lowest validation loss in the module.
 
         Args:
-            module: What is trained, with the weights to begin with, in float32.
-            data: Its data.
-            device: Where to compute.
-            max_seconds: After which no further round begins.
-            state: What `keep` took, to go on from there.
+            module: Module with the initial weights, in float32.
+            data: Training and validation data.
+            device: Device to compute on.
+            max_seconds: Seconds after which no further round begins.
+            state: State passed to `keep`, to resume.
         """
         module.to(device).eval()
         fine = EmulatorModule(
@@ -121,7 +121,7 @@ class Finish:
         ) as bar:  # fmt: skip
             while self._goes_on() and self.seconds < max_seconds:
                 optimizer.param_groups[0]["max_eval"] = min(_ROUND, self._left)
-                minimised = float(optimizer.step(loss))  # what the round began with
+                minimised = float(optimizer.step(loss))  # loss at the beginning of the round
                 module.emulator.network.load_state_dict(fine.emulator.network.state_dict())
                 found = validation_mse(module, data)
                 self.losses.append({"train_loss": minimised, "val_loss": found})
@@ -142,7 +142,7 @@ class Finish:
     def _loss(
         self, fine: EmulatorModule, optimizer: torch.optim.Optimizer, data: SpectraData
     ) -> Callable[[], Tensor]:
-        """What is minimised, over the chosen points, some of these at a time."""
+        """Function that evaluates loss and gradient over the chosen points, in chunks."""
         points = min(self.config.points or len(data.train), len(data.train))
         rows = torch.arange(points) * len(data.train) // points
         x, y = (one[rows].to(fine.device, self._dtype) for one in data.train.tensors)
@@ -165,17 +165,17 @@ class Finish:
         return self.config.evaluations - self.evaluations
 
     def _goes_on(self) -> bool:
-        """Whether evaluations are left, and the last round lowered the loss."""
+        """Whether there are evaluations left, and the last round lowered the loss."""
         if self._left <= 0:
             return False
         if len(self.losses) < 2:
             return True
         before, last = (one["train_loss"] for one in self.losses[-2:])
-        return last < before  # also false where it is not finite
+        return last < before  # False for NaN
 
 
 def validation_mse(module: EmulatorModule, data: SpectraData) -> float:
-    """Mean squared error of the standardised ln P on the validation split, as trainings log it."""
+    """Mean squared error of standardised ln P on the validation split, as logged in training."""
     total = 0.0
     pairs = (one.split(_VALIDATION_CHUNK) for one in data.validation.tensors)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The functions that occupations are written with, for torch's tensors."""
+"""Functions of torch tensors with which occupations are evaluated."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,11 +33,11 @@ class _Torch:
         return torch.erf(x)
 
     def clip(self, x: Any, low: float, high: float) -> Any:
-        """x, not below and not above limits."""
+        """x, limited to the interval from low to high."""
         return torch.clamp(x, low, high)
 
     def power(self, x: Any, a: Any) -> Any:
-        """x^a where x > 0, else 0; so are its gradients."""
+        """x^a where x > 0, else 0, also in gradients."""
         there = x > 0
         value = torch.exp(a * torch.log(torch.where(there, x, torch.ones_like(x))))
         return torch.where(there, value, torch.zeros_like(value))
@@ -55,12 +55,12 @@ class _Torch:
         return (M >= M0).to(M.dtype)
 
     def beyond(self, M: Any, M0: Any, M1: Any, a: Any) -> tuple[Any, Any]:
-        """((M - M0) / M1)^a for M > M0, else 0, and its square."""
+        """((M - M0) / M1)^a for M > M0, else 0; and its square."""
         value = self.power((M - M0) / M1, a)
         return value, value * value
 
     def ramp(self, M: Any, M1: Any, slope: Any) -> Any:
-        """1 + slope ln(M / M1) for M < M1, not below 0; 1 above."""
+        """1 + slope ln(M / M1), limited to [0, 1]."""
         return torch.clamp(1.0 + slope * torch.log(M / M1), 0.0, 1.0)
 
 
@@ -73,7 +73,7 @@ class TorchOnGrid(OnGrid):
     )  # fmt: skip
 
     def ceil(self, x: Tensor) -> Tensor:
-        """The next whole number."""
+        """The smallest integer that is not below x."""
         return torch.ceil(x)
 
     def constant(self, values: NDArray[np.floating[Any]]) -> Tensor:
@@ -81,27 +81,27 @@ class TorchOnGrid(OnGrid):
         return torch.tensor(values, dtype=self._ln_M.dtype, device=self._ln_M.device)
 
     def equal(self, x: Tensor, y: Tensor) -> Tensor:
-        """1 where two numbers are the same, else 0."""
+        """1 where x == y, else 0."""
         return (x == y).to(x.dtype)
 
     def beside(self, x: Tensor, y: Tensor) -> Tensor:
-        """Columns of both."""
+        """Concatenate the columns of two tensors."""
         return torch.cat([x, y], dim=1)
 
     def times(self, x: Tensor, matrix: NDArray[np.floating[Any]]) -> Tensor:
-        """Times a matrix."""
+        """Product of a tensor (B, m) and a matrix (m, n)."""
         return x @ torch.tensor(matrix, dtype=x.dtype, device=x.device)
 
     def rows(self, x: Tensor, length: int) -> Tensor:
-        """In rows of another length."""
+        """Reshape a tensor to rows of another length."""
         return x.reshape(-1, length)
 
     def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Three columns each."""
+        """The first three and the other three columns."""
         return x[:, :3], x[:, 3:]
 
     def add_at(self, values: Tensor, index: Tensor, added: Tensor) -> Tensor:
-        """Values with numbers added."""
+        """Add numbers (B, n) to values (B, F) at indices (B, n)."""
         return values.scatter_add(1, index.long(), added.expand_as(index))
 
 

@@ -1,4 +1,4 @@
-"""One training with Lightning: the trainer as every training here wants it."""
+"""The training loop with Lightning, common to all trainings."""
 
 import signal
 import threading
@@ -26,25 +26,25 @@ from hodspectra.ending import Interrupted
 
 __all__ = ["Hardware", "TrainingFailed", "run_loop"]
 
-_FINISH = "finish"  # the entry of a checkpoint
+_FINISH = "finish"  # name of the finish in a checkpoint
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where a training runs, in the terms of ``lightning.Trainer`` and of Ray Train.
+    """Where a training runs, with the options of ``lightning.Trainer`` and Ray Train.
 
     Attributes:
-        accelerator: ``auto`` takes a GPU if there is one; ``cpu``, ``gpu``, ...
-        devices: GPUs, or processes on CPUs, of each node. Each takes its share of the batches,
-            so that a step sees `devices` times as many points.
-        num_nodes: Machines.
+        accelerator: ``auto`` for a GPU if there is one; ``cpu``, ``gpu``, ...
+        devices: Number of GPUs, or processes on CPUs, per machine. Each processes different
+            batches, so that a step uses `devices` times as many points.
+        num_nodes: Number of machines.
         strategy: ``auto``, ``ddp``, ...
-        precision: ``32-true``, or ``bf16-mixed`` where a GPU is fast at it.
-        compile: Compile the network (``torch.compile``); what is saved is the same. On one CPU
-            core the steps of 4 x 64 units and 256 points take 20 % less time, of 4 x 256 units
-            and 1024 points 5 % less, after a compilation of up to a minute.
-        workers: Processes of Ray Train, one GPU each where there are some, on this machine or on
-            a cluster; they take the place of `devices`, `num_nodes` and `strategy`. 0 trains
+        precision: ``32-true``, or ``bf16-mixed`` or ``16-mixed`` on GPUs that are faster with it.
+        compile: Compile the network (``torch.compile``), which does not change the saved file. On
+            one CPU core, steps of 4 x 64 units and 256 points take 20 % less time, and those of
+            4 x 256 units and 1024 points 5 % less, after a compilation of up to a minute.
+        workers: Number of processes of Ray Train, with a GPU each if there are some, on this
+            machine or on a cluster, instead of `devices`, `num_nodes` and `strategy`. 0 trains
             without Ray.
     """
 
@@ -75,7 +75,7 @@ class Hardware:
         return (self.devices, self.num_nodes, self.strategy, self.workers) == (1, 1, "auto", 0)
 
     def trainer_options(self) -> dict[str, Any]:
-        """Arguments of ``lightning.Trainer``; with workers, for within one of them."""
+        """Return arguments of ``lightning.Trainer``; with workers, those inside of a worker."""
         options: dict[str, Any] = {"accelerator": self.accelerator, "precision": self.precision}
         if self.workers:
             from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment
@@ -87,7 +87,7 @@ class Hardware:
 
 
 class TrainingFailed(ValueError):  # noqa: N818 (it says what happened)
-    """A training that led to no usable weights."""
+    """Error of a training without usable weights."""
 
 
 def run_loop(
@@ -102,25 +102,30 @@ def run_loop(
     resume: Path | None = None,
     hardware: Hardware = Hardware(),
 ) -> History:
-    """Train a module to the end of a schedule; it is left with its best weights, on the CPU.
+    """Train a module to the end of a schedule.
 
-    They are float32, those of the finish if the schedule has one and it helped.
+    Afterwards the module has its best weights, in float32 on the CPU: those of the finish, if the
+    schedule has one and it helped.
 
     Args:
-        module: What is trained; it logs ``train_loss``, ``val_loss``, and what `training` monitors.
-        data: Its data.
-        training: The schedule.
-        key: SHA-256 of all that decides how the training goes; checkpoints are bound to it.
-        folder: Where TensorBoard logs and a checkpoint to resume from are kept, if anywhere.
+        module: Module to train; it logs ``train_loss``, ``val_loss`` and the metric that `training`
+            monitors.
+        data: Training and validation data.
+        training: Schedule.
+        key: SHA-256 of everything that determines the training; checkpoints are bound to it.
+        folder: Folder for TensorBoard logs and a checkpoint; None to write neither.
         callbacks: Further Lightning callbacks.
         bar: Label of a progress bar; empty for none.
-        resume: Checkpoint to go on from, if it is there; a damaged one is passed over.
-        hardware: Where.
+        resume: Checkpoint to resume from, if it exists; a damaged one is ignored.
+        hardware: Where the training runs.
+
+    Returns:
+        Losses and learning rate of every epoch.
 
     Raises:
-        ValueError: The hardware cannot train in float64, or the finish takes all of the work.
+        ValueError: The hardware cannot train in float64, or the finish needs the whole budget.
         TrainingFailed: The monitored metric was never finite.
-        CheckpointError: The checkpoint is that of another training.
+        CheckpointError: The checkpoint belongs to another training.
     """
     schedule = training.config
     if schedule.float64 and not (hardware.is_one and hardware.precision == "32-true"):
@@ -142,14 +147,14 @@ def run_loop(
     trainer = lightning.Trainer(
         max_epochs=sum(schedule.max_epochs),
         **options,
-        use_distributed_sampler=False,  # the batches share themselves out
+        use_distributed_sampler=False,  # `emulator.data.batches` distributes batches itself
         logger=False,
         callbacks=own,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,  # see Keeper
         num_sanity_val_steps=0,
-        log_every_n_steps=1_000_000,  # per epoch, not per step
+        log_every_n_steps=1_000_000,  # logged per epoch, not per step
         reload_dataloaders_every_n_epochs=int(data.changes),
     )
     training.flop = flop_of_step(module, data.example())
@@ -162,7 +167,7 @@ def run_loop(
         trainer.fit(module, datamodule=data, ckpt_path=usable)
     if not training.best_weights:
         if folder is not None:
-            (folder / LAST_CHECKPOINT).unlink(missing_ok=True)  # nothing to go on from
+            (folder / LAST_CHECKPOINT).unlink(missing_ok=True)  # not worth resuming
         lr = trainer.optimizers[0].param_groups[0]["initial_lr"]
         raise TrainingFailed(
             f"{training.monitor} was never finite; lower the learning rate from {lr:g}"
@@ -174,7 +179,7 @@ def run_loop(
         finish.run(
             module,
             data,
-            torch.device("cpu") if device.type == "mps" else device,  # it has no float64
+            torch.device("cpu") if device.type == "mps" else device,  # mps has no float64
             schedule.max_seconds - training.seconds,
             state,
         )
@@ -185,7 +190,7 @@ def run_loop(
 
 
 def _finish_flop(module: EmulatorModule, data: SpectraData, training: Training) -> float:
-    """Operations of the finish, which leave some of the budget to what comes before."""
+    """Operations of the finish; a ValueError if they leave nothing of the budget for training."""
     finish, most = training.config.finish, training.config.max_tflop
     flop = finish.evaluations * flop_of_finish(module, data, finish)
     if most and flop >= 1e12 * most:
@@ -198,7 +203,7 @@ def _finish_flop(module: EmulatorModule, data: SpectraData, training: Training) 
 
 
 def _keeper(checkpoints: Checkpoints, path: Path | None) -> Callable[[dict[str, Any]], None]:
-    """Adds the state of a finish to the checkpoint of the training before it."""
+    """Function that adds the state of a finish to the checkpoint of the training before it."""
     before: dict[str, Any] = {}
 
     @rank_zero_only
@@ -213,13 +218,13 @@ def _keeper(checkpoints: Checkpoints, path: Path | None) -> Callable[[dict[str, 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """End by a signal as commands do: Lightning makes a silent exit, with status 0 or 1, of it."""
+    """Raise `Interrupted` on signals, of which Lightning makes a silent exit with status 0 or 1."""
     try:
         yield
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, signal.default_int_handler)  # it was set to ignore
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning ignores it
             raise Interrupted(signal.SIGINT) from None
         if isinstance(error, SIGTERMException):
             raise Interrupted(signal.SIGTERM) from None

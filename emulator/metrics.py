@@ -1,4 +1,4 @@
-"""Errors of P, never of ln P: |P / P_true - 1|, its percentiles, and where it is large."""
+"""Errors of P, never of ln P: |P / P_true - 1|, with percentiles by k and parameter regime."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,8 +15,8 @@ Array = NDArray[np.float64]
 Regime = Callable[[Array, Space], NDArray[np.bool_]]
 
 PERCENTILES: tuple[float, ...] = (50, 68, 90, 95, 99, 99.9, 100)
-_EDGE = 0.01  # share of a parameter's range at each of its ends that counts as edge
-_DIGITS = 4  # of every number in a record
+_EDGE = 0.01  # fraction of a parameter's range at each end that counts as edge
+_DIGITS = 4  # digits of numbers in a record
 
 
 def _below(name: str, limit: float) -> Regime:
@@ -28,9 +28,9 @@ def _above(name: str, limit: float) -> Regime:
 
 
 def _column(name: str, theta: Array, space: Space) -> Array:
-    """A parameter, NaN of a space that has it not: no point is in the regime.
+    """A parameter of points; NaN if the space does not have it, so that no point is in a regime.
 
-    ``alpha`` is a share of centrals in linke22 alone, and the slope of the satellites elsewhere.
+    ``alpha`` is the fraction of centrals in linke22 only, and the slope of satellites elsewhere.
     """
     other = name == "alpha" and space.occupation.partition("+")[0] != "linke22"
     if name not in space.names or other:
@@ -55,11 +55,15 @@ REGIMES: dict[str, Regime] = {
 
 
 def fractional_error(Pk: ArrayLike, Pk_true: ArrayLike) -> Array:
-    """|P / P_true - 1|, element by element.
+    """Return |P / P_true - 1|, element by element.
 
     Args:
         Pk: Predicted spectra [Mpc^3], shape (N, K).
         Pk_true: True spectra [Mpc^3], shape (N, K).
+
+    Example:
+        >>> fractional_error([[101.0, 50.0]], [[100.0, 50.0]]).round(3)
+        array([[0.01, 0.  ]])
     """
     return np.abs(np.asarray(Pk, np.float64) / np.asarray(Pk_true, np.float64) - 1)
 
@@ -73,14 +77,14 @@ def _round(x: float) -> float:
 
 
 def accuracy(error: Array) -> dict[str, Any]:
-    """Percentiles of the fractional error.
+    """Return percentiles of the fractional error.
 
     Args:
         error: |P / P_true - 1|, shape (N, K).
 
     Returns:
-        ``points``, and for each of `PERCENTILES`: ``all`` over every (point, k), ``worst_k``
-        over the points' largest error in k.
+        ``points``, the number of points; and, for each of `PERCENTILES`, ``all``, over all
+        (point, k), and ``worst_k``, over points of the largest error in k.
     """
     return {
         "points": len(error),
@@ -92,17 +96,17 @@ def accuracy(error: Array) -> dict[str, Any]:
 def spectra_accuracy(
     predicted: Mapping[str, ArrayLike], spectra: Spectra, space: Space
 ) -> dict[str, dict[str, Any]]:
-    """The accuracy record of each spectrum.
+    """Return the accuracy record of each output.
 
     Args:
         predicted: Spectra [Mpc^3] by name, each (N, K), or derived numbers, each (N,).
-        spectra: The truth at the same points.
-        space: The trained ranges, which have the edges.
+        spectra: True labels of the same points.
+        space: Trained ranges of the parameters, for the regime at their edges.
 
     Returns:
-        By name: what `accuracy` says of all points; ``per_k``, K numbers for each of `PERCENTILES`
-        (one for a derived number); and ``regimes``, what `accuracy` says of the points
-        in each of `REGIMES` that has points.
+        By name: the entries of `accuracy` for all points; ``per_k``, K numbers for each of
+        `PERCENTILES` (one for a derived number); and ``regimes``, the entries of `accuracy` for
+        the points in each of `REGIMES` that has points.
     """
     inside = {name: regime(spectra.theta, space) for name, regime in REGIMES.items()}
     records = {}

@@ -1,4 +1,4 @@
-"""The LightningModule: loss and optimiser around an emulator."""
+"""The LightningModule of a training: loss and optimiser of an emulator."""
 
 from typing import Any, Literal, get_args
 
@@ -14,29 +14,32 @@ __all__ = ["EmulatorModule", "Loss", "check_loss"]
 
 Loss = Literal["rms", "mse"]
 
-_TINY = 1e-12  # a square root has no slope at 0
+_TINY = 1e-12  # keeps the derivative of a square root finite at 0
 
 
 def check_loss(loss: str) -> None:
-    """Refuse a loss that there is not."""
+    """Check the name of a loss.
+
+    Raises:
+        ValueError: The loss is unknown.
+    """
     if loss not in get_args(Loss):
         raise ValueError(f"loss = {loss!r} must be one of {', '.join(get_args(Loss))}")
 
 
 class EmulatorModule(lightning.LightningModule):
-    """Trains an emulator on its standardised ln P.
+    """Training of an emulator on its standardised ln P.
 
-    ``train_loss`` and ``val_loss``, which are logged, are mean squared errors, whatever is
-    minimised.
+    The logged ``train_loss`` and ``val_loss`` are mean squared errors for any minimised loss.
 
     Args:
-        emulator: What is trained, its scalings fitted.
-        optimizer: How.
-        minimised: ``mse``, the mean squared error, or ``rms``, the mean over points of the root
-            of each one's mean squared error: hard points count less, all others more.
-        weighting: Errors are weighed by this power of the spread of ln P; see
+        emulator: Emulator to train, with fitted scalings.
+        optimizer: Optimiser and batch size.
+        minimised: Minimised loss: ``mse``, the mean squared error, or ``rms``, the mean over points
+            of the root-mean-square error of each point, in which difficult points count less.
+        weighting: Power of the spread of ln P that multiplies errors; see
             `emulator.train.TrainConfig`.
-        compiled: Compile what is trained; the emulator itself stays as it is.
+        compiled: Whether to compile the prediction (``torch.compile``) for the training.
     """
 
     weights: Tensor
@@ -60,16 +63,20 @@ class EmulatorModule(lightning.LightningModule):
             self._standardised = torch.compile(emulator.standardised)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the precision of a training that goes on."""
+        """Switch to float64 if the checkpoint is in float64."""
         if any(one.dtype == torch.float64 for one in checkpoint["state_dict"].values()):
             self.double()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser over the network's weights."""
+        """Return the optimiser of the network's weights."""
         return self.optimizer.build(self.emulator.network)
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """What is minimised, and the mean squared error."""
+        """Return the minimised loss and the mean squared error of a batch.
+
+        Args:
+            batch: Features (B, F) and standardised ln P (B, O, K).
+        """
         x, y = (one.to(self.dtype) for one in batch)
         difference = self._standardised(x) - y
         mse = difference.detach().square().mean()
@@ -79,18 +86,18 @@ class EmulatorModule(lightning.LightningModule):
         return squares.flatten(1).mean(dim=1).add(_TINY).sqrt().mean(), mse
 
     def on_train_epoch_start(self) -> None:
-        """Start the mean loss of the epoch, and what dropout draws in it."""
+        """Reset the mean loss of the epoch, and seed the dropout."""
         torch.manual_seed(self.trainer.datamodule.seed + self.current_epoch)  # type: ignore[attr-defined]
         self._losses: list[Tensor] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """What is minimised, of a training batch."""
+        """Return the minimised loss of a training batch."""
         minimised, mse = self.loss(batch)
         self._losses.append(mse)
         return minimised
 
     def on_validation_epoch_start(self) -> None:
-        """Log the mean training loss; once an epoch, since a step can be as short as a log."""
+        """Log the mean training loss, once per epoch, since logging can take as long as a step."""
         self.log("train_loss", torch.stack(self._losses).mean(), sync_dist=True)
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""The network between the scalings: a multilayer perceptron, residual or not."""
+"""Multilayer perceptrons, with or without residual connections."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -23,18 +23,18 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """A perceptron with equal hidden layers.
+    """Multilayer perceptron with hidden layers of equal width.
 
     Attributes:
-        layers: Number of hidden layers.
-        units: Width of each.
-        activation: Nonlinearity after each; ``swish`` is also known as SiLU.
-        dropout: Fraction of hidden units dropped in training.
+        layers: Number of hidden layers, at least 1.
+        units: Width of the hidden layers, at least 1.
+        activation: Nonlinearity after each hidden layer; ``swish`` is also known as SiLU.
+        dropout: Fraction of hidden units dropped in training, in [0, 1).
         residual: Add the input of each hidden layer after the first to its output (He et al. 2016,
             arXiv:1512.03385).
-        components: Number of principal components of the standardised ln P that the network
-            predicts, of all of its spectra together; 0 predicts the value at every k itself.
-            What the components left out would add is an error that no training removes.
+        components: Number of principal components of the standardised ln P of all spectra
+            together that the network predicts; 0 predicts ln P at every k. Omitted components
+            are an error that training cannot remove.
     """
 
     layers: int = 6
@@ -60,7 +60,12 @@ class NetworkConfig:
             raise ValueError(f"network.components = {self.components} must not be negative")
 
     def build(self, inputs: int, outputs: int) -> nn.Sequential:
-        """The network, freshly initialised."""
+        """Return the network with initial weights.
+
+        Args:
+            inputs: Number of inputs.
+            outputs: Number of outputs.
+        """
         modules: list[nn.Module] = []
         width = inputs
         for layer in range(self.layers):
@@ -73,9 +78,9 @@ class NetworkConfig:
 
 
 class _Added(nn.Sequential):
-    """Layers whose result is added to what they get."""
+    """Layers with a residual connection: their input is added to their output."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """X and what becomes of it, shape (B, units)."""
+        """Return x + layers(x), shape (B, units)."""
         y: Tensor = super().forward(x)
         return x + y

@@ -1,4 +1,4 @@
-"""The optimisers of networks."""
+"""Optimisers of networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ __all__ = ["MAKERS", "Optimizer", "OptimizerConfig"]
 
 Optimizer = Literal["SOAP", "Muon", "adam", "RAdam", "AdamW"]
 
-_MUON_REST = 0.1  # learning rate of what Muon leaves to Adam, over its own
-_EPSILON = 1e-12  # far below the gradients at the end of a training, which are small
+_MUON_REST = 0.1  # learning rate of the weights left to Adam, relative to that of Muon
+_EPSILON = 1e-12  # far below the small gradients at the end of a training
 
 
 def _soap(network: nn.Module, lr: float) -> torch.optim.Optimizer:
@@ -43,16 +43,16 @@ MAKERS: dict[str, Callable[[nn.Module, float], torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How weights move.
+    """Optimiser, learning rate and batch size.
 
     Attributes:
         name: ``SOAP`` applies Adam in the eigenbasis of the preconditioner of Shampoo (Vyas et al.
             2024, arXiv:2409.11321). ``Muon`` orthogonalises the steps of hidden layers (Jordan et
             al. 2024) and uses Adam with a tenth of the rate for all other weights. ``adam`` (Kingma
             & Ba 2015, arXiv:1412.6980), ``RAdam`` and ``AdamW`` are those of PyTorch.
-        lr: Learning rate at its highest: about 5e-3 for ``SOAP``, 1e-1 for ``Muon``, 1e-3 for
+        lr: Peak learning rate, in (0, 1): about 5e-3 for ``SOAP``, 1e-1 for ``Muon``, 1e-3 for
             the others.
-        batch_size: Points in a step.
+        batch_size: Number of points per step.
     """
 
     name: Optimizer = "SOAP"
@@ -70,7 +70,7 @@ class OptimizerConfig:
             raise ValueError(f"optimizer.batch_size = {self.batch_size} must be at least 1")
 
     def build(self, network: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser of a network's weights, the highest rate noted as ``initial_lr``."""
+        """Return the optimiser of a network, with the peak rate as ``initial_lr`` of its groups."""
         optimizer = MAKERS[self.name](network, self.lr)
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]

@@ -1,4 +1,4 @@
-"""The emulator that is a network from the parameters to the spectra."""
+"""Emulators that are a neural network from parameters to spectra."""
 
 import torch
 from torch import Tensor
@@ -13,13 +13,17 @@ __all__ = ["NetworkEmulator"]
 
 
 class NetworkEmulator(Emulator, kind="network"):
-    """theta -> features -> network -> standardised ln P of each term -> ln P -> exp.
+    """Neural network from the parameters to the spectra.
 
-    With `NetworkConfig.components`, the network predicts principal components of the standardised
-    ln P instead.
+    theta -> features -> network -> standardised ln P of each term -> ln P -> P. With
+    `NetworkConfig.components`, the network predicts principal components of the standardised ln P.
 
     Args:
-        spec: What it predicts and where.
+        spec: Description of the emulator.
+
+    Raises:
+        ValueError: A total is to be a sum, but one of its terms is not predicted, or the occupation
+            has smoothed transitions.
     """
 
     Config = NetworkConfig
@@ -42,11 +46,11 @@ class NetworkEmulator(Emulator, kind="network"):
         self.targets = Standardize(len(spec.outputs), len(spec.k))
 
     def fit_scalings(self, theta: Tensor, ln_spectra: Tensor) -> None:
-        """Fit the scalings, on the training split.
+        """Fit the scalings of features and targets to the training split.
 
         Args:
             theta: Points, shape (N, P), physical units.
-            ln_spectra: ln of the spectra in the order of the outputs, shape (N, O, K).
+            ln_spectra: ln P [ln Mpc^3] in the order of ``spec.outputs``, shape (N, O, K).
         """
         self.features.fit(theta)
         self.targets.fit(ln_spectra)
@@ -55,11 +59,11 @@ class NetworkEmulator(Emulator, kind="network"):
 
     @property
     def _predicted(self) -> list[int]:
-        """Numbers of the outputs that come out of the network itself."""
+        """Indices of the outputs that the network predicts."""
         return [self.spec.outputs.index(name) for name in self.spec.predicted]
 
     def ln_spectra(self, x: Tensor) -> Tensor:
-        """Ln P [ln Mpc^3] of every output from features x (B, F), shape (B, O, K)."""
+        """Predict ln P [ln Mpc^3] of every output from features x (B, F), shape (B, O, K)."""
         spec, rows = self.spec, self._predicted
         y = self.network(x)
         if self.components:
@@ -72,10 +76,10 @@ class NetworkEmulator(Emulator, kind="network"):
         return torch.stack([terms[name] for name in spec.outputs], dim=1)
 
     def standardised(self, x: Tensor) -> Tensor:
-        """Standardised ln P of every output from features x (B, F), shape (B, O, K)."""
+        """Predict standardised ln P of every output from features x (B, F), shape (B, O, K)."""
         y: Tensor = self.targets(self.ln_spectra(x))
         return y
 
     def forward(self, theta: Tensor) -> tuple[Tensor, ...]:
-        """See `Emulator.forward`."""
+        """Predict the spectra; see `Emulator.forward`."""
         return tuple(self.ln_spectra(self.features(theta)).exp().unbind(dim=1))

@@ -1,4 +1,4 @@
-"""A progress bar over epochs, and Lightning without its greetings."""
+"""Progress bar and history of a training, and a filter for Lightning's messages."""
 
 import logging
 import warnings
@@ -14,7 +14,7 @@ __all__ = ["EpochBar", "History", "quiet_lightning"]
 
 
 def quiet_lightning() -> None:
-    """Silence the messages that say nothing about this training."""
+    """Suppress messages of Lightning that are irrelevant to a training."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for message in (
@@ -28,11 +28,14 @@ def quiet_lightning() -> None:
 
 
 class History(Callback):
-    """Losses and learning rate of every epoch.
+    """Callback that records losses and learning rate of every epoch.
+
+    Args:
+        training: Schedule of the training.
 
     Attributes:
-        epochs: One dictionary an epoch: epoch, stage, lr, train_loss, val_loss.
-        finish: What came of the finish, if the schedule has one; see `emulator.finish.Finish`.
+        epochs: ``epoch``, ``stage``, ``lr``, ``train_loss`` and ``val_loss`` of each epoch.
+        finish: Results of the finish, if there was one; see `emulator.finish.Finish.as_dict`.
     """
 
     def __init__(self, training: Training) -> None:
@@ -42,7 +45,7 @@ class History(Callback):
         self._step: dict[str, Any] = {}
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Note the last step's rate and stage; the epoch's end may be the end of a stage."""
+        """Record rate and stage of the step, since both may change at the end of the epoch."""
         self._step = {
             "epoch": trainer.current_epoch,
             "stage": self.training.stage,
@@ -52,23 +55,28 @@ class History(Callback):
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Note the epoch."""
+        """Record the epoch."""
         self.epochs.append(
             self._step
             | {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "val_loss")}
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"epochs": self.epochs}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Restore the state from a checkpoint."""
         self.epochs = list(state_dict["epochs"])
 
 
 class EpochBar(Callback):
-    """One line: how much of the schedule is done, epoch, rate, best validation loss."""
+    """Progress bar with the completed part of the schedule, epoch, rate and best validation loss.
+
+    Args:
+        training: Schedule of the training.
+        label: Text before the bar.
+    """
 
     def __init__(self, training: Training, label: str = "training") -> None:
         self.training, self.label = training, label

@@ -1,4 +1,4 @@
-"""What a trained emulator says of itself: how it was made, and how accurate it is."""
+"""Record of a trained emulator: provenance and accuracy."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +31,15 @@ _BATCH = 4096
 
 
 def predict(emulator: Emulator, theta: NDArray[np.float64]) -> dict[str, NDArray[np.float32]]:
-    """Spectra [Mpc^3] of points (N, P) as arrays (N, K), by name; no check of ranges."""
+    """Predict all outputs of points, without a check of ranges.
+
+    Args:
+        emulator: Emulator.
+        theta: Points, columns ``spec.space.names``, physical units, shape (N, P).
+
+    Returns:
+        Spectra [Mpc^3], each (N, K), and numbers, each (N,), by name.
+    """
     with torch.inference_mode():
         parts = [emulator(batch) for batch in torch.tensor(theta).float().split(_BATCH)]
     names = emulator.spec.outputs
@@ -41,15 +49,14 @@ def predict(emulator: Emulator, theta: NDArray[np.float64]) -> dict[str, NDArray
 def standardised_errors(
     predicted: Mapping[str, NDArray[np.float32]], truth: Spectra, scale: Mapping[str, Array]
 ) -> dict[str, float]:
-    """Mean squared (``mse``) and mean absolute (``mae``) error of the standardised ln P.
+    """Return mean squared (``mse``) and mean absolute (``mae``) error of the standardised ln P.
 
-    These are the figures that the published emulators were judged by; see `emulator.metrics`
-    for errors of P.
+    The published emulators quote these numbers; see `emulator.metrics` for errors of P.
 
     Args:
         predicted: Spectra [Mpc^3] by name, each (N, K).
-        truth: The labels of the same points.
-        scale: Standard deviation of ln P on the training split by name, each (K,).
+        truth: Labels of the same points.
+        scale: Standard deviation of ln P in the training split by name, each (K,).
     """
     difference = np.stack(
         [np.log(P / truth[name]) / scale[name] for name, P in predicted.items() if name in scale]
@@ -58,7 +65,7 @@ def standardised_errors(
 
 
 def validation_loss(path: Path) -> float:
-    """Mean squared standardised error on the validation split, from an emulator's own record."""
+    """Return the mean squared error of standardised ln P in the record of an emulator file."""
     return float(Emulator.load(path).spec.record["standardised"]["validation"]["mse"])
 
 
@@ -70,15 +77,15 @@ def make_record(
     dropped: Dropped | None = None,
     **notes: Any,
 ) -> None:
-    """Write into an emulator's spec how it was made and how accurate it is.
+    """Add provenance and accuracy to the description of an emulator, in place.
 
     Args:
-        emulator: Just trained.
-        spectra: All labels, the test split included; only their hash and number are taken.
+        emulator: Trained emulator.
+        spectra: All labels, including the test split; only their hash and number are used.
         parts: Labels of the ``train`` and the ``validation`` split.
-        settings: The training's settings, ``split`` among them.
-        dropped: Points that the training left out, if it may leave out some.
-        notes: What else there is to know of how it was made.
+        settings: Settings of the training, with ``split``.
+        dropped: Excluded points, if the training may exclude points.
+        notes: Further entries of the provenance.
     """
     predicted = {part: predict(emulator, labels.theta) for part, labels in parts.items()}
     names = [name for name in emulator.spec.outputs if output(name).correlation]
@@ -106,10 +113,10 @@ def make_record(
 
 
 def largest_quantile(spec: Spec, quantile: str) -> float:
-    """A quantile of abs(P/P_true - 1) on the validation split, of the spectrum where it is largest.
+    """Return a percentile of abs(P/P_true - 1) on the validation split, the largest of all spectra.
 
     Args:
-        spec: Of an emulator with its record.
+        spec: Description of an emulator with a record.
         quantile: One of `emulator.metrics.PERCENTILES` as a text: ``95``, ``100``, ...
     """
     records = spec.record["validation"]
@@ -117,12 +124,12 @@ def largest_quantile(spec: Spec, quantile: str) -> float:
 
 
 def log_line(emulator: Emulator, when: str, test: dict[str, float] | None = None) -> str:
-    """One line in the format of NNPowerspectra's log of trials.
+    """Return a line in the format of NNPowerspectra's log of trials.
 
     Args:
-        emulator: A network, with its record.
-        when: A time stamp, ``2025-07-08_02-24-56``.
-        test: ``mse`` and ``mae`` of the test split; left empty before the final evaluation.
+        emulator: Network emulator with a record.
+        when: Time stamp, ``2025-07-08_02-24-56``.
+        test: ``mse`` and ``mae`` of the test split; None before the final evaluation.
     """
     errors = emulator.spec.record["standardised"]
     network, optimizer = emulator.spec.network, emulator.spec.provenance["training"]["optimizer"]
@@ -144,7 +151,7 @@ def log_line(emulator: Emulator, when: str, test: dict[str, float] | None = None
 
 
 def accuracy_table(emulator: Emulator) -> str:
-    """A line for each output: percentiles of its errors on the validation split."""
+    """Return a table of percentiles of the validation errors, one line per output."""
     lines = ["abs(P/P_true - 1) in percent on the validation split", f"{'':10s}68 %   95 %   99 %"]
     for name, record in emulator.spec.record["validation"].items():
         errors = "  ".join(f"{100 * record['all'][q]:5.3g}" for q in ("68", "95", "99"))

@@ -1,8 +1,7 @@
-"""Run folders: one command at a time, and a rerun goes on with the same work or is refused.
+"""Run folders: one command at a time; a rerun resumes the same run, other runs are refused.
 
-What a folder is for is kept by content, in ``request.json``: hashes of what the paths lead to, the
-settings, the code. Where things lie is not part of it, so that folders can be moved.
-``config.yaml`` beside it repeats the run.
+``request.json`` identifies the run by content: hashes of the input files and the code, and the
+settings. Paths are not part of it, so that folders can be moved. ``config.yaml`` repeats the run.
 """
 
 import json
@@ -26,17 +25,17 @@ _REQUEST_FILE = "request.json"
 
 @contextmanager
 def run_lock(folder: Path, what: str) -> Iterator[None]:
-    """Keep a second command out of a run folder for the block.
+    """Context manager that locks a run folder against a second command.
 
     Args:
-        folder: The folder, made if it is not there.
-        what: What runs in it.
+        folder: Run folder, created if missing.
+        what: Kind of run, for the message.
 
     Raises:
-        BusyError: Another one runs in it.
+        BusyError: Another command is running in the folder.
     """
     with ExitStack() as stack:
-        # the other processes of a distributed training share the lock of the first
+        # in a distributed training, the first process holds the lock for all
         if getattr(rank_zero_only, "rank", 0) == 0:
             try:
                 stack.enter_context(exclusive(folder, folder=True))
@@ -53,21 +52,21 @@ def check_run_config(
     paths: tuple[str, ...] = (),
     begun: bool = True,
 ) -> bool:
-    """Note what a run folder is for, or check that it is for the same.
+    """Write the identity of a run into its folder, or check that the folder is of the same run.
 
     Args:
-        folder: The run folder.
-        config: What repeats the run; written as ``config.yaml``.
-        content: Hashes of what the paths in it lead to, and of the code.
-        paths: Names in `config` that say where things lie, and not what they are.
-        begun: Whether the folder holds something that must not be mixed with another run. Where
-            it does not, a run that failed does not stand in the way of another one.
+        folder: Run folder.
+        config: Arguments that repeat the run; written to ``config.yaml``.
+        content: Hashes of the input files and of the code.
+        paths: Names of entries of `config` that are paths, and not part of the identity.
+        begun: Whether the folder contains results that must not be mixed with another run. If not,
+            the folder of a failed run can be used for another one.
 
     Returns:
-        Whether the folder was for another run, of which nothing is to be kept.
+        Whether the folder was of another run without results to keep.
 
     Raises:
-        ValueError: The folder holds another run.
+        ValueError: The folder contains another run.
     """
     config = json.loads(json.dumps(config))  # tuples become lists, as they are read back
     settings = {name: value for name, value in config.items() if name not in paths}
@@ -107,7 +106,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _short(value: Any) -> Any:
-    """The same with SHA-256s cut to what tells them apart."""
+    """Shorten all SHA-256s in a value to 12 characters, for messages."""
     if isinstance(value, dict):
         return {name: _short(part) for name, part in value.items()}
     is_hash = isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)

@@ -1,4 +1,4 @@
-"""Invertible scalings of inputs and outputs, fitted once, on the training split."""
+"""Scalings of inputs and outputs, fitted once to the training split."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,14 @@ __all__ = ["Components", "Features", "Standardize"]
 
 
 class Standardize(nn.Module):
-    """``(x - mean) / std``, element by element; identity until fitted.
+    """Standardisation ``(x - mean) / std``, element by element; the identity before `fit`.
 
     Args:
         shape: Shape of one sample.
+
+    Attributes:
+        mean: Means, of this shape.
+        std: Standard deviations, of this shape.
     """
 
     mean: Tensor
@@ -29,9 +33,9 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(shape))
 
     def fit(self, x: Tensor) -> None:
-        """Take mean and standard deviation over the first axis of x, shape (N, *shape).
+        """Compute mean and standard deviation over the first axis of x, shape (N, *shape).
 
-        What does not vary keeps the scale 1, so that it maps to zero and not to 0/0.
+        Constant elements have the standard deviation 1, so that they map to 0 and not to 0/0.
         """
         std = x.double().std(dim=0, correction=0)
         mean = x.double().mean(dim=0)
@@ -40,23 +44,26 @@ class Standardize(nn.Module):
         self.std.copy_(torch.where(constant, torch.ones_like(std), std))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standardised x, shape (B, *shape)."""
+        """Return standardised x, shape (B, *shape)."""
         return (x - self.mean) / self.std
 
     def inverse(self, y: Tensor) -> Tensor:
-        """The x whose standardised form is y."""
+        """Return x from standardised values y, shape (B, *shape)."""
         return y * self.std + self.mean
 
 
 class Components(nn.Module):
-    """Principal components: coefficients of unit variance, and the values that they stand for.
+    """Principal components, with coefficients of unit variance.
 
     Args:
-        number: How many.
-        values: How many values they stand for.
+        number: Number of components C.
+        values: Number of values V.
+
+    Attributes:
+        basis: Components, shape (C, V).
 
     Raises:
-        ValueError: More components than values.
+        ValueError: There are more components than values.
     """
 
     basis: Tensor
@@ -71,13 +78,13 @@ class Components(nn.Module):
         self.register_buffer("basis", torch.eye(number, values))
 
     def fit(self, y: Tensor) -> None:
-        """Take those of the largest variance of y, shape (N, V), of mean 0.
+        """Compute the components with the largest variance of y, shape (N, V), of mean 0.
 
         Raises:
             ValueError: y varies along fewer directions than there are components.
         """
         y = y.double()
-        variances, directions = torch.linalg.eigh(y.T @ y / len(y))  # from small to large
+        variances, directions = torch.linalg.eigh(y.T @ y / len(y))  # in ascending order
         number = len(self.basis)
         variances, directions = variances[-number:].flip(0), directions[:, -number:].flip(1)
         if variances[-1] <= 0:
@@ -87,21 +94,22 @@ class Components(nn.Module):
         self.basis.copy_((directions * variances.sqrt()).T)  # (V, C) -> (C, V)
 
     def inverse(self, coefficients: Tensor) -> Tensor:
-        """The values (B, V) of coefficients (B, C)."""
+        """Return values (B, V) from coefficients (B, C)."""
         return coefficients @ self.basis
 
 
 class Features(nn.Module):
-    """Physical parameters to standardised network inputs.
+    """Standardised inputs of networks, from physical parameters.
 
-    Those that are not held fixed, masses and what is drawn so by their log10; and what the
-    occupation says that networks are to be told besides (`Occupation.features`).
-
-    Masses enter by their log10 however they are drawn: drawn uniformly in M, the few small ones,
-    where spectra change fastest, would be as good as equal.
+    These are the parameters that are not held fixed, with the log10 of masses in Msun and of
+    parameters sampled in log10, and `Occupation.features`. Masses sampled uniformly in M enter in
+    log10, too: otherwise the few small masses, where spectra change fastest, would be nearly equal.
 
     Args:
-        space: The box of the parameters.
+        space: Box of the parameters.
+
+    Attributes:
+        inputs: Number of features F.
     """
 
     is_log: Tensor
@@ -126,15 +134,15 @@ class Features(nn.Module):
     def _logs(self, theta: Tensor) -> Tensor:
         features = self._features(theta)
         theta = theta.index_select(1, self.columns)
-        # the logarithm sees 1 where it is not wanted: no NaN, also not in gradients
+        # log10 of 1 where it is not used, which avoids NaN in values and gradients
         logs = torch.log10(torch.where(self.is_log, theta, torch.ones_like(theta)))
         return torch.cat([torch.where(self.is_log, logs, theta), *features], dim=1)
 
     def fit(self, theta: Tensor) -> None:
-        """Standardise over theta, shape (N, P), physical units."""
+        """Fit the standardisation to points theta, shape (N, P), physical units."""
         self.standardize.fit(self._logs(theta.double()))
 
     def forward(self, theta: Tensor) -> Tensor:
-        """Features (B, F) of theta, shape (B, P), physical units."""
+        """Return the features (B, F) of points theta, shape (B, P), physical units."""
         features: Tensor = self.standardize(self._logs(theta))
         return features

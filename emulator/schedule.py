@@ -1,4 +1,4 @@
-"""How long a training runs, and how its learning rate falls: in stages, or along a cosine."""
+"""Length of a training and schedule of its learning rate: in stages, or along a cosine."""
 
 import math
 import time
@@ -28,16 +28,16 @@ Precision = Literal["float32", "float64"]
 
 @dataclass(frozen=True)
 class FinishConfig:
-    """A finish with L-BFGS (Liu & Nocedal 1989), kept only if the validation loss is lower.
+    """Finish of a training with L-BFGS, kept only if it lowers the validation loss.
 
     Attributes:
         evaluations: Number of evaluations of the loss and its gradient; a step takes one or a
-            few. 0 leaves the finish out.
-        points: Training points that the loss is taken over, evenly spaced among all, the same in
-            every evaluation; 0 takes all.
-        precision: ``float64``, in which an operation counts as two, or ``float32``. The
-            emulator's weights are float32 in the end.
-        memory: Number of past steps that approximate the curvature.
+            few. 0 for no finish.
+        points: Number of training points in the loss, evenly spaced in the training split and the
+            same in all evaluations; 0 for all.
+        precision: ``float64``, in which an operation counts as two, or ``float32``. The final
+            weights are float32 in both cases.
+        memory: Number of past steps that approximate the curvature, at least 1.
     """
 
     evaluations: int = 0
@@ -60,7 +60,7 @@ class FinishConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """How long a training runs and how its learning rate falls.
+    """Length of a training and schedule of its learning rate.
 
     Attributes:
         kind: ``cosine`` has a warm-up and then a cosine to zero over the whole budget (Loshchilov &
@@ -69,19 +69,18 @@ class ScheduleConfig:
         max_epochs: Maximum number of epochs of each stage; ``cosine`` uses their sum.
         patience: Number of epochs without a better validation loss that ends a stage; not used by
             ``cosine``.
-        factor: The learning rate is multiplied by this after each stage; not used by ``cosine``.
-        min_delta: Relative improvement of the validation loss that counts as better.
+        factor: Factor of the learning rate after each stage, in (0, 1]; not used by ``cosine``.
+        min_delta: Smallest relative decrease of the validation loss that counts as better.
         max_tflop: Maximum number of operations of the whole training, in 10^12 floating-point
             operations as counted by `emulator.work`, divided equally among stages; 0 sets no limit.
-            It takes about the same time for small and large networks, and gives the same training
-            steps on every machine. A core of 2020 does about 0.05 per second.
+            A given number takes about the same time for small and large networks, and gives the
+            same training steps on every machine. A core of 2020 does about 0.05 per second.
         max_minutes: Wall time after which a training ends with a message; 0 sets no limit. This is
             a safeguard, not a budget, since the result depends on the speed of the machine.
-        warmup: Share of the budget over which ``cosine`` raises the rate from zero.
-        float64: Share of the budget, at its end, over which the network is trained in float64. A
-            step in float64 uses up as much of the budget as two in float32.
-        finish: What follows, with L-BFGS. It is part of `max_tflop`, and comes on top of
-            `max_epochs`.
+        warmup: Fraction of the budget over which ``cosine`` raises the rate from zero, in [0, 1).
+        float64: Fraction of the budget, at its end, in which the network is trained in float64, in
+            [0, 1]. A step in float64 counts as two in float32.
+        finish: Finish with L-BFGS. It is included in `max_tflop`, but not in `max_epochs`.
     """
 
     kind: Literal["cosine", "stages"] = "cosine"
@@ -121,37 +120,41 @@ class ScheduleConfig:
             raise ValueError(f"schedule.float64 = {self.float64:g} must lie in [0, 1]")
 
     def build(self, monitor: str = "val_loss") -> "Training":
-        """The callback that runs this schedule."""
+        """Return the callback that runs this schedule.
+
+        Args:
+            monitor: Name of the logged validation metric; smaller is better.
+        """
         return (StagedTraining if self.kind == "stages" else CosineTraining)(self, monitor)
 
     @property
     def max_seconds(self) -> float:
-        """Most seconds of the whole training."""
+        """Maximum seconds of the training; infinite without a limit."""
         return 60 * self.max_minutes or math.inf
 
 
 class Training(Callback, ABC):
-    """Runs a schedule within one ``Trainer.fit``, and leaves the best weights in the module.
+    """Lightning callback that runs a schedule, and leaves the best weights in the module.
 
-    The state travels in checkpoints, so that training resumes where it was.
+    Its state is part of checkpoints, so that a training can be resumed.
 
     Args:
-        config: The schedule.
+        config: Schedule.
         monitor: Name of the logged validation metric; smaller is better.
 
     Attributes:
         best: Best value of the metric so far.
-        best_epoch: Its epoch.
-        stage: Number of the present stage, from 0.
-        steps: Steps so far.
-        cost: What they cost, in steps in float32.
-        flop: Floating-point operations of each of these; see `emulator.work.flop_of_step`.
-        reserved: Operations that are set aside for the finish.
+        best_epoch: Epoch of the best value; -1 before the first.
+        stage: Index of the current stage, from 0.
+        steps: Number of steps so far.
+        cost: Cost of these steps, in steps in float32.
+        flop: Floating-point operations of a step in float32; see `emulator.work.flop_of_step`.
+        reserved: Operations reserved for the finish.
         finish_flop: Operations of the finish.
-        seconds: Seconds of training so far, those before a resume included.
-        diverged: Whether the metric stopped being finite, which ends the training.
-        capped: Whether ``max_minutes`` ended the training before its schedule did.
-        is_over: Whether the training has come to its end.
+        seconds: Seconds of training so far, including those before a resume.
+        diverged: Whether the metric became infinite or NaN, which ends the training.
+        capped: Whether ``max_minutes`` ended the training before its schedule.
+        is_over: Whether the training has ended.
     """
 
     STATE: tuple[str, ...] = (
@@ -177,16 +180,27 @@ class Training(Callback, ABC):
     @property
     @abstractmethod
     def done(self) -> float:
-        """The share of the schedule that is behind, in [0, 1]."""
+        """Completed fraction of the schedule, in [0, 1]."""
 
     @abstractmethod
     def after_epoch(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, better: bool
     ) -> None:
-        """Go on to the next stage, or stop the trainer."""
+        """Begin the next stage or stop the trainer, if it is time.
+
+        Args:
+            trainer: Trainer of the module.
+            module: Module in training.
+            better: Whether the epoch had the best metric so far.
+        """
 
     def share(self, cost: float, epochs: int) -> float:
-        """The share of the budget of so many epochs that is behind after so many steps."""
+        """Return the used fraction of a budget, in [0, 1].
+
+        Args:
+            cost: Steps so far, in steps in float32.
+            epochs: Maximum number of epochs of the budget.
+        """
         most: float = epochs * self._batches
         if self.config.max_tflop:
             stages = 1 if self.config.kind == "cosine" else len(self.config.max_epochs)
@@ -195,13 +209,13 @@ class Training(Callback, ABC):
         return min(1.0, cost / max(1.0, most))
 
     def end_with(self, best: float, flop: float, seconds: float) -> None:
-        """Take note of a finish: lowest metric, operations, seconds."""
+        """Record a finish: its lowest metric, operations and seconds."""
         self.best = min(self.best, best)
         self.finish_flop = flop
         self.seconds += seconds
 
     def on_fit_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Do nothing more after the checkpoint of a training that was over."""
+        """Stop at once if the training had ended before it was resumed."""
         trainer.should_stop = self.is_over
 
     def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
@@ -212,7 +226,7 @@ class Training(Callback, ABC):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
     ) -> None:
-        """Go over to float64 when it is time."""
+        """Switch to float64 when it is time."""
         is_time = self.config.float64 > 0 and self.done >= 1 - self.config.float64
         if is_time and pl_module.dtype != torch.float64:
             pl_module.double()
@@ -223,7 +237,7 @@ class Training(Callback, ABC):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
     ) -> None:
-        """Cut a long epoch at the end of the budget; its validation still runs."""
+        """Count the step, and end the epoch, with its validation, at the end of the budget."""
         now = time.monotonic()
         self.seconds += now - self._clock
         self._clock = now
@@ -233,14 +247,14 @@ class Training(Callback, ABC):
             trainer.should_stop = True
         elif self.config.max_minutes:
             over = self.seconds >= 60 * self.config.max_minutes
-            # processes of a distributed training have clocks of their own and must agree
+            # the processes of a distributed training have different clocks, and must agree
             if trainer.strategy.reduce_boolean_decision(over, all=False):
                 self.capped = trainer.should_stop = True
 
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Judge the epoch."""
+        """Compare the epoch's metric with the best so far, and end stage or training if due."""
         if trainer.sanity_checking:
             return
         value = float(trainer.callback_metrics[self.monitor])
@@ -259,22 +273,22 @@ class Training(Callback, ABC):
         self.is_over = trainer.should_stop
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Bring back the best weights, however the training ended."""
+        """Restore the best weights."""
         if self.best_weights:
             pl_module.load_state_dict(self.best_weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {name: getattr(self, name) for name in self.STATE}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Restore the state from a checkpoint."""
         for name in self.STATE:
             setattr(self, name, state_dict[name])
 
 
 def _double(value: Any) -> Any:
-    """An optimiser's state in float64."""
+    """Convert an optimiser's state to float64."""
     if isinstance(value, Tensor) and value.is_floating_point():
         return value.double()
     if isinstance(value, list):
@@ -283,10 +297,10 @@ def _double(value: Any) -> Any:
 
 
 class StagedTraining(Training):
-    """Stages, each to its patience; after each the best weights come back and the rate drops.
+    """Stages, after each of which the best weights are restored and the learning rate is reduced.
 
-    A stage ends at its epoch limit, when the metric has not improved for its patience, or when
-    its share of the work is done. The optimiser starts afresh after each.
+    A stage ends after its maximum number of epochs, when the metric has not improved for its
+    patience, or when its part of the budget is used. The optimiser is reset after each stage.
     """
 
     STATE = (*Training.STATE, "epochs_in_stage", "cost_before", "waited")
@@ -328,14 +342,14 @@ class StagedTraining(Training):
             optimizer.state.clear()
             for group in optimizer.param_groups:
                 group["lr"] *= self.config.factor
-                group.pop("step", None)  # where SOAP counts
+                group.pop("step", None)  # SOAP's counter of steps
 
 
 class CosineTraining(Training):
-    """One sweep: a linear warm-up, then half a cosine down to zero at the end of the budget."""
+    """Linear warm-up of the learning rate, then half a cosine to zero at the end of the budget."""
 
     def rate(self, done: float) -> float:
-        """The learning rate over its peak when a share `done` of the budget is used."""
+        """Return the learning rate over its peak when a fraction `done` of the budget is used."""
         warmup = self.config.warmup
         if done < warmup:
             return done / warmup
@@ -349,9 +363,9 @@ class CosineTraining(Training):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
     ) -> None:
-        """Set the rate of the step, too."""
+        """Also set the learning rate of the step."""
         super().on_train_batch_start(trainer, pl_module)
-        done = self.share(self.cost + 1, sum(self.config.max_epochs))  # the first is not lost
+        done = self.share(self.cost + 1, sum(self.config.max_epochs))  # not 0 in the first step
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * self.rate(done)

@@ -1,4 +1,4 @@
-"""Sealed files of named arrays and texts: safetensors that hold the hash of their own bytes."""
+"""Files of named arrays and texts: safetensors with a checksum of the whole file."""
 
 import json
 import re
@@ -14,26 +14,26 @@ from datagen.seal import BLANK, is_whole, seal
 
 __all__ = ["EmulatorFileError", "read_sealed", "write_sealed"]
 
-_SEAL = re.compile(rb'"seal":"([0-9a-f]{64})"')  # texts inside of texts have escaped quotes
+_SEAL = re.compile(rb'"seal":"([0-9a-f]{64})"')  # nested texts have escaped quotes
 _SCHEMA = re.compile(rb'"schema":"([^"\\]{1,60})"')
-_HEADER = 8  # bytes of the header's length, which come first
-_FOREIGN = {  # first bytes -> what such a file is
+_HEADER = 8  # first bytes of the file, with the length of the header
+_FOREIGN = {  # other kinds of files by their first bytes
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, as labels are",
     b"PK\x03\x04": "a zip archive, as checkpoints and .npz files are",
 }
 
 
 class EmulatorFileError(ValueError):
-    """An emulator file that is damaged, of another schema, or not an emulator."""
+    """Error of a file that is damaged, of another schema, or not an emulator."""
 
 
 def write_sealed(path: Path, weights: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
-    """Write arrays and texts as one safetensors file with a checksum over all of its bytes.
+    """Write arrays and texts atomically to a safetensors file with a checksum of all its bytes.
 
     Args:
-        path: The file; it is whole, or the old one stays.
+        path: File.
         weights: Arrays by name.
-        texts: Texts by name; ``schema`` is one of them.
+        texts: Texts by name, with ``schema``.
     """
     content = seal(save(dict(weights), {**texts, "seal": BLANK}))
     with atomic(path) as partial:
@@ -41,15 +41,15 @@ def write_sealed(path: Path, weights: Mapping[str, Tensor], texts: Mapping[str, 
 
 
 def read_sealed(path: Path, schema: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Arrays and texts of a file of `write_sealed`; nothing of an altered one is looked at.
+    """Read arrays and texts of a file of `write_sealed`, after verifying its checksum.
 
     Args:
-        path: The file.
-        schema: The schema that it must have.
+        path: File.
+        schema: Expected schema.
 
     Raises:
-        FileNotFoundError: No such file.
-        EmulatorFileError: A damaged or foreign file, or one of another schema.
+        FileNotFoundError: The file does not exist.
+        EmulatorFileError: The file is damaged, of another kind, or of another schema.
     """
     if not path.exists():
         raise FileNotFoundError(f"no emulator at {path}; train one with python -m emulator.train")
@@ -88,10 +88,10 @@ def _check_schema(path: Path, found: re.Match[bytes] | None, schema: str) -> Non
 
 
 def _foreign(path: Path, head: bytes) -> str:
-    """What is wrong with a file that does not begin as safetensors do."""
+    """Description of a file that is not a safetensors file, for the message."""
     for magic, kind in _FOREIGN.items():
         if head.startswith(magic):
             return f"is {kind}, and no emulator; give an emulator.safetensors"
-    if path.suffix == ".onnx" or head[:1] == b"\x08":  # the version of ONNX comes first
+    if path.suffix == ".onnx" or head[:1] == b"\x08":  # ONNX files begin with their version
         return "is an ONNX file; give the emulator.safetensors beside it"
     return "is not an emulator file; give an emulator.safetensors"

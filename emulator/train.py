@@ -1,4 +1,4 @@
-"""Train an emulator on labels: ``python -m emulator.train``."""
+"""Train a network emulator on labels: ``python -m emulator.train``."""
 
 import json
 import os
@@ -47,31 +47,32 @@ __all__ = [
 ]
 
 EMULATOR_FILE = "emulator.safetensors"
-_THREAD_FLOP = 1e9  # of a step, that make a thread worth its while
+_THREAD_FLOP = 1e9  # operations per step for which another thread pays off
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What is learned, by which network, and how.
+    """Settings of a training: spectra, network, loss, optimiser and schedule.
 
     Attributes:
-        correlations: Power spectra to predict: mm, gm, gg, one or several in one network.
-        terms: Terms of each: ``[1h, 2h, total]`` is the combined emulator, ``[1h]`` or ``[2h]``
-            a separate one.
+        correlations: Power spectra to predict: one or several of mm, gm, gg, in one network.
+        terms: Terms of each spectrum: ``[1h, 2h, total]`` for a combined emulator, ``[1h]`` or
+            ``[2h]`` for a separate one.
         total: ``sum`` adds the predicted terms, ``network`` predicts the total as a separate
             output.
-        network: The network.
-        loss: Loss, in terms of the standardised ln P: ``rms`` is the mean over points of the
+        network: Network.
+        loss: Loss of the standardised ln P: ``rms`` is the mean over points of the
             root-mean-square error of each point, ``mse`` the mean squared error, as in the
             published emulators.
-        weighting: Errors of the standardised ln P are weighed by this power of the spread of ln P
-            of each output and k: with 0 they count as they are, as in the published emulators,
-            with 1 by what they are in P, where a spectrum that varies much costs more.
-        optimizer: Optimiser.
-        schedule: How long, and how the learning rate falls.
+        weighting: Power of the spread of ln P, for each output and k, that multiplies errors of
+            standardised ln P, in [0, 2]: 0 for no weighting, as in the published emulators, 1 for
+            errors of ln P, in which spectra that vary more count more.
+        optimizer: Optimiser and batch size.
+        schedule: Length of the training and schedule of its learning rate.
         split: Sizes of the training, validation and test splits.
-        negative: Points at which a spectrum is not positive, and has no logarithm: ``refuse``
-            raises an error, ``drop`` excludes them and reports their number in the record.
+        negative: Treatment of points with a spectrum that is not positive, so that it has no
+            logarithm: ``refuse`` raises an error, ``drop`` excludes them and reports their number
+            in the record.
         seed: Seed of the initial weights and of the shuffling.
     """
 
@@ -100,17 +101,22 @@ class TrainConfig:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the spectra: ``gg_1h``, ..."""
+        """Names of the predicted spectra: ``gg_1h``, ..."""
         return spectra_of(self.correlations, self.terms)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists, as YAML and JSON take them."""
+        """Return the settings as plain numbers, strings and lists, for YAML and JSON."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
 
 def make_emulator(spectra: Spectra, config: TrainConfig) -> NetworkEmulator:
-    """An untrained emulator for labels: their space, wavenumbers and halo model."""
+    """Return an untrained emulator with the space, wavenumbers and halo model of labels.
+
+    Args:
+        spectra: Labels.
+        config: Settings of the training.
+    """
     model = spectra.metadata["model"]
     spec = Spec(
         kind="network",
@@ -134,27 +140,28 @@ def fit(
     resume: Path | None = None,
     hardware: Hardware = Hardware(),
 ) -> tuple[NetworkEmulator, dict[str, Any]]:
-    """Train an emulator on the training split, stopping on the validation split.
+    """Train an emulator on the training split, keeping the weights that validate best.
 
     Args:
-        spectra: The labels.
-        config: What and how.
-        folder: Where TensorBoard logs and a checkpoint to resume from are kept, if anywhere.
+        spectra: Labels.
+        config: Settings of the training.
+        folder: Folder for TensorBoard logs and a checkpoint; None to write neither.
         callbacks: Further Lightning callbacks.
         bar: Label of a progress bar over epochs; empty for none.
-        resume: Checkpoint to go on from, if it is there.
-        hardware: Where.
+        resume: Checkpoint to resume from, if it exists.
+        hardware: Where the training runs.
 
     Returns:
-        The emulator with its best weights and its validation record, and the training's
-        history: ``epochs``, ``best_epoch`` of these, ``best_val_loss``, ``diverged``, ``capped``
-        (whether ``max_minutes`` cut it, when the share ``done`` of its schedule was behind),
-        ``steps``, ``tflop``, ``seconds``, and ``finish``, if it had one (`emulator.finish.Finish`).
+        The emulator with its best weights and its validation record, and the history of the
+        training: ``epochs`` (losses and learning rate of each), ``best_epoch``, ``best_val_loss``,
+        ``diverged``, ``capped`` (whether ``max_minutes`` ended it), ``done`` (completed fraction
+        of the schedule), ``steps``, ``tflop`` (10^12 operations), ``seconds``, and ``finish``, if
+        there was one (see `emulator.finish.Finish`).
 
     Raises:
-        ValueError: Labels or settings that cannot be trained on.
+        ValueError: The labels or settings do not allow a training.
         TrainingFailed: The validation loss was never finite.
-        CheckpointError: The checkpoint is that of another training.
+        CheckpointError: The checkpoint belongs to another training.
     """
     lightning.seed_everything(config.seed, verbose=False)
     data = SpectraData(
@@ -200,26 +207,30 @@ def fit(
 
 
 def _summary(finish: dict[str, Any]) -> dict[str, Any]:
-    """A finish without its course, for a record."""
+    """Results of a finish without the losses of each round, for a record."""
     return {name: value for name, value in finish.items() if name != "losses"}
 
 
 def _content(spectra: Spectra) -> dict[str, str]:
-    """What a training is of: hashes of the labels and of the code."""
+    """Hashes of the labels and of the code of a training."""
     return {"labels": spectra.hash(), "code": code_hash("emulator.train")}
 
 
 def _key(spectra: Spectra, config: TrainConfig) -> str:
-    """SHA-256 of all that decides how a training goes."""
+    """SHA-256 of everything that determines a training."""
     settings = json.dumps(config.as_dict(), sort_keys=True)
     return combined_hash(_content(spectra) | {"train": settings})
 
 
 def check_unfinished(out: Path, what: str) -> None:
-    """Check that a run folder does not hold its result yet, which is written last of all.
+    """Check that a run folder does not contain its result yet, which is written last.
+
+    Args:
+        out: Run folder.
+        what: Kind of run, for the message.
 
     Raises:
-        FileExistsError: It does.
+        FileExistsError: The result exists.
     """
     if (out / EMULATOR_FILE).exists():
         (out / LAST_CHECKPOINT).unlink(missing_ok=True)  # of a run that was killed at its end
@@ -234,31 +245,31 @@ def train(
     threads: int = 0,
     ray: RayConfig = RayConfig(),
 ) -> dict[str, Any]:
-    """Train an emulator on labels; a training that was killed goes on where it was.
+    """Train a network emulator on labels.
 
-    It goes on where labels, settings and code are the same, wherever they lie, and is refused
-    where they are not. The folder gets ``emulator.safetensors`` (network, scalings, names, ranges
-    and record in one file), ``history.json``, figures of the losses and of the accuracy on the
-    validation split over k, ``log.txt`` (one line in the format of NNPowerspectra),
-    ``config.yaml`` (which repeats the run) and ``tensorboard/``.
+    Writes ``emulator.safetensors`` (network, scalings, names, ranges and record in one file),
+    ``history.json``, figures of the losses and of the validation errors over k, ``log.txt`` (one
+    line in the format of NNPowerspectra), ``config.yaml`` (which repeats the run) and
+    ``tensorboard/``. To resume an interrupted training, rerun the command with the same labels,
+    settings and code; files may have been moved.
 
     Args:
         data: Label file of ``datagen.generate``.
         out: Folder for the results.
-        train: What is trained: spectra, network, optimiser and schedule.
-        hardware: Where it runs.
+        train: Settings of the training: spectra, network, loss, optimiser and schedule.
+        hardware: Where the training runs.
         threads: Threads of each process; 0 uses one, or more if the training steps are large enough
             to benefit: small ones are slower on several threads, and much slower on a busy machine.
-        ray: Where Ray's workers run, if there are some (``hardware.workers``); on a cluster, the
-            folder must be one that all of its machines see.
+        ray: Where Ray runs, if ``hardware.workers`` is set; on a cluster, all machines must see the
+            folder.
 
     Returns:
-        The training's history; see `fit`.
+        The history of the training; see `fit`.
 
     Raises:
-        ValueError: Labels or settings that cannot be trained on, or a folder that holds another
-            run, or that another training runs in.
-        FileExistsError: The folder holds a finished training.
+        ValueError: The labels or settings do not allow a training, the folder contains another
+            run, or another training is running in it.
+        FileExistsError: The folder contains a finished training.
     """
     spectra = Spectra.read(data, train.outputs)
     with run_lock(out, "training"):
@@ -283,7 +294,7 @@ def _train_on(
     threads: int,
     ray: RayConfig,
 ) -> tuple[Emulator, dict[str, Any]]:
-    """Train here or in Ray's workers, and write the results."""
+    """Train in this process or in Ray's workers, and write the results."""
     if not hardware.workers:
         return _train(spectra, out, train, hardware, threads or threads_for(spectra, train))
     one = partial(_train, spectra, out.resolve(), train, hardware, threads or 1)
@@ -294,9 +305,14 @@ def _train_on(
 
 
 def threads_for(spectra: Spectra, config: TrainConfig) -> int:
-    """Threads that a training has use for."""
+    """Return the number of threads that a training benefits from.
+
+    Args:
+        spectra: Labels.
+        config: Settings of the training.
+    """
     weights = sum(p.numel() for p in make_emulator(spectra, config).network.parameters())
-    flop = 6 * config.optimizer.batch_size * weights  # forwards, and twice as many backwards
+    flop = 6 * config.optimizer.batch_size * weights  # 2 forwards, 4 backwards
     return max(1, min(os.cpu_count() or 1, int(flop / _THREAD_FLOP)))
 
 
@@ -312,9 +328,9 @@ def _train(
     return emulator, history
 
 
-@rank_zero_only  # one process of a distributed training writes
+@rank_zero_only  # in a distributed training, one process writes
 def _write(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
-    """Write the results, the emulator last: where it is, the training is finished."""
+    """Write the results, the emulator last: if it exists, the training is finished."""
     with atomic(out / "history.json") as partial:
         partial.write_text(json.dumps(history))
     with atomic(out / "log.txt") as partial:

@@ -1,4 +1,4 @@
-"""Make a semi-analytic emulator: ``python -m emulator.train_semianalytic``."""
+"""Train a semi-analytic emulator: ``python -m emulator.train_semianalytic``."""
 
 import json
 import time
@@ -36,31 +36,31 @@ def train_semianalytic(
     split: Split = Split(),
     ray: RayConfig = RayConfig(),
 ) -> Path:
-    """Make an emulator of all nine spectra that learns the cosmology and integrates over mass.
+    """Train a semi-analytic emulator of all nine spectra, which computes the integrals over mass.
 
-    Its network is fitted to sigma(R) and the linear power, in minutes and without labels. It also
-    gives P_lin, the galaxy density n_g, the effective bias and the satellite fraction. The folder
-    gets ``emulator.safetensors`` and ``config.yaml``, and with labels a figure of the accuracy on
-    their validation split over k. Where it holds all of this already, for the same settings,
-    labels and code, nothing is done.
+    Its network is fitted to sigma(R) and the linear power, in minutes and without labels. Further
+    outputs are P_lin, the galaxy density n_g, the effective bias and the satellite fraction.
+    Writes ``emulator.safetensors``, ``config.yaml`` and, with labels, a figure of the validation
+    errors over k. If the folder contains the emulator of the same settings, labels and code
+    already, nothing is done.
 
     Args:
         out: Folder for the results.
         space: Ranges of the parameters.
-        model: The halo model, a ``standard`` one.
-        semianalytic: The network, and the grid of halo masses.
-        fit: How the network is fitted.
-        data: Label file of ``datagen.generate`` of the same space and model, to validate with.
-        split: Which labels validate; those of the test split are not looked at.
-        ray: Where CAMB runs, if its table is not there yet.
+        model: Halo model; must be a ``standard`` one.
+        semianalytic: Network, and grid of halo masses.
+        fit: Settings of the fit of the network.
+        data: Label file of ``datagen.generate`` for validation, of the same space and model.
+        split: Sizes of the splits of these labels; the test split is not used.
+        ray: Where CAMB runs, if a new table of linear power is needed.
 
     Returns:
-        The path of the emulator.
+        Path of the emulator.
 
     Raises:
-        ValueError: A halo model that has no such emulator, a grid that does not cover its box,
-            labels of another space or model, or a folder that holds another run, or that another
-            one runs in.
+        ValueError: The halo model has no such emulator, the grid does not cover its box, the
+            labels are of another space or model, the folder contains another run, or another
+            training is running in it.
     """
     spectra = _labels(data, space, model) if data else None
     settings: dict[str, Any] = {
@@ -87,19 +87,25 @@ def train_semianalytic(
         notes = {"seconds": time.monotonic() - begun}
         training = {name: settings[name] for name in ("semianalytic", "fit", "split")}
         _record(emulator, spectra, split, training, notes, out)
-        emulator.save(file)  # last: where it is, all is done
+        emulator.save(file)  # last: if it exists, everything is done
     return file
 
 
 def of_labels(
     spectra: Spectra, config: SemiAnalyticConfig, fit: FitConfig, split: Split
 ) -> SemiAnalyticEmulator:
-    """A semi-analytic emulator of labels' space and halo model, with its record on them.
+    """Train a semi-analytic emulator for the space and halo model of labels, and validate it.
 
-    The table of linear power must be there already, or CAMB runs here, node after node.
+    If there is no table of linear power for the space, CAMB runs on this machine.
+
+    Args:
+        spectra: Labels.
+        config: Network, and grid of halo masses.
+        fit: Settings of the fit.
+        split: Sizes of the splits of the labels; the test split is not used.
 
     Raises:
-        ValueError: As `train_semianalytic`.
+        ValueError: The halo model has no such emulator, or the grid does not cover its box.
     """
     begun = time.monotonic()
     emulator = _make(*_of(spectra), config, fit, RayConfig())
@@ -110,17 +116,17 @@ def of_labels(
 
 
 def check_labels(spectra: Spectra, config: SemiAnalyticConfig) -> None:
-    """Refuse labels that have no semi-analytic emulator, before any work begins.
+    """Check that a semi-analytic emulator can be trained for the space and model of labels.
 
     Raises:
-        ValueError: Their halo model has none, or the grid does not cover their box.
+        ValueError: The halo model has no such emulator, or the grid does not cover the box.
     """
     space, model = _of(spectra)
     halo_model_units(model, space, config.grid)
 
 
 def _of(spectra: Spectra) -> tuple[Space, HaloModelConfig]:
-    """What labels are of."""
+    """Space and halo model of labels."""
     metadata = spectra.metadata
     return Space.from_dict(metadata["space"]), HaloModelConfig.from_dict(metadata["model"])
 
@@ -132,10 +138,10 @@ def _make(
     fit: FitConfig,
     ray: RayConfig,
 ) -> SemiAnalyticEmulator:
-    """The emulator; what there is none of is refused before CAMB runs."""
+    """Train the emulator; impossible settings raise a ValueError before CAMB runs."""
     halo_model_units(model, space, config.grid)
     table = linear_power(model, space, ray)
-    assert table is not None  # but for halo models that are refused
+    assert table is not None  # `halo_model_units` raises for models that run CAMB at every point
     return make_semianalytic(space, model, table, config, fit)
 
 
@@ -146,7 +152,7 @@ def _parts(spectra: Spectra, split: Split) -> dict[str, Spectra]:
 
 
 def _labels(data: Path, space: Space, model: HaloModelConfig) -> Spectra:
-    """Labels to validate with, checked to be of this space and model."""
+    """Read labels for validation, and check that they are of this space and model."""
     spectra = Spectra.read(data)
     theirs = {name: spectra.metadata[name] for name in ("space", "model")}
     ours = json.loads(json.dumps({"space": space.as_dict(), "model": asdict(model)}))
@@ -167,7 +173,7 @@ def _record(
     notes: dict[str, Any],
     out: Path,
 ) -> None:
-    """Write how it was made into its spec, and with labels how accurate it is."""
+    """Add provenance and, with labels, accuracy to the description of an emulator."""
     if spectra is None:
         emulator.update_spec(provenance={**provenance(), "training": training, **notes})
         return

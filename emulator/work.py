@@ -1,4 +1,4 @@
-"""How much a training computes: the same number on every machine, whatever else runs there."""
+"""Count floating-point operations of a training, independently of machine and load."""
 
 from copy import deepcopy
 
@@ -10,20 +10,23 @@ from emulator.module import EmulatorModule
 
 __all__ = ["FLOAT64_COST", "STEP_FLOP", "flop_of_evaluation", "flop_of_step"]
 
-STEP_FLOP = 1e8  # what one core could have multiplied while a step is set up
-FLOAT64_COST = 2  # of an operation in float64, in operations in float32: half as many at once
-_STEPS = 10  # SOAP turns its axes at one step in ten
+STEP_FLOP = 1e8  # overhead of a step, in operations that one core could do in this time
+FLOAT64_COST = 2  # cost of an operation in float64, in operations in float32
+_STEPS = 10  # SOAP updates its eigenbasis every ten steps
 
 
 def flop_of_step(module: EmulatorModule, batch: tuple[Tensor, Tensor]) -> float:
     """Floating-point operations of a step: network, loss, gradients, optimiser.
 
-    Products of matrices are counted, by PyTorch's counter, and `STEP_FLOP` for all that a step
-    costs besides. The module and the random numbers stay as they are.
+    Counts matrix products with PyTorch's counter, plus `STEP_FLOP` for the overhead of a step.
+    Neither the module nor the state of the random numbers is changed.
 
     Args:
-        module: What is trained.
-        batch: A batch of its training data.
+        module: Module to train.
+        batch: Batch of its training data: features (B, F) and standardised ln P (B, O, K).
+
+    Returns:
+        Operations of a step, averaged over ten steps.
     """
     with torch.random.fork_rng(devices=[]):
         copy = deepcopy(module).cpu()
@@ -36,7 +39,7 @@ def flop_of_step(module: EmulatorModule, batch: tuple[Tensor, Tensor]) -> float:
                 optimizer.zero_grad()
                 copy.loss(batch)[0].backward()
                 optimizer.step()
-            if step:  # at its first, SOAP only looks around
+            if step:  # SOAP does not update weights in its first step
                 total += counter.get_total_flops()
     return total / _STEPS + STEP_FLOP
 
@@ -45,9 +48,9 @@ def flop_of_evaluation(module: EmulatorModule, batch: tuple[Tensor, Tensor], poi
     """Floating-point operations of the loss and its gradient, counted as in `flop_of_step`.
 
     Args:
-        module: What is trained.
-        batch: A batch of its training data.
-        points: How many points the loss is of.
+        module: Module to train.
+        batch: Batch of its training data.
+        points: Number of points of the loss.
     """
     copy = deepcopy(module).cpu()
     counter = FlopCounterMode(display=False)

@@ -1,4 +1,4 @@
-"""A training in several processes that Ray Train starts, on this machine or on a cluster."""
+"""Distributed training in processes started by Ray Train, on this machine or on a cluster."""
 
 import shutil
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from datagen.parallel import RayConfig, ray_session
 
 __all__ = ["run_workers"]
 
-_NOTES_FOLDER = ".ray_train"  # Ray Train's own notes, of no use after a training
-_DEATHS = 3  # how often a process may be lost: memory, a node
+_NOTES_FOLDER = ".ray_train"  # Ray Train's own files, useless after a training
+_DEATHS = 3  # largest number of restarts after the loss of a process (memory, a node)
 
 
 def run_workers(
@@ -23,21 +23,21 @@ def run_workers(
     cpus: int,
     use_gpu: bool,
 ) -> None:
-    """Call a function in several processes at once, which ``torch.distributed`` connects.
+    """Call a function in several processes at once, connected by ``torch.distributed``.
 
-    Where a process dies, all begin anew, from the checkpoint that the function finds.
+    If a process dies, all are restarted; the function must resume from its own checkpoint.
 
     Args:
-        function: What each process runs; its result is dropped.
-        workers: How many.
-        out: The run directory.
+        function: Function of each process; its result is ignored.
+        workers: Number of processes.
+        out: Run folder.
         config: Where Ray runs.
-        cpus: Cores of each process.
-        use_gpu: Whether each has a GPU, if there are any.
+        cpus: Number of cores of each process.
+        use_gpu: Whether each process has a GPU, if there are any.
 
     Raises:
-        ValueError: There are fewer cores or GPUs than the processes take, or the function's own.
-        OSError: The function's own.
+        ValueError: There are too few cores or GPUs, or the function raised it.
+        OSError: The function raised it.
     """
     notes = (out / _NOTES_FOLDER).resolve()
     shutil.rmtree(notes, ignore_errors=True)  # of a training that was killed
@@ -81,7 +81,7 @@ def _fit(function: Callable[[], Any], workers: int, notes: Path, cpus: int, use_
             failure_config=FailureConfig(max_failures=_DEATHS),
         ),
     )
-    # in a thread, since in the main one Ray Train takes Ctrl-C for itself
+    # in a thread, since Ray Train handles Ctrl-C itself in the main thread
     thread = ThreadPoolExecutor(1).submit(trainer.fit)
     try:
         refusal = thread.result().return_value

@@ -13,6 +13,7 @@ WITH_EXAMPLES = {
     "datagen.occupations.translate": ["from_h"],
     "datagen.space": ["parameters_of"],
     "datagen.splits": ["Split.rows"],
+    "emulator.metrics": ["fractional_error"],
     "export.runtime": ["OnnxEmulator.__call__", "OnnxEmulator.jacobian", "load"],
     "export.statistics.kinds": ["DeltaSigma", "Wp", "Xi"],
     "export.to_jax": ["function"],
