@@ -1,8 +1,8 @@
-"""The search for good hyperparameters: Ray Tune, with Optuna's Bayesian samplers."""
+"""Search for hyperparameters with Ray Tune and Optuna's Bayesian samplers."""
 
 import sys
 
-if getattr(sys, "argv", [])[:1] == ["-m"]:  # python -m looks for a command in here
+if getattr(sys, "argv", [])[:1] == ["-m"]:  # python -m is looking for a command in this package
     from hodspectra.ending import start
 
     start()

@@ -1,4 +1,4 @@
-"""What the commands of all searches do: search, write down what came of it, keep the best."""
+"""Common part of the search commands: search, write the results, keep the best emulator."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -46,29 +46,29 @@ def run_search(
     seed: int,
     ray: RayConfig,
 ) -> Path:
-    """Search, or go on with a search, and leave all that ``tuning.search`` lists in the folder.
+    """Begin or resume a search, and write the results listed in `tuning.search.search`.
 
     Args:
-        task: What is tuned.
-        out: The run directory.
-        shared: What other searches must share for their trials to be known ones.
-        request: What else makes the search, besides the arguments here.
-        best_config: What ``best.yaml`` says of the best point.
-        rivals: Emulators that the one of the best trial has to beat.
-        afterwards: Estimates from the trials the seconds that these take.
-        budget: What it may cost.
-        sampler: Who proposes points.
-        objective: What is minimised, and decides which is the best.
-        latency: How many points at once, if the time that each takes is minimised too.
-        known: Folders of other searches, whose trials are not tried again.
+        task: Task to tune.
+        out: Run folder.
+        shared: Settings and content that other searches must share for their trials to be used.
+        request: Further settings that identify the search, besides the arguments here.
+        best_config: Function that returns the content of ``best.yaml`` for the best point.
+        rivals: Function that returns further emulators, by name, to compare with the best trial's.
+        afterwards: Function that estimates the seconds that `rivals` takes, from the trials.
+        budget: Limits of the search.
+        sampler: Sampler that proposes points.
+        objective: Minimised quantity, by which the best emulator is chosen.
+        latency: Number of points in a batch, to minimise the time per point, too; 0 for none.
+        known: Folders of other searches, whose trials are not repeated.
         seed: Seed of the sampler.
         ray: Where the trials run.
 
     Returns:
-        The path of the best emulator.
+        Path of the best emulator.
 
     Raises:
-        ValueError: A negative `latency`, all trials failed, or the folder holds another search.
+        ValueError: `latency` is negative, all trials failed, or the folder contains another search.
     """
     if latency < 0:
         raise ValueError(f"latency = {latency} must be a number of points, or 0")

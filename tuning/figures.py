@@ -1,4 +1,4 @@
-"""Figures of a search: its progress, what mattered, and where in the space the good points lie."""
+"""Figures of a search: progress, importances, Pareto front, and objectives across the space."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -39,20 +39,20 @@ OBJECTIVE_LABELS = {
     "p99": "99 % error, validation [%]",
     "latency_us": r"time of a point [$\mu$s]",
 }
-_COLOURS = colormaps["viridis"]  # the best are dark
-_WORST = 90  # percentile of the trials from which on all have the colour of the worst
-_NARROW, _WIDE = 3, 100  # ratios of values: linear axes below, numbers at decades alone above
+_COLOURS = colormaps["viridis"]  # the best trials are dark
+_WORST = 90  # percentile of the objective above which all trials have the same colour
+_NARROW, _WIDE = 3, 100  # ratios of values: below, axes are linear; above, only decades have labels
 _LABELS = {"lr": "learning rate", "batch_size": "batch size", "N_bad": r"$N_\mathrm{bad}$"}
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """A hyperparameter as an axis.
+    """Axis of a hyperparameter.
 
     Attributes:
-        name: The hyperparameter.
-        values: Its range, or its choices.
-        is_log: Whether it is drawn evenly in its logarithm.
+        name: Name of the hyperparameter.
+        values: Ends of its range, or choices.
+        is_log: Whether it is sampled uniformly in its logarithm.
     """
 
     name: str
@@ -61,23 +61,23 @@ class Dimension:
 
     @property
     def is_choice(self) -> bool:
-        """Whether it is one of several names."""
+        """Whether the hyperparameter is a choice."""
         return isinstance(self.values[0], (str, bool))
 
     @property
     def label(self) -> str:
-        """What to write at its axis."""
+        """Label of the axis."""
         return _LABELS.get(self.name, self.name)
 
     def position(self, value: Any) -> float:
-        """Where a value lies between the ends, from 0 to 1."""
+        """Return the position of a value on the axis, from 0 to 1."""
         if self.is_choice:
             return (self.values.index(value) + 0.5) / len(self.values)
         low, high, x = (math.log(v) if self.is_log else v for v in (*self.values, value))
         return (x - low) / (high - low)
 
     def ticks(self, most: int = 4) -> list[tuple[float, str]]:
-        """Positions and texts of ticks."""
+        """Return positions and labels of about ``most`` ticks."""
         if self.is_choice:
             return [(self.position(value), str(value)) for value in self.values]
         low, high = self.values
@@ -99,12 +99,12 @@ def _plain(value: float) -> str:
 
 
 def _shown(trial: Trial, objective: str) -> float:
-    """An objective as it is drawn: errors in percent."""
+    """An objective as drawn: errors in percent."""
     return scaled(objective, trial.value(objective))
 
 
 def _of_colour(values: Array) -> tuple[LogNorm, NDArray[np.float64]]:
-    """The scale of colours, and the colour of each value."""
+    """The colour scale, and the colour of each value."""
     low, high = values.min(), np.percentile(values, _WORST)
     norm = LogNorm(low, max(high, 1.01 * low), clip=True)
     return norm, _COLOURS(norm(values))
@@ -116,7 +116,7 @@ def _colour_bar(figure: Figure, norm: LogNorm, objective: str, axes: Any, **opti
 
 
 def progress_figure(trials: Sequence[Trial], objective: str) -> Figure:
-    """The objective of each trial and the best so far, against trials and against time."""
+    """Draw the objective of each trial and the best so far, against trials and against time."""
     figure = new_figure(8.5, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
     ended = sorted((t for t in trials if not math.isnan(t.at)), key=lambda trial: trial.at)
@@ -152,7 +152,7 @@ def progress_figure(trials: Sequence[Trial], objective: str) -> Figure:
 
 
 def importance_figure(importance: dict[str, float]) -> Figure:
-    """The importance of each hyperparameter, as bars."""
+    """Draw the importance of each hyperparameter as bars."""
     figure = new_figure(5.5, 0.6 + 0.32 * len(importance))
     axes = figure.subplots()
     names = sorted(importance, key=lambda name: importance[name])
@@ -169,9 +169,10 @@ def importance_figure(importance: dict[str, float]) -> Figure:
 def corner_figure(
     trials: Sequence[Trial], dimensions: Sequence[Dimension], objective: str
 ) -> Figure:
-    """Every hyperparameter against every other, coloured by the objective; itself on the diagonal.
+    """Draw every hyperparameter against every other, coloured by the objective.
 
-    Choices are spread out a little, so that trials do not hide each other.
+    The diagonal has the objective against each hyperparameter. Choices are jittered, so that
+    trials do not overlap.
     """
     trials = sorted(trials, key=lambda trial: -_shown(trial, objective))  # the best on top
     values = np.array([_shown(trial, objective) for trial in trials])
@@ -203,7 +204,7 @@ def corner_figure(
 
 
 def _positions(trials: Sequence[Trial], dimensions: Sequence[Dimension]) -> Array:
-    """Positions of trials on all axes, shape (N, D), choices spread out."""
+    """Positions of trials on all axes, shape (N, D), with jittered choices."""
     generator = np.random.default_rng(1)
     x = np.array([[d.position(trial.point[d.name]) for d in dimensions] for trial in trials])
     for i, dimension in enumerate(dimensions):
@@ -226,7 +227,7 @@ def _axis(axis: Any, dimension: Dimension, label: bool) -> None:
 def parallel_figure(
     trials: Sequence[Trial], dimensions: Sequence[Dimension], objective: str
 ) -> Figure:
-    """A line for each trial through all of its hyperparameters, coloured by the objective."""
+    """Draw parallel coordinates: a line per trial, coloured by the objective."""
     trials = sorted(trials, key=lambda trial: -_shown(trial, objective))  # the best on top
     values = np.array([_shown(trial, objective) for trial in trials])
     norm, colours = _of_colour(values)
@@ -252,15 +253,15 @@ def parallel_figure(
 
 
 def pareto_front(points: Array) -> NDArray[np.bool_]:
-    """Which points (N, 2), all to be small, are not beaten in both by another."""
-    no_worse = (points[None] <= points[:, None]).all(axis=-1)  # (N, N): the second than the first
+    """Return whether each point (N, 2) is on the Pareto front of two minimised objectives, (N,)."""
+    no_worse = (points[None] <= points[:, None]).all(axis=-1)  # [i, j]: j is no worse than i
     better = (points[None] < points[:, None]).any(axis=-1)
     front: NDArray[np.bool_] = ~np.any(no_worse & better, axis=1)
     return front
 
 
 def _spread(axis: Any, set_scale: Callable[[str], None], values: Array) -> None:
-    """Make an axis logarithmic, with plain numbers, where its values differ enough for that."""
+    """Make an axis logarithmic, with plain numbers, if its values differ enough."""
     if values.max() < _NARROW * values.min():
         return
     set_scale("log")
@@ -271,7 +272,7 @@ def _spread(axis: Any, set_scale: Callable[[str], None], values: Array) -> None:
 
 
 def pareto_figure(trials: Sequence[Trial], objectives: Sequence[str]) -> Figure:
-    """The trials in the plane of two objectives, and their Pareto front."""
+    """Draw the trials in the plane of two objectives, with their Pareto front."""
     figure = new_figure(5.5, 3.8)
     axes = figure.subplots()
     points = np.array([[_shown(trial, name) for name in objectives] for trial in trials])

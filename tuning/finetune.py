@@ -29,31 +29,30 @@ def search_finetune(
     seed: int = 1,
     ray: RayConfig = RayConfig(dashboard=True),
 ) -> Path:
-    """Search for the best fine-tuning of an emulator on its worst points.
+    """Search for the best fine-tuning of a network emulator on its worst points.
 
-    It works as ``tuning.search`` does, and leaves the same in its folder, but for a final
-    training: each trial is a whole fine-tuning. Where none is better than the emulator as it
-    was, that one is kept.
+    Works like ``tuning.search`` and writes the same files, but without a final training: each
+    trial is a complete fine-tuning. If no trial improves the emulator, the original is kept.
 
     Args:
-        emulator: File of ``emulator.train`` or ``tuning.search``.
-        data: The label file that it was trained on.
-        out: Folder for the results; on a cluster, one that all of its machines see.
-        finetune: Settings of every trial that the space does not set.
+        emulator: Emulator file of ``emulator.train`` or ``tuning.search``.
+        data: Label file on which the emulator was trained.
+        out: Folder for the results; on a cluster, all machines must see it.
+        finetune: Settings of all trials, except for those in the space.
         space: Ranges of the hyperparameters.
-        budget: What the search may cost.
+        budget: Limits of the search.
         sampler: See ``tuning.search``.
         objective: See ``tuning.search``.
-        known: Folders of other searches for this emulator, whose trials are not tried again.
+        known: Folders of other searches for this emulator, whose trials are used and not repeated.
         seed: Seed of the sampler.
         ray: Where the trials run.
 
     Returns:
-        The path of the best emulator.
+        Path of the best emulator.
 
     Raises:
-        ValueError: All trials failed, the labels are not the emulator's, or a folder holds
-            another search.
+        ValueError: All trials failed, the emulator was trained on other labels, or the folder
+            contains another search.
     """
     model, spectra = load_with_labels(emulator, data)
     return run_search(

@@ -1,10 +1,10 @@
-"""The run directory of a search: every trial in a folder of its own, whole at any moment.
+"""The run folder of a search, with a folder for each trial.
 
-A trial's folder holds ``point.json`` (its hyperparameters, written before it starts),
-``history.json`` (what it reported, and its epochs), ``emulator.safetensors`` (its best so far),
-``last.ckpt`` (where it goes on, while it runs), ``trial.json`` (what came of it, written when it
-ends) and TensorBoard's events. All are written atomically, so that a search can be killed at any
-moment and go on from what lies there.
+The folder of a trial contains ``point.json`` (hyperparameters, written before it starts),
+``history.json`` (reports and epochs), ``emulator.safetensors`` (the best weights so far),
+``last.ckpt`` (checkpoint, while it runs), ``trial.json`` (result, written when it ends) and
+TensorBoard's events. All files are written atomically, so that a search can be killed at any time
+and resumed.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ __all__ = ["HISTORY_FILE", "Clock", "Journal", "Trial", "key_of", "write_json"]
 
 HISTORY_FILE = "history.json"
 _POINT_FILE, _TRIAL_FILE, _CLOCK_FILE = "point.json", "trial.json", "clock.json"
-_DIGITS = 3  # floats that agree so far are the same setting: a run twice would tell nothing new
+_DIGITS = 3  # floats that agree to so many digits are the same setting
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -44,7 +44,7 @@ def _read_json(path: Path, default: Any) -> Any:
 
 
 def key_of(point: dict[str, Any]) -> str:
-    """What is the same for configurations that are the same, floats to three digits."""
+    """Return a hash of hyperparameters, with floats rounded to three digits."""
     rounded = {
         name: f"{value:.{_DIGITS - 1}e}" if isinstance(value, float) else value
         for name, value in sorted(point.items())
@@ -54,16 +54,16 @@ def key_of(point: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial, as it lies in the run directory.
+    """A trial in the run folder.
 
     Attributes:
-        folder: Its folder; the folder's name, a number, is its name.
-        point: Its hyperparameters.
-        state: ``open`` while it is not ended; then ``finished``, ``stopped`` early, ``diverged``
-            (its loss was never finite) or ``failed``.
-        report: Its last report: ``val_loss``, ``p95``, ``p99``, ``epochs``, ``seconds``, ...
-        at: Seconds of the search when it ended; NaN while it has not.
-        error: Why it failed, if it did.
+        folder: Folder of the trial, named after its number.
+        point: Hyperparameters by name.
+        state: ``open`` before its end; then ``finished``, ``stopped`` (early), ``diverged`` (the
+            loss was never finite) or ``failed``.
+        report: Last report: ``val_loss``, ``p95``, ``p99``, ``epochs``, ``seconds``, ...
+        at: Time of the search at its end [s]; NaN before.
+        error: Reason of a failure; else empty.
     """
 
     folder: Path
@@ -75,50 +75,50 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Its number, as a text."""
+        """Number of the trial as a text."""
         return self.folder.name
 
     @property
     def number(self) -> int:
-        """Its number, from 1."""
+        """Number of the trial, from 1."""
         return int(self.folder.name)
 
     @property
     def shown_state(self) -> str:
-        """Its state as tables show it; a training that ``max_minutes`` cut short says so."""
+        """State as shown in tables, with a remark if ``max_minutes`` ended the training."""
         state = "running" if self.state == "open" else self.state
         return f"{state} (max_minutes)" if self.report.get("capped") else state
 
     @property
     def reports(self) -> list[dict[str, float]]:
-        """All of its reports."""
+        """All reports of the trial."""
         history: dict[str, Any] = _read_json(self.folder / HISTORY_FILE, {})
         return list(history.get("reports", []))
 
     def value(self, objective: str) -> float:
-        """The objective; infinite where there is none."""
+        """Return an objective; infinite if the trial has none."""
         usable = self.state in ("open", "finished", "stopped")
         return self.report.get(objective, math.inf) if usable else math.inf
 
 
 class Journal:
-    """The trials of a run directory, read and written.
+    """Access to the trials of a run folder.
 
     Args:
-        out: The run directory.
+        out: Run folder.
     """
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.folder = out / "trials"
-        self._ended = 0  # so many trials, from the first on, are known to have ended
+        self._ended = 0  # all trials up to this number are known to have ended
 
     def trials(self) -> list[Trial]:
-        """All trials, in the order in which they were proposed."""
+        """Return all trials, in the order of their proposal."""
         return [self._read(path.parent) for path in sorted(self.folder.glob(f"*/{_POINT_FILE}"))]
 
     def has_ended(self, number: int) -> bool:
-        """Whether all trials up to a number have ended, as far as they are there."""
+        """Return whether all existing trials up to a number have ended."""
         between = [path for path in self.folder.glob("[0-9]*") if int(path.name) > self._ended]
         between = [path for path in between if int(path.name) <= number]
         if not all((path / _TRIAL_FILE).exists() for path in between):
@@ -128,7 +128,7 @@ class Journal:
 
     @property
     def next(self) -> int:
-        """The number of the trial that is proposed next."""
+        """Number of the next proposed trial."""
         return 1 + max((int(path.name) for path in self.folder.glob("[0-9]*")), default=0)
 
     def _read(self, folder: Path) -> Trial:
@@ -140,25 +140,25 @@ class Journal:
         return trial
 
     def propose(self, point: dict[str, Any]) -> Trial:
-        """Make a folder for a trial that is about to start."""
+        """Create the folder of a new trial."""
         folder = self.folder / f"{self.next:04d}"
         write_json(folder / _POINT_FILE, point)
         return Trial(folder, point)
 
     def end(self, name: str, state: str, report: dict[str, float], at: float, error: str) -> None:
-        """Note what came of a trial; its checkpoint is not needed any more."""
+        """Write the result of a trial, and delete its checkpoint; see `Trial`."""
         entry = {"state": state, "report": report, "at": at, "error": error}
         write_json(self.folder / name / _TRIAL_FILE, entry)
-        if state != "failed":  # that one may be tried again
+        if state != "failed":  # failed trials may be repeated
             (self.folder / name / LAST_CHECKPOINT).unlink(missing_ok=True)
 
     def reopen(self, trial: Trial) -> None:
-        """Let a trial that failed be tried again, from its checkpoint if it has one."""
+        """Allow a failed trial to be repeated, from its checkpoint if there is one."""
         (trial.folder / _TRIAL_FILE).unlink()
 
     @property
     def seconds(self) -> float:
-        """Wall time that the search has used so far, before interruptions too."""
+        """Wall time of the search so far [s], including the time before interruptions."""
         return float(_read_json(self.out / _CLOCK_FILE, {"seconds": 0})["seconds"])
 
     @seconds.setter
@@ -167,7 +167,7 @@ class Journal:
 
     @property
     def begun(self) -> bool:
-        """Whether there is anything that was computed and did not fail."""
+        """Whether the folder contains results of trials that did not fail."""
         return any(
             trial.state in ("finished", "stopped", "diverged")
             or (trial.folder / HISTORY_FILE).exists()
@@ -181,16 +181,16 @@ class Journal:
         (self.out / _CLOCK_FILE).unlink(missing_ok=True)
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep a second search out of the run directory for the block; see `run_lock`."""
+        """Lock the run folder against a second search; see `run_lock`."""
         return run_lock(self.out, "search")
 
 
 class Clock:
-    """The wall time of a search, those parts before interruptions included.
+    """Wall time of a search, including the time before interruptions.
 
     Args:
-        used: Seconds that it had used when this part began.
-        limit: Seconds that it may use.
+        used: Seconds used before.
+        limit: Largest number of seconds.
     """
 
     def __init__(self, used: float, limit: float) -> None:
@@ -198,10 +198,10 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Seconds used by now."""
+        """Seconds used so far."""
         return self.used + time.monotonic() - self.start
 
     @property
     def is_over(self) -> bool:
-        """Whether the time is up."""
+        """Whether the time is used up."""
         return self.seconds >= self.limit

@@ -1,4 +1,4 @@
-"""The search in the terminal: a live table, or a line for every ended trial; and its notes."""
+"""Progress of a search in the terminal, as a live table or lines, and in the journal."""
 
 import math
 import sys
@@ -19,8 +19,8 @@ from tuning.trial import FAILED_LOSS, LATENCY
 __all__ = ["Afterwards", "Watch", "cell", "describe", "heading", "scaled", "shown"]
 
 _REFRESH_SECONDS = 2.0
-_TELL_SECONDS = 60.0  # between lines where there is no terminal and no trial ends
-_BEST = 5  # trials in the table, besides the running ones
+_TELL_SECONDS = 60.0  # time between lines without a terminal, if no trial ends
+_BEST = 5  # ended trials in the table
 _QUANTILES = {"p95": "95 % error", "p99": "99 % error"}
 _OTHERS = {"val_loss": "validation loss", LATENCY: "us a point"}
 
@@ -28,7 +28,7 @@ Afterwards = Function[[Sequence[Trial]], float]
 
 
 def describe(point: dict[str, Any]) -> str:
-    """A point in a few words."""
+    """Return hyperparameters as a short text."""
     return ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in point.items()
@@ -41,44 +41,44 @@ def _duration(seconds: float) -> str:
 
 
 def scaled(name: str, value: float) -> float:
-    """An objective as it is shown: errors of P in percent."""
+    """Return an objective as shown: errors of P in percent."""
     return 100 * value if name in _QUANTILES else value
 
 
 def shown(name: str, value: float) -> str:
-    """An objective of the validation split, in words; errors of P in percent."""
+    """Return an objective with its name; errors of P in percent."""
     if name in _QUANTILES:
         return f"{_QUANTILES[name]} {cell(name, value)} %"
     return f"{_OTHERS[name]} {cell(name, value)}"
 
 
 def heading(name: str) -> str:
-    """The name of an objective above a column of numbers as `cell` gives them."""
+    """Return the heading of a column of `cell` for an objective."""
     return f"{_QUANTILES[name]} [%]" if name in _QUANTILES else _OTHERS[name]
 
 
 def cell(name: str, value: float) -> str:
-    """An objective below its `heading`."""
+    """Return the value of an objective in a column with `heading`."""
     return f"{scaled(name, value):.3g}"
 
 
 def _extent(report: dict[str, Any]) -> str:
-    """How long a trial took: its epochs, or its time where it has none."""
+    """Length of a trial: its epochs or, for fits, its time."""
     if report.get("epochs"):
         return f"{report['epochs']} epochs"
     return f"{report.get('seconds', 0):.0f} s"
 
 
 class Watch(Callback):
-    """Notes in the journal what becomes of trials, and shows it.
+    """Callback of Ray Tune that writes results of trials to the journal, and shows progress.
 
     Args:
-        journal: The run directory.
-        clock: The search's.
-        objectives: What is minimised.
-        trials: Number of trials in all; 0 for no limit.
-        at_once: How many run at once.
-        afterwards: Estimates from the trials the seconds of what comes after them.
+        journal: Run folder.
+        clock: Clock of the search.
+        objectives: Minimised quantities.
+        trials: Total number of trials; 0 for no limit.
+        at_once: Number of concurrent trials.
+        afterwards: Function that estimates the seconds of the work after the trials.
     """
 
     def __init__(
@@ -103,11 +103,11 @@ class Watch(Callback):
             self._live.start()
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the terminal, for Ray's snapshots."""
+        """Return the state without the terminal, for Ray's snapshots."""
         return vars(self) | {"_live": None}
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Note the time, and which trials run."""
+        """Record the time and the running trials."""
         if time.monotonic() < self._noted + _REFRESH_SECONDS:
             return
         self._noted = time.monotonic()
@@ -126,7 +126,7 @@ class Watch(Callback):
             print(self._headline(), flush=True)  # noqa: T201
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Note what came of a trial."""
+        """Record the result of a trial."""
         result = trial.last_result or {}
         if "error" in result or self.objectives[0] not in result:
             self._end(trial, "failed", {}, str(result.get("error", "it reported nothing")))
@@ -136,7 +136,7 @@ class Watch(Callback):
             self._end(trial, "finished" if result["finished"] else "stopped", result)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Note that a trial lost its process too often."""
+        """Record the failure of a trial that lost its process too often."""
         reason = str(trial.get_error() or "").strip().splitlines()[-1:]
         error = ": ".join(["its process died each time it was tried", *reason])
         self._end(trial, "failed", {}, error)
@@ -172,7 +172,7 @@ class Watch(Callback):
 
     @property
     def remaining(self) -> float:
-        """An estimate of the seconds that the search and what follows it still take."""
+        """Estimate of the remaining seconds of the search and the work after it."""
         left = self.clock.limit - self.clock.seconds
         going = [
             one for one in self.running if one.report.get("progress") and "seconds" in one.report
@@ -187,7 +187,7 @@ class Watch(Callback):
         return max(0.0, left) + self.afterwards([*self.ended, *going])
 
     def table(self) -> Table:
-        """The best trials and the running ones."""
+        """Return a table of the best and the running trials."""
         table = Table(title=self._headline(), title_justify="left")
         for name in ("trial", "state"):
             table.add_column(name)
@@ -208,7 +208,7 @@ class Watch(Callback):
         return table
 
     def close(self) -> None:
-        """Note the time, and leave the last table standing."""
+        """Record the time, and stop the live table."""
         self.journal.seconds = self.clock.seconds
         self.running = []
         if self._live is not None:

@@ -1,4 +1,4 @@
-"""The report of a search, finished or running: ``python -m tuning.report --run DIR``."""
+"""Report of a finished or running search: ``python -m tuning.report --run DIR``."""
 
 import json
 import math
@@ -33,26 +33,26 @@ from tuning.verdict import verdict
 
 __all__ = ["importances", "report", "sections"]
 
-_SHOWN = 20  # trials in the page's table
-_FEWEST = 8  # trials that an importance needs
+_SHOWN = 20  # trials in the table of the page
+_FEWEST = 8  # smallest number of trials for importances
 
 
 def report(run: Path) -> Path:
-    """Draw a search from its run directory, while it runs or later, as one HTML page.
+    """Summarise a finished or running search as an HTML page.
 
-    The folder gets ``report.html``, ``trials.csv`` and ``figures/``, each as PNG and PDF: the
-    best against trials and time, the importance of each hyperparameter, the space coloured by the
-    objective, and the Pareto front where there is one.
+    Writes ``report.html``, ``trials.csv`` and ``figures/`` (PNG and PDF): the best objective
+    against trials and time, the importance of each hyperparameter, the space coloured by the
+    objective, and the Pareto front, if there are two objectives.
 
     Args:
-        run: The run directory of ``tuning.search``, ``tuning.finetune`` or ``tuning.semianalytic``.
+        run: Run folder of ``tuning.search``, ``tuning.finetune`` or ``tuning.semianalytic``.
 
     Returns:
-        The path of the page.
+        Path of the page.
 
     Raises:
-        FileNotFoundError: No search lies there.
-        ValueError: None of its trials has a result yet.
+        FileNotFoundError: There is no search in the folder.
+        ValueError: No trial has a result yet.
     """
     text = page(f"Search in {run.name}", sections(run, "figures/"))
     with atomic(run / "report.html") as partial:
@@ -61,15 +61,15 @@ def report(run: Path) -> Path:
 
 
 def sections(run: Path, folder: str) -> dict[str, list[str]]:
-    """The sections of a page about a search, by heading; writes the table and the figures.
+    """Write table and figures of a search, and return sections of a page, by heading.
 
     Args:
-        run: The run directory.
-        folder: From the page to the figures, as a prefix of links.
+        run: Run folder.
+        folder: Folder of the figures relative to the page, as a prefix of links.
 
     Raises:
-        FileNotFoundError: No search lies there.
-        ValueError: None of its trials has a result yet.
+        FileNotFoundError: There is no search in the folder.
+        ValueError: No trial has a result yet.
     """
     config = read_study(run)
     objectives: list[str] = config["objectives"]
@@ -110,7 +110,7 @@ def _summary(trials: Sequence[Trial], usable: Sequence[Trial], objective: str) -
 def _figures(
     config: dict[str, Any], trials: Sequence[Trial], usable: Sequence[Trial]
 ) -> dict[str, tuple[str, Figure, str]]:
-    """By heading: name of the file, figure, caption."""
+    """File name, figure and caption, by heading."""
     objectives = config["objectives"]
     logs = space_of(config["space"]).LOGS
     dimensions = [
@@ -148,11 +148,13 @@ def _figures(
 
 
 def importances(config: dict[str, Any], usable: Sequence[Trial]) -> dict[str, float]:
-    """The importance of each hyperparameter, adding up to one; empty of too few trials.
+    """Return the importance of each hyperparameter, with sum 1; empty for too few trials.
+
+    By PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), for the better half of the trials.
 
     Args:
-        config: See `read_study`.
-        usable: Trials that have an objective.
+        config: Configuration of the search, see `read_study`.
+        usable: Trials with an objective.
     """
     import optuna
 
@@ -198,7 +200,7 @@ def _table(usable: Sequence[Trial], objectives: Sequence[str]) -> str:
 
 
 def _errors(run: Path) -> list[str]:
-    """The errors of the emulator that was kept, and its final training, if there was one."""
+    """Errors of the kept emulator, and its final training, if there was one."""
     spec = Emulator.load(run / EMULATOR_FILE).spec
     quantiles = ("68", "95", "99", "100")
     rows = [
@@ -229,7 +231,7 @@ def _errors(run: Path) -> list[str]:
 
 
 def _of_finish(finish: dict[str, Any] | None) -> str:
-    """What came of a finish, see `emulator.finish.Finish`."""
+    """Result of a finish as a text, see `emulator.finish.Finish`."""
     if finish is None:
         return ""
     if finish["best_round"] < 0:

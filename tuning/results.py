@@ -1,4 +1,4 @@
-"""What a search leaves: tables of all trials, the best configuration, the best emulator."""
+"""Results of a search: tables of all trials, the best configuration, the best emulator."""
 
 import json
 import time
@@ -45,20 +45,20 @@ def open_study(
     objectives: Sequence[str],
     budget: Budget,
 ) -> None:
-    """Write a search's ``config.yaml``, or check that the folder is for the same search.
+    """Write ``config.yaml`` of a search, or check that the folder is of the same search.
 
-    Trials and minutes may change: a search can go on with a larger budget. Where no trial of
-    another search came to anything, that one gives way.
+    Trials and minutes may differ, to extend a search. Another search in the folder is discarded if
+    it has no results.
 
     Args:
-        journal: The run directory.
-        shared: What another search must share for its trials to be known ones.
-        request: What else makes the search, and where things lie.
-        objectives: What is minimised.
-        budget: Its budget.
+        journal: Run folder.
+        shared: Settings and content that other searches must share for their trials to be used.
+        request: Further settings of the search, and paths.
+        objectives: Minimised quantities.
+        budget: Limits of the search.
 
     Raises:
-        ValueError: The folder holds another search.
+        ValueError: The folder contains another search.
     """
     spent = {name: getattr(budget, name) for name in ("threads", "at_once", "gpus", "scheduler")}
     whole = {"shared": shared, **request, "objectives": list(objectives), "budget": spent}
@@ -69,10 +69,10 @@ def open_study(
 
 
 def read_study(out: Path) -> dict[str, Any]:
-    """A search's ``config.yaml``.
+    """Read ``config.yaml`` of a search.
 
     Raises:
-        FileNotFoundError: No search lies in the folder.
+        FileNotFoundError: There is no search in the folder.
         ValueError: The file is damaged.
     """
     path = out / CONFIG_FILE
@@ -89,11 +89,17 @@ def read_study(out: Path) -> dict[str, Any]:
 def known_trials(
     folders: Sequence[Path], shared: dict[str, Any], objectives: Sequence[str], space: Ranges
 ) -> list[Trial]:
-    """Ended trials of other searches, as far as they lie in the space.
+    """Read the ended trials of other searches that lie in a space.
+
+    Args:
+        folders: Run folders of the searches.
+        shared: Settings and content that the searches must share.
+        objectives: Minimised quantities, which must be the same.
+        space: Search space.
 
     Raises:
-        FileNotFoundError: A folder holds no search.
-        ValueError: A search whose losses cannot be compared.
+        FileNotFoundError: There is no search in a folder.
+        ValueError: The results of a search cannot be compared.
     """
     found: list[Trial] = []
     for folder in folders:
@@ -114,7 +120,7 @@ def known_trials(
 
 
 def best_trial(journal: Journal, objective: str) -> Trial:
-    """The trial with the lowest objective.
+    """Return the trial with the lowest objective.
 
     Raises:
         ValueError: No trial succeeded.
@@ -133,7 +139,7 @@ def best_trial(journal: Journal, objective: str) -> Trial:
 
 
 def candidate(task: Task, trial: Trial) -> Emulator:
-    """The emulator of a trial, with its record; one that was stopped has none yet."""
+    """Return the emulator of a trial, after adding its record if the trial was stopped."""
     try:
         emulator = Emulator.load(trial.folder / EMULATOR_FILE)
     except EmulatorFileError as error:
@@ -146,7 +152,7 @@ def candidate(task: Task, trial: Trial) -> Emulator:
 
 
 def keep_best(task: Task, out: Path, objective: str, candidates: dict[str, Emulator]) -> None:
-    """Save the best of several emulators, and say which it is."""
+    """Save the best of several emulators, and print which it is."""
     values = {name: task.quality(emulator)[objective] for name, emulator in candidates.items()}
     best = min(values, key=lambda name: values[name])
     candidates[best].save(out / EMULATOR_FILE)
@@ -159,7 +165,7 @@ def keep_best(task: Task, out: Path, objective: str, candidates: dict[str, Emula
 
 
 def write_table(journal: Journal, objective: str) -> None:
-    """``trials.csv``: one row for each trial, best first; ``at`` is when it ended [s]."""
+    """Write ``trials.csv``: one row per trial, best first; ``at`` is the time of its end [s]."""
     rows = [
         {"trial": trial.name, "state": trial.state, **trial.report, "at": trial.at, **trial.point,
          "error": trial.error}
@@ -170,7 +176,14 @@ def write_table(journal: Journal, objective: str) -> None:
 
 
 def write_results(task: Task, journal: Journal, objective: str, best: dict[str, Any]) -> None:
-    """``trials.csv``, ``best.yaml``, and of networks ``trials.txt`` in NNPowerspectra's format."""
+    """Write ``trials.csv``, ``best.yaml`` and, for networks, ``trials.txt``.
+
+    Args:
+        task: Task of the search.
+        journal: Run folder.
+        objective: Objective by which trials are sorted.
+        best: Content of ``best.yaml``.
+    """
     write_table(journal, objective)
     with atomic(journal.out / "best.yaml") as partial:
         partial.write_text(yaml.safe_dump(json.loads(json.dumps(best)), sort_keys=False))

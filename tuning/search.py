@@ -1,4 +1,4 @@
-"""Search for good hyperparameters: ``python -m tuning.search``."""
+"""Search for the hyperparameters of a network emulator: ``python -m tuning.search``."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -38,38 +38,39 @@ def search(
     final: ScheduleConfig = ScheduleConfig(),
     ray: RayConfig = RayConfig(dashboard=True),
 ) -> Path:
-    """Search for the hyperparameters of the best emulator, and train it.
+    """Search for the best hyperparameters of a network emulator, and train the best network.
 
-    Points are proposed by Optuna, trials are run by Ray Tune. The folder gets ``trials/`` (see
-    `tuning.journal`), ``trials.csv``, ``trials.txt`` (NNPowerspectra's format), ``best.yaml`` (a
-    configuration for ``emulator.train``), ``final/`` (trainings with it, by the schedule
-    `final`), ``emulator.safetensors``, the better of this and the trial's own, and
-    ``report.html``. The same command resumes a search that was interrupted, however it was; with
-    a larger budget it goes on from a finished one. The test split is never touched.
+    Optuna proposes points, and Ray Tune runs trials. Writes ``trials/`` (see `tuning.journal`),
+    ``trials.csv``, ``trials.txt`` (NNPowerspectra's format), ``best.yaml`` (a configuration for
+    ``emulator.train``), ``final/`` (the training of the best point with the schedule ``final``),
+    ``emulator.safetensors`` (the better of this and the best trial's) and ``report.html``. To
+    resume an interrupted search, rerun the command; to extend a finished one, rerun it with a
+    larger budget. The test split is never used.
 
     Args:
         data: Label file of ``datagen.generate``.
-        out: Folder for the results; on a cluster, one that all of its machines see.
-        train: Settings of every trial that the space does not set.
+        out: Folder for the results; on a cluster, all machines must see it.
+        train: Settings of all trials, except for those in the space.
         space: Ranges of the hyperparameters.
-        budget: What the search may cost.
-        sampler: ``tpe`` is Optuna's multivariate tree-structured Parzen estimator (Bergstra et
-            al. 2011), ``gp`` a Gaussian process, ``random`` draws blindly.
-        objective: What is minimised, on the validation split: ``val_loss``, the loss, or ``p95``
-            or ``p99``, quantiles of abs(P/P_true - 1).
-        latency: Minimise too, and find the Pareto front of, the time that each of so many points
-            takes when they are evaluated at once; 0 does not.
-        known: Folders of other searches on the same labels, whose trials are not tried again.
+        budget: Limits of the search.
+        sampler: ``tpe`` is Optuna's multivariate tree-structured Parzen estimator (Bergstra et al.
+            2011), ``gp`` a Gaussian process, ``random`` draws at random.
+        objective: Minimised quantity on the validation split: ``val_loss``, the mean squared error
+            of the standardised ln P, or ``p95`` or ``p99``, percentiles of abs(P/P_true - 1).
+        latency: Number of points in a batch, to minimise also the time per point and find the
+            Pareto front; 0 to ignore the time.
+        known: Folders of other searches on the same labels, whose trials are used and not
+            repeated.
         seed: Seed of the sampler.
-        final: Schedule of the training of the best.
+        final: Schedule of the final training.
         ray: Where the trials run.
 
     Returns:
-        The path of the best emulator.
+        Path of the best emulator.
 
     Raises:
-        ValueError: All trials failed, batches would be larger than the training split, or a
-            folder holds another search.
+        ValueError: All trials failed, batches may be larger than the training split, or the folder
+            contains another search.
     """
     spectra = Spectra.read(data, train.outputs)
 
@@ -77,7 +78,7 @@ def search(
         return replace(space.apply(point, train), schedule=final)
 
     def seconds(trials: Sequence[Trial]) -> float:
-        """An estimate for the final training, at the speed of the trials."""
+        """Estimate the seconds of the final training, from the speed of the trials."""
         trials = [trial for trial in trials if trial.report.get("epochs")]
         spent = sum(trial.report["seconds"] for trial in trials)
         if not spent or list((out / "final").glob(f"*/{EMULATOR_FILE}")):

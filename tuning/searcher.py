@@ -1,9 +1,8 @@
-"""Optuna's samplers behind Ray Tune: they try nothing twice, and do not depend on who is first.
+"""Optuna's samplers for Ray Tune, without repetitions and independent of the order of results.
 
-Several trials run at once, and which of them ends first depends on the machine. So the proposal
-of a trial is made of the trials that were proposed well before it, all of which have ended by
-then, and of its own number: the same search makes the same proposals, quick or slow, interrupted
-or not.
+Several trials run at once, and the order in which they end depends on the machine. So a proposal
+depends only on its number and on trials that were proposed well before, all of which have ended.
+The same search makes the same proposals, fast or slow, interrupted or not.
 """
 
 import math
@@ -19,14 +18,14 @@ __all__ = ["OptunaSearcher", "Sampler", "make_sampler", "told"]
 
 Sampler = Literal["tpe", "gp", "random"]
 
-_HOPELESS = 1e3  # worse values are all the same; a diverged trial is one of them
-_OWN_TRIES = 10  # how often the sampler may propose what is known
-_TRIES = 1000  # and then how many blind draws may, before the space counts as used up
-_NUMBERS = 1_000_003  # seeds of different searches and proposals differ
+_HOPELESS = 1e3  # larger values, such as those of diverged trials, are set to this
+_OWN_TRIES = 10  # known points that the sampler may propose before points are drawn at random
+_TRIES = 1000  # known points in total after which the space is considered exhausted
+_NUMBERS = 1_000_003  # makes seeds of different searches and proposals differ
 
 
 def make_sampler(name: Sampler, seed: int) -> Any:
-    """Optuna's sampler of a name."""
+    """Return a sampler of Optuna by name."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -39,25 +38,25 @@ def make_sampler(name: Sampler, seed: int) -> Any:
 
 
 def told(report: dict[str, Any], objectives: Sequence[str]) -> list[float]:
-    """What a sampler is told of a report: logarithms, since losses span orders of magnitude."""
+    """Return the values of a report for a sampler: log10, since losses span orders of magnitude."""
     return [math.log10(min(report[name], _HOPELESS)) for name in objectives]
 
 
 class OptunaSearcher(Searcher):
-    """Proposes points by an Optuna sampler; trials that were interrupted come first.
+    """Searcher of Ray Tune that resumes interrupted trials, then proposes points with Optuna.
 
-    A proposal that agrees with a known trial is answered with its values, and another one is
-    made. Ray Tune is told that the search is over when no new point is found.
+    If the sampler proposes a known point, it is given the known values and asked again. The search
+    ends when there is no new point.
 
     Args:
-        journal: The run directory: its ended trials are known, its open ones are to go on.
-        distributions: The space, in Optuna's terms.
+        journal: Run folder, with ended trials, which are known, and open ones, to be resumed.
+        distributions: Optuna's distributions of the hyperparameters, by name.
         sampler: Name of the sampler.
-        objectives: Names of what is minimised.
-        known: Ended trials of other run directories.
+        objectives: Names of the minimised quantities.
+        known: Ended trials of other run folders.
         seed: Seed of the proposals.
-        at_once: How many trials may run at once: a proposal knows all trials but the last
-            ``at_once - 1``, and waits for them.
+        at_once: Largest number of concurrent trials: a proposal uses all trials but the last
+            ``at_once - 1``, and waits for their end.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class OptunaSearcher(Searcher):
         self._open = [trial for trial in journal.trials() if trial.state == "open"]
 
     def suggest(self, trial_id: str) -> Any:
-        """The next trial, the name of its folder and its point; None while it has to wait."""
+        """Return name and point of the next trial; None while earlier trials are running."""
         if self._open:
             return self._config(self._open.pop(0))
         if not self.journal.has_ended(self.journal.next - self.at_once):
@@ -91,7 +90,7 @@ class OptunaSearcher(Searcher):
         return {"trial": trial.name, "point": trial.point}
 
     def _propose(self, trials: Sequence[Trial], number: int) -> dict[str, Any] | None:
-        """A point that was not tried before, or None where there is none."""
+        """A new point; None if there is none."""
         import optuna
 
         seed = (self.seed * _NUMBERS + number) % 2**32
@@ -122,7 +121,7 @@ class OptunaSearcher(Searcher):
         return None
 
     def _values(self, trial: Trial) -> list[float] | None:
-        """What the sampler is told of an ended trial; None of one that failed."""
+        """Values of an ended trial for the sampler; None if it failed."""
         if trial.state in ("open", "failed") or self.objectives[0] not in trial.report:
             return None
         return told(trial.report, self.objectives)
@@ -130,11 +129,11 @@ class OptunaSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Nothing: what came of a trial is in the run directory."""
+        """Do nothing: results are in the run folder."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: all of it is in the run directory."""
+        """Do nothing but create the file: the state is in the run folder."""
         Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing; see `save`."""
+        """Do nothing; see `save`."""

@@ -35,37 +35,37 @@ def search_semianalytic(
     seed: int = 1,
     ray: RayConfig = RayConfig(dashboard=True),
 ) -> Path:
-    """Search for the size of a semi-analytic emulator's network and for its grid of masses.
+    """Search for the network size and the mass grid of a semi-analytic emulator.
 
-    It works as ``tuning.search`` does, and leaves the same in its folder, but for a final
-    training: each trial is a whole fit, which runs to its end on one core, whatever the scheduler,
-    and begins anew after an interruption. ``best.yaml`` is a configuration for
-    ``emulator.train_semianalytic``.
+    Works like ``tuning.search`` and writes the same files, but without a final training: each
+    trial is a complete fit on one core, which is never stopped early, and is restarted after an
+    interruption. ``best.yaml`` is a configuration for ``emulator.train_semianalytic``.
 
     Args:
         data: Label file of ``datagen.generate``, of the ``standard`` model.
-        out: Folder for the results; on a cluster, one that all of its machines see.
-        fit: How each is fitted.
-        split: Which labels validate; those of the test split are not looked at.
+        out: Folder for the results; on a cluster, all machines must see it.
+        fit: Settings of all fits.
+        split: Sizes of the splits of the labels; the test split is never used.
         space: Ranges of the hyperparameters.
-        budget: What the search may cost.
+        budget: Limits of the search.
         sampler: See ``tuning.search``.
-        objective: What is minimised, on the validation split: ``p95`` or ``p99``, quantiles of
-            abs(P/P_true - 1) over points and k, of the spectrum where it is largest, or
-            ``val_loss``, the mean squared error of the standardised ln P, which networks are
-            trained on and semi-analytic emulators are not.
-        latency: Minimise too, and find the Pareto front of, the time that each of so many points
-            takes when they are evaluated at once; 0 does not.
-        known: Folders of other searches on the same labels, whose trials are not tried again.
+        objective: Minimised quantity on the validation split: ``p95`` or ``p99``, percentiles of
+            abs(P/P_true - 1) over points and k, the largest of all spectra, or ``val_loss``, the
+            mean squared error of the standardised ln P, which is the loss of networks but not of
+            semi-analytic emulators.
+        latency: Number of points in a batch, to minimise also the time per point and find the
+            Pareto front; 0 to ignore the time.
+        known: Folders of other searches on the same labels, whose trials are used and not
+            repeated.
         seed: Seed of the sampler.
         ray: Where the trials run.
 
     Returns:
-        The path of the best emulator.
+        Path of the best emulator.
 
     Raises:
-        ValueError: All trials failed, the labels' halo model has no such emulator, or a folder
-            holds another search.
+        ValueError: All trials failed, the halo model of the labels has no such emulator, or the
+            folder contains another search.
     """
     spectra = Spectra.read(data)
     task = SemiAnalyticTask(spectra, space, fit, split)
@@ -92,12 +92,12 @@ def search_semianalytic(
 
 
 def _sizes(config: SemiAnalyticConfig) -> dict[str, Any]:
-    """What a user chooses of a semi-analytic emulator."""
+    """Settings of a semi-analytic emulator that users choose."""
     return {"grid": asdict(config.grid), "cosmology": asdict(config.cosmology)}
 
 
 def _ranges(spectra: Spectra) -> dict[str, Any]:
-    """The space of labels, as a configuration has it."""
+    """Parameter space of labels, as in a configuration."""
     space = Space.from_dict(spectra.metadata["space"])
     ranges = {name: asdict(space[name]) for name in space.names}
     return {**ranges, "occupation": space.occupation}

@@ -1,4 +1,4 @@
-"""Search spaces: ranges of hyperparameters, and how a point of them becomes a training."""
+"""Search spaces: ranges of hyperparameters, and settings of a training at a point."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -14,19 +14,27 @@ from emulator.train import TrainConfig
 
 __all__ = ["FinetuneSpace", "Ranges", "SearchSpace", "SemiAnalyticSpace", "space_of"]
 
-_ON_GRID = 1e-6  # of a step
+_ON_GRID = 1e-6  # tolerance of points on a grid, in steps
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """Ranges that a search draws from, ends included.
+    """Base class of search spaces: ranges, ends included, and choices.
 
-    Equal ends hold a number fixed, a single name holds a choice.
+    Equal ends fix a number, a single name fixes a choice.
+
+    Attributes:
+        CHOICES: Names of the hyperparameters that are choices.
+        LOGS: Names of the hyperparameters that are sampled uniformly in their logarithm.
+        GRIDS: Numbers of equal steps of hyperparameters that are sampled on a grid, by name.
+
+    Raises:
+        ValueError: A range is empty, reversed or not finite, or a choice is duplicate.
     """
 
     CHOICES: ClassVar[tuple[str, ...]] = ()
-    LOGS: ClassVar[tuple[str, ...]] = ()  # drawn uniformly in their logarithm
-    GRIDS: ClassVar[dict[str, int]] = {}  # drawn from the ends of so many equal steps
+    LOGS: ClassVar[tuple[str, ...]] = ()
+    GRIDS: ClassVar[dict[str, int]] = {}
 
     def __post_init__(self) -> None:
         for name, values in vars(self).items():
@@ -43,7 +51,7 @@ class Ranges:
                 )
 
     def distributions(self) -> dict[str, Any]:
-        """The space in Optuna's terms."""
+        """Return Optuna's distributions of the hyperparameters, by name."""
         from optuna.distributions import (
             CategoricalDistribution,
             FloatDistribution,
@@ -69,7 +77,7 @@ class Ranges:
         return {} if low == high else {"step": float(f"{(high - low) / self.GRIDS[name]:.12g}")}
 
     def contains(self, point: dict[str, Any]) -> bool:
-        """Whether a point lies in the space."""
+        """Return whether a point, hyperparameters by name, lies in the space."""
         if point.keys() != vars(self).keys():
             return False
         for name, values in vars(self).items():
@@ -87,23 +95,23 @@ class Ranges:
 
 @dataclass(frozen=True)
 class SearchSpace(Ranges):
-    """The network and its training.
+    """Search space of a network and its training.
 
-    Equal ends hold a number fixed, a single name holds a choice. The published ranges are in
+    Equal ends fix a number, a single name fixes a choice. The published ranges are in
     ``configs/published/search.yaml``.
 
     Attributes:
-        layers: Hidden layers.
-        units: Width of each layer, drawn evenly in its logarithm.
+        layers: Range of the number of hidden layers.
+        units: Range of the width of the hidden layers, sampled in its logarithm.
         activation: Nonlinearities to choose from.
         optimizer: Optimisers to choose from.
-        lr: Learning rate of the first stage, drawn evenly in its logarithm.
-        batch_size: Points in a step, drawn evenly in its logarithm.
-        dropout: Fraction of hidden units dropped in training, drawn in tenths of its range:
-            so none at all is among them, and the least of it already costs accuracy.
-        residual: Whether hidden layers are added to what they get.
-        components: Numbers of principal components to choose from; 0 is none.
-        loss: What is minimised, to choose from; see `emulator.train.TrainConfig`.
+        lr: Range of the peak learning rate, sampled in its logarithm.
+        batch_size: Range of the number of points per step, sampled in its logarithm.
+        dropout: Range of the fraction of hidden units dropped in training, sampled in tenths of
+            the range, which include its lower end.
+        residual: Whether layers have residual connections, to choose from.
+        components: Numbers of principal components to choose from; 0 for none.
+        loss: Losses to choose from; see `emulator.train.TrainConfig`.
     """
 
     CHOICES = ("activation", "optimizer", "residual", "components", "loss")
@@ -126,14 +134,19 @@ class SearchSpace(Ranges):
         for name in self.CHOICES:
             for choice in getattr(self, name):
                 self.apply(self._corner(0) | {name: choice}, TrainConfig())
-        self.apply(self._corner(1), TrainConfig())  # the ends themselves must be valid settings
+        self.apply(self._corner(1), TrainConfig())  # the ends must be valid settings
 
     def _corner(self, end: int) -> dict[str, Any]:
         return {name: values[-end] for name, values in vars(self).items()}
 
     @staticmethod
     def apply(point: dict[str, Any], base: TrainConfig) -> TrainConfig:
-        """A training with the hyperparameters of a point; all else as in `base`."""
+        """Return settings of a training with the hyperparameters of a point.
+
+        Args:
+            point: Hyperparameters by name.
+            base: All other settings.
+        """
         names = ("layers", "units", "activation", "dropout", "residual", "components")
         network = replace(base.network, **{name: point[name] for name in names})
         optimizer = replace(
@@ -147,13 +160,16 @@ class SearchSpace(Ranges):
 
 @dataclass(frozen=True)
 class FinetuneSpace(Ranges):
-    """Fine-tuning on the worst points; the defaults are the published ranges, all drawn in log.
+    """Search space of a fine-tuning on the worst points; the defaults are the published ranges.
+
+    All ranges are sampled in the logarithm.
 
     Attributes:
-        N_bad: Number of worst training points; an upper end of 0 stands for all of them.
-        lr: Learning rate.
-        batch_size: Points in a step; where it exceeds `N_bad`, all of these make one step.
-        epochs: Most epochs.
+        N_bad: Range of the number of worst training points; an upper end of 0 stands for all
+            training points.
+        lr: Range of the learning rate.
+        batch_size: Range of the number of points per step; at most `N_bad` points are used.
+        epochs: Range of the maximum number of epochs.
     """
 
     LOGS = ("N_bad", "lr", "batch_size", "epochs")
@@ -170,14 +186,14 @@ class FinetuneSpace(Ranges):
             if values[0] <= 0:
                 raise ValueError(f"space.{name} = {list(values)} must be positive")
         Ranges.__post_init__(self if self.N_bad[1] else replace(self, N_bad=whole["N_bad"]))
-        for end in (0, 1):  # the ends themselves must be valid settings
+        for end in (0, 1):  # the ends must be valid settings
             self.apply({name: values[end] for name, values in whole.items()}, FinetuneConfig())
 
     def of(self, points: int) -> "FinetuneSpace":
-        """The space for a number of training points.
+        """Return the space for a number of training points.
 
         Raises:
-            ValueError: More worst points are asked for than there are.
+            ValueError: `N_bad` is larger than the number of training points.
         """
         if max(self.N_bad) > points:
             raise ValueError(
@@ -187,7 +203,12 @@ class FinetuneSpace(Ranges):
 
     @staticmethod
     def apply(point: dict[str, Any], base: FinetuneConfig) -> FinetuneConfig:
-        """A fine-tuning with the hyperparameters of a point; all else as in `base`."""
+        """Return settings of a fine-tuning with the hyperparameters of a point.
+
+        Args:
+            point: Hyperparameters by name.
+            base: All other settings.
+        """
         size = min(point["batch_size"], point["N_bad"])
         optimizer = replace(base.optimizer, lr=point["lr"], batch_size=size)
         return replace(base, N_bad=point["N_bad"], optimizer=optimizer, epochs=point["epochs"])
@@ -195,16 +216,17 @@ class FinetuneSpace(Ranges):
 
 @dataclass(frozen=True)
 class SemiAnalyticSpace(Ranges):
-    """Network and grid of a semi-analytic emulator; the defaults lie around what ships.
+    """Search space of the network and grid of a semi-analytic emulator.
 
-    Equal ends hold a number fixed. The first node and the spacing follow, so that the nodes
-    always begin just below the lowest haloes; see `emulator.semianalytic.fit.covering`.
+    The default ranges include the settings of the emulators of the package. Equal ends fix a
+    number. First node and spacing of the grid are derived, so that the grid begins just below the
+    lowest halo mass; see `emulator.semianalytic.fit.covering`.
 
     Attributes:
-        units: Hidden units of the network, drawn uniformly in their logarithm.
-        rank: Numbers that they are condensed to, drawn uniformly in their logarithm.
-        nodes: Nodes of the integrals, drawn uniformly in their logarithm.
-        end: Last node, 3 ln(R_L / Mpc); 13.7 is a halo mass of about 10^17 Msun.
+        units: Range of the number of hidden units of the network, sampled in its logarithm.
+        rank: Range of the width of the network's linear bottleneck, sampled in its logarithm.
+        nodes: Range of the number of nodes of the integrals, sampled in its logarithm.
+        end: Range of the last node, 3 ln(R_L / Mpc); 13.7 is a halo mass of about 10^17 Msun.
     """
 
     LOGS = ("units", "rank", "nodes")
@@ -216,14 +238,18 @@ class SemiAnalyticSpace(Ranges):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for rank in self.rank:  # the ends themselves must be valid settings
+        for rank in self.rank:  # the ends must be valid settings
             CosmologyConfig(self.units[0], rank)
         for nodes in self.nodes:
             MassGrid(nodes)
 
 
 def space_of(ranges: dict[str, Any]) -> Ranges:
-    """The space of ranges by name, as a search's ``config.yaml`` has them."""
+    """Return the search space with given ranges.
+
+    Args:
+        ranges: All ranges by name, as in ``config.yaml`` of a search.
+    """
     kinds: tuple[type[Ranges], ...] = (SearchSpace, FinetuneSpace, SemiAnalyticSpace)
     (kind,) = (kind for kind in kinds if {field.name for field in fields(kind)} == set(ranges))
     return kind(**{name: tuple(values) for name, values in ranges.items()})

@@ -1,11 +1,11 @@
-"""The mechanism of every search: Ray Tune over a task's space, from a run directory and into it.
+"""Run the trials of a search with Ray Tune, with all state in the run folder.
 
-Ray Tune schedules; what is known lies in the run directory (see `tuning.journal`). So a search
-that was killed is begun anew with what lies there: ended trials are told to the sampler and to
-the scheduler, open ones resume from their own checkpoints.
+Ray Tune schedules trials; their results are in the run folder (see `tuning.journal`). To resume a
+search, ended trials are passed to the sampler and the scheduler, and open trials resume from their
+checkpoints.
 
-What is proposed and what is stopped early depends on the trials that were proposed well before,
-not on which of those beside happens to be ahead: a busy machine finds what a quiet one finds.
+Proposals and early stopping depend only on trials that were proposed well before, not on the speed
+of concurrent ones, so that a search has the same result on busy and idle machines.
 """
 
 import contextlib
@@ -33,29 +33,29 @@ __all__ = ["Budget", "TimeStopper", "make_scheduler", "run_study", "trials_at_on
 
 Scheduler = Literal["asha", "median", "none"]
 
-_TUNE_FOLDER = ".tune"  # Ray Tune's own notes, of no use after a search
-_GRACE = 0.25  # share of its longest time that every trial gets before it may be stopped
-_LAST_CHECK = 0.99  # and after which it is not stopped any more
-_DEATHS = 3  # how often a trial may lose its process: memory, a node
+_TUNE_FOLDER = ".tune"  # Ray Tune's own files, useless after a search
+_GRACE = 0.25  # fraction of the schedule before which no trial is stopped
+_LAST_CHECK = 0.99  # fraction of the schedule after which no trial is stopped
+_DEATHS = 3  # largest number of restarts of a trial after the loss of its process (memory, a node)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a search may cost, and how it is spent.
+    """Limits of a search, resources of a trial, and early stopping.
 
     Attributes:
-        trials: Number of trials; 0 sets no limit, then `minutes` must.
+        trials: Number of trials; 0 sets no limit, if `minutes` does.
         minutes: Wall time after which no trial continues, including the time before an
             interruption; 0 sets no limit.
-        threads: Threads of each trial; as many trials run at once as the cores allow.
+        threads: Number of threads of each trial; as many trials run at once as the cores allow.
         at_once: Number of trials that run at the same time, if the cores allow it, and do not use
             the results of each other; 0 uses all cores. The same number gives the same search on
             any machine.
-        gpus: GPUs of each trial; a fraction lets several share one.
-        scheduler: Which trials are stopped early: ``asha`` stops those behind the better half at
-            a quarter and at half of their schedule (Li et al. 2020, arXiv:1810.05934),
-            ``median`` those whose best is worse than the median of the others' means so far
-            (Golovin et al. 2017), ``none`` no trial. Fits are not stopped by either.
+        gpus: Number of GPUs of each trial; with a fraction, several trials share one.
+        scheduler: Early stopping of trials: ``asha`` stops those in the worse half at a quarter
+            and at half of their schedule (Li et al. 2020, arXiv:1810.05934), ``median`` those
+            whose best value is worse than the median of the running means of the others (Golovin
+            et al. 2017), ``none`` none. Fits of semi-analytic emulators are never stopped.
     """
 
     trials: int = 50
@@ -83,17 +83,21 @@ class Budget:
 
 
 class TimeStopper(Stopper):
-    """Ends a search with its time."""
+    """Ray Tune's stopper that ends a search when its time is used up.
+
+    Args:
+        clock: Clock of the search.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Not for a trial's sake."""
+        """Return False: single trials are not stopped."""
         return False
 
     def stop_all(self) -> bool:
-        """Whether the time is up."""
+        """Return whether the time is used up."""
         return self.clock.is_over
 
 
@@ -111,23 +115,23 @@ def run_study(
     stack: contextlib.ExitStack,
     afterwards: Afterwards = lambda _: 0.0,
 ) -> None:
-    """Run trials until the budget is used up; what came of them is in the journal.
+    """Run trials until the budget is used up, and write their results to the journal.
 
     Args:
-        task: What is tuned.
-        journal: The run directory; a search that lies in it goes on.
-        budget: What it may cost.
-        sampler: Who proposes points.
-        objectives: What is minimised; several are searched for their Pareto front.
-        latency: How many points at once are timed; 0 for none.
-        known: Ended trials of other run directories.
+        task: Task to tune.
+        journal: Run folder; a search in it is resumed.
+        budget: Limits of the search.
+        sampler: Sampler that proposes points.
+        objectives: Minimised quantities; of several, the Pareto front is searched.
+        latency: Number of points in a timed batch; 0 for no timing.
+        known: Ended trials of other run folders.
         seed: Seed of the sampler.
         ray: Where trials run.
-        stack: Keeps Ray and its dashboard up until it is closed.
-        afterwards: Estimates from the trials the seconds of what comes after them.
+        stack: Exit stack that stops Ray and its dashboard.
+        afterwards: Function that estimates the seconds of the work after the trials.
 
     Raises:
-        ValueError: A trial takes more cores or GPUs than there are.
+        ValueError: A trial needs more cores or GPUs than there are.
         ConnectionError: No cluster answers at the address.
     """
     for trial in journal.trials():
@@ -171,14 +175,14 @@ def _run_trials(
     named: bool,
     afterwards: Afterwards,
 ) -> None:
-    # Ctrl-C must reach us, the logs are ours, and Tune's snapshots are of no use to us
+    # handle Ctrl-C and write logs here; Tune's snapshots are not used
     os.environ |= {
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
         "RAY_AIR_NEW_OUTPUT": "0",
     }
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the watch names failed trials
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # `Watch` reports failed trials
     cores_allow = trials_at_once(budget)
     at_once = budget.at_once or cores_allow
     searcher = OptunaSearcher(
@@ -198,7 +202,7 @@ def _run_trials(
                 scheduler=_InOrder(make, journal, at_once),
                 num_samples=left,
                 max_concurrent_trials=running,
-                # an actor takes longer to start than a small trial, but its name never changes
+                # reuse saves the start of an actor, but the dashboard shows the first trial's name
                 reuse_actors=not named,
                 trial_dirname_creator=lambda trial: trial.trial_id,
                 trial_name_creator=lambda trial: f"trial {trial.config['trial']}",
@@ -219,10 +223,10 @@ def _run_trials(
 
 
 def trials_at_once(budget: Budget) -> int:
-    """How many trials run at once.
+    """Return the number of trials that the resources of Ray allow to run at once.
 
     Raises:
-        ValueError: Not a single one can run.
+        ValueError: The resources do not suffice for a single trial.
     """
     import ray
 
@@ -238,7 +242,7 @@ def trials_at_once(budget: Budget) -> int:
 
 
 def _trainable(task: Task, journal: Journal, budget: Budget, latency: int) -> Any:
-    """What Ray's actors run; they are shown by what they return as their own name."""
+    """Class of Ray's actors, whose repr is shown in the dashboard."""
     from ray.tune.trainable import wrap_function
 
     function = tune.with_parameters(
@@ -262,12 +266,12 @@ def _trainable(task: Task, journal: Journal, budget: Budget, latency: int) -> An
 
 
 class _InOrder(FIFOScheduler):
-    """Stops a trial for what those have reached that were proposed well before it.
+    """Scheduler that compares each trial only with trials that were proposed well before it.
 
     Args:
-        make: Makes Ray Tune's scheduler that has seen some trials.
-        journal: The run directory.
-        at_once: How many trials may run at once.
+        make: Function that makes Ray Tune's scheduler for some earlier trials.
+        journal: Run folder.
+        at_once: Largest number of concurrent trials.
     """
 
     def __init__(
@@ -278,7 +282,7 @@ class _InOrder(FIFOScheduler):
         self._of: dict[str, Any] = {}
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Make the trial's own scheduler, which has seen what it reported itself, too."""
+        """Make the scheduler of a trial, with its own reports before an interruption."""
         number = int(trial.config["trial"])
         trials = {one.number: one for one in self.journal.trials()}
         before = [one for one in trials.values() if one.number <= number - self.at_once]
@@ -289,7 +293,7 @@ class _InOrder(FIFOScheduler):
                 scheduler.on_trial_result(tune_controller, trial, report)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Whether it may go on."""
+        """Return whether the trial continues."""
         scheduler = self._of.get(trial.trial_id)
         if scheduler is None or not result["milestone"]:
             return str(FIFOScheduler.CONTINUE)
@@ -297,31 +301,34 @@ class _InOrder(FIFOScheduler):
 
 
 def milestones(trial: Trial) -> list[dict[str, float]]:
-    """The reports that trials are compared by."""
+    """Return the reports by which trials are compared."""
     return [report for report in trial.reports if report["milestone"]]
 
 
 class _Past:
-    """A trial of before, and who ran it then, as schedulers know them."""
+    """An earlier trial and its controller, with the interface that schedulers need."""
 
     def __init__(self, trial: Trial) -> None:
         self.trial_id = trial.name
 
     def get_live_trials(self) -> list[Any]:
-        """None: it is over."""
+        """Return an empty list: the trial has ended."""
         return []
 
 
 def make_scheduler(
     name: Scheduler, longest: tuple[str, float] | None, metric: str, trials: Sequence[Trial]
 ) -> Any:
-    """Ray Tune's scheduler of a name, which has seen some trials.
+    """Make a scheduler of Ray Tune, and pass the reports of earlier trials to it.
 
     Args:
-        name: See `Budget`.
-        longest: See `Task.longest`.
-        metric: What trials are judged by.
-        trials: The trials, in the order in which they were proposed.
+        name: Name of the scheduler, see `Budget`.
+        longest: Measure of progress and its maximum, see `Task.longest`.
+        metric: Metric by which trials are compared.
+        trials: Earlier trials, in the order of their proposal.
+
+    Returns:
+        The scheduler; None if no trial is to be stopped.
     """
     from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule
 

@@ -1,4 +1,4 @@
-"""What a search tunes: a training, a fine-tuning, a fit. The rest is the same for all."""
+"""Tasks of a search: training of a network, fine-tuning, or fit of a semi-analytic emulator."""
 
 from abc import ABC, abstractmethod
 from copy import deepcopy
@@ -37,10 +37,10 @@ E = TypeVar("E", bound=Emulator)
 
 
 def quality(emulator: NetworkEmulator, data: SpectraData) -> dict[str, float]:
-    """The `OBJECTIVES` of a network on the validation split.
+    """Return the `OBJECTIVES` of a network on the validation split.
 
-    ``val_loss`` is the mean squared error of the standardised ln P, ``p95`` and ``p99`` are
-    quantiles of abs(P/P_true - 1) over points and k, of the spectrum where it is largest.
+    ``val_loss`` is the mean squared error of the standardised ln P; ``p95`` and ``p99`` are
+    percentiles of abs(P/P_true - 1) over points and k, the largest of all spectra.
     """
     x, target = data.validation.tensors
     with torch.inference_mode():
@@ -57,10 +57,10 @@ def quality(emulator: NetworkEmulator, data: SpectraData) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Task(ABC, Generic[E]):
-    """What is tuned; it travels to the workers as one object.
+    """Base class of tasks; a task is sent to Ray's workers as one object.
 
     Attributes:
-        spectra: The labels; the test split is not touched.
+        spectra: Labels; the test split is not used.
     """
 
     spectra: Spectra
@@ -68,42 +68,58 @@ class Task(ABC, Generic[E]):
     @property
     @abstractmethod
     def ranges(self) -> Ranges:
-        """The space to search."""
+        """Search space."""
 
     @property
     @abstractmethod
     def longest(self) -> tuple[str, float] | None:
-        """How a trial's progress is counted, ``progress`` or ``epochs``, and its largest count.
+        """Measure of a trial's progress and its maximum; None for trials that cannot be stopped.
 
-        ``progress`` is the share of the schedule that is behind.
-
-        None for trials that can only run to their end.
+        The measure is ``progress``, the completed fraction of the schedule, or ``epochs``.
         """
 
     @abstractmethod
     def fit(
         self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
     ) -> tuple[E, History]:
-        """The emulator of a point, trained, with its record, and the training's history."""
+        """Train the emulator of a point.
+
+        Args:
+            point: Hyperparameters by name.
+            callbacks: Lightning callbacks.
+            resume: Checkpoint to resume from, if it exists.
+
+        Returns:
+            The emulator with its record, and the history of the training.
+        """
 
     @abstractmethod
     def quality(self, emulator: E) -> dict[str, float]:
-        """The `OBJECTIVES` of an emulator on the validation split."""
+        """Return the `OBJECTIVES` of an emulator on the validation split."""
 
     @abstractmethod
     def describe(self, emulator: E, point: dict[str, Any]) -> E:
-        """The emulator of a point with its record, where its training was stopped before that."""
+        """Add the record to an emulator whose training was stopped before its end.
+
+        Args:
+            emulator: Emulator of the trial.
+            point: Hyperparameters by name.
+        """
 
 
 class TrainingTask(Task[NetworkEmulator]):
-    """What is trained on the labels, epoch by epoch."""
+    """Task that trains on the labels, epoch by epoch."""
 
     @abstractmethod
     def settings(self, point: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The training of a point, or what is common to all, as an emulator's record states it."""
+        """Return the settings of the training of a point, or those common to all points.
+
+        Args:
+            point: Hyperparameters by name; None for the common settings.
+        """
 
     def data(self, emulator: NetworkEmulator) -> SpectraData:
-        """Training and validation split in the scalings of an emulator."""
+        """Return the training and validation splits in the scalings of an emulator."""
         settings = self.settings()
         data = SpectraData(
             self.spectra,
@@ -129,11 +145,15 @@ class TrainingTask(Task[NetworkEmulator]):
 
 @dataclass(frozen=True)
 class NetworkTask(TrainingTask):
-    """The search for a network and its training.
+    """Training of a network.
 
     Attributes:
-        base: Settings that the space does not set.
+        base: All settings, except for those in the space.
         space: Ranges of the hyperparameters.
+
+    Raises:
+        ValueError: Batches may be larger than the training split, or there are more components
+            than values.
     """
 
     base: TrainConfig
@@ -148,7 +168,7 @@ class NetworkTask(TrainingTask):
             )
         for number in filter(None, self.space.components):
             network = replace(self.base.network, components=number)
-            make_emulator(self.spectra, replace(self.base, network=network))  # refuses too many
+            make_emulator(self.spectra, replace(self.base, network=network))  # raises if too many
 
     @property
     def ranges(self) -> SearchSpace:
@@ -174,11 +194,11 @@ class NetworkTask(TrainingTask):
 
 @dataclass(frozen=True)
 class FinetuneTask(TrainingTask):
-    """The search for the best fine-tuning of a trained emulator.
+    """Fine-tuning of a trained emulator.
 
     Attributes:
-        emulator: The emulator to improve.
-        base: Settings that the space does not set.
+        emulator: Emulator to improve.
+        base: All settings, except for those in the space.
         space: Ranges of the hyperparameters.
     """
 
@@ -215,12 +235,15 @@ class FinetuneTask(TrainingTask):
 
 @dataclass(frozen=True)
 class SemiAnalyticTask(Task[SemiAnalyticEmulator]):
-    """The search for the network and the grid of a semi-analytic emulator.
+    """Fit of a semi-analytic emulator.
 
     Attributes:
         space: Ranges of the hyperparameters.
-        fitting: How each is fitted.
-        split: Which labels validate.
+        fitting: Settings of all fits.
+        split: Sizes of the splits of the labels.
+
+    Raises:
+        ValueError: The halo model has no such emulator, or a grid does not cover its box.
     """
 
     space: SemiAnalyticSpace
@@ -229,7 +252,7 @@ class SemiAnalyticTask(Task[SemiAnalyticEmulator]):
 
     def __post_init__(self) -> None:
         for nodes, end in product(self.space.nodes, self.space.end):
-            halo_model_units(*self._halo_model, self._grid(nodes, end))  # refuses
+            halo_model_units(*self._halo_model, self._grid(nodes, end))  # raises if not covered
 
     @property
     def _halo_model(self) -> tuple[HaloModelConfig, Space]:
@@ -246,22 +269,22 @@ class SemiAnalyticTask(Task[SemiAnalyticEmulator]):
 
     @property
     def longest(self) -> None:
-        """None: a fit has no steps to be stopped at."""
+        """None: a fit has no steps at which it could be stopped."""
 
     def config(self, point: dict[str, Any]) -> SemiAnalyticConfig:
-        """The settings of a point."""
+        """Return the settings of a point."""
         size = CosmologyConfig(units=point["units"], rank=point["rank"])
         return SemiAnalyticConfig(self._grid(point["nodes"], point["end"]), size)
 
     def fit(
         self, point: dict[str, Any], callbacks: tuple[Callback, ...], resume: Path | None
     ) -> tuple[SemiAnalyticEmulator, History]:
-        """See `Task`; a fit has no callbacks, and is too short for a checkpoint."""
+        """See `Task`; a fit has no callbacks and no checkpoint."""
         emulator = of_labels(self.spectra, self.config(point), self.fitting, self.split)
         return emulator, {"epochs": [], "seconds": emulator.spec.provenance["seconds"]}
 
     def quality(self, emulator: SemiAnalyticEmulator) -> dict[str, float]:
-        """See `Task`; of the spectra, from the emulator's record."""
+        """See `Task`; taken from the emulator's record."""
         loss = emulator.spec.record["standardised"]["validation"]["mse"]
         p95, p99 = (largest_quantile(emulator.spec, q) for q in ("95", "99"))
         return {"val_loss": loss, "p95": p95, "p99": p99}
@@ -269,5 +292,5 @@ class SemiAnalyticTask(Task[SemiAnalyticEmulator]):
     def describe(
         self, emulator: SemiAnalyticEmulator, point: dict[str, Any]
     ) -> SemiAnalyticEmulator:
-        """See `Task`; it has its record, as no fit is stopped before its end."""
+        """See `Task`; the emulator has its record already, since no fit is stopped."""
         return emulator

@@ -1,4 +1,4 @@
-"""One trial: a training that keeps its state in its own folder and reports to Ray Tune."""
+"""A trial of a search: a training with its state in a folder, which reports to Ray Tune."""
 
 import gc
 import math
@@ -26,16 +26,21 @@ from tuning.task import OBJECTIVES, Task, quality
 __all__ = ["FAILED_LOSS", "LATENCY", "evaluation_time", "run_trial"]
 
 LATENCY = "latency_us"
-FAILED_LOSS = 1e9  # a NaN would leave the searcher waiting for this trial for ever
+FAILED_LOSS = 1e9  # with NaN, the searcher would wait for the trial forever
 _REPORT_SECONDS = 3.0  # least time between reports
-_REPORT_GROWTH = 0.01  # and least share of the training so far, so that they stay a few hundred
-_REPORT_SHARE = 0.05  # of the time, at most, for reports and their checkpoints
-_MILESTONES = 20  # reports that come however fast a trial is: trials are compared by these
+_REPORT_GROWTH = 0.01  # least increase of the training time between reports: a few hundred in all
+_REPORT_SHARE = 0.05  # largest share of the time for reports and their checkpoints
+_MILESTONES = 20  # number of reports at fixed progress, by which trials are compared
 _ROUNDS = 50
 
 
 def evaluation_time(emulator: Emulator, points: int) -> float:
-    """Median time [microseconds] of a point's spectra, of so many at once, on the set threads."""
+    """Return the median evaluation time per point [microseconds], in a batch of points.
+
+    Args:
+        emulator: Emulator.
+        points: Number of points in the batch.
+    """
     space = emulator.spec.space
     drawn = np.random.default_rng(1).random((points, len(space.names)))
     theta = torch.from_numpy(space.from_unit(drawn)).float()
@@ -49,12 +54,14 @@ def evaluation_time(emulator: Emulator, points: int) -> float:
 
 
 class Reporter(Callback):
-    """Every few seconds and at milestones, the quality of the best weights so far; checkpoints.
+    """Callback that reports the best weights so far, every few seconds and at milestones.
+
+    With each report it writes the emulator and a checkpoint.
 
     Args:
-        trial: The trial, with what it reported before an interruption.
-        latency: How many points at once are timed, to report that too; 0 for none.
-        longest: See `Task.longest`.
+        trial: Trial, with its reports before an interruption.
+        latency: Number of points in a timed batch; 0 for no timing.
+        longest: Measure of progress and its maximum, see `Task.longest`.
     """
 
     def __init__(self, trial: Trial, latency: int, longest: tuple[str, float] | None) -> None:
@@ -78,7 +85,7 @@ class Reporter(Callback):
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Report if it is time."""
+        """Report if it is due."""
         (training,) = (c for c in trainer.callbacks if isinstance(c, Training))  # type: ignore[attr-defined]
         (history,) = (c for c in trainer.callbacks if isinstance(c, History))  # type: ignore[attr-defined]
         self.seconds, start = training.seconds, time.monotonic()
@@ -109,7 +116,14 @@ class Reporter(Callback):
         epochs: list[dict[str, Any]],
         notes: dict[str, Any],
     ) -> None:
-        """Save an emulator and the history, and report the emulator's quality, `found`."""
+        """Save emulator and history, and report to Ray Tune.
+
+        Args:
+            emulator: Best emulator so far.
+            found: Its objectives, see `tuning.task.quality`.
+            epochs: Losses and learning rate of every epoch.
+            notes: Further entries of the report: ``progress``, ``milestone``, ``finished``.
+        """
         from ray import tune
 
         if self.latency and not self.measured:
@@ -129,15 +143,15 @@ def run_trial(
 ) -> None:
     """Train with the hyperparameters of a point, from the checkpoint if there is one, and report.
 
-    Whatever goes wrong is reported too, and written to ``error.txt``: Ray Tune only repeats
-    trials whose process died.
+    Errors are reported, too, and written to ``error.txt``; Ray Tune repeats only trials whose
+    process died.
 
     Args:
         config: ``trial``, the name of the trial's folder, and ``point``, its hyperparameters.
-        task: What is trained.
-        folder: Where the trials' folders lie.
-        threads: Threads of the computation.
-        latency: How many points at once are timed; 0 for none.
+        task: Task of the search.
+        folder: Folder of all trials.
+        threads: Number of threads.
+        latency: Number of points in a timed batch; 0 for no timing.
     """
     from ray import tune
 
@@ -149,7 +163,7 @@ def run_trial(
     try:
         reporter = Reporter(Trial(home, point), latency, task.longest)
         if reporter.reports and reporter.reports[-1]["finished"]:
-            tune.report(reporter.reports[-1])  # the search was killed before it took note
+            tune.report(reporter.reports[-1])  # the search was killed before it recorded this
             return
         with Curves(home) as curves:
             emulator, history = task.fit(point, (curves, reporter), home / LAST_CHECKPOINT)
@@ -167,4 +181,4 @@ def run_trial(
         (home / "error.txt").write_text(traceback.format_exc())
         tune.report(nothing | {"finished": True, "error": f"{type(error).__name__}: {error}"})
     finally:
-        gc.collect()  # a trainer and its data are a cycle, and this process goes on with others
+        gc.collect()  # frees the trainer and its data, a reference cycle, for the next trial

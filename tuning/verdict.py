@@ -1,4 +1,4 @@
-"""What a search came to, in a few sentences: how good, for what, what limits it, what next."""
+"""Summary of a search in a few sentences: accuracy, its limits, and the next step."""
 
 import json
 from pathlib import Path
@@ -12,30 +12,30 @@ from tuning.progress import shown
 
 __all__ = ["FINAL", "read_choice", "verdict", "write_choice"]
 
-FINAL = "its final training"  # how it is called beside the trial that it is of
+FINAL = "its final training"  # name of the final training of the best trial
 _CHOICE_FILE = "choice.json"
-_OVERFITTED = 3.0  # validation over training loss from which labels are what is missing
-_LONGER_HELPS = 1.2  # error of the trial over that of the final from which still longer will help
-_MARGIN = 3.0  # an emulator is to be so many times better than a measurement
+_OVERFITTED = 3.0  # validation loss over training loss above which more labels are needed
+_LONGER_HELPS = 1.2  # error of the trial over the final one above which longer trainings will help
+_MARGIN = 3.0  # smallest ratio of the error of a measurement to that of the emulator
 
 
 def write_choice(out: Path, objective: str, values: dict[str, float], kept: str) -> None:
-    """Note which emulators there were to choose from, and which was kept."""
+    """Write the objectives of all candidates, by name, and the name of the one that was kept."""
     write_json(out / _CHOICE_FILE, {"objective": objective, "values": values, "kept": kept})
 
 
 def read_choice(out: Path) -> dict[str, Any]:
-    """What `write_choice` wrote; empty while the search goes on."""
+    """Read the file of `write_choice`; empty while the search is running."""
     path = out / _CHOICE_FILE
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found
 
 
 def verdict(out: Path) -> list[str]:
-    """The sentences; none while the search goes on.
+    """Return the sentences; empty while the search is running.
 
     Args:
-        out: The run directory of a search.
+        out: Run folder of the search.
     """
     choice = read_choice(out)
     if not choice or not (out / EMULATOR_FILE).exists():
@@ -66,7 +66,7 @@ def _choice(choice: dict[str, Any]) -> str:
 
 
 def _what_next(spec: Any, choice: dict[str, Any], out: Path) -> str:
-    """What limits the emulator, and what goes on from here."""
+    """Limits of the emulator, and the next step."""
     if spec.kind != "network":
         return "More nodes and units make it more accurate and slower: widen the space."
     losses = {part: spec.record["standardised"][part]["mse"] for part in ("train", "validation")}
@@ -98,5 +98,5 @@ def _what_next(spec: Any, choice: dict[str, Any], out: Path) -> str:
 
 
 def _plain(percent: float) -> str:
-    """Two digits, never as a power of ten."""
+    """Number with two digits, without an exponent."""
     return f"{float(f'{percent:.2g}'):g}"
