@@ -108,7 +108,7 @@ class SearchSpace(Ranges):
         lr: Range of the peak learning rate, sampled in its logarithm.
         batch_size: Range of the number of points per step, sampled in its logarithm.
         dropout: Range of the fraction of hidden units dropped in training, sampled in tenths of
-            the range, which include its lower end.
+            the range, so that 0 can be among them; even small fractions cost accuracy.
         residual: Whether layers have residual connections, to choose from.
         components: Numbers of principal components to choose from; 0 for none.
         loss: Losses to choose from; see `emulator.train.TrainConfig`.

@@ -51,7 +51,8 @@ _B0 = parameter(
 )  # fmt: skip
 _B1 = parameter(
     "b1", (0.1, 2.5), "b_1",
-    "Its slope with log10 of the halo mass.", valid=(-1.0, 5.0),
+    "Slope of log10 of the normalisation of satellites in log10 of the halo mass.",
+    valid=(-1.0, 5.0),
 )  # fmt: skip
 
 
@@ -149,7 +150,9 @@ class Cacciato13(_StellarMassBin):
         _ALPHA,
         _B0,
         _B1,
-        parameter("b2", (-0.3, 0.1), "b_2", "Its curvature.", valid=(-2.0, 2.0), default=0.0),
+        parameter("b2", (-0.3, 0.1), "b_2",
+                  "Quadratic coefficient of log10 of the normalisation of satellites in log10 of "
+                  "the halo mass.", valid=(-2.0, 2.0), default=0.0),
     )  # fmt: skip
     width = _SIGMA_C[0] * LN_10 / _STEEPEST
 
@@ -184,7 +187,8 @@ class VanUitert16(_StellarMassBin):
                   "Slope of the central's stellar mass where halo masses are low.",
                   valid=(0.1, 20.0)),
         parameter("log10beta2", (-2.0, -0.2), r"\log_{10} \beta_2",
-                  "log10 of its slope where halo masses are high.", valid=(-4.0, 1.0)),
+                  "log10 of the slope of the central's stellar mass where halo masses are high.",
+                  valid=(-4.0, 1.0)),
         _SIGMA,
         _ALPHA,
         _B0,

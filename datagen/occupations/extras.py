@@ -36,7 +36,7 @@ TRANSITION = parameter(
 EXTRAS: dict[str, tuple[Parameter, ...]] = {
     "incompleteness": (
         parameter("f_inc", (0.05, 1.0), r"f_\mathrm{inc}",
-                  "Share of all galaxies that the sample has, by chance.",
+                  "Fraction of all galaxies that are in the sample, selected at random.",
                   valid=(1e-6, 1.0), default=1.0),
     ),
     "c_sat": (
@@ -44,11 +44,12 @@ EXTRAS: dict[str, tuple[Parameter, ...]] = {
     ),
     "off_centring": (
         parameter("p_off", (0.0, 1.0), r"p_\mathrm{off}",
-                  "Share of the central galaxies that are off the centre of their halo.",
+                  "Fraction of central galaxies that are off the centre of their halo.",
                   default=0.0),
         parameter("R_off", (0.0, 0.5), r"R_\mathrm{off}",
-                  "Comoving distance [Mpc] of these, the scale of a Rayleigh distribution in "
-                  "projection.", "Mpc", valid=(0.0, 5.0), default=0.0),
+                  "Comoving distance [Mpc] of off-centred galaxies from the centre: the scale of a "
+                  "Rayleigh distribution in projection.",
+                  "Mpc", valid=(0.0, 5.0), default=0.0),
     ),
     "damping": (
         parameter("k_damp", (0.0, 0.3), r"k_\ast",

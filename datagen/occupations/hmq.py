@@ -143,7 +143,9 @@ class Gaussian(_Peak):
     name = "gaussian"
     source = "Gonzalez-Perez et al. 2018, MNRAS 474, 4024; Rocher et al. 2023, JCAP 10, 016"
     parameters = (
-        parameter("A", (0.01, 1.0), "A", "Centrals of a halo of mass Mc.", valid=(0.0, 1.0)),
+        parameter(
+            "A", (0.01, 1.0), "A", "Mean number of centrals in a halo of mass Mc.", valid=(0.0, 1.0)
+        ),
         _MC,
         _SIGMA,
         *_SATELLITES,

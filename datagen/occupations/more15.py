@@ -37,7 +37,7 @@ class More15(Threshold):
         ALPHA,
         KAPPA,
         parameter("alpha_inc", (0.0, 5.0), r"\alpha_\mathrm{inc}",
-                  "Slope in log10 M of the fraction of galaxies that the sample has.",
+                  "Slope in log10 M of the fraction of galaxies that are in the sample.",
                   valid=(0.0, 50.0), default=0.0),
         parameter("log10M_inc", (12.0, 16.0), r"\log_{10} M_\mathrm{inc}",
                   "log10 of the halo mass [Msun] above which the sample is complete.",
