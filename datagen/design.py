@@ -64,6 +64,10 @@ def draw(design: Design, space: Space) -> Array:
 
     Raises:
         ValueError: There are more points than fit into memory, or than the method can draw.
+
+    Example:
+        >>> draw(Design(points=100), Space(occupation="zheng07")).shape
+        (100, 13)
     """
     try:
         return _drawn(design, space)

@@ -194,6 +194,11 @@ def panel_edges(ln_min: float, ln_max: float, panels: int) -> Array:
     nodes: at k = 100 1/Mpc, a halo of 1e16 Msun turns through 35 cycles per unit of ln M. The
     edges are even in a mixture of ln M and R instead (R up to 10^16.5 Msun; more massive haloes
     do not contribute); `benchmarks.studies.convergence` measures the accuracy.
+
+    Args:
+        ln_min: Lower end [ln Msun].
+        ln_max: Upper end [ln Msun].
+        panels: Number of panels.
     """
     ln_M = np.linspace(ln_min, ln_max, 4096)
     even = (ln_M - ln_min) / (ln_max - ln_min)

@@ -195,6 +195,11 @@ class Space(_Ranges):
 
     In addition, ``w0 + wa`` must be below -0.1, so that dark energy is negligible at early times.
 
+    Example:
+        >>> space = Space(occupation="zheng07", h=Range(0.6, 0.8), log10Mmin=Range(12.0, 13.0))
+        >>> space.log10Mmin
+        Range(low=12.0, high=13.0, sampling='linear')
+
     Attributes:
         occupation: Name of the occupation. Its parameters are added to those of cosmology and
             redshift; ranges of parameters of other occupations must be omitted. Omitted ranges of
@@ -291,6 +296,9 @@ class Space(_Ranges):
 
         Where ``w0 + wa < -0.1`` cuts the range of wa short, the rest of the range is filled
         uniformly.
+
+        Args:
+            unit: Points in [0, 1), columns in the order of `names`.
         """
         ends = self._ends()
         low, high = self._coordinates(ends)
@@ -304,7 +312,13 @@ class Space(_Ranges):
         return theta
 
     def to_unit(self, theta: Array) -> Array:
-        """Map points of the box to the unit cube, the inverse of `from_unit`; fixed ones to 0."""
+        """Map points of the box to points of the unit cube, both of shape (N, P).
+
+        The inverse of `from_unit`, except for parameters that are held fixed, which map to 0.
+
+        Args:
+            theta: Points, columns in the order of `names`.
+        """
         low, high = self._coordinates(self._ends())
         width = np.where(high > low, high - low, 1.0)
         position: Array = (self._coordinates(theta) - low) / width

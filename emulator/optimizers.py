@@ -70,7 +70,7 @@ class OptimizerConfig:
             raise ValueError(f"optimizer.batch_size = {self.batch_size} must be at least 1")
 
     def build(self, network: nn.Module) -> torch.optim.Optimizer:
-        """Return the optimiser of a network, with the peak rate as ``initial_lr`` of its groups."""
+        """Return the optimiser of a network's weights, with the peak rate as ``initial_lr``."""
         optimizer = MAKERS[self.name](network, self.lr)
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]

@@ -8,10 +8,11 @@ import pytest
 WITH_EXAMPLES = {
     "hodspectra": ["emulators"],
     "export.measurements": ["Measurements"],
+    "datagen.design": ["draw"],
     "datagen.growth": ["growth_factor"],
     "datagen.halomodel": ["HaloModel"],
     "datagen.occupations.translate": ["from_h"],
-    "datagen.space": ["parameters_of"],
+    "datagen.space": ["Space", "parameters_of"],
     "datagen.splits": ["Split.rows"],
     "emulator.metrics": ["fractional_error"],
     "export.runtime": ["OnnxEmulator.__call__", "OnnxEmulator.jacobian", "load"],
