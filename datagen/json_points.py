@@ -57,7 +57,7 @@ def read_points(
         defaults: Values of keys that an object may omit.
 
     Yields:
-        The values of an object in the order of the keys, shape (len(keys), *shape).
+        The values of an object in the order of the keys, shape ``(len(keys), *shape)``.
 
     Raises:
         ValueError: The file is damaged, or an object has other keys or values; the message names

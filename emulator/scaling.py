@@ -33,7 +33,7 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(shape))
 
     def fit(self, x: Tensor) -> None:
-        """Compute mean and standard deviation over the first axis of x, shape (N, *shape).
+        """Compute mean and standard deviation over the first axis of x, shape ``(N, *shape)``.
 
         Constant elements have the standard deviation 1, so that they map to 0 and not to 0/0.
         """
@@ -44,11 +44,11 @@ class Standardize(nn.Module):
         self.std.copy_(torch.where(constant, torch.ones_like(std), std))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return standardised x, shape (B, *shape)."""
+        """Return standardised x, shape ``(B, *shape)``."""
         return (x - self.mean) / self.std
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Return x from standardised values y, shape (B, *shape)."""
+        """Return x from standardised values y, shape ``(B, *shape)``."""
         return y * self.std + self.mean
 
 
