@@ -47,13 +47,13 @@ class Halves:
 
 @dataclass(frozen=True)
 class Link:
-    """What numpy makes for the galaxies' part of what the part of the cosmology gives.
+    """A step in numpy between the two parts of a graph.
 
     Attributes:
-        name: Of what it makes, an input of the graph.
-        given: Outputs of the graph, which follow from the cosmology alone.
-        shape: Of that, in double precision.
-        make: Takes numbers that are given, and where to leave its own.
+        name: Name of its result, an input of the graph.
+        given: Outputs of the graph that it needs, which depend on the cosmology alone.
+        shape: Shape of its result, in double precision.
+        make: Takes the arrays of `given`, and the array to write the result to.
     """
 
     name: str

@@ -527,7 +527,7 @@ class OnnxEmulator:
         return found | {n: one[0] for n, one in statistics.items()}
 
     def _in_graph(self, measured: Measured, point: Sequence[float]) -> dict[str, Any] | None:
-        """Statistics of one point, and outputs beside them, by the graph, if that knows them."""
+        """Statistics of one point, and other outputs, by the graph; None if it has none."""
         found = measured.of_point(point)
         if found is None:
             return None

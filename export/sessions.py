@@ -63,7 +63,7 @@ class Sessions:
         self._session_options.enable_cpu_mem_arena = False
         self._session_options.add_session_config_entry("session.load_model_format", "ONNX")
         self._options = onnxruntime.RunOptions()
-        self._rows: dict[str, NDArray[Any]] = {}  # one row of each output, of any numbers
+        self._rows: dict[str, NDArray[Any]] = {}  # arrays like one row of each output
         self._inputs, self._is_single = 0, False
         self._links: tuple[Link, ...] = ()
         self.kept: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
@@ -224,12 +224,12 @@ class Sessions:
     def beside(
         self, graph: Graph, more: Mapping[str, NDArray[Any]], links: Sequence[Link] = ()
     ) -> "Sessions":
-        """Sessions of this graph with more outputs, for single points: `point` alone.
+        """Sessions of this graph with more outputs, of which only `point` may be called.
 
         Args:
-            graph: It, and these.
-            more: One row of each of them, of any numbers, by name.
-            links: What numpy makes of the cosmology; the graph then has two parts.
+            graph: The graph with the additional outputs.
+            more: Arrays by name with shape and type of one row of each additional output.
+            links: Steps in numpy between the parts of the graph, which then must have two.
         """
         other = Sessions(graph, self._path, self._session_options.intra_op_num_threads)
         other._inputs, other._rows, other._is_single = self._inputs, self._rows | dict(more), True

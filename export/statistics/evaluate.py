@@ -208,9 +208,9 @@ class Projection:
         ]
 
     def order(self, point: Mapping[str, Any]) -> NDArray[np.intp] | None:
-        """Points by the scale of their lengths, so that those beside each other share matrices.
+        """Indices that sort points by the scale of their lengths; None if all are comoving.
 
-        None if lengths do not depend on them. Points of one scale stay as they are.
+        Neighbours then share matrices. Points of the same scale keep their order.
 
         Args:
             point: Parameters by name, each (N,).

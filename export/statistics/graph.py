@@ -1,11 +1,12 @@
-"""Statistics as a part of an emulator's graph, behind its spectra: the same formulas, written down.
+"""Statistics as operators behind the spectra of an emulator's graph, for single points.
 
-For one point these are dozens of small operations, for which onnxruntime needs less time than
-Python. What follows from the cosmology alone is kept as long as that stays (`export.halves`):
-matrices of lengths in Mpc/h, acoustic wiggles, what goes on below the grid. All is in double
-precision: w_p at large separations is a small difference of large numbers.
+A single point needs dozens of small operations, which take onnxruntime less time than numpy. The
+formulas are those of `Projection` and `AtK`. What depends on the cosmology alone is kept while it
+does not change (`export.halves`): matrices of lengths in Mpc/h, acoustic wiggles and the
+continuation below the grid. All numbers are in double precision, because w_p at large separations
+is a small difference of large numbers.
 
-Statistics that take more than sums of spectra and a matrix have no graph; see `has_graph`.
+`has_graph` says which statistics can be operators; numpy computes all others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,17 +37,17 @@ Array = NDArray[np.float64]
 Ends = tuple[Mapping[str, float], Mapping[str, float]]
 
 PREFIX = "statistics/"
-"""What names of statistics begin with in a graph."""
-_WITHIN = "projection/"  # and of what stands before them
-_ROUNDED = 1 + 1e-6 * np.array([-1, 1])  # by how much lengths may be beyond an end
+"""Prefix of the names of statistics in a graph."""
+_WITHIN = "projection/"  # prefix of all other names
+_ROUNDED = 1 + 1e-6 * np.array([-1, 1])  # tolerance of the limits of lengths
 
 
 def has_graph(graph: Graph, at: AtK, projection: Projection, learnt: Sequence[str]) -> bool:
-    """Whether statistics can be a part of a graph.
+    """Whether statistics can be computed in a graph.
 
     Args:
-        graph: Of the emulator.
-        at: What continues its spectra.
+        graph: Graph of the emulator.
+        at: Interpolation of its spectra to the nodes.
         projection: The statistics.
         learnt: Totals that are not the sum of their terms.
     """
@@ -55,7 +56,7 @@ def has_graph(graph: Graph, at: AtK, projection: Projection, learnt: Sequence[st
         any(node.outputs == (COSMOLOGY,) for node in graph.nodes)
         and at.is_linear
         and not spectra.intersection(learnt)
-        and not all(output(name).is_matter for name in spectra)  # there are two parts, then
+        and not all(output(name).is_matter for name in spectra)  # so that the graph has two parts
         and not projection.parameters
         and not any(
             one.is_bent or (isinstance(one, Wp) and one.kaiser) for one in projection.statistics
@@ -66,16 +67,16 @@ def has_graph(graph: Graph, at: AtK, projection: Projection, learnt: Sequence[st
 def with_statistics(
     graph: Graph, at: AtK, projection: Projection, ends: Ends
 ) -> tuple[Graph, list[Link]]:
-    """A graph that gives statistics of one point, too, each (1, R), and its links.
+    """A graph that also computes statistics of a single point, and the links of its two parts.
 
-    Their names are those of `Projection` with a `PREFIX`. They are NaN where there are no galaxies,
-    and where the point or its separations are out of range.
+    The names of these outputs, each (1, R), begin with `PREFIX`. They are NaN without galaxies, and
+    if lengths are out of range.
 
     Args:
-        graph: Of the emulator.
-        at: What continues its spectra.
+        graph: Graph of the emulator.
+        at: Interpolation of its spectra to the nodes.
         projection: The statistics.
-        ends: Parameters by name where lengths are shortest in comoving Mpc, and where longest.
+        ends: Parameters by name with the shortest and the longest lengths in comoving Mpc.
     """
     formulas = _Formulas(_WITHIN, np.float64)
     columns = [f"{_WITHIN}{name}" for name in BACKGROUND]
@@ -120,7 +121,7 @@ def _at_nodes(
     """Spectra by name at the nodes, each (1, K'); see `AtK.__call__`."""
     matrices = at.matrices
     found: dict[str, Traced] = {}
-    for is_matter in (True, False):  # what galaxies add to it is not mixed with matter
+    for is_matter in (True, False):  # matter depends on the cosmology alone
         these = [name for name in names if output(name).is_matter == is_matter]
         one_halo = [name for name in these if not output(name).is_linear]
         linear = [name for name in these if output(name).is_linear]
@@ -143,12 +144,12 @@ def _at_nodes(
 def _missed(
     formulas: "_Formulas", matrices: Mapping[str, Any], point: Mapping[str, Traced]
 ) -> Traced:
-    """What splines of linear spectra lack, (1, K')."""
+    """Correction of the splines of linear spectra, in ln P: wiggles and continuation, (1, K')."""
     ln_P_lin = formulas.log(formulas.double(Traced(formulas, "P_lin")) + NONE)
     terms = [(ln_P_lin, matrices["wiggles"]), (features(point, formulas), matrices["below"])]
     places = [np.flatnonzero(matrix.any(axis=0)) for _, matrix in terms]
     ends = {0, len(matrices["offset"])} | {end for at in places for end in (at[0], at[-1] + 1)}
-    parts = []  # each of the columns between two ends, where few terms are not 0
+    parts = []  # columns between two ends, with the terms that are not 0 there
     for low, high in pairwise(sorted(ends)):
         there = [(x, matrix[:, low:high]) for x, matrix in terms if matrix[:, low:high].any()]
         none = Traced(formulas, formulas.constant(np.zeros((1, high - low))))
@@ -164,10 +165,9 @@ def _link(
     factor: Traced | None,
     ends: Ends,
 ) -> Link:
-    """What makes the matrix of a statistic whose lengths depend on the point, times a factor.
+    """Link for the matrix (K', R), times a factor, of a statistic whose lengths are not comoving.
 
-    It has the shape (K', R). numpy makes it in less time than onnxruntime, which would copy the
-    matrices that it lies between.
+    numpy interpolates it in less time than onnxruntime, which would first copy matrices.
     """
     low, high = (SHORTEST / one.radii[0], LONGEST / one.radii[-1]) * _ROUNDED
     scales = [float(one.scale(end)) for end in ends] * _ROUNDED

@@ -43,7 +43,7 @@ class Measured:
         excluding: Correlations of galaxies for which haloes exclude each other.
         smaller: What gives what is outside of large haloes, of a correlation, points by name and
             their n_g.
-        opened: What opens the emulator's graph with the statistics; None if there is no such.
+        opened: Opens the emulator's graph with the statistics; None if they have no graph.
     """
 
     projection: Projection
@@ -59,26 +59,26 @@ class Measured:
 
     @cached_property
     def sessions(self) -> Sessions | None:
-        """Of that graph."""
+        """Sessions of the graph with the statistics; None if they have no graph."""
         return self.opened() if self.opened else None
 
     @cached_property
     def _statistics(self) -> dict[str, str]:
-        """What the graph calls the statistics, by name."""
+        """Names of the statistics in the graph, by name."""
         return {n: PREFIX + n for one in self.projection.statistics for n in one.outputs}
 
     @cached_property
     def _in_graph(self) -> tuple[str, ...]:
-        """All that the graph is asked for."""
+        """Outputs of the graph."""
         return (*self.names, *self._statistics.values())
 
     def of_point(self, values: Sequence[float]) -> tuple[dict[str, Any], dict[str, Array]] | None:
-        """`names` and the statistics (R,) of one point by the emulator's own graph.
+        """`names`, and the statistics (R,), of a single point by the graph.
 
-        None if they are no part of it, or not known of this point: `__call__` says why.
+        None if they have no graph, or one is NaN; `__call__` then finds the values or raises.
 
         Args:
-            values: Of its parameters, within the ranges.
+            values: Values of the parameters.
         """
         if self.sessions is None:
             return None
@@ -130,7 +130,7 @@ class Measures:
     Args:
         file: The emulator.
         whose: Its galaxies.
-        sessions: Of its graph; None if galaxies are no part of that.
+        sessions: Sessions of its graph; None if galaxies are not a part of that.
         opened: What opens it with other galaxies, out-of-range points NaN.
     """
 
