@@ -24,8 +24,18 @@ OMEGA_M, OMEGA_B = 0.14, 0.02  # densities about which the polynomial is expande
 POWERS_OF_M, POWERS_OF_B = np.array(
     [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) if i + j]
 ).T
+_ABOUT = np.array([OMEGA_M, OMEGA_B, 1.0])
+# Each feature is a product of two columns: 1, n_s, and the powers of three logarithms
+_ONE, _N_S, _LN_H, _U = 0, 1, 4, 2
+_LEFT, _RIGHT = (
+    np.array([*(3 * powers - 1 + i).clip(0) * (powers > 0), *others])
+    for i, powers, others in (
+        (0, POWERS_OF_M, (_N_S, _LN_H, _LN_H)),
+        (1, POWERS_OF_B, (_ONE, _ONE, _U)),
+    )
+)
 
-FEATURES = len(POWERS_OF_M) + 3
+FEATURES = len(_LEFT)
 """Number of `features`."""
 N_S = FEATURES - 3
 """Index of the spectral index in the features."""
@@ -45,18 +55,12 @@ def features(cosmology: Mapping[str, Any], xp: Any = np) -> Any:
         Features, shape (N, `FEATURES`).
     """
     Om_c, Om_b, h, n_s = (xp.asarray(cosmology[n], float) for n in ("Om_c", "Om_b", "h", "n_s"))
-    ln_h = xp.log(h)
-    u = xp.log((Om_c + Om_b) / OMEGA_M) + 2 * ln_h
-    v = xp.log(Om_b / OMEGA_B) + 2 * ln_h
-    powers_m, powers_b = (_powers(x[:, None], xp) for x in (u, v))
-    products = powers_m[:, POWERS_OF_M] * powers_b[:, POWERS_OF_B]
-    return xp.concatenate([products, xp.stack([n_s, ln_h, ln_h * u], axis=1)], axis=1)
-
-
-def _powers(x: Any, xp: Any) -> Any:
-    """Powers of x (N, 1) up to `_DEGREE`, (N, D + 1); products, which are differentiable at 0."""
-    square = x * x
-    return xp.concatenate([xp.ones_like(x), x, square, square * x, square * square], axis=1)
+    of_h = h**2
+    x = xp.log(xp.stack([(Om_c + Om_b) * of_h, Om_b * of_h, h], axis=1) / _ABOUT)
+    square = x * x  # products, whose derivatives exist at 0
+    one = xp.stack([xp.ones_like(h), n_s], axis=1)
+    columns = xp.concatenate([one, x, square, square * x, square * square], axis=1)
+    return columns[:, _LEFT] * columns[:, _RIGHT]
 
 
 def linear_shape(k: Array, cosmology: Mapping[str, Any]) -> Array:

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from export.protobuf import Field, encode, fields
 
-__all__ = ["Graph", "GraphError", "Node", "Tensor", "described", "read_metadata"]
+__all__ = ["DOUBLE", "Graph", "GraphError", "Node", "Tensor", "described", "read_metadata"]
 
 _DOMAIN = {"node": 7, "operator set": 1}  # number of the field with the domain of operators
 _STANDARD = ("", "ai.onnx")  # both names of the domain of standard operators
-_FLOAT, _INT64, _BOOL = 1, 7, 9  # data types of tensors
+DOUBLE = 11
+"""Data type of tensors in double precision."""
+_FLOAT, _INT64, _BOOL = 1, 7, 9  # other data types of tensors
 _INT, _STRING, _INTS = 2, 3, 7  # types of attributes
-_DTYPES: dict[Any, str] = {_FLOAT: "<f4", _INT64: "<i8", _BOOL: "?"}
+_DTYPES: dict[Any, str] = {_FLOAT: "<f4", _INT64: "<i8", _BOOL: "?", DOUBLE: "<f8"}
 
 # Fields of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto in onnx.proto that an
 # emulator may have; nested messages are checked, too.
@@ -117,7 +119,7 @@ class Tensor:
     content: bytes
 
     def array(self) -> NDArray[Any] | None:
-        """The values; None unless they are float32, int64 or bool, stored as raw bytes."""
+        """The values; None unless they are float32, float64, int64 or bool, as raw bytes."""
         found = {f.number: f.value for f in fields(self.content)}
         shape = [f.value for f in fields(self.content) if f.number == 1]
         dtype, raw = _DTYPES.get(found.get(2)), found.get(9)
@@ -127,10 +129,10 @@ class Tensor:
         return np.frombuffer(raw, dtype).reshape(tuple(map(int, shape)))
 
     @classmethod
-    def of(cls, name: str, array: NDArray[Any]) -> "Tensor":
-        """Create a tensor, int64 for integers and float32 for all others."""
+    def of(cls, name: str, array: NDArray[Any], is_double: bool = False) -> "Tensor":
+        """Create a tensor, int64 for integers and float32, or float64, for all others."""
         shape = b"".join(encode(1, length) for length in array.shape)
-        kind = _INT64 if array.dtype.kind == "i" else _FLOAT
+        kind = _INT64 if array.dtype.kind == "i" else DOUBLE if is_double else _FLOAT
         raw = np.ascontiguousarray(array, _DTYPES[kind]).tobytes()
         return cls(shape + encode(2, kind) + encode(8, name.encode()) + encode(9, raw))
 
@@ -189,17 +191,19 @@ class Graph:
         return self.head + encode(7, b"".join([*parts, self.inputs, *self.outputs.values()]))
 
 
-def described(name: str, *shape: int, rows: str = "batch") -> bytes:
-    """Encode the description of an input or output: float32, with any number of rows.
+def described(name: str, *shape: int, rows: str = "batch", dtype: Any = np.float32) -> bytes:
+    """Encode the description of an input or output, with any number of rows.
 
     Args:
         name: Its name.
         shape: Shape of a row.
         rows: Name of the number of rows; empty for a single array without rows.
+        dtype: Data type.
     """
     any_number = encode(1, encode(2, rows.encode())) if rows else b""
     sizes = any_number + b"".join(encode(1, encode(1, length)) for length in shape)
-    kind = encode(1, encode(1, _FLOAT) + encode(2, sizes))
+    number = next(n for n, known in _DTYPES.items() if np.dtype(known) == dtype)
+    kind = encode(1, encode(1, number) + encode(2, sizes))
     return encode(1, name.encode()) + encode(2, kind)
 
 

@@ -5,6 +5,7 @@ profiles of its haloes become one table there, so that sums over them are of few
 at one list of cosmologies, such as one at many redshifts, it is computed once, too.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,11 +17,9 @@ from export.graph import Graph, Node, Tensor, described
 from export.profile_sums import profile_sums
 from export.protobuf import encode
 
-__all__ = ["Halves", "halves"]
+__all__ = ["Halves", "Link", "halves"]
 
-# What does not give float32 alone, which is all that goes from one part to the other
-_OTHER_TYPES = {"Cast", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not", "And",
-                "Or", "Shape"}  # fmt: skip
+_NO_ROWS = {"Shape"}  # what does not give a row for each point
 _TABLE = " table"  # what names of tables end with
 
 
@@ -44,6 +43,23 @@ class Halves:
     def is_row(name: str) -> bool:
         """Whether an array has a row for each point, and is no table."""
         return not name.endswith(_TABLE)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A step in numpy between the two parts of a graph.
+
+    Attributes:
+        name: Name of its result, an input of the graph.
+        given: Outputs of the graph that it needs, which depend on the cosmology alone.
+        shape: Shape of its result, in double precision.
+        make: Takes the arrays of `given`, and the array to write the result to.
+    """
+
+    name: str
+    given: tuple[str, ...]
+    shape: tuple[int, ...]
+    make: Callable[..., None]
 
 
 def halves(graph: Graph, is_one: bool = True) -> Halves | None:
@@ -89,7 +105,7 @@ def _of_cosmology(graph: Graph) -> set[str]:
     for node in graph.nodes:
         if constant.issuperset(node.inputs):
             constant |= set(node.outputs)
-        elif node.kind not in _OTHER_TYPES and (constant | cosmic).issuperset(node.inputs):
+        elif node.kind not in _NO_ROWS and (constant | cosmic).issuperset(node.inputs):
             cosmic |= set(node.outputs)
     return cosmic
 

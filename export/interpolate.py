@@ -20,12 +20,13 @@ from datagen.large_scales import FEATURES, N_S, features, linear_shape
 from datagen.outputs import output
 from export.ranges import is_inside, read_only
 
-__all__ = ["AtK", "spline_matrix"]
+__all__ = ["NONE", "AtK", "spline_matrix"]
 
 Array = NDArray[np.float64]
 
 _SHAPE = ("Om_c", "Om_b", "h", "n_s")  # what the shape of the linear power depends on
-_NONE = 1e-60  # [Mpc^3] in place of 0, which it is in float32
+NONE = 1e-60
+"""[Mpc^3] in place of 0, which it is in float32."""
 _SMOOTH = 5  # degree of the spline of 1-halo terms, which have no wiggles to be added
 _TAIL = 1.5  # e-folds at the end of the grid, to which the parabola above it is fitted
 
@@ -86,6 +87,11 @@ class AtK:
             self._wiggly = _span(self._wiggles[0].any(axis=0) | (self._wiggles[1] != 0))
             if self._below.any():
                 self._continuation = _continuation(bao["below"], ln_k, self._below)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether ln P at the wavenumbers is linear in ln P on the grid and `features` alone."""
+        return self._wiggles is not None and self._continuation is not None
 
     @property
     def matrices(self) -> dict[str, Any]:
@@ -258,7 +264,7 @@ def _continuation(
 
 def _log(P: NDArray[Any]) -> Array:
     """Its logarithm; 1-halo terms may be 0, where no halo has two galaxies."""
-    result: Array = np.log(np.maximum(P.astype(np.float64), _NONE))
+    result: Array = np.log(np.maximum(P.astype(np.float64), NONE))
     return result
 
 

@@ -174,7 +174,10 @@ class OnnxEmulator:
             _is_number=sessions.check(names, tuple(file.units), len(file.k)),
             _last_k=None,
             _measures=Measures(
-                file, whose, lambda galaxies: OnnxEmulator(path, threads, "nan", galaxies).wider
+                file,
+                whose,
+                None if isinstance(sessions, GivenSessions) else sessions,
+                lambda galaxies: OnnxEmulator(path, threads, "nan", galaxies).wider,
             ),
         )
 
@@ -506,6 +509,8 @@ class OnnxEmulator:
             self._lowest_mass.warn(np.array([point], np.float32))
         if measured is None:
             results = self.sessions.point(names, point)
+        elif (found := self._in_graph(measured, point)) is not None:
+            return found
         else:
             results = self.wider.sessions.point(measured.everything, point)
         for name in self._galaxies:
@@ -520,6 +525,13 @@ class OnnxEmulator:
         statistics = measured({name: value[None] for name, value in results.items()}, given)
         found = {n: self._at_own_k(n, results[n]) for n in names}
         return found | {n: one[0] for n, one in statistics.items()}
+
+    def _in_graph(self, measured: Measured, point: Sequence[float]) -> dict[str, Any] | None:
+        """Statistics of one point, and other outputs, by the graph; None if it has none."""
+        found = measured.of_point(point)
+        if found is None:
+            return None
+        return {name: self._at_own_k(name, one) for name, one in found[0].items()} | found[1]
 
     def _points(
         self, theta: Any, out_of_range: Policy | None
@@ -570,7 +582,10 @@ class OnnxEmulator:
     def _statistics(self, outputs: Any) -> Measured | None:
         """What it takes to give statistics; None if there are none among the outputs."""
         given = (outputs,) if isinstance(outputs, Statistic) else outputs
-        if not isinstance(given, list | tuple) or not any(isinstance(n, Statistic) for n in given):
+        if not isinstance(given, list | tuple):
+            return None
+        others = [one for one in given if type(one) is not str]  # told fast
+        if not any(isinstance(one, Statistic) for one in others):
             return None
         names = [name for name in given if not isinstance(name, Statistic)]
         return self.measured(
@@ -586,16 +601,28 @@ class OnnxEmulator:
         at_k: AtK | None,
     ) -> dict[str, NDArray[Any]]:
         """Statistics of any number of points, and outputs beside them; see `__call__`."""
+        if len(x) == 1 and at_k is None and not own:
+            found = self._in_graph(measured, x[0].tolist())
+            if found is not None:
+                return {name: np.asarray(one)[None] for name, one in found.items()}
         parts = []
         needed = self._needed(measured.names, measured, at_k)
+        order = None
+        if len(x) > CHUNK:
+            order = measured.projection.order(dict(zip(self.names, x.T, strict=True)))
         for start in range(0, max(len(x), 1), CHUNK):
-            rows = slice(start, start + CHUNK)
+            rows: Any = slice(start, start + CHUNK)
+            rows = rows if order is None else order[rows]
             columns: dict[str, Any] = dict(zip(self.names, x[rows].T, strict=True))
             columns |= {name: one if len(one) == 1 else one[rows] for name, one in own}
             values = self.wider.sessions.run(needed, x[rows])
             on_grid = dict(zip(needed, values, strict=True))
             parts.append(self._from_grid(on_grid, columns, measured.names, measured, at_k))
-        return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+        found = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+        if order is None:
+            return found
+        places = np.argsort(order)
+        return {name: values[places] for name, values in found.items()}
 
     def _needed(
         self, names: tuple[str, ...], measured: Measured | None, at_k: AtK | None

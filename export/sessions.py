@@ -19,7 +19,7 @@ from datagen.space import BACKGROUND
 from export.cut import cut
 from export.galaxies import COSMOLOGY
 from export.graph import Graph, described
-from export.halves import Halves, halves
+from export.halves import Halves, Link, halves
 from export.onnx_file import OnnxEmulatorError
 from export.protobuf import encode
 from export.tangents import DIRECTIONS, SLOPE, UnknownOperator, with_slopes
@@ -63,8 +63,9 @@ class Sessions:
         self._session_options.enable_cpu_mem_arena = False
         self._session_options.add_session_config_entry("session.load_model_format", "ONNX")
         self._options = onnxruntime.RunOptions()
-        self._shapes: dict[str, list[int]] = {}  # of one row of an output
-        self._inputs = 0
+        self._rows: dict[str, NDArray[Any]] = {}  # arrays like one row of each output
+        self._inputs, self._is_single = 0, False
+        self._links: tuple[Link, ...] = ()
         self.kept: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
         self.parted: dict[tuple[tuple[str, ...], bool], _Parted | None] = {}
         self._sloped: dict[tuple[tuple[str, ...], int], onnxruntime.InferenceSession | None] = {}
@@ -145,10 +146,10 @@ class Sessions:
             return None
 
     def _row(self, names: tuple[str, ...]) -> "_Row":
-        shapes = {name: self._shapes[name] for name in names}
+        made = {name: self._rows[name].copy() for name in names}
         parted = self.parts(names)
         whole = self._session(names) if parted is None else parted.galaxies
-        return _Row(whole, parted, self._inputs, shapes, self._options)
+        return _Row(whole, parted, self._inputs, made, self._links, self._options)
 
     def parts(self, names: tuple[str, ...], is_one: bool = True) -> "_Parted | None":
         """Sessions of both parts of the graph, if it has such: for one cosmology, or for many."""
@@ -162,28 +163,30 @@ class Sessions:
         return self.parted.get(key)
 
     def _part(self, names: tuple[str, ...], is_one: bool) -> "_Parted | None":
-        parts = halves(cut(self._graph, names), is_one)
+        given = (name for link in self._links for name in link.given)
+        parts = halves(cut(self._graph, {*names, *given}), is_one)
         if parts is None:
             return None
         cosmology = self._open(parts.cosmology)
         wanted = list(parts.cosmology.outputs)
-        one, two = (
+        one, *others = (
             dict(
                 zip(wanted, cosmology.run(wanted, {COSMOLOGY: points}, self._options), strict=True)
             )
-            for points in (np.tile(_ANY, (N, 1)) for N in (1, 2))
+            for points in (np.tile(_ANY, (N, 1)) for N in ((1,) if self._is_single else (1, 2)))
         )
         each = [name for name in wanted if parts.is_row(name)]
-        if not all(np.array_equal(np.repeat(one[n], 2, axis=0), two[n]) for n in each):
+        if not all(
+            np.array_equal(np.repeat(one[n], 2, axis=0), two[n]) for two in others for n in each
+        ):
             return None
         inputs = parts.galaxies.inputs
         for name in parts.between:
             rows, *sizes = one[name].shape
-            if parts.is_row(name):
-                called = "batch" if rows == 1 else f"{rows} batches"
-                inputs += encode(11, described(name, *sizes, rows=called))
-            else:
-                inputs += encode(11, described(name, rows, *sizes, rows=""))
+            called = "batch" if rows == 1 else f"{rows} batches"
+            if not parts.is_row(name):
+                sizes, called = [rows, *sizes], ""
+            inputs += encode(11, described(name, *sizes, rows=called, dtype=one[name].dtype))
         galaxies = replace(parts.galaxies, inputs=inputs)
         return _Parted(parts, cosmology, self._open(galaxies), one, self._options, is_one)
 
@@ -215,8 +218,23 @@ class Sessions:
         kinds: list[tuple[str, list[Any]]] = [("tensor(float)", []), ("tensor(float)", [K])]
         if not all(made.get(name) in kinds for name in outputs):
             raise OnnxEmulatorError(f"{self._path} is damaged or forged: its graph gives {made}")
-        self._shapes = {name: made[name][1] for name in outputs}
-        return {name: not shape for name, shape in self._shapes.items()}
+        self._rows = {name: np.empty((1, *made[name][1]), np.float32) for name in outputs}
+        return {name: row.ndim == 1 for name, row in self._rows.items()}
+
+    def beside(
+        self, graph: Graph, more: Mapping[str, NDArray[Any]], links: Sequence[Link] = ()
+    ) -> "Sessions":
+        """Sessions of this graph with more outputs, of which only `point` may be called.
+
+        Args:
+            graph: The graph with the additional outputs.
+            more: Arrays by name with shape and type of one row of each additional output.
+            links: Steps in numpy between the parts of the graph, which then must have two.
+        """
+        other = Sessions(graph, self._path, self._session_options.intra_op_num_threads)
+        other._inputs, other._rows, other._is_single = self._inputs, self._rows | dict(more), True
+        other._links = tuple(links)
+        return other
 
     def _session(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
         session = self.kept.get(names)
@@ -281,7 +299,7 @@ class _Parted:
         is_one: bool,
     ) -> None:
         self.cosmology, self.galaxies = cosmology, galaxies
-        self.shapes = {name: one.shape for name, one in values.items()}
+        self.rows = dict(values)
         self.between, self._is_row, self._options = parts.between, parts.is_row, options
         self._is_one = is_one
         self._last: tuple[Any, int, dict[str, Array]] = None, 0, {}
@@ -289,7 +307,7 @@ class _Parted:
     def run(self, names: Sequence[str], x: Array) -> list[Array]:
         """The named outputs of points (N, P)."""
         given = self._of_cosmology(x)
-        wanted = [name for name in names if name not in self.shapes]
+        wanted = [name for name in names if name not in self.rows]
         found = self.galaxies.run(
             wanted, {"theta": x} | {name: given[name] for name in self.between}, self._options
         )
@@ -303,7 +321,7 @@ class _Parted:
         last, rows, given = self._last
         if last == said and rows == N:
             return given
-        wanted = list(self.shapes)
+        wanted = list(self.rows)
         found = self.cosmology.run(wanted, {COSMOLOGY: background}, self._options)
         is_repeated = self._is_one and N > 1
         given = {
@@ -324,7 +342,8 @@ class _Row:
         session: Which computes these outputs, or those that depend on galaxies.
         parted: Where it is one of two parts, both of them.
         inputs: Numbers of a point.
-        shapes: Of each output of a point, by name.
+        made: Where to leave each output of a point, by name, (1, ...).
+        links: What numpy makes between the parts.
         options: Of a run.
     """
 
@@ -333,27 +352,30 @@ class _Row:
         session: onnxruntime.InferenceSession,
         parted: _Parted | None,
         inputs: int,
-        shapes: Mapping[str, Sequence[int]],
+        made: Mapping[str, NDArray[Any]],
+        links: Sequence[Link],
         options: onnxruntime.RunOptions,
     ) -> None:
         self._x = np.empty((1, inputs), np.float32)
-        made: dict[str, Array] = {
-            name: np.empty((1, *shape), np.float32) for name, shape in shapes.items()
-        }
-        given = {"theta": self._x}
+        given: dict[str, NDArray[Any]] = {"theta": self._x}
         self._last: tuple[float, ...] | None = None
         self._first: Callable[[], None] | None = None
-        outputs = made
+        outputs = dict(made)
+        self._links: list[Callable[[], None]] = []
         if parted is not None:
             self._background = np.empty((1, _COSMIC), np.float32)
             of_cosmology = {
-                name: made[name] if name in made else np.empty(shape, np.float32)
-                for name, shape in parted.shapes.items()
+                name: made[name] if name in made else row.copy()
+                for name, row in parted.rows.items()
             }
             self._first, self._held_first = _bound(
                 parted.cosmology, {COSMOLOGY: self._background}, of_cosmology, options
             )
             given |= {name: of_cosmology[name] for name in parted.between}
+            for link in links:
+                given[link.name] = np.empty(link.shape)
+                numbers = (of_cosmology[name] for name in link.given)
+                self._links.append(partial(link.make, *numbers, given[link.name]))
             outputs = {name: array for name, array in made.items() if name not in of_cosmology}
         self._run, self._held = _bound(session, given, outputs, options)
         self._copies = [
@@ -367,6 +389,8 @@ class _Row:
             self._last = None  # until it is done
             self._background[0] = background
             self._first()
+            for link in self._links:
+                link()
             self._last = background
         self._x[0] = point
         self._run()
@@ -375,16 +399,16 @@ class _Row:
 
 def _bound(
     session: onnxruntime.InferenceSession,
-    given: Mapping[str, Array],
-    made: Mapping[str, Array],
+    given: Mapping[str, NDArray[Any]],
+    made: Mapping[str, NDArray[Any]],
     options: onnxruntime.RunOptions,
 ) -> tuple[Callable[[], None], Any]:
     """What runs a session from arrays into arrays, and what must be there as long as it does."""
     binding = session.io_binding()
     for name, array in given.items():
-        binding.bind_input(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
     for name, array in made.items():
-        binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
     # `InferenceSession.run_with_iobinding` checks first, for longer than a short call takes
     run, bound = getattr(session, "_sess", None), getattr(binding, "_iobinding", None)
     if run is None or bound is None:

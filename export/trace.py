@@ -19,26 +19,27 @@ class Trace:
 
     Args:
         prefix: Prefix of all names.
+        dtype: Data type of constants that are not integers.
 
     Attributes:
         nodes: Operators so far.
         tensors: Constants by name.
     """
 
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
+    def __init__(self, prefix: str, dtype: type = np.float32) -> None:
+        self.prefix, self._dtype = prefix, dtype
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self._constants: dict[tuple[Any, ...], str] = {}
         self._made: dict[tuple[str, ...], str] = {}
 
-    def constant(self, value: ArrayLike, dtype: type = np.float32) -> str:
+    def constant(self, value: ArrayLike, dtype: type | None = None) -> str:
         """Add a constant, unless it exists, and return its name."""
-        array: NDArray[Any] = np.asarray(value, dtype)
+        array: NDArray[Any] = np.asarray(value, dtype or self._dtype)
         key = (array.shape, array.dtype, array.tobytes())
         if key not in self._constants:
             name = self._constants[key] = f"{self.prefix}constant_{len(self._constants)}"
-            self.tensors[name] = Tensor.of(name, array)
+            self.tensors[name] = Tensor.of(name, array, array.dtype == np.float64)
         return self._constants[key]
 
     def apply(

@@ -20,7 +20,7 @@ from export.statistics.hankel import Modes, Rows
 from export.statistics.kinds import LONGEST, SHORTEST, Moment, Statistic, Wp
 from export.statistics.transition import Smaller, added
 
-__all__ = ["NODES", "Projection", "Scaled", "lagrange", "modes", "nodes", "summands"]
+__all__ = ["NODES", "ORDER", "Projection", "Scaled", "lagrange", "modes", "nodes", "summands"]
 
 Array = NDArray[np.float64]
 
@@ -29,11 +29,13 @@ _STEP = 0.063  # in ln k, where spectra bend: three to an interval of the emulat
 _WIDE = 0.3  # and far from there
 _BENDS = (3e-3, 3e2)  # 1/Mpc
 _WIGGLE, _WIGGLES = 0.006, (0.03, 0.5)  # 1/Mpc, of the acoustic wiggles
-_LATTICE = 0.04  # in ln of the scale
-_ORDER, _FIRST = 6, -2  # matrices that a scale is interpolated between, by Lagrange's polynomial
-_POWERS = np.arange(_ORDER, dtype=np.float64)
+_LATTICE = 0.02  # in ln of the scale
+ORDER = 4
+"""Matrices that a scale is interpolated between, by Lagrange's polynomial."""
+_FIRST = -1  # which of them comes first
+_POWERS = np.arange(ORDER, dtype=np.float64)
 _LAGRANGE = np.linalg.inv(
-    np.arange(_FIRST, _FIRST + _ORDER)[:, None] ** _POWERS
+    np.arange(_FIRST, _FIRST + ORDER)[:, None] ** _POWERS
 )  # of powers of the way from one to the next: those of each matrix's weight
 
 
@@ -98,7 +100,7 @@ class Scaled:
             The number of the first, and they, shape (L, K, R); see `lagrange`.
         """
         first = int(np.floor(np.log(low) / _LATTICE)) + _FIRST
-        last = int(np.floor(np.log(high) / _LATTICE)) + _FIRST + _ORDER
+        last = int(np.floor(np.log(high) / _LATTICE)) + _FIRST + ORDER
         return first, np.array([self._matrix(i) for i in range(first, last)])
 
     def _at(self, i: int) -> Array:
@@ -112,8 +114,8 @@ class Scaled:
         return result.reshape(-1, self._radii)
 
     def _cell(self, first: int) -> Array:
-        """The matrices that a scale is interpolated between, shape (`_ORDER`, K R)."""
-        return np.array([self._matrix(first + j).ravel() for j in range(_ORDER)])
+        """The matrices that a scale is interpolated between, shape (`ORDER`, K R)."""
+        return np.array([self._matrix(first + j).ravel() for j in range(ORDER)])
 
     def __call__(self, P: Array, scale: Array | None) -> Array:
         """The moment of spectra, shape (N, R).
@@ -133,8 +135,8 @@ class Scaled:
         order = np.argsort(scale)
         P, (first, weights) = P[order], lagrange(scale[order])
         found = np.zeros((len(P), self._radii))
-        for i in range(int(first[0]), int(first[-1]) + _ORDER):
-            low, high = np.searchsorted(first, (i - _ORDER + 1, i + 1))
+        for i in range(int(first[0]), int(first[-1]) + ORDER):
+            low, high = np.searchsorted(first, (i - ORDER + 1, i + 1))
             if low < high:
                 rows = slice(low, high)
                 share = weights[np.arange(low, high), (i - first[rows]).astype(int)]
@@ -176,6 +178,10 @@ class Projection:
         statistics: Which.
         refine: See `nodes`.
 
+    Attributes:
+        statistics: As given.
+        moments: The matrices of each of them.
+
     Raises:
         ValueError: Two of the same name.
     """
@@ -195,11 +201,22 @@ class Projection:
             tuple(zip(one.outputs, one.terms, one.spectra.values(), strict=True))
             for one in statistics
         ]
-        self._moments = [Scaled(one.moment(), refine) for one in statistics]
+        self.moments = [Scaled(one.moment(), refine) for one in statistics]
         self._velocities = [
             _Velocities(one, refine) if isinstance(one, Wp) and one.kaiser else None
             for one in statistics
         ]
+
+    def order(self, point: Mapping[str, Any]) -> NDArray[np.intp] | None:
+        """Indices that sort points by the scale of their lengths; None if all are comoving.
+
+        Neighbours then share matrices. Points of the same scale keep their order.
+
+        Args:
+            point: Parameters by name, each (N,).
+        """
+        scaled = next((one for one in self.statistics if not one.is_comoving), None)
+        return None if scaled is None else np.argsort(scaled.scale(point), kind="stable")
 
     def spectra(self, learnt: Sequence[str]) -> tuple[str, ...]:
         """Outputs at the nodes that they are made of.
@@ -248,7 +265,7 @@ class Projection:
         """
         results = {}
         for one, names, moment, velocities in zip(
-            self.statistics, self._names, self._moments, self._velocities, strict=True
+            self.statistics, self._names, self.moments, self._velocities, strict=True
         ):
             scale = None if one.is_comoving else np.atleast_1d(one.scale(point))
             if scale is not None:

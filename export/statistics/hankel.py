@@ -75,9 +75,9 @@ class Modes:
         count: Points of the logarithmic grid behind it.
 
     Attributes:
-        powers: Of k, shape (M,): P(k) is the real part of the sum of ``amplitudes @ P`` times k to
-            the powers.
-        amplitudes: Shape (M, K).
+        powers: Of k, shape (M,): P(k) is the real part of the sum of ``A @ P`` times k to the
+            powers.
+        amplitudes: Real and negative imaginary parts of A, shape (2 M, K).
     """
 
     def __init__(self, k: Array, count: int = 2048) -> None:
@@ -91,7 +91,8 @@ class Modes:
         amplitudes[1:-1] *= 2
         frequency = 2 * np.pi / period * np.arange(len(amplitudes))
         self.powers: Complex = -_BIAS + 1j * frequency
-        self.amplitudes: Complex = amplitudes * np.exp(-1j * frequency * np.log(_LOW))[:, None]
+        amplitudes *= np.exp(-1j * frequency * np.log(_LOW))[:, None]
+        self.amplitudes: Array = np.concatenate([amplitudes.real, -amplitudes.imag])
 
     def rows(self, transform: Transform, radii: Array, weights: Array) -> "Rows":
         """Sums of a transform at radii.
@@ -116,12 +117,12 @@ class Rows:
     Attributes:
         rows: Shape (R, M).
         powers: Of the radii, shape (M,).
-        amplitudes: Those of `Modes`, shape (M, K).
+        amplitudes: Those of `Modes`, shape (2 M, K).
     """
 
     rows: Complex
     powers: Complex
-    amplitudes: Complex
+    amplitudes: Array
 
     def matrix(self, scale: float = 1.0) -> Array:
         """What takes P at the nodes to the sums, shape (R, K).
@@ -130,5 +131,5 @@ class Rows:
             scale: The unit of the radii [Mpc].
         """
         scaled = self.rows * np.exp(self.powers * np.log(scale))
-        result: Array = (scaled @ self.amplitudes).real
+        result: Array = np.concatenate([scaled.real, scaled.imag], axis=1) @ self.amplitudes
         return result

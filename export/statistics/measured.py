@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from datagen.columns import numbers
 from export.interpolate import AtK
 from export.onnx_file import OnnxFile
 from export.populations import Populations
+from export.sessions import Sessions
 from export.statistics.evaluate import NODES, Projection
+from export.statistics.graph import PREFIX, has_graph, with_statistics
 from export.statistics.kinds import RHO_CRITICAL, Statistic
 from export.statistics.transition import CutOccupation, MatterAbove, Smaller, largest_mass
 
@@ -40,6 +43,7 @@ class Measured:
         excluding: Correlations of galaxies for which haloes exclude each other.
         smaller: What gives what is outside of large haloes, of a correlation, points by name and
             their n_g.
+        opened: Opens the emulator's graph with the statistics; None if they have no graph.
     """
 
     projection: Projection
@@ -51,6 +55,38 @@ class Measured:
     helping: tuple[str, ...]
     excluding: tuple[str, ...]
     smaller: Callable[[str, Mapping[str, Any], Array], Smaller]
+    opened: Callable[[], Sessions] | None
+
+    @cached_property
+    def sessions(self) -> Sessions | None:
+        """Sessions of the graph with the statistics; None if they have no graph."""
+        return self.opened() if self.opened else None
+
+    @cached_property
+    def _statistics(self) -> dict[str, str]:
+        """Names of the statistics in the graph, by name."""
+        return {n: PREFIX + n for one in self.projection.statistics for n in one.outputs}
+
+    @cached_property
+    def _in_graph(self) -> tuple[str, ...]:
+        """Outputs of the graph."""
+        return (*self.names, *self._statistics.values())
+
+    def of_point(self, values: Sequence[float]) -> tuple[dict[str, Any], dict[str, Array]] | None:
+        """`names`, and the statistics (R,), of a single point by the graph.
+
+        None if they have no graph, or one is NaN; `__call__` then finds the values or raises.
+
+        Args:
+            values: Values of the parameters.
+        """
+        if self.sessions is None:
+            return None
+        found = self.sessions.point(self._in_graph, values)
+        if any(one.item(0) != one.item(0) for one in found.values()):  # NaN
+            return None
+        statistics = {name: found[called] for name, called in self._statistics.items()}
+        return {name: found[name] for name in self.names}, statistics
 
     def split(self, theta: Any) -> tuple[Any, list[tuple[str, Array]]]:
         """Points without the parameters of the statistics, and these, each (N,).
@@ -94,11 +130,18 @@ class Measures:
     Args:
         file: The emulator.
         whose: Its galaxies.
+        sessions: Sessions of its graph; None if galaxies are not a part of that.
         opened: What opens it with other galaxies, out-of-range points NaN.
     """
 
-    def __init__(self, file: OnnxFile, whose: Populations, opened: Callable[[Any], Any]) -> None:
-        self._file, self._whose, self._opened = file, whose, opened
+    def __init__(
+        self,
+        file: OnnxFile,
+        whose: Populations,
+        sessions: Sessions | None,
+        opened: Callable[[Any], Any],
+    ) -> None:
+        self._file, self._whose, self._sessions, self._opened = file, whose, sessions, opened
         self._cut: dict[str, Any] = {}
         extras = getattr(whose.each[0].occupation, "extras", ())
         self._damped = "damping" in extras
@@ -141,8 +184,15 @@ class Measures:
         excluding = tuple(sorted({one.correlation for one in statistics if one.exclusion}))
         return Measured(
             projection, self._at_nodes, names, needed, everything, file.learnt_totals, helping,
-            excluding, self._smaller,
+            excluding, self._smaller, self._opener(projection, self._at_nodes),
         )  # fmt: skip
+
+    def _opener(self, projection: Projection, at_nodes: AtK) -> Callable[[], Sessions] | None:
+        """See `Measured.opened`."""
+        file, sessions = self._file, self._sessions
+        if sessions is None or not has_graph(file.graph, at_nodes, projection, file.learnt_totals):
+            return None
+        return partial(_with_statistics, file, sessions, at_nodes, projection)
 
     def _smaller(self, correlation: str, point: Mapping[str, Any], n_g: Array) -> Smaller:
         """See `Measured.smaller`."""
@@ -208,3 +258,17 @@ class Measures:
                 f"{one.kind} needs {', '.join(missing)}, which the emulator does not have; it has "
                 f"{', '.join(self._file.units)}"
             )
+
+
+def _with_statistics(
+    file: OnnxFile, sessions: Sessions, at_nodes: AtK, projection: Projection
+) -> Sessions:
+    low, high = ({p.name: getattr(p, end) for p in file.parameters} for end in ("low", "high"))
+    ends = low | {"h": high["h"]}, high | {"h": low["h"]}  # of lengths in Mpc/h
+    rows = {
+        PREFIX + name: np.empty((1, len(one)))
+        for one in projection.statistics
+        for name in one.outputs
+    }
+    graph, links = with_statistics(file.graph, at_nodes, projection, ends)
+    return sessions.beside(graph, rows, links)
