@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from datagen.space import BACKGROUND
 from export.cut import cut
+from export.few_sums import with_few_sums
 from export.galaxies import COSMOLOGY
 from export.graph import Graph, described
 from export.halves import Halves, halves
@@ -61,6 +62,8 @@ class Sessions:
         self._session_options.log_severity_level = 3
         # a call gives back its memory, and is as fast
         self._session_options.enable_cpu_mem_arena = False
+        # numbers lie side by side, and none waits for the memory of another: a tenth less time
+        self._session_options.enable_mem_reuse = False
         self._session_options.add_session_config_entry("session.load_model_format", "ONNX")
         self._options = onnxruntime.RunOptions()
         self._shapes: dict[str, list[int]] = {}  # of one row of an output
@@ -147,8 +150,8 @@ class Sessions:
     def _row(self, names: tuple[str, ...]) -> "_Row":
         shapes = {name: self._shapes[name] for name in names}
         parted = self.parts(names)
-        whole = self._session(names) if parted is None else parted.galaxies
-        return _Row(whole, parted, self._inputs, shapes, self._options)
+        whole = parted.both if parted is not None else None
+        return _Row(whole or self._session(names), parted, self._inputs, shapes, self._options)
 
     def parts(self, names: tuple[str, ...], is_one: bool = True) -> "_Parted | None":
         """Sessions of both parts of the graph, if it has such: for one cosmology, or for many."""
@@ -162,7 +165,8 @@ class Sessions:
         return self.parted.get(key)
 
     def _part(self, names: tuple[str, ...], is_one: bool) -> "_Parted | None":
-        parts = halves(cut(self._graph, names), is_one)
+        graph = cut(self._graph, names)
+        parts = halves(graph if is_one else with_few_sums(graph), is_one)
         if parts is None:
             return None
         cosmology = self._open(parts.cosmology)
@@ -184,8 +188,9 @@ class Sessions:
                 inputs += encode(11, described(name, *sizes, rows=called))
             else:
                 inputs += encode(11, described(name, rows, *sizes, rows=""))
-        galaxies = replace(parts.galaxies, inputs=inputs)
-        return _Parted(parts, cosmology, self._open(galaxies), one, self._options, is_one)
+        galaxies = self._open(replace(parts.galaxies, inputs=inputs))
+        both = self._open(parts.both) if is_one else None
+        return _Parted(parts, cosmology, galaxies, both, one, self._options)
 
     def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> dict[str, bool]:
         """Open the graph of all outputs; whether each is a number, and not a spectrum.
@@ -221,7 +226,7 @@ class Sessions:
     def _session(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
         session = self.kept.get(names)
         if session is None:
-            session = self._open(cut(self._graph, names))
+            session = self._open(with_few_sums(cut(self._graph, names)))
             with self._lock:
                 while len(self.kept) >= SESSIONS:
                     self.kept.pop(next(iter(self.kept)))
@@ -266,9 +271,9 @@ class _Parted:
         parts: What they compute.
         cosmology: The first.
         galaxies: The second.
+        both: Both as one, of points of one cosmology; None of points of many.
         values: An example of what the first gives, by name.
         options: Of a run.
-        is_one: Whether all points are of one cosmology.
     """
 
     def __init__(
@@ -276,14 +281,14 @@ class _Parted:
         parts: Halves,
         cosmology: onnxruntime.InferenceSession,
         galaxies: onnxruntime.InferenceSession,
+        both: onnxruntime.InferenceSession | None,
         values: Mapping[str, Array],
         options: onnxruntime.RunOptions,
-        is_one: bool,
     ) -> None:
-        self.cosmology, self.galaxies = cosmology, galaxies
+        self.cosmology, self.galaxies, self.both = cosmology, galaxies, both
         self.shapes = {name: one.shape for name, one in values.items()}
         self.between, self._is_row, self._options = parts.between, parts.is_row, options
-        self._is_one = is_one
+        self._is_one = both is not None
         self._last: tuple[Any, int, dict[str, Array]] = None, 0, {}
 
     def run(self, names: Sequence[str], x: Array) -> list[Array]:
@@ -321,8 +326,8 @@ class _Row:
     but the first compute what galaxies add alone.
 
     Args:
-        session: Which computes these outputs, or those that depend on galaxies.
-        parted: Where it is one of two parts, both of them.
+        session: Which computes these outputs, of whatever cosmology.
+        parted: Its parts, if it has such.
         inputs: Numbers of a point.
         shapes: Of each output of a point, by name.
         options: Of a run.
@@ -341,21 +346,17 @@ class _Row:
             name: np.empty((1, *shape), np.float32) for name, shape in shapes.items()
         }
         given = {"theta": self._x}
+        of_cosmology = {
+            name: made[name] if name in made else np.empty(shape, np.float32)
+            for name, shape in (parted.shapes.items() if parted is not None else ())
+        }
         self._last: tuple[float, ...] | None = None
-        self._first: Callable[[], None] | None = None
-        outputs = made
+        self._run, self._held = _bound(session, given, made | of_cosmology, options)
+        self._again = None
         if parted is not None:
-            self._background = np.empty((1, _COSMIC), np.float32)
-            of_cosmology = {
-                name: made[name] if name in made else np.empty(shape, np.float32)
-                for name, shape in parted.shapes.items()
-            }
-            self._first, self._held_first = _bound(
-                parted.cosmology, {COSMOLOGY: self._background}, of_cosmology, options
-            )
             given |= {name: of_cosmology[name] for name in parted.between}
-            outputs = {name: array for name, array in made.items() if name not in of_cosmology}
-        self._run, self._held = _bound(session, given, outputs, options)
+            rest = {name: array for name, array in made.items() if name not in of_cosmology}
+            self._again, self._held_again = _bound(parted.galaxies, given, rest, options)
         self._copies = [
             (name, array[0].copy if array.ndim > 1 else partial(array.__getitem__, 0))
             for name, array in made.items()
@@ -363,13 +364,13 @@ class _Row:
 
     def __call__(self, background: tuple[float, ...], point: Sequence[float]) -> dict[str, Any]:
         """The outputs of a point: copies of spectra (K,), and numbers."""
-        if self._first is not None and background != self._last:
-            self._last = None  # until it is done
-            self._background[0] = background
-            self._first()
-            self._last = background
         self._x[0] = point
-        self._run()
+        if self._again is not None and background == self._last:
+            self._again()
+        else:
+            self._last = None  # until it is done
+            self._run()
+            self._last = background
         return {name: copy() for name, copy in self._copies}
 
 
