@@ -28,6 +28,7 @@ from export.tangents import DIRECTIONS, SLOPE, UnknownOperator, with_slopes
 __all__ = ["Sessions", "Slopes"]
 
 SESSIONS = 16  # that are kept, one for each set of outputs that was asked for
+_MOST = 1024  # numbers at once in place of one, of all points together
 HELD = 8  # cosmologies of single points whose part is kept, of each set
 _COSMIC = len(BACKGROUND)  # columns of points that are cosmology and redshift
 _GALAXIES = slice(_COSMIC, None)  # columns of the occupation
@@ -68,6 +69,7 @@ class Sessions:
         self._options = onnxruntime.RunOptions()
         self._shapes: dict[str, list[int]] = {}  # of one row of an output
         self._inputs = 0
+        self._rows = _rows(graph)
         self.kept: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
         self.parted: dict[tuple[tuple[str, ...], bool], _Parted | None] = {}
         self._sloped: dict[tuple[tuple[str, ...], int], onnxruntime.InferenceSession | None] = {}
@@ -79,6 +81,9 @@ class Sessions:
         if len(x) == 1:
             found = self.point(names, x[0].tolist())
             return [np.asarray(found[name])[None] for name in names]
+        if len(x) > self._rows:
+            parts = (x[i : i + self._rows] for i in range(0, len(x), self._rows))
+            return list(map(np.concatenate, zip(*(self.run(names, x) for x in parts), strict=True)))
         is_one = _differ_in(x, _GALAXIES)
         if is_one or _differ_in(x, _REDSHIFT):
             parted = self.parts(names, is_one)
@@ -244,6 +249,15 @@ class Sessions:
             )
         except Exception as error:  # onnxruntime raises a class of its own for every kind of damage
             raise OnnxEmulatorError(f"{self._path} cannot be run ({error})") from error
+
+
+def _rows(graph: Graph) -> int:
+    """How many points are evaluated at once, of which all numbers stay in the cache.
+
+    Where a graph integrates, it has several numbers in place of one.
+    """
+    shapes = (one.shape() for one in graph.tensors.values())
+    return _MOST // max((shape[0] for shape in shapes if len(shape) == 3), default=1)
 
 
 def _differ_in(x: Array, columns: slice) -> bool:
