@@ -128,6 +128,10 @@ class Tensor:
             return None
         return np.frombuffer(raw, dtype).reshape(tuple(map(int, shape)))
 
+    def shape(self) -> tuple[Any, ...]:
+        """Their shape, of whatever type they are."""
+        return tuple(f.value for f in fields(self.content) if f.number == 1)
+
     @classmethod
     def of(cls, name: str, array: NDArray[Any], is_double: bool = False) -> "Tensor":
         """Create a tensor, int64 for integers and float32, or float64, for all others."""

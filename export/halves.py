@@ -2,7 +2,8 @@
 
 Of calls at one cosmology, and of points that share one, the first part is computed once. The
 profiles of its haloes become one table there, so that sums over them are of fewer numbers. Of calls
-at one list of cosmologies, such as one at many redshifts, it is computed once, too.
+at one list of cosmologies, such as one at many redshifts, it is computed once, too. A single point
+of a new cosmology is computed by both parts in one, which takes less than one after the other.
 """
 
 from collections.abc import Callable
@@ -32,11 +33,13 @@ class Halves:
             some of the outputs.
         galaxies: Takes ``theta``, and `between`, whose shapes are still to be described; gives the
             other outputs.
+        both: Takes ``theta``, and gives `between` and all outputs.
         between: What goes from one to the other.
     """
 
     cosmology: Graph
     galaxies: Graph
+    both: Graph
     between: tuple[str, ...]
 
     @staticmethod
@@ -95,6 +98,7 @@ def halves(graph: Graph, is_one: bool = True) -> Halves | None:
             tensors=_used(graph, slow),
         ),
         replace(graph, outputs=others, nodes=fast, tensors=_used(graph, fast)),
+        replace(graph, outputs=own | given | others),
         between,
     )
 

@@ -40,7 +40,7 @@ _TYPICAL = {
     "alpha": 1.0, "sigma": 0.5, "Mth": 1e13, "Mprime": 2e14, "beta": 1.0,
     "log10Mmin": 13.0, "sigma_logM": 0.3, "log10M0": 13.0, "log10M1": 14.1,
 }  # fmt: skip
-CHUNK = 128  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
+CHUNK = 256  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
 
 
 class OnnxEmulator:

@@ -8,7 +8,7 @@ import numpy as np
 
 from datagen.occupations.base import Moments, Occupation, around, independent, parameter
 from datagen.occupations.functions import LN_10, NUMPY, Functions
-from datagen.occupations.shapes import positive, rise, smaller, softplus, ten_to
+from datagen.occupations.shapes import positive, smaller, softplus, ten_to
 
 __all__ = ["Cacciato13", "VanUitert16"]
 
@@ -73,7 +73,7 @@ class _StellarMassBin(Occupation):
         ln_m = self.ln_stellar_mass(ln_M, p, f)
         low, high = (LN_10 * p[f"log10M_star_{end}"] - ln_m for end in _ENDS)
         scatter = 2**0.5 * LN_10 * p["sigma_c"]
-        N_c = positive(rise(-low / scatter, f) - rise(-high / scatter, f), f)
+        N_c = positive(f.erf(high / scatter) - f.erf(low / scatter), f) * 0.5
         ln_share = float(np.log(_SATELLITES))
         shape = _schechter(low - ln_share, high - ln_share, p["alpha_s"], f)
         log10_phi = self.log10_satellites(ln_M / LN_10 - 13.0, p)
@@ -95,7 +95,7 @@ class _StellarMassBin(Occupation):
 
 
 def _schechter(low: Any, high: Any, alpha: Any, f: Functions) -> Any:
-    """Integral of u^alpha exp(-u^2) over u, by Gauss-Legendre quadrature in ln u.
+    """Integral of u^alpha exp(-u^2) over u, by Gauss-Legendre quadrature in ln u^2.
 
     Accurate to 4e-6 over three decades, and to 4e-5 over any range; measured for alpha from -1.8
     to -0.3.
@@ -106,16 +106,16 @@ def _schechter(low: Any, high: Any, alpha: Any, f: Functions) -> Any:
         alpha: Slope.
         f: Functions for arrays of this type.
     """
-    low, high = f.clip(low, *_FAR), f.clip(high, *_FAR)
-    high = smaller(high, f.log(f.exp(2.0 * low) + _TAIL) / 2.0, f)
+    low, high = f.clip(low, *_FAR) * 2.0, f.clip(high, *_FAR) * 2.0
+    high = smaller(high, f.log(f.exp(low) + _TAIL), f)
     half = positive(high - low, f) * 0.5
-    middle, power = low + half, alpha + 1.0
+    middle, power = low + half, (alpha + 1.0) * 0.5
 
     def integrand(x: Any) -> Any:
-        ln_u = middle + half * x
-        return f.exp(power * ln_u - f.exp(2.0 * ln_u))
+        ln_u2 = middle + half * x
+        return f.exp(power * ln_u2 - f.exp(ln_u2))
 
-    return half * f.weighted_sum(integrand, _NODES, _WEIGHTS)
+    return half * f.weighted_sum(integrand, _NODES, 0.5 * _WEIGHTS)
 
 
 class Cacciato13(_StellarMassBin):
@@ -159,7 +159,8 @@ class Cacciato13(_StellarMassBin):
     def ln_stellar_mass(self, ln_M: Any, p: Mapping[str, Any], f: Functions) -> Any:
         """Logarithm of the mean stellar mass [Msun] of the centrals of haloes of ln M [Msun]."""
         x = ln_M - LN_10 * p["log10M1_star"]
-        return LN_10 * p["log10M_star0"] + p["g2"] * x - (p["g1"] - p["g2"]) * softplus(-x, f)
+        bend = f.log(1.0 + f.exp(-x))  # x is not far from 0
+        return LN_10 * p["log10M_star0"] + p["g2"] * x - (p["g1"] - p["g2"]) * bend
 
     def log10_satellites(self, log10_M13: Any, p: Mapping[str, Any]) -> Any:
         """log10 of the normalisation of satellites, for log10 of M / (10^13 Msun)."""

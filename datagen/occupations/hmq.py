@@ -106,15 +106,14 @@ def _skewed(x: Any, gamma: Any, f: Functions) -> Any:
 def _highest(gamma: Any, f: Functions) -> Any:
     """The largest value of `_skewed`, to 1e-5: a polynomial in ``|gamma| / (1 + |gamma|)``."""
     gamma = positive(gamma, f) - negative(gamma, f)
-    u, value = gamma / (1.0 + gamma), 0.0
-    for coefficient in _polynomial():
-        value = value * u + coefficient
-    return value
+    u, (constant, *others) = gamma / (1.0 + gamma), _polynomial()
+    powers = np.arange(1.0, _DEGREE + 1)
+    return constant + f.weighted_sum(lambda i: f.power(u, i), powers, np.array(others))
 
 
 @cache
 def _polynomial() -> tuple[float, ...]:
-    """Coefficients for `_highest`, highest power first.
+    """Coefficients for `_highest`, lowest power first.
 
     The maximum is at ``gamma m(gamma x) = x`` with ``m = phi / Phi``. Since m is decreasing and
     convex, Newton's steps from x = 0 do not overshoot.
@@ -128,7 +127,7 @@ def _polynomial() -> tuple[float, ...]:
     u, ends = gamma / (1.0 + gamma), [0.0, _STEEPEST / (1 + _STEEPEST)]
     fitted = np.polynomial.Chebyshev.fit(u, _skewed(x, gamma, f), _DEGREE, domain=ends)
     powers = fitted.convert(kind=np.polynomial.Polynomial).coef
-    return tuple(float(c) for c in powers[::-1])
+    return tuple(map(float, powers))
 
 
 class Gaussian(_Peak):

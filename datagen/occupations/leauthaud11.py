@@ -115,7 +115,7 @@ def _halo_mass(x: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
     gamma, delta = LN_10 * p["gamma"], LN_10 * p["delta"]
     share = f.sigmoid(gamma * x)
     rest = share * f.exp(f.clip(delta * x, -_SMALL, _SMALL))
-    slope = p["beta"] + rest * (delta + gamma * (1.0 - share))
+    slope = p["beta"] + rest * ((delta + gamma) - gamma * share)
     return p["beta"] * x + rest, slope
 
 
@@ -129,10 +129,10 @@ def _stellar_mass(log10_M: Any, p: Mapping[str, Any], f: Functions) -> Any:
     high = negative(low + 0.5 / p["beta"], f) + smaller(
         above / p["beta"], f.log(1.0 + 2.0 * above) / (LN_10 * p["delta"]), f
     )
-    x, half = (low + high) / 2, (high - low) / 2
-    for _ in range(_BISECTIONS):
-        half = half / 2
-        x = x + half * f.clip(_STEEP * (log10_M - _halo_mass(x, p, f)[0]), -1.0, 1.0)
+    x, width = (low + high) / 2, high - low
+    for i in range(_BISECTIONS):
+        share = 0.25 / 2**i
+        x = x + width * f.clip(_STEEP * (log10_M - _halo_mass(x, p, f)[0]), -share, share)
     for _ in range(_NEWTON_STEPS):
         value, slope = _halo_mass(x, p, f)
         x = x + (log10_M - value) / slope
