@@ -132,7 +132,7 @@ def test_a_mistake_is_one_line_that_names_option_rule_and_value(arguments, line,
         (b"out: [x\n", "the configuration FILE is not YAML (while parsing a flow sequence at "
          "line 1, column 6"),
         (b"out: \xff\n", "the configuration FILE is not text in UTF-8 ("),
-        (b"[" * 1500, "the configuration FILE is not YAML ("),
+        (b"[" * 5000, "the configuration FILE is not YAML ("),
         (b"- 1\n- 2\n", "the configuration FILE has no options; write them as 'name: value'"),
         (b"", "the configuration FILE has no options; write them as 'name: value'"),
     ],
