@@ -34,7 +34,7 @@ KINDS = sorted(
 )
 # One for each slope that concentrations follow, and all of them among the slow tests; of labels,
 # test_ingredients.py has every one
-FIRST = {Concentration.named(kind[0]).slope: kind for kind in reversed(KINDS)}
+FIRST = {Concentration.named(*kind).slope: kind for kind in reversed(KINDS)}
 PARAMS = [
     pytest.param(kind, id="-".join(kind), marks=() if kind in FIRST.values() else pytest.mark.slow)
     for kind in KINDS
