@@ -26,7 +26,7 @@ from emulator.semianalytic.ingredients import Concentration, exportable
 from export.runtime import load
 
 # for all masses; tables of profiles take seconds with many wavenumbers
-MODEL = HaloModelConfig(k=KGrid(points=8), mass_function="Despali16", halo_bias="Tinker10")
+MODEL = HaloModelConfig(k=KGrid(points=15), mass_function="Despali16", halo_bias="Tinker10")
 # Duffy08 and Constant at 200m have tests of their own
 KINDS = sorted(
     {(one.concentration, one.mass_def) for one in exportable()}
@@ -40,7 +40,7 @@ PARAMS = [
     for kind in KINDS
 ]
 POINTS = 20
-# Of 20 points and 8 wavenumbers, with sigma(R) exact. The worst are narrow thresholds among haloes
+# Of 20 points and 15 wavenumbers, with sigma(R) exact. The worst are narrow thresholds among haloes
 # whose profiles oscillate, whatever the masses; matter has no threshold. Constant has c = 1, whose
 # profiles oscillate most. The bulk is what the few functions of the concentration leave out.
 MEDIAN, BULK, WORST, WORST_MATTER = 1e-5, 2e-4, 2e-2, 1e-3
