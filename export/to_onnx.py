@@ -45,7 +45,7 @@ from export.galaxies import (
     with_extras,
     with_galaxies,
 )
-from export.graph import Graph, Tensor
+from export.graph import Graph, Node, Tensor
 from export.lowest_mass import BelowLowestMassWarning
 from export.ranges import OutOfRangeWarning
 from export.runtime import SCHEMA, OnnxEmulator
@@ -136,13 +136,11 @@ def to_onnx(
     model = Assembly(emulators, outputs or ()).eval()
     if domain:
         model.tell_domain(domain)
-    proto, spare = graph_of(model)
-    texts = _metadata(model) | {"spare": json.dumps(spare)}
-    if between and (more := between_of(model)):
-        texts["between"] = json.dumps(more)
+    proto, more = graph_of(model, between)
+    texts = _metadata(model) | {name: json.dumps(value) for name, value in more.items()}
     with atomic(out) as partial:
         if len(emulators) == 1:
-            contents = [proto.SerializeToString(), base64.b64decode(spare)]
+            contents = [proto.SerializeToString(), base64.b64decode(more["spare"])]
             graphs = [Graph.read(content) for content in contents if content]
             texts["weights"] = json.dumps(left_over(emulators[0], *graphs))
         _write(proto, texts, partial)
@@ -168,21 +166,33 @@ def _write(proto: onnx.ModelProto, texts: dict[str, str], path: Path) -> None:
     path.write_bytes(seal(proto.SerializeToString()))
 
 
-def graph_of(model: Assembly) -> tuple[onnx.ModelProto, str]:
+def graph_of(model: Assembly, between: bool = True) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The emulators as an ONNX model with named inputs and outputs and a free batch axis.
 
-    With it, the part of its graph that its own outputs do not need; see `OnnxFile.spare`.
+    With it, ``spare``, the part of its graph that its own outputs do not need, and perhaps
+    ``between``, what it has at more wavenumbers; see `OnnxFile.spare`, `OnnxFile.between`.
+
+    Args:
+        model: One emulator, or several.
+        between: Whether it is asked for more wavenumbers, of which only some emulators know.
     """
     (emulator, *others), outputs = model.emulators, model.spec.outputs
-    space = model.spec.space
+    more: dict[str, Any] = {"spare": ""}
     if others or not isinstance(emulator, SemiAnalyticEmulator):
-        proto, spare = _exported(model, {"theta": len(space.names)}, outputs), ""
+        proto = _exported(model, {"theta": len(model.spec.space.names)}, outputs)
     else:
-        needed, rest = divided(_whole(emulator, outputs))
+        galaxies = _galaxies(emulator)
+        whole = _whole(emulator, outputs, galaxies)
+        needed, rest = divided(whole)
         proto = onnx.load_from_string(needed.encode())
-        spare = base64.b64encode(rest.encode()).decode()
+        more["spare"] = base64.b64encode(rest.encode()).decode()
+        k = np.array(emulator.spec.k)
+        other = np.sqrt(k[1:] * k[:-1])[k[:-1] >= _BETWEEN]
+        if between and len(other):
+            wider = _whole(with_wavenumbers(emulator, other), outputs, galaxies)
+            more |= _between(whole, wider, k, other)
     onnx.checker.check_model(proto, full_check=True)  # infers all shapes, too
-    return proto, spare
+    return proto, more
 
 
 def nodes_of(emulator: SemiAnalyticEmulator) -> Nodes:
@@ -191,24 +201,23 @@ def nodes_of(emulator: SemiAnalyticEmulator) -> Nodes:
     return Nodes(grid.nodes, grid.spacing, grid.start, units.log10M_min)
 
 
-def between_of(model: Assembly) -> dict[str, Any]:
-    """What a semi-analytic emulator has at wavenumbers between its own: see `OnnxFile.between`."""
-    (emulator, *others), k = model.emulators, np.array(model.spec.k)
-    more = np.sqrt(k[1:] * k[:-1])[k[:-1] >= _BETWEEN]
-    if others or not isinstance(emulator, SemiAnalyticEmulator) or not len(more):
-        return {}
-    own, wider = (
-        _whole(one, model.spec.outputs) for one in (emulator, with_wavenumbers(emulator, more))
-    )
+def _between(
+    own: Graph, wider: Graph, k: NDArray[np.float64], more: NDArray[np.float64]
+) -> dict[str, Any]:
+    """What a graph has at wavenumbers [1/Mpc] between its own, by its name in the metadata."""
     try:
         content = added(own, wider, k, more)
     except ValueError as error:
         print(f"no wavenumbers between those of the emulator: {error}")  # noqa: T201
         return {}
-    return {"k": more.tolist(), "graph": base64.b64encode(content).decode()}
+    return {"between": {"k": more.tolist(), "graph": base64.b64encode(content).decode()}}
 
 
-def _whole(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> Graph:
+def _whole(
+    emulator: SemiAnalyticEmulator,
+    outputs: Sequence[str],
+    galaxies: tuple[Sequence[Node], dict[str, Tensor]],
+) -> Graph:
     """A semi-analytic emulator, whose galaxies are a part that can be changed for another."""
     space, grid = emulator.spec.space, emulator.model.grid
     weights = {f"{PREFIX}{name}": grid.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
@@ -217,22 +226,31 @@ def _whole(emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> Graph:
     module = OfGalaxies(emulator, outputs)
     graph = joined(Graph.read(_exported(module, inputs, module.names).SerializeToString()))
     neutral = {name: Tensor.of(name, np.full((1, 1), value)) for name, value in added.items()}
-    graph = replace(graph, tensors={**graph.tensors, **neutral})
-    extras = by_name(space.occupation).extras
-    own = [name for name in space.names if name not in emulator.model.extras]
-    base = by_name(space.occupation.partition("+")[0])
-    galaxies = galaxies_of(base, own, grid, emulator.spec.network.units.log10M_min)
+    kept = {name: graph.outputs[name] for name in outputs}
+    graph = replace(graph, tensors={**graph.tensors, **neutral}, outputs=kept)
+    whole = with_galaxies(graph, *galaxies, len(_own(emulator)))
+    return with_extras(whole, by_name(space.occupation).extras, len(space.names))
+
+
+def _own(emulator: SemiAnalyticEmulator) -> list[str]:
+    """Its parameters, but for those of what is added to its occupation."""
+    return [name for name in emulator.spec.space.names if name not in emulator.model.extras]
+
+
+def _galaxies(emulator: SemiAnalyticEmulator) -> tuple[Sequence[Node], dict[str, Tensor]]:
+    """The part of its graph that its galaxies are, which is the same at all wavenumbers."""
+    base, own = by_name(emulator.spec.space.occupation.partition("+")[0]), _own(emulator)
+    grid, units = emulator.model.grid, emulator.spec.network.units
+    galaxies = galaxies_of(base, own, grid, units.log10M_min)
     if isinstance(galaxies, Sampled):
         part = sampled(base, own, nodes_of(emulator))
-        nodes, tensors = part.nodes, part.tensors
-    else:
-        given = {"theta": len(own), "ln_M": 1, "ln_n": grid.nodes}
-        given |= {"n": grid.nodes, "step": grid.nodes}
-        exact = _exported(galaxies.eval(), given, list(weights))
-        nodes, tensors = named_part(Graph.read(exact.SerializeToString()), given)
-    kept = {name: graph.outputs[name] for name in outputs}
-    whole = with_galaxies(replace(graph, outputs=kept), nodes, tensors, len(own))
-    return with_extras(whole, extras, len(space.names))
+        return part.nodes, part.tensors
+    given = {"theta": len(own), "ln_M": 1, "ln_n": grid.nodes}
+    given |= {"n": grid.nodes, "step": grid.nodes}
+    names = [f"{PREFIX}{name}" for name in WEIGHTS]
+    return named_part(
+        Graph.read(_exported(galaxies.eval(), given, names).SerializeToString()), given
+    )
 
 
 def _exported(

@@ -75,9 +75,9 @@ def table(ray):
 
 
 @pytest.fixture(scope="session")
-def four_shards(table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def four_shards(table, made_once) -> Path:
     """A label file of the coarse model that took four shards, uninterrupted."""
-    return make(tmp_path_factory.mktemp("coarse") / "labels.h5", 4 * SHARD)
+    return made_once("coarse", lambda folder: make(folder / "labels.h5", 4 * SHARD)) / "labels.h5"
 
 
 @pytest.fixture(scope="session")

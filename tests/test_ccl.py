@@ -5,6 +5,7 @@ import pyccl
 import pytest
 from support import narrow
 
+from datagen.boltzmann import amplitudes
 from datagen.ccl import Fits, Tabulated, camb_power, matter_density
 from datagen.growth import matter_fraction
 from datagen.haloes import TableHaloes, haloes_of
@@ -159,9 +160,9 @@ def test_dark_energy_may_cross_the_phantom_divide():
         "wa": -0.5,
     }
     k = np.geomspace(0.01, 1.0, 5)
-    np.testing.assert_allclose(
-        camb_power(point, k), camb_power(point, k, camb="converged"), rtol=1e-3
-    )
+    ours = camb_power(point, k)
+    modes = amplitudes(point, k)[0] ** 2 * k ** (point["n_s"] - 4)  # but for the amplitude
+    np.testing.assert_allclose(ours / ours[-1], modes / modes[-1], rtol=1e-3)
 
 
 def test_camb_power_has_the_sigma_8_asked_for():

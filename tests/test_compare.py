@@ -142,7 +142,8 @@ def test_what_runs_on_more_cores_is_refused_before_the_truth_is_computed(
         compare([str(files["good"])], tmp_path / "out")
 
 
-def test_command_line_takes_any_number(files, data, tmp_path, capsys):
+def test_command_line_takes_any_number(files, data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.evaluate.compare._page", lambda *_: "")  # figures
     words = [str(files["good"]), str(files["shifted"])]
     main([*words, "--data", str(data), "--out", str(tmp_path / "out")])
     assert "| shifted |" in capsys.readouterr().out

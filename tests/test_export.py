@@ -185,13 +185,13 @@ def test_some_outputs_make_a_file_of_their_own(emulator, tmp_path, spectra, onnx
 def test_a_wrong_graph_is_not_put_in_place(emulator, tmp_path, monkeypatch):
     real = export.to_onnx.graph_of
 
-    def wrong(model):
-        proto = real(model)
+    def wrong(model, between):
+        made = real(model, between)
         with torch.no_grad():
             model.emulators[
                 0
             ].targets.mean += 1e-3  # the emulator that the file is then checked against
-        return proto
+        return made
 
     monkeypatch.setattr(export.to_onnx, "graph_of", wrong)
     with pytest.raises(ExportMismatch, match=r"differs by 1\.\de-03 .tolerance 0.0005. between"):

@@ -48,8 +48,11 @@ def test_a_finish_lowers_both_losses(spectra, precision, loss):
     assert {one.dtype for one in emulator.parameters()} == {torch.float32}
 
 
-def test_a_finish_that_makes_it_worse_is_not_kept(spectra, label_file, tmp_path, capsys):
+def test_a_finish_that_makes_it_worse_is_not_kept(
+    spectra, label_file, tmp_path, monkeypatch, capsys
+):
     """It learns two points by heart."""
+    monkeypatch.setattr("emulator.train.save_figure", lambda *_: None)  # they take seconds
     config = ending_with(FinishConfig(evaluations=60, points=2), max_epochs=(30,))
     without, _ = fit(spectra, ending_with(max_epochs=(30,)))
     history = train(label_file, tmp_path, config, threads=1)
@@ -64,6 +67,7 @@ def test_a_finish_that_makes_it_worse_is_not_kept(spectra, label_file, tmp_path,
 def test_a_training_that_is_killed_in_its_finish_goes_on_there(
     spectra, label_file, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr("emulator.train.save_figure", lambda *_: None)
     monkeypatch.setattr("emulator.finish._SECONDS", 0.0)
     monkeypatch.setattr("emulator.finish._SHARE", 1e9)
     whole, _ = fit(spectra, ending_with(LONG))
@@ -108,7 +112,7 @@ def test_a_finish_must_leave_work_for_the_training(spectra):
 
 def test_wall_time_ends_a_finish(spectra):
     endless = FinishConfig(evaluations=10**9)
-    _, history = fit(spectra, ending_with(endless, max_minutes=0.1))
+    _, history = fit(spectra, ending_with(endless, max_minutes=0.05))
     assert 0 < history["finish"]["evaluations"] < 10**9
 
 
@@ -125,8 +129,7 @@ class Watch(Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", ["SOAP", "adam"])
-@pytest.mark.parametrize("last", [1, 7])  # in float32, in float64
+@pytest.mark.parametrize(("name", "last"), [("adam", 1), ("SOAP", 7)])  # in float32, in float64
 def test_the_end_of_a_training_is_in_float64_and_resumes(spectra, tmp_path, name, last):
     config = ending_with(float64=0.5, max_epochs=(12,))
     config = replace(config, optimizer=replace(config.optimizer, name=name))

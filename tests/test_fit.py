@@ -54,6 +54,11 @@ def done(measured, emulator):
     return Fit.of(measured, emulator, Priors(emulator, HELD, FLAT), SHORT)
 
 
+def missing(self):
+    """`Posterior.in_jax` without JAX."""
+    raise ModuleNotFoundError("No module named 'jax'", name="jax")
+
+
 def test_the_best_fit_is_where_chi2_is_lowest(measured, emulator):
     priors = Priors(emulator, HELD, FLAT)
     first = find_best(Posterior(measured, emulator, priors), 3, 200, seed=1)
@@ -79,7 +84,8 @@ def test_the_posterior_holds_the_truth(done):
     assert set(summary["derived"]) == {"n_g", "b_eff", "f_sat"}
 
 
-def test_a_seed_makes_a_fit(measured, emulator):
+def test_a_seed_makes_a_fit(measured, emulator, monkeypatch):
+    monkeypatch.setattr(Posterior, "in_jax", missing)  # which takes seconds to compile
     priors = Priors(emulator, HELD, FLAT)
     one, two = (Fit.of(measured, emulator, priors, TINY) for _ in range(2))
     np.testing.assert_array_equal(one.chain.samples, two.chain.samples)
@@ -161,9 +167,6 @@ def test_chains_that_were_interrupted_converge_to_the_same(tmp_path, monkeypatch
 
 
 def test_without_jax_the_search_takes_no_gradients(measured, emulator, monkeypatch):
-    def missing(self):
-        raise ModuleNotFoundError("No module named 'jax'", name="jax")
-
     monkeypatch.setattr(Posterior, "in_jax", missing)
     ends, _ = draw(Posterior(measured, emulator, Priors(emulator, HELD, FLAT)), 3, TINY)
     assert ends[0].by == "differential evolution"
@@ -223,6 +226,7 @@ def test_a_parameter_of_a_statistic_has_a_prior(emulator):
 
 def test_the_command_writes_what_it_found(measured, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Posterior, "in_jax", missing)  # which takes seconds to compile
     measured.write("made_up.csv")
     held, flat = HELD | {"sigma_8": 0.82}, {n: FLAT[n] for n in ("log10Mmin", "log10M1")}
     arguments = ["--data", "made_up.csv", "--fixed", json.dumps(held), "--priors",

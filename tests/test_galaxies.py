@@ -78,7 +78,7 @@ def zheng_file(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("export.to_onnx.RANDOM_POINTS", 50)
         patch.setattr("export.to_onnx.np.meshgrid", lambda *axes, indexing: np.array(axes)[:, :1])
-        return small_onnx(tmp_path_factory.mktemp("zheng"), space_of("zheng07"))
+        return small_onnx(tmp_path_factory.mktemp("zheng"), space_of("zheng07"), between=False)
 
 
 # -- by name -----------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ NO_GALAXIES = replace(
 def test_labels_are_the_halo_model_at_the_points_of_the_design(four_shards, table):
     spectra = Spectra.read(four_shards)
     np.testing.assert_array_equal(spectra.theta, draw(Design(4 * SHARD), SPACE))
-    rows = np.array([0, 300, 999])
+    rows = np.array([0, 60, 199])
     for name, expected in HaloModel(MODEL, table)(spectra.theta[rows]).items():
         np.testing.assert_allclose(spectra[name][rows], expected, rtol=ROUNDING)
 
@@ -90,23 +90,23 @@ def recording(folder, function=compute):
 def test_sobol_extends_without_computing_a_point_twice(table, tmp_path, monkeypatch):
     out, asked = tmp_path / "labels.h5", tmp_path / "asked"
     asked.mkdir()
-    make(out, 300, method="sobol")
+    make(out, 60, method="sobol")
     first = Spectra.read(out)
     monkeypatch.setattr(generate_module, "compute", recording(asked))
-    make(out, 700, method="sobol")
+    make(out, 140, method="sobol")
     extended = Spectra.read(out)
-    theta = draw(Design(700, "sobol"), SPACE)
+    theta = draw(Design(140, "sobol"), SPACE)
     np.testing.assert_array_equal(extended.theta, theta)
     computed = np.concatenate([np.load(path) for path in asked.iterdir()])
-    np.testing.assert_array_equal(np.unique(computed, axis=0), np.unique(theta[300:], axis=0))
-    assert len(computed) == 400
+    np.testing.assert_array_equal(np.unique(computed, axis=0), np.unique(theta[60:], axis=0))
+    assert len(computed) == 80
     for name, array in first.arrays.items():
-        np.testing.assert_array_equal(extended[name][:300], array)
-    whole = Spectra.read(make(tmp_path / "whole.h5", 700, method="sobol"))
+        np.testing.assert_array_equal(extended[name][:60], array)
+    whole = Spectra.read(make(tmp_path / "whole.h5", 140, method="sobol"))
     for name, array in whole.arrays.items():
         np.testing.assert_allclose(extended[name], array, rtol=ROUNDING)
     assert extended.metadata["extends"]["sha256"] == first.hash()
-    assert extended.metadata["extends"]["points"] == 300
+    assert extended.metadata["extends"]["points"] == 60
 
 
 @pytest.mark.slow
@@ -123,9 +123,9 @@ def test_failed_points_of_the_extended_file_keep_their_place(table, tmp_path):
 @pytest.mark.parametrize(
     ("points", "method", "message"),
     [
-        (1500, "lhs", "a Latin hypercube, which cannot be extended .* use design.method sobol"),
-        (500, "lhs", "answers another request .design.points is 1000, not 500.; pass --overwrite"),
-        (1500, "sobol", "design.method is lhs, not sobol; design.points is 1000, not 1500"),
+        (300, "lhs", "a Latin hypercube, which cannot be extended .* use design.method sobol"),
+        (100, "lhs", "answers another request .design.points is 200, not 100.; pass --overwrite"),
+        (300, "sobol", "design.method is lhs, not sobol; design.points is 200, not 300"),
     ],
 )
 def test_a_label_file_that_answers_another_request_stays(four_shards, points, method, message):

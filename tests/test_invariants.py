@@ -98,6 +98,16 @@ def case(request, tmp_path_factory) -> Case:
 
 
 every = pytest.mark.parametrize("case", [*KINDS, SEMIANALYTIC, *shipped()], indirect=True)
+# test_derivatives.py compares the semi-analytic ones that ship with JAX
+in_jax = pytest.mark.parametrize(
+    "case",
+    [*KINDS, SEMIANALYTIC]
+    + [
+        pytest.param(name, marks=pytest.mark.slow if load(name).metadata["nodes"] else ())
+        for name in shipped()
+    ],
+    indirect=True,
+)
 every_kind = pytest.mark.parametrize("case", [*KINDS, SEMIANALYTIC], indirect=True)
 
 
@@ -174,7 +184,7 @@ def test_its_example_and_its_samples_are_inside(case):
     assert list(model.ranges) == list(model.names)
 
 
-@every
+@in_jax
 def test_jax_gives_its_numbers_and_derivatives(case):
     jax = pytest.importorskip("jax")
     from hodspectra.jax import function

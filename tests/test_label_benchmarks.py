@@ -14,7 +14,7 @@ SPACE = Space(**{name: Range(value, value) for name, value in narrow.FIDUCIAL.it
 
 @pytest.fixture(scope="module")
 def measured():
-    return convergence(3, 1, space=SPACE)
+    return convergence(2, 1, space=SPACE)
 
 
 def worst(rows, row):

@@ -95,7 +95,8 @@ def test_an_emulator_without_spectra_has_nothing_to_draw(tmp_path):
         Analysis(Numbers(), truth)
 
 
-def test_the_history_is_that_of_its_own_training(label_file, tmp_path, onnx_file):
+def test_the_history_is_that_of_its_own_training(label_file, tmp_path, onnx_file, monkeypatch):
+    monkeypatch.setattr("emulator.train.save_figure", lambda *_: None)  # they take seconds
     assert training_history(load(onnx_file)) == []
     brief = replace(SMALL_TRAINING.schedule, max_epochs=(3, 2), patience=(3, 2))
     train(label_file, tmp_path / "1", replace(SMALL_TRAINING, schedule=brief))

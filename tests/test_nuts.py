@@ -27,7 +27,7 @@ jnp = jax.numpy
 
 CENTRE = np.array([0.5, 0.4])
 COVARIANCE = np.array([[1.0, 0.9], [0.9, 1.0]]) * 0.05**2
-QUICK = Sampling(sampler="nuts", burn_in=200, steps=500, chains=2)
+QUICK = Sampling(sampler="nuts", burn_in=200, steps=300, chains=2)
 FEW = 4.0  # standard errors that a mean of a fixed seed may be off
 HELD = {"Om_m": 0.3, "Om_b": 0.05, "h": 0.7, "n_s": 0.96, "z": 0.3, "sigma_logM": 0.4,
         "log10M0": 12.8, "alpha": 1.1}  # fmt: skip
@@ -80,12 +80,18 @@ def posterior(measured):
     return Posterior(measured, emulator, Priors(emulator, HELD, FREE))
 
 
+@pytest.fixture(scope="module")
+def gradient(posterior):
+    """Of ln P of `posterior`, compiled once."""
+    return gradients.Gradient(posterior.in_jax())
+
+
 def test_a_gaussian_has_its_mean_and_covariance(toy):
     ends, chain = toy
     for end in ends:
         np.testing.assert_allclose(end.unit, CENTRE, atol=1e-3)
         assert end.cost == pytest.approx(0, abs=1e-3)
-    assert chain.samples.shape == (500, 2, 2)
+    assert chain.samples.shape == (300, 2, 2)
     number = chain.ln_L.size / chain.autocorrelation
     assert (number > 200).all()
     sigma = np.sqrt(np.diag(COVARIANCE))
@@ -157,9 +163,8 @@ def test_gradients_of_another_posterior_are_refused():
         draw(Gaussian(shift=3.0), 2, replace(QUICK, burn_in=50, steps=50))
 
 
-def test_ln_p_in_jax_is_that_of_the_emulator(posterior):
+def test_ln_p_in_jax_is_that_of_the_emulator(posterior, gradient):
     unit = np.random.default_rng(1).uniform(0.3, 0.7, (20, 3))
-    gradient = gradients.Gradient(posterior.in_jax())
     by_jax = [gradient(one)[0] for one in unit]
     np.testing.assert_allclose(by_jax, posterior(unit), rtol=1e-3, atol=1e-2)
     error = check_grad(lambda x: gradient(x)[0], lambda x: gradient(x)[1], unit[0], epsilon=1e-6)
@@ -167,8 +172,7 @@ def test_ln_p_in_jax_is_that_of_the_emulator(posterior):
     assert gradient(np.array([0.5, 0.5, np.nan])) == (-np.inf, pytest.approx(np.zeros(3)))
 
 
-def test_gradients_find_the_best_fit_in_fewer_calls(posterior):
-    gradient = gradients.Gradient(posterior.in_jax())
+def test_gradients_find_the_best_fit_in_fewer_calls(posterior, gradient):
     found = gradients.climb(posterior, gradient, 3, seed=1)
     expected = find_best(posterior, 3, 200, seed=1)
     assert found.cost == pytest.approx(expected.cost, abs=0.02)

@@ -126,7 +126,7 @@ class Web(socketserver.BaseRequestHandler):
 @pytest.mark.parametrize("listener", [Silent, Web], indirect=True)
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_what_listens_and_is_no_cluster_is_refused_in_time(listener, scheme, monkeypatch):
-    monkeypatch.setattr(cluster, "_PATIENCE", 2.0)  # Ray itself would try for minutes
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.5)  # Ray itself would try for minutes
     with pytest.raises(ConnectionError, match="does not answer as a Ray cluster; start one with"):
         cluster.check_address(f"{scheme}127.0.0.1:{listener}")
 

@@ -306,7 +306,7 @@ class Gaussian(module_chains.Target):
 
 def test_chains_have_the_widths_of_what_they_sample():
     start = 0.5 + 0.02 * np.random.default_rng(1).standard_normal((64, 10))
-    chain = module_chains.sample(Gaussian(), start, 8000, 1).after(500)
+    chain = module_chains.sample(Gaussian(), start, 4000, 1).after(500)
     assert chain.std().mean() == pytest.approx(0.02, rel=0.02)  # of 0.94 of it with the snooker
     assert -2 * chain.ln_L.mean() == pytest.approx(10, rel=0.03)
 

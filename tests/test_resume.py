@@ -103,15 +103,15 @@ def test_a_failed_write_keeps_the_shards_and_the_same_command_goes_on(
 def test_a_full_disk_leaves_whole_shards_and_nothing_partial(table, tmp_path, four_shards):
     """The limit on file sizes fails a write in its middle just as a full disk does."""
     out, limits = tmp_path / "labels.h5", resource.getrlimit(resource.RLIMIT_FSIZE)
-    for size, message in ((5_000, "File too large"), (100_000, "File too large.*labels.h5")):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))  # a shard: 68 kB
+    for size, message in ((5_000, "File too large"), (50_000, "File too large.*labels.h5")):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))  # a shard: 17 kB
         try:
             with pytest.raises(OSError, match=message):
                 make(out, 4 * SHARD)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert not list(tmp_path.glob("**/*.partial"))
-        assert len(shards_of(out)) == (0 if size < 68_000 else 4)
+        assert len(shards_of(out)) == (0 if size < 17_000 else 4)
         assert not out.exists()
     assert make(out, 4 * SHARD).read_bytes() == four_shards.read_bytes()
 
@@ -150,8 +150,8 @@ NARROW = replace(SPACE, beta=Range(0.5, 1.0))
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"design": Design(750)}, "design.points is 1000, not 750"),
-        ({"design": Design(1000, seed=2)}, "design.seed is 1, not 2"),
+        ({"design": Design(150)}, "design.points is 200, not 150"),
+        ({"design": Design(200, seed=2)}, "design.seed is 1, not 2"),
         ({"space": NARROW}, "space.beta.high is 2.0, not 1.0; space.beta.low is 0.1, not 0.5"),
         ({"model": replace(MODEL, k=KGrid(points=5))}, "model.k.points is 4, not 5"),
         ({"space": replace(SPACE, z=Range(0.0, 2.0))}, "space.z.high is 1.0, not 2.0"),
@@ -159,7 +159,7 @@ NARROW = replace(SPACE, beta=Range(0.5, 1.0))
     ],
 )
 def test_shards_of_another_request_are_not_mixed_in(interrupted, changes, message):
-    request = {"design": Design(1000), "space": SPACE, "model": MODEL} | changes
+    request = {"design": Design(200), "space": SPACE, "model": MODEL} | changes
     before = [path.read_bytes() for path in shards_of(interrupted)]
     with pytest.raises(ValueError, match=re.escape(f"shards of another request ({message}")):
         generate(interrupted, **request)
@@ -246,12 +246,12 @@ def test_what_a_kill_left_behind_is_cleared_away(interrupted, four_shards):
 def test_an_extension_that_was_interrupted_goes_on(table, tmp_path, monkeypatch):
     paths = [tmp_path / f"{name}.h5" for name in ("a", "b")]
     for path in paths:
-        make(path, 300, method="sobol")
+        make(path, 60, method="sobol")
     with monkeypatch.context() as patch:
         patch.setattr(generate_module, "write_blocks", None)
         with pytest.raises(TypeError):
-            make(paths[0], 700, method="sobol")
-    assert len(Spectra.read(paths[0])) == 300  # the old file until the new one is whole
+            make(paths[0], 140, method="sobol")
+    assert len(Spectra.read(paths[0])) == 60  # the old file until the new one is whole
     for path in paths:
-        make(path, 700, method="sobol")
+        make(path, 140, method="sobol")
     assert paths[0].read_bytes() == paths[1].read_bytes()

@@ -42,25 +42,17 @@ def test_memory_does_not_grow_with_the_points(small_file):
 
 
 def test_a_small_run(small_file, tmp_path, monkeypatch, capsys):
-    model = load(small_file)
-    monkeypatch.setattr(module, "direct", lambda *_: {"labels": model, "pyccl": model})
-    result = STUDY.run(tmp_path, emulator=str(small_file), **SMALL)
+    model = load(small_file, occupation="zheng07")
+    spaces, codes = [], {"labels": model, "pyccl": model}
+    monkeypatch.setattr(module, "direct", lambda _, space: spaces.append(space) or codes)
+    result = STUDY.run(tmp_path, emulator=str(small_file), **SMALL, occupation="zheng07")
+    assert [one.occupation for one in spaces] == ["zheng07"]
+    assert "small.onnx with zheng07" in render(result)
     assert json.loads((tmp_path / "scaling.json").read_text())["fits"] == result["fits"]
     assert [one["weights"] for one in result["networks"]] == [1220, 29_028]
     assert (tmp_path / "scaling.pdf").exists()
     assert render(result) in capsys.readouterr().out
     assert render(json.loads((tmp_path / "scaling.json").read_text())) == render(result)
-
-
-def test_galaxies_are_those_asked_for(small_file, monkeypatch):
-    model = load(small_file, occupation="zheng07")
-    spaces = []
-    monkeypatch.setattr(
-        module, "direct", lambda _, space: spaces.append(space) or {"labels": model}
-    )
-    result = scaling(str(small_file), **SMALL, occupation="zheng07")
-    assert [one.occupation for one in spaces] == ["zheng07"]
-    assert "small.onnx with zheng07" in render(result)
 
 
 def test_codes_that_disagree_are_refused(small_file, monkeypatch):

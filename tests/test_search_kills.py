@@ -274,6 +274,7 @@ def test_known_trials_of_other_labels_or_aims_are_refused(ray, label_file, tmp_p
         known_trials((tmp_path,), shared, ("val_loss",), SPACE)
 
 
+@pytest.mark.slow  # test_generate.py has the same of labels
 def test_a_cluster_that_does_not_answer(label_file, tmp_path):
     """In a process of its own, since this one is connected already."""
     command = write_config(

@@ -45,6 +45,15 @@ def task(spectra) -> SemiAnalyticTask:
     return SemiAnalyticTask(spectra, SPACE, FIT, Split())
 
 
+POINT = {"units": 40, "rank": 9, "nodes": 48, "end": 13.0}
+
+
+@pytest.fixture(scope="module")
+def fitted(task):
+    """What a fit of `POINT` gives."""
+    return task.fit(POINT, (), None)
+
+
 def test_nodes_follow_the_box_at_every_point_of_the_space(task):
     for nodes, end in product(SPACE.nodes, SPACE.end):
         config = task.config({"units": 40, "rank": 9, "nodes": nodes, "end": end})
@@ -136,8 +145,8 @@ def test_search_finds_and_writes_the_best(ray, label_file, spectra, task, tmp_pa
     assert not (out / "trials.txt").exists()  # a format that knows networks alone
 
 
-def test_points_at_once_share_the_time_of_an_evaluation(task, monkeypatch):
-    emulator, _ = task.fit({"units": 40, "rank": 9, "nodes": 48, "end": 13.0}, (), None)
+def test_points_at_once_share_the_time_of_an_evaluation(fitted, monkeypatch):
+    emulator, _ = fitted
     seconds = count()  # a clock that is read at the start and at the end of each evaluation
     monkeypatch.setattr("tuning.trial.time.perf_counter", lambda: next(seconds))
     assert evaluation_time(emulator, 1) == 1e6
@@ -186,10 +195,9 @@ def test_a_killed_search_goes_on(label_file, tmp_path, sign):
     assert (out / "trials" / "0001" / "trial.json").read_bytes() == kept
 
 
-def test_a_trial_leaves_no_memory_behind(task, tmp_path, monkeypatch):
+def test_a_trial_leaves_no_memory_behind(task, fitted, tmp_path, monkeypatch):
     """Its trainer and its data are a cycle, and the process goes on with other trials."""
     monkeypatch.setattr("ray.tune.report", lambda _: None)
-    point = {"units": 40, "rank": 9, "nodes": 48, "end": 13.0}
     left = []
 
     class Cycle:
@@ -201,10 +209,9 @@ def test_a_trial_leaves_no_memory_behind(task, tmp_path, monkeypatch):
         left.append(weakref.ref(cycle))
         return fitted
 
-    fitted = task.fit(point, (), None)
     monkeypatch.setattr(SemiAnalyticTask, "fit", fit_with_a_cycle)
-    trial = Journal(tmp_path).propose(point)
-    run_trial({"trial": trial.name, "point": point}, task=task, folder=trial.folder.parent,
+    trial = Journal(tmp_path).propose(POINT)
+    run_trial({"trial": trial.name, "point": POINT}, task=task, folder=trial.folder.parent,
               threads=torch.get_num_threads(), latency=0)  # fmt: skip
     assert (trial.folder / "emulator.safetensors").exists()
     assert left[0]() is None

@@ -32,8 +32,9 @@ KINDS = sorted(
     {(one.concentration, one.mass_def) for one in exportable()}
     - {("Duffy08", "200m"), *(("Constant", mass_def) for mass_def in ("200m", "200c", "vir"))}
 )
-# One definition of the mass for each concentration, and all of them among the slow tests
-FIRST = {concentration: (concentration, mass_def) for concentration, mass_def in reversed(KINDS)}
+# One for each slope that concentrations follow, and all of them among the slow tests; of labels,
+# test_ingredients.py has every one
+FIRST = {Concentration.named(*kind).slope: kind for kind in reversed(KINDS)}
 PARAMS = [
     pytest.param(kind, id="-".join(kind), marks=() if kind in FIRST.values() else pytest.mark.slow)
     for kind in KINDS

@@ -64,6 +64,7 @@ def test_an_exported_file_holds_all_weights_to_the_last_bit(small_file):
     assert again.hash() == original.hash()
 
 
+@pytest.mark.slow  # the test above has all weights, and the one below another export
 def test_what_was_read_is_saved_and_exported_again(small_file, tmp_path):
     load(small_file).save(tmp_path / "again.safetensors")
     again = to_onnx(tmp_path / "again.safetensors", tmp_path / "again.onnx")
