@@ -180,7 +180,7 @@ def test_likelihoods_that_ask_for_different_k_are_an_error_at_set_up():
     info = inputs()
     other = {"halo_model": {"outputs": "mm_total", "k": [0.2]}}
     info["likelihood"]["other"] = {"external": lambda _self=None: 0.0, "requires": other}
-    with pytest.raises(LoggedError, match="all likelihoods must ask for the same k"):
+    with pytest.raises(LoggedError, match="all likelihoods must request the same k"):
         get_model(info)
 
 

@@ -96,7 +96,7 @@ def test_points_that_an_emulator_was_made_of_are_not_drawn(model, spectra, monke
         "benchmarks.evaluate.true_spectra.generate", None
     )  # before anything is computed
     design = spectra.metadata["design"]
-    with pytest.raises(ValueError, match="seed = 1 has points that .*onnx was made of"):
+    with pytest.raises(ValueError, match="seed = 1 has points that .*onnx was trained on"):
         true_spectra([model], points=design["points"], seed=design["seed"])
 
 
