@@ -1,15 +1,11 @@
 """Recover the weights of an emulator from its ONNX file.
 
 Most weights are in the graph, under their names. Weights that the exporter folds into other arrays,
-or omits because no output needs them, are stored as text in the metadata (`left_over`). Older files
-lack that text. They contain the matrices of semi-analytic emulators transposed, identified by their
-shapes, and the scalings of networks, identified by the operators that use them; other weights are
-lost.
+or omits because no output needs them, are stored as text in the metadata (`left_over`).
 """
 
 import base64
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,8 +41,7 @@ def weights(file: OnnxFile, emulator: Emulator) -> dict[str, Array]:
         for name, value in emulator.state_dict().items()
         if name.startswith(emulator.packaged)
     }
-    found = packaged | _folded[emulator.spec.kind](emulator, graphs[0])
-    found |= _by_name(emulator, *graphs)
+    found = packaged | _by_name(emulator, *graphs)
     if "weights" in file.texts:
         try:
             stored = read_arrays(base64.b64decode(json.loads(file.texts["weights"])))
@@ -67,51 +62,6 @@ def _by_name(emulator: Emulator, *graphs: Graph) -> dict[str, Array]:
             if known in tensors and (array := tensors[known].array()) is not None:
                 found[name] = array
     return found
-
-
-def _transposed(emulator: Emulator, graph: Graph) -> dict[str, Array]:
-    """Matrices of layers that a graph contains transposed, where their shapes are unique."""
-    names = emulator.state_dict()
-    arrays = [
-        array
-        for name, one in graph.tensors.items()
-        if name not in names and (array := one.array()) is not None and array.ndim == 2
-    ]
-    found = {}
-    for name, value in names.items():
-        fitting = [array for array in arrays if array.shape == tuple(value.shape)[::-1]]
-        if name.endswith(".weight") and len(fitting) == 1:
-            found[name] = np.ascontiguousarray(fitting[0].T)
-    return found
-
-
-def _scalings(emulator: Emulator, graph: Graph) -> dict[str, Array]:
-    """Scale and offset of a network's targets, from the operators after its last layer.
-
-    Those of totals that are sums of their terms are in no graph.
-    """
-    spec = emulator.spec
-    rows = [spec.outputs.index(name) for name in spec.predicted]
-    shape = len(rows), len(spec.k)
-    found = {}
-    for name, kind in (("targets.std", "Mul"), ("targets.mean", "Add")):
-        fitting = [
-            array
-            for node in graph.nodes
-            for given in node.inputs
-            if node.kind == kind and given in graph.tensors
-            if (array := graph.tensors[given].array()) is not None and array.shape == shape
-        ]
-        if len(fitting) == 1:
-            found[name] = np.full((len(spec.outputs), len(spec.k)), np.nan, np.float32)
-            found[name][rows] = fitting[0]
-    return found
-
-
-_folded: dict[str, Callable[[Emulator, Graph], dict[str, Array]]] = {
-    "network": _scalings,
-    "semianalytic": _transposed,
-}  # functions for each kind of emulator that find weights under other names in older graphs
 
 
 def left_over(emulator: Emulator, *graphs: Graph) -> str:
