@@ -1,7 +1,7 @@
-"""Linear biases of haloes: formulas of the variance of the matter, exchangeable.
+"""Linear biases of haloes: interchangeable functions of the variance of matter.
 
-Each class has its paper's b, with the constants that pyccl uses; nu is delta_c / sigma. A new one
-is a class with `Bias.b`, and a line in `datagen.ingredients.PARTNERS`.
+Each class has the b of its paper, with the constants that pyccl uses; nu is delta_c / sigma. To add
+a bias, write a class with `Bias.b` and a line in `datagen.ingredients.PARTNERS`.
 """
 
 import math
@@ -27,7 +27,7 @@ class Bias(Fit, kind="halo_bias"):
 
         Args:
             ln_sigma: Logarithm of the RMS density on the scale of each mass, shape (B, Q).
-            epoch: When.
+            epoch: Scale factor and matter density of each point.
         """
 
 

@@ -1,7 +1,7 @@
-"""Concentrations of haloes: formulas of mass, variance, and the slope of the power, exchangeable.
+"""Concentrations of haloes: interchangeable functions of mass, variance and slope of the power.
 
-Each class has its paper's c, with the constants that pyccl uses. A new one is a class with
-`Concentration.ln_c`.
+Each class has the c of its paper, with the constants that pyccl uses. To add a concentration, write
+a class with `Concentration.ln_c`.
 """
 
 import math
@@ -17,17 +17,17 @@ __all__ = ["Concentration", "Haloes", "Universe"]
 
 _LN_DELTA_C = math.log(DELTA_C)
 _STEEPEST = -4.0  # beyond, c follows n so closely that it amplifies any error of it
-# Ishiyama21's concentrations are looked for between these, down from the upper one
+# Ishiyama21's concentrations lie between these limits; Newton's steps start from the upper one
 _LN_C_LOWEST, _LN_C_HIGHEST, _NEWTON_STEPS = math.log(0.05), math.log(1e3), 8
 
 
 class Haloes(NamedTuple):
-    """What concentrations may ask about haloes.
+    """Properties of haloes that a concentration can depend on.
 
     Attributes:
         ln_M: Logarithm of the mass [Msun], shape (B, Q).
         ln_sigma: Logarithm of the RMS density on the scale of each mass, shape (B, Q).
-        n_eff: Slope of the power that the fit is of, see `Concentration.slope`, shape (B, Q).
+        n_eff: Slope of the power, as the fit defines it (`Concentration.slope`), shape (B, Q).
     """
 
     ln_M: Tensor
@@ -36,11 +36,11 @@ class Haloes(NamedTuple):
 
 
 class Universe(NamedTuple):
-    """What concentrations may ask about the universe, each of shape (B, 1).
+    """Properties of the universe that a concentration can depend on, each of shape (B, 1).
 
     Attributes:
-        Om_m: Matter density parameter of today.
-        Om_de: That of dark energy.
+        Om_m: Matter density parameter today.
+        Om_de: Dark energy density parameter today.
         h: Hubble parameter [100 km/s/Mpc].
         ln_D: Logarithm of the growth factor D(z) / D(0).
         growth_rate: dln D / dln a at z.
@@ -57,10 +57,10 @@ class Concentration(Fit, kind="concentration"):
     """A fit of the concentration, the halo's radius in units of its scale radius.
 
     Attributes:
-        slope: Which slope ``n_eff`` it is of: ``power`` is dln P / dln k at ``k = 2 pi / R``,
-            ``sigma`` is ``-3 - 2 dln sigma / dln R`` at ``scale`` times R, with R the Lagrangian
-            radius of the mass; empty if none.
-        scale: See there.
+        slope: Definition of ``n_eff``: ``power`` is dln P / dln k at ``k = 2 pi / R``, ``sigma``
+            is ``-3 - 2 dln sigma / dln R`` at ``scale`` times R, with R the Lagrangian radius of
+            the mass; empty if the fit does not depend on a slope.
+        scale: Factor of R for the slope ``sigma``.
     """
 
     slope: ClassVar[Literal["", "power", "sigma"]] = ""
@@ -71,15 +71,15 @@ class Concentration(Fit, kind="concentration"):
         """Ln c, of a shape that broadcasts to (B, Q)."""
 
     def power_law(self) -> tuple[dict[str, float], float] | None:
-        """Powers of ``M`` [Msun], ``h``, ``1 + z`` in c, and ln of what they multiply.
+        """Powers of ``M`` [Msun], ``h``, ``1 + z`` in c, and ln of the constant factor.
 
-        None if c is no such product; emulators take up to three times as long then.
+        None if c is not a power law; emulators then take up to three times as long.
         """
         return None
 
 
 class Constant(Concentration):
-    """The same for all haloes: 1, as is pyccl's default."""
+    """The same concentration for all haloes: 1, the default of pyccl."""
 
     def ln_c(self, haloes: Haloes, universe: Universe, epoch: Epoch) -> Tensor:
         """See `Concentration.ln_c`."""
@@ -177,8 +177,8 @@ class Diemer15(Concentration):
     """Diemer and Kravtsov 2015, eq. 9: ``c = c_min / 2 [(nu_min / nu)^1.08 + (nu / nu_min)^1.77]``.
 
     c_min = 6.58 + 1.27 n and nu_min = 7.28 + 1.56 n follow the slope n of the power. Both end at
-    n < -4.6, which acoustic oscillations reach where baryons are a third of the matter; pyccl has
-    no number there, and n is taken as -4 at least here.
+    n < -4.6, which acoustic oscillations reach where baryons are a third of the matter. pyccl has
+    no finite value there; here n is bounded below by -4.
     """
 
     mass_defs = ("200c",)
@@ -224,9 +224,9 @@ class Ishiyama21(Concentration):
 
 
 def _inverse(ln_G: Tensor, power: Tensor) -> Tensor:
-    """Ln c of ``ln c - power ln[ln(1 + c) - c / (1 + c)] = ln G``, the larger of two.
+    """Larger solution ln c of ``ln c - power ln[ln(1 + c) - c / (1 + c)] = ln G``.
 
-    The left side is convex in ln c, so that steps come down to the solution from above.
+    The left side is convex in ln c, so Newton's steps approach the solution from above.
     """
     ln_c = torch.full_like(ln_G, _LN_C_HIGHEST)
     for _ in range(_NEWTON_STEPS):

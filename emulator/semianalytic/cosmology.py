@@ -1,4 +1,4 @@
-"""What is learnt: sigma(R) and the linear power of a cosmology, without their amplitude.
+"""The network of the cosmology: sigma(R) and the linear power, without their amplitude.
 
 ``sigma(R, z) = sigma_8 D(z) s(R)`` and ``P_lin(k, z) = sigma_8^2 D(z)^2 T(k)``: s and T depend on
 Om_c h^2, Om_b h^2, n_s, and on h, since sigma_8 is defined at 8 Mpc/h. A hidden layer of these
@@ -28,8 +28,8 @@ class CosmologyConfig:
     """Size of the network.
 
     Attributes:
-        units: Hidden units.
-        rank: Numbers that hidden units and features are condensed to.
+        units: Number of hidden units.
+        rank: Number of values that hidden units and features are condensed to.
     """
 
     units: int = 448
@@ -44,12 +44,12 @@ class CosmologyConfig:
 
 
 class CosmologyNetwork(nn.Module):
-    """One hidden layer, condensed to a few numbers, and a linear map past it.
+    """One hidden layer, condensed to a few numbers, with a linear map that bypasses it.
 
     Args:
-        config: Its size.
-        nodes: Nodes of the grid, Q.
-        wavenumbers: How many, K.
+        config: Size of the network.
+        nodes: Number of nodes of the grid, Q.
+        wavenumbers: Number of wavenumbers, K.
     """
 
     def __init__(self, config: CosmologyConfig, nodes: int, wavenumbers: int) -> None:
@@ -67,7 +67,7 @@ class CosmologyNetwork(nn.Module):
 
         Args:
             features: `FEATURES`, scaled to [-1, 1], shape (B, 4).
-            amplitude: ln sigma_8 D(z), shape (B, 1); with 0, ln s and ln T come out.
+            amplitude: ln sigma_8 D(z), shape (B, 1); 0 gives ln s and ln T.
         """
         numbers = torch.cat([self.condensed(features), amplitude], dim=1)
         # as one more input of the last layer: that takes no more operators
@@ -81,9 +81,10 @@ class CosmologyNetwork(nn.Module):
         return torch.addmm(self.past(features), hidden, self.condense.weight.T)
 
     def maps(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Weights (F, R) and constants (F,) from these to ln s, ln -dln s / dx and ln T, each.
+        """Weights (F, R) and constants (F,) from `condensed` to each of the F values.
 
-        The last are those to dln P / dln k at ``k = 2 pi / R`` of the nodes.
+        In order: to ln s, ln -dln s / dx and ln T, and to dln P / dln k at ``k = 2 pi / R`` of the
+        nodes.
         """
         ends = [0, *accumulate(self.sizes)]
         parts = (slice(*pair) for pair in pairwise(ends))

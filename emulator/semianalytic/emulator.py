@@ -1,4 +1,4 @@
-"""The semi-analytic emulator as an emulator: settings, weights and spec."""
+"""The semi-analytic emulator in the common interface: settings, weights and spec."""
 
 import math
 from collections.abc import Sequence
@@ -46,10 +46,10 @@ _PROFILES = ("profiles", "profiles_of_satellites")
 _POINTS, _SEED = 2048, 1  # within a box, and at its corners, to see how concentrations vary
 
 ADDED: tuple[str, ...] = tuple(p.name for p in parameters_of(EXTRAS))
-"""Parameters of all that may be added to an occupation."""
-KINDS = ("more", "all")  # of outputs: with all that is added but c_sat, and with that
+"""Parameters of all effects that can be added to an occupation."""
+KINDS = ("more", "all")  # of outputs: with all added effects but c_sat, and with c_sat
 HALOES = ("ln_M", "ln_n", "n", "step")
-"""What galaxies at the nodes depend on: see `SemiAnalytic.of_galaxies`."""
+"""Arguments of the galaxies at the nodes; see `SemiAnalytic.of_galaxies`."""
 OUTPUTS: tuple[str, ...] = (*spectra_of(CORRELATIONS), "P_lin", "n_g", "b_eff", "f_sat")
 
 
@@ -58,9 +58,9 @@ class SemiAnalyticConfig:
     """Settings of a semi-analytic emulator.
 
     Attributes:
-        grid: The grid of halo masses.
-        cosmology: Size of the network of the cosmology.
-        units: Of the halo model; found when the emulator is made.
+        grid: Grid of halo masses.
+        cosmology: Size of the network for the cosmology.
+        units: Constants of the halo model; computed when the emulator is made.
     """
 
     grid: MassGrid = MassGrid()
@@ -69,10 +69,10 @@ class SemiAnalyticConfig:
 
 
 class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
-    """All nine spectra, P_lin, n_g, b_eff and f_sat, from a learnt cosmology; see `SemiAnalytic`.
+    """Emulator of all nine spectra, P_lin, n_g, b_eff and f_sat; see `SemiAnalytic`.
 
     Args:
-        spec: What it predicts and where; ``halo_model`` has the fits for haloes.
+        spec: Outputs, wavenumbers and box; ``halo_model`` has the fits for haloes.
     """
 
     Config = SemiAnalyticConfig
@@ -103,14 +103,14 @@ class SemiAnalyticEmulator(Emulator, kind="semianalytic"):
 
 
 class OfGalaxies(nn.Module):
-    """An emulator's spectra of galaxies that are given, whatever their occupation.
+    """Spectra of an emulator for given galaxies of any occupation.
 
-    It has them three times: plain ones, ones with what may be added to any occupation but another
-    concentration of satellites, and ones with that, too (`datagen.occupations.extras`).
+    There are three sets of outputs: without added effects (`datagen.occupations.extras`), with all
+    of them but another concentration of satellites, and with all of them.
 
     Args:
         emulator: The emulator.
-        outputs: Which of its outputs.
+        outputs: Names of the outputs to return.
     """
 
     def __init__(self, emulator: SemiAnalyticEmulator, outputs: Sequence[str]) -> None:
@@ -119,12 +119,12 @@ class OfGalaxies(nn.Module):
         self.names = (*outputs, *HALOES, *(f"{kind}/{name}" for kind in KINDS for name in outputs))
 
     def forward(self, background: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, and `HALOES`; outputs with more; with all.
+        """The plain outputs and `HALOES`, then the outputs with each of `KINDS`.
 
         Args:
             background: Cosmology and redshift, columns `datagen.space.BACKGROUND`, shape (B, 8).
-            given: The galaxies at the nodes, as `Weights` has them, and the parameters of what is
-                added, in the order of `ADDED`, each (B, 1).
+            given: The galaxies at the nodes, in the order of `Weights`, then the parameters
+                `ADDED`, each (B, 1).
         """
         weights, added = given[: len(Weights._fields)], given[len(Weights._fields) :]
         extras = dict(zip(ADDED, added, strict=True))
@@ -148,17 +148,20 @@ def make_semianalytic(
     config: SemiAnalyticConfig = SemiAnalyticConfig(),
     fit: FitConfig = FitConfig(),
 ) -> SemiAnalyticEmulator:
-    """A semi-analytic emulator of a halo model on a box, ready to predict.
+    """Make and fit a semi-analytic emulator of a halo model on a box.
 
     Args:
-        space: The box of the parameters.
-        model: The halo model; a ``standard`` one.
-        linear_power: Its linear power.
-        config: Grid and network.
-        fit: How the network is fitted.
+        space: Box of the parameters.
+        model: The halo model, of kind ``standard``.
+        linear_power: Linear power spectrum of the halo model.
+        config: Mass grid and size of the network.
+        fit: Settings of the fit of the network.
+
+    Returns:
+        The emulator, ready to predict.
 
     Raises:
-        ValueError: A grid that does not cover the box, or a halo model without this form.
+        ValueError: If the grid does not cover the box, or the halo model has no such form.
     """
     units, ln_c = halo_model_units(model, space, config.grid)
     k = model.k.values()
@@ -179,19 +182,22 @@ def make_semianalytic(
 
 
 def with_fits(emulator: Emulator, occupation: str = "", **fits: str) -> Emulator:
-    """An emulator with other fits for haloes, or other galaxies: what it has learnt knows neither.
+    """Return an emulator with other fits for haloes, or with another occupation.
 
-    Its record of accuracy is left behind.
+    Nothing is trained again: the learnt functions depend on the cosmology alone. The record of
+    accuracy is not copied.
 
     Args:
-        emulator: A semi-analytic one.
-        occupation: By name; its parameters have their usual ranges. By default it stays.
-        fits: Names by ``mass_function``, ``halo_bias``, ``concentration``, ``mass_def``; others
-            stay.
+        emulator: A semi-analytic emulator.
+        occupation: Name of the occupation, whose parameters get their usual ranges; unchanged by
+            default.
+        fits: Names of fits by ``mass_function``, ``halo_bias``, ``concentration``, ``mass_def``;
+            those not given are unchanged.
 
     Raises:
-        ValueError: An emulator that has learnt these; fits that do not go together, or that
-            there are not, or that are not made for the haloes of its box; no such occupation.
+        ValueError: If the emulator is not semi-analytic; if fits are unknown, do not go together,
+            are not made for the haloes of the box, or need weights that the emulator lacks; or if
+            the occupation is unknown.
     """
     spec = emulator.spec
     if not isinstance(emulator, SemiAnalyticEmulator):
@@ -236,11 +242,11 @@ def _with_occupation(space: Space, occupation: str) -> Space:
 
 
 def _with_profiles(emulator: SemiAnalyticEmulator, ln_c: Array) -> SemiAnalyticEmulator:
-    """An emulator that knows its cosmology, with its halo profiles.
+    """Add halo profiles to an emulator whose cosmology has been fitted.
 
     Args:
-        emulator: Changed in place.
-        ln_c: Slope and value at x = 0 of a concentration that is a power law.
+        emulator: The emulator, changed in place.
+        ln_c: Slope and value at x = 0 of ln c, if the concentration is a power law.
     """
     model = emulator.model
     ranges = _concentrations(emulator, ln_c)
@@ -274,14 +280,14 @@ def _concentrations(emulator: SemiAnalyticEmulator, ln_c: Array) -> list[tuple[L
 
 
 def with_wavenumbers(emulator: SemiAnalyticEmulator, more: Array) -> SemiAnalyticEmulator:
-    """The same emulator with more wavenumbers.
+    """Return the emulator with additional wavenumbers.
 
-    Its profiles are computed at these, as the same functions of the concentration. Its linear power
-    there is a cubic spline of ln P_lin in ln k.
+    Profiles are computed there, as the same functions of the concentration. The linear power there
+    is a cubic spline of ln P_lin in ln k.
 
     Args:
-        emulator: With weights.
-        more: The additional wavenumbers [1/Mpc], between its own.
+        emulator: An emulator with weights.
+        more: Additional wavenumbers [1/Mpc], within the range of its own.
     """
     spec, model = emulator.spec, emulator.model
     own = np.array(spec.k)

@@ -1,8 +1,8 @@
 """Fit the network of the cosmology by least squares, and tabulate the rest of the halo model.
 
 The hidden layer is drawn at random, and what follows is linear: given the hidden layer, least
-squares have one solution. The hidden layer is then improved by L-BFGS on what least squares leave
-over (variable projection; Golub & Pereyra 1973, SIAM J. Numer. Anal. 10, 413). No spectra are
+squares have one solution. The hidden layer is then improved by L-BFGS on the residuals of the least
+squares (variable projection; Golub & Pereyra 1973, SIAM J. Numer. Anal. 10, 413). No spectra are
 needed: the targets are functions of the cosmology, a hundred times cheaper than labels.
 """
 
@@ -34,17 +34,17 @@ __all__ = ["FitConfig", "covering", "fit_cosmology", "functions", "halo_model_un
 Array = NDArray[np.float64]
 
 _RIDGE = 1e-11  # keeps weights below ~100, where float32 still gives 1e-5
-# How fast the hidden units vary along ln Om_c h^2, ln Om_b h^2, ln n_s, ln h, and the share of the
-# units: the shape of P_lin varies along the first two alone, but most of all.
+# How fast hidden units vary along ln Om_c h^2, ln Om_b h^2, ln n_s, ln h, and the share of such
+# units: the shape of P_lin varies most along the first two.
 _KINDS = (
     (0.45, (2.0, 1.0, 0.0, 0.0)),
     (0.30, (0.6, 0.4, 0.4, 0.2)),
     (0.25, (0.5, 0.3, 0.4, 0.3)),
 )
 _DELTA_C, _NUMBER_CUT = 1.686, 20.0  # haloes with 0.35 nu^2 beyond the cut hardly count
-_MOST = 12.0  # what an error of ln sigma costs in ln n, at most
+_MOST = 12.0  # largest change of ln n per change of ln sigma that counts in the fit
 _MEMORY = 30  # steps that L-BFGS remembers
-_OUTER, _AT_END = 0.3, 0.3  # share of such points, and of their parameters that are at an end
+_OUTER, _AT_END = 0.3, 0.3  # share of points at faces, and of their parameters at an end
 _CHUNK = 128  # cosmologies whose linear power is computed at once
 _ROUNDING = 1e-9
 _EDGE = 5.0  # spacings between the first node and the lowest mass, for the step there
@@ -52,11 +52,12 @@ _EDGE = 5.0  # spacings between the first node and the lowest mass, for the step
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How the network of the cosmology is fitted.
+    """Settings of the fit of the network of the cosmology.
 
     Attributes:
-        cosmologies: Cosmologies, drawn uniformly in the box, and a part at its faces and edges.
-        iterations: Most steps that improve the hidden layer; 0 leaves it as it was drawn.
+        cosmologies: Number of cosmologies, at least 2; some lie at faces and edges of the box, the
+            others are drawn uniformly within.
+        iterations: Maximum number of steps that improve the hidden layer; 0 keeps the random one.
         seed: Seed of the cosmologies and of the hidden layer.
     """
 
@@ -73,19 +74,19 @@ class FitConfig:
 
 
 def functions(linear_power: LinearPower, space: Space, theta: Array, x: Array, k: Array) -> Array:
-    """Ln s (Q), ln -dln s / dx (Q), ln T [ln Mpc^3] (K) of each point, and n (Q), side by side.
+    """Targets of the network: ln s (Q), ln -dln s / dx (Q), ln T [ln Mpc^3] (K) and n (Q).
 
     n is the slope of the linear power, dln P / dln k, at ``k = 2 pi / R`` of the grid.
 
     Args:
-        linear_power: Of the labels.
-        space: The box; columns of the points are its names.
-        theta: Points, shape (N, P).
+        linear_power: Linear power spectrum of the labels.
+        space: The box; its names are the columns of the points.
+        theta: Points in physical units, shape (N, P).
         x: The grid, 3 ln(R_L / Mpc), shape (Q,).
         k: Wavenumbers [1/Mpc], shape (K,).
 
     Returns:
-        Shape (N, 3 Q + K).
+        The functions side by side, in that order, shape (N, 3 Q + K).
     """
     rows = []
     for start in tqdm(range(0, len(theta), _CHUNK), desc="linear power", disable=None):
@@ -110,12 +111,12 @@ def fit_cosmology(
     """Fit the network in place.
 
     Args:
-        network: Its size is given, its weights are found.
-        space: The box of the parameters.
-        linear_power: Of the labels.
+        network: The network, changed in place.
+        space: Box of the parameters.
+        linear_power: Linear power spectrum of the labels.
         x: The grid, 3 ln(R_L / Mpc), shape (Q,).
         k: Wavenumbers [1/Mpc], shape (K,).
-        fit: How.
+        fit: Settings of the fit.
     """
     rng = np.random.default_rng(fit.seed)
     theta = space.from_unit(_spread(rng, fit.cosmologies, len(space.names)))
@@ -129,9 +130,9 @@ def fit_cosmology(
 
 
 def _spread(rng: np.random.Generator, points: int, parameters: int) -> Array:
-    """Points of the unit cube (N, P), a part of them with some parameters at their ends.
+    """Points of the unit cube (N, P), some of them with parameters at their ends.
 
-    Without these, errors at the corners of a box are ten times larger.
+    Without points at the ends, errors at the corners of a box are ten times larger.
     """
     unit = rng.random((points, parameters))
     outer = unit[: round(_OUTER * points)]
@@ -149,7 +150,7 @@ def _value(powers: dict[str, float], logs: dict[str, Array]) -> Array:
 
 
 def _importance(targets: Array, Q: int, amplitude: float) -> Array:
-    """What an error of each function costs in ln P, roughly."""
+    """Approximate change of ln P per change of each function."""
     exponent = 0.5 * 0.707 * (_DELTA_C / (amplitude * np.exp(targets[:, :Q]))) ** 2
     exponent = exponent.mean(axis=0)
     counts = 1 / (1 + exponent / _NUMBER_CUT)
@@ -160,7 +161,7 @@ def _importance(targets: Array, Q: int, amplitude: float) -> Array:
 
 
 def _hidden(units: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Weights (F, units) and biases: each unit turns over somewhere within the box."""
+    """Random weights (F, units) and biases; each unit turns over somewhere within the box."""
     counts = [round(share * units) for share, _ in _KINDS[:-1]]
     counts.append(units - sum(counts))
     scales = np.repeat([rates for _, rates in _KINDS], counts, axis=0).T
@@ -169,7 +170,7 @@ def _hidden(units: int, rng: np.random.Generator) -> tuple[Array, Array]:
 
 
 def _principal(targets: Array, rank: int) -> Array:
-    """The directions (F, rank) along which centred targets (N, F) vary most."""
+    """Directions (F, rank) along which centred targets (N, F) vary most."""
     directions: Array = np.linalg.eigh(targets.T @ targets)[1][:, ::-1][:, :rank]
     return directions
 
@@ -183,14 +184,14 @@ def _least_squares(A: Tensor, Y: Tensor) -> Tensor:
 def _improve(
     weights: Array, bias: Array, x: Array, targets: Array, iterations: int
 ) -> tuple[Array, Array]:
-    """Weights (F, units) and biases of the hidden layer that least squares can do more with.
+    """Improve weights (F, units) and biases of the hidden layer by variable projection.
 
     Args:
-        weights: Weights to begin with.
-        bias: Biases to begin with.
+        weights: Initial weights.
+        bias: Initial biases.
         x: Features, shape (N, F).
-        targets: Centred targets, each in units of what its error costs.
-        iterations: Most steps.
+        targets: Centred targets, each times its importance.
+        iterations: Maximum number of steps.
     """
     inputs, Y = torch.from_numpy(x), torch.from_numpy(targets / (targets.std() or 1.0))
 
@@ -199,7 +200,7 @@ def _improve(
         hidden = variables.unflatten(0, (-1, weights.shape[1]))
         A = torch.cat([torch.tanh(inputs @ hidden[:-1] + hidden[-1]), inputs], dim=1)
         A = A - A.mean(dim=0)
-        with torch.no_grad():  # at the minimum, its change with A does not count
+        with torch.no_grad():  # at the minimum, its derivative with A does not contribute
             linear = _least_squares(A, Y)
         loss = (A @ linear - Y).square().mean()
         loss = loss + _RIDGE * linear.square().sum() / Y.shape[1]
@@ -231,7 +232,7 @@ def _solve(
     rng: np.random.Generator,
     iterations: int,
 ) -> None:
-    """Find the hidden layer; the rest is least squares, and its principal components."""
+    """Fit the hidden layer, then the rest by least squares and its principal components."""
     units, rank = network.hidden.out_features, network.past.out_features
     mean = targets.mean(axis=0)
     Y = (targets - mean) * importance
@@ -255,11 +256,11 @@ def _solve(
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in values.items()}
     weights_of = {name: tensor.float() for name, tensor in tensors.items()}
-    network.load_state_dict(weights_of, strict=False)  # the slope comes later
+    network.load_state_dict(weights_of, strict=False)  # the slope is fitted later
 
 
 def _solve_slope(network: CosmologyNetwork, x: Array, slopes: Array) -> None:
-    """Find the map to the slope of the power; what comes before it stays as it is."""
+    """Fit the map to the slope of the power; the layers before it are not changed."""
     with torch.no_grad():
         A = network.condensed(torch.from_numpy(x).float()).double().numpy()
     centre, mean = A.mean(axis=0), slopes.mean(axis=0)
@@ -273,13 +274,13 @@ def _solve_slope(network: CosmologyNetwork, x: Array, slopes: Array) -> None:
 
 
 def halo_model_units(model: HaloModelConfig, space: Space, grid: MassGrid) -> tuple[Units, Array]:
-    """What turns parameters into nodes of the grid; slope and value at x = 0 of ln c there.
+    """Constants that relate parameters to nodes, and slope and value of ln c at x = 0.
 
-    Both are 0 for a concentration that is no power law.
+    Slope and value are 0 if the concentration is not a power law.
 
     Raises:
-        ValueError: A box beyond the growth's, or the grid's, or the mass function's; a halo model
-            that is not ``standard``, or has no table of linear power.
+        ValueError: If the box exceeds the range of the growth network, the grid or the mass
+            function; or if the halo model is not ``standard`` or has no table of linear power.
     """
     if model.model != "standard":
         raise ValueError(
@@ -306,7 +307,7 @@ def halo_model_units(model: HaloModelConfig, space: Space, grid: MassGrid) -> tu
 
 
 def _ends(space: Space) -> dict[str, tuple[float, float]]:
-    """Smallest and largest values of what sums of logarithms are made of."""
+    """Smallest and largest values of the terms of sums of logarithms, by name."""
     ends = {name: (space[name].low, space[name].high) for name in ("Om_c", "Om_b", "h", "n_s")}
     ends["Om_m"] = (space.Om_c.low + space.Om_b.low, space.Om_c.high + space.Om_b.high)
     ends["1 + z"] = (1 + space.z.low, 1 + space.z.high)
@@ -323,13 +324,13 @@ def _check_grid(grid: MassGrid, model: HaloModelConfig, space: Space) -> None:
 
 
 def covering(model: HaloModelConfig, space: Space, nodes: int, end: float) -> MassGrid:
-    """The grid that reaches from just below the lowest haloes of a box to a last node.
+    """Grid from just below the lowest haloes of a box to a last node.
 
     Args:
         model: The halo model.
-        space: The box of the parameters.
-        nodes: How many; more than five.
-        end: The last of them, 3 ln(R_L / Mpc).
+        space: Box of the parameters.
+        nodes: Number of nodes, more than five.
+        end: Last node, 3 ln(R_L / Mpc).
     """
     lowest = _lowest(model, space)
     spacing = (end - lowest) / (nodes - 1 - _EDGE)

@@ -1,4 +1,4 @@
-"""What the fits for haloes have in common: names, mass definitions, the moment they describe."""
+"""Common parts of the fits for haloes: names, mass definitions and the epoch."""
 
 import math
 from abc import ABC
@@ -15,11 +15,11 @@ DELTA_C = 1.68647019984  # 3/20 (12 pi)^(2/3), collapse in a universe of matter 
 
 
 class Epoch(NamedTuple):
-    """The moment at which haloes are looked at.
+    """Time at which haloes are described.
 
     Attributes:
         ln_a: Logarithm of the scale factor, -ln(1 + z), shape (B, 1).
-        Om_m: Matter's share of the density then, Om_m(z), shape (B, 1).
+        Om_m: Matter density parameter at that time, Om_m(z), shape (B, 1).
     """
 
     ln_a: Tensor
@@ -36,15 +36,15 @@ def virial_density(Om_m: Tensor) -> Tensor:
 
 
 def ln_delta_m(mass_def: str, Om_m: Tensor) -> Tensor:
-    """Logarithm of the haloes' mean density in units of the mean matter density.
+    """Logarithm of the mean density of haloes in units of the mean matter density.
 
     Args:
-        mass_def: ``200m`` and its like count in the mean matter density, ``200c`` in the critical
-            one, ``vir`` is `virial_density`.
-        Om_m: Matter's share of the density, shape (B, 1).
+        mass_def: A multiple of the mean matter density such as ``200m``, of the critical density
+            such as ``200c``, or ``vir`` for `virial_density`.
+        Om_m: Matter density parameter at the redshift, shape (B, 1).
 
     Returns:
-        Shape (B, 1), or (1, 1) where it is the same for every cosmology.
+        Shape (B, 1), or (1, 1) if it is the same for every cosmology.
     """
     if mass_def == "vir":
         return torch.log(virial_density(Om_m) / Om_m)
@@ -57,15 +57,15 @@ def ln_delta_m(mass_def: str, Om_m: Tensor) -> Tensor:
 class Fit(ABC):
     """A fit for haloes, for one definition of their mass.
 
-    A direct subclass is a kind of fit and keeps a list of its own; a subclass of a kind enters
-    that list under its name.
+    A direct subclass is a kind of fit with its own registry, in which each of its subclasses is
+    entered under its name.
 
     Args:
-        mass_def: One of the class's ``mass_defs``.
+        mass_def: One of ``mass_defs``.
 
     Attributes:
-        kind: What the fit is of, as the settings call it.
-        known: All fits of this kind by name, which is pyccl's.
+        kind: Kind of the fit, as in settings, such as ``mass_function``.
+        known: All fits of this kind by their names in pyccl.
         mass_defs: Definitions of the mass that the fit is for.
     """
 
@@ -85,10 +85,10 @@ class Fit(ABC):
 
     @classmethod
     def named(cls, name: str, mass_def: str = "200m") -> Self:
-        """The fit of this kind with a name.
+        """Return the fit of this kind with a given name.
 
         Raises:
-            ValueError: An unknown name, or a mass definition without a fit.
+            ValueError: If the name is unknown, or there is no fit for the mass definition.
         """
         check_fit(cls.kind, name, mass_def, cls._masses())
         fit: Self = cls.known[name](mass_def)
@@ -104,5 +104,5 @@ class Fit(ABC):
         return type(self).__name__
 
     def ln_delta_m(self, epoch: Epoch) -> Tensor:
-        """See `ln_delta_m`, for this fit's masses."""
+        """Logarithm of the mean density of the haloes of this fit; see `ln_delta_m`."""
         return ln_delta_m(self.mass_def, epoch.Om_m)

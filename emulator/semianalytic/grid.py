@@ -11,9 +11,9 @@ from emulator.semianalytic.shifts import VARIANCE, combination, gaussian_moment,
 
 __all__ = ["SCALE", "LowerLimit", "MassGrid"]
 
-SCALE = 1 / math.sqrt(2 * VARIANCE)  # what spacings are multiplied by before an error function
-_SHIFTS = 3  # nodes on both sides that a sharp step is made of
-_AROUND = 9  # nodes above the lowest mass that see it
+SCALE = 1 / math.sqrt(2 * VARIANCE)  # factor from spacings to the argument of an error function
+_SHIFTS = 3  # nodes on each side that a sharp step is combined from
+_AROUND = 9  # nodes above the lowest mass that depend on it
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class MassGrid:
     for every cosmology.
 
     Attributes:
-        nodes: How many, Q.
-        spacing: Their spacing in ln M.
-        start: First node.
+        nodes: Number of nodes, Q; at least 16.
+        spacing: Spacing of the nodes in ln M, 0.05 to 0.5.
+        start: x of the first node.
     """
 
     nodes: int = 92
@@ -50,17 +50,18 @@ class MassGrid:
 
 
 class LowerLimit(nn.Module):
-    """The unit step and the delta function at a mass between the nodes, as a sum sees them.
+    """Unit step and delta function at a mass between the nodes, for sums over the grid.
 
-    Combinations of cumulative normal distributions, shifted by whole nodes (`shifts`): the step
-    has the first seven moments of a sharp one, and the delta function its first six.
+    Both are combinations of cumulative normal distributions, shifted by whole nodes (`shifts`): the
+    step has the first seven moments of a sharp step, the delta function the first six of a sharp
+    delta function.
 
     Args:
-        nodes: Nodes of the grid, Q.
-        highest: The highest place of the mass, in nodes from the first.
+        nodes: Number of nodes of the grid, Q.
+        highest: Highest place of the mass, in nodes from the first.
 
     Attributes:
-        positions: Places whose distances from the mass are asked for, in nodes from the first.
+        positions: Places from which `forward` takes distances, in nodes from the first.
     """
 
     shapes: Tensor
@@ -87,7 +88,7 @@ class LowerLimit(nn.Module):
         """The step, and the delta function times the spacing, each (B, Q).
 
         Args:
-            distance: Of `positions` from the mass, in spacings, times `SCALE`.
+            distance: Distances of `positions` from the mass, in spacings, times `SCALE`.
         """
         values = torch.addmm(self.above, torch.erf(distance), self.shapes)
         step, delta = values.chunk(2, dim=1)

@@ -1,8 +1,8 @@
 """The linear growth factor as a small network, fitted once to the growth equation.
 
-``ln D(z) = ln(1 + z) g``: -g, the mean growth rate since then, is smooth, and D is exactly 1 today.
-The density of dark energy at a few moments in between is among what the network is a function of.
-`emulator.semianalytic.growth_fit` finds the weights, which lie beside this file.
+``ln D(z) = ln(1 + z) g``: -g, the mean growth rate since z, is smooth, and D is exactly 1 today.
+The inputs of the network include the density of dark energy at a few times between z and today.
+`emulator.semianalytic.growth_fit` fits the weights, which are stored beside this file.
 """
 
 from collections.abc import Mapping
@@ -26,21 +26,21 @@ RANGES: dict[str, tuple[float, float]] = {
     "wa": (-3.0, 1.0),
     "z": (0.0, 3.0),
 }
-LOGARITHMS = ("1 + z", "Om_m", "1 - Om_m", "h")  # that the network starts from
+LOGARITHMS = ("1 + z", "Om_m", "1 - Om_m", "h")  # whose logarithms are inputs of the network
 _SHIFT = 0.02  # in ln a, for differences: between rounding and curvature
-_ROUNDING = 1e-9  # of ends, and of sums of them
+_ROUNDING = 1e-9  # tolerance of ends, and of their sums
 # Moments in ln a between z (1) and today (0) whose dark energy is a feature
 _MOMENTS = (1 / 3, 2 / 3, 1.0)
 
 
 def check_ranges(ends: Mapping[str, tuple[float, float]]) -> None:
-    """Refuse a box that the network was not fitted for.
+    """Raise an error if a box exceeds the range that the network was fitted for.
 
     Args:
-        ends: Smallest and largest value of each of `RANGES`.
+        ends: Smallest and largest value of each parameter of `RANGES`.
 
     Raises:
-        ValueError: A parameter that leaves its range.
+        ValueError: If a parameter leaves its range.
     """
     for name, (low, high) in RANGES.items():
         if ends[name][0] < low - _ROUNDING or ends[name][1] > high + _ROUNDING:
@@ -56,12 +56,12 @@ def logarithms(Om_m: Tensor, h: Tensor, z: Tensor) -> Tensor:
 
 
 def features(logs: Tensor, w0: Tensor, wa: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What the network is a function of, and what comes with it.
+    """Features of the network, and quantities computed with them.
 
     Args:
         logs: See `logarithms`, shape (B, 4).
-        w0: Equations of state of dark energy today, shape (B, 1).
-        wa: Their change, -dw/da, shape (B, 1).
+        w0: Equation of state of dark energy today, shape (B, 1).
+        wa: Its change, -dw/da, shape (B, 1).
 
     Returns:
         Features, shape (B, 16); ln(1 + z), shape (B, 1); the logarithm of the density of dark
@@ -101,19 +101,19 @@ class Growth(nn.Module):
     def forward(
         self, Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Ln D(z) / D(0), and matter's share of the density at z, each (B, 1).
+        """Ln [D(z) / D(0)], and the matter density parameter at z, each (B, 1).
 
         Args:
-            Om_m: Matter densities, shape (B, 1).
-            h: Hubble parameters [100 km/s/Mpc], shape (B, 1).
-            w0: Equations of state of dark energy today, shape (B, 1).
-            wa: Their change, -dw/da, shape (B, 1).
-            z: Redshifts, shape (B, 1).
+            Om_m: Matter density parameter today, shape (B, 1).
+            h: Hubble parameter [100 km/s/Mpc], shape (B, 1).
+            w0: Equation of state of dark energy today, shape (B, 1).
+            wa: Its change, -dw/da, shape (B, 1).
+            z: Redshift, shape (B, 1).
         """
         return self.of_logarithms(logarithms(Om_m, h, z), w0, wa)
 
     def of_logarithms(self, logs: Tensor, w0: Tensor, wa: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, of what `features` takes."""
+        """Outputs of `forward` from the arguments of `features`."""
         ln_D, ln_ratio = self._ln_growth(logs, w0, wa)
         since, Om_m, Om_de, h = torch.exp(logs).split(1, dim=1)
         Om_r = self.radiation / (h * h)
@@ -121,12 +121,12 @@ class Growth(nn.Module):
         return ln_D, 1 / (1 + Om_r / Om_m * since + dark_energy)
 
     def universe(self, ln_D: Tensor, logs: Tensor, w0: Tensor, wa: Tensor) -> Universe:
-        """What concentrations may ask; arguments as those of `of_logarithms`, and what it gave."""
+        """Properties of the universe, from ln D and the arguments of `features`."""
         _, Om_m, Om_de, h = torch.exp(logs).split(1, dim=1)
         return Universe(Om_m, Om_de - self.radiation / (h * h), h, ln_D, self._rate(logs, w0, wa))
 
     def rate(self, Om_m: Tensor, h: Tensor, w0: Tensor, wa: Tensor, z: Tensor) -> Tensor:
-        """Growth rate dln D / dln a at z, shape (B, 1); arguments as those of `forward`."""
+        """Growth rate dln D / dln a at z, shape (B, 1); arguments as in `forward`."""
         return self._rate(logarithms(Om_m, h, z), w0, wa)
 
     def _rate(self, logs: Tensor, w0: Tensor, wa: Tensor) -> Tensor:
@@ -135,6 +135,6 @@ class Growth(nn.Module):
         return (later - earlier) / (2 * _SHIFT)
 
     def _ln_growth(self, *arguments: Tensor) -> tuple[Tensor, Tensor]:
-        """Ln D, and the last of `features`."""
+        """Ln D, and the last output of `features`."""
         inputs, ln_since, ln_ratio = features(*arguments)
         return ln_since * self.mean_rate(torch.tanh(self.hidden(inputs))), ln_ratio

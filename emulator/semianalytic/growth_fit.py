@@ -1,7 +1,7 @@
 """Fit the network of the growth factor: ``python -m emulator.semianalytic.growth_fit``.
 
-Least squares over all weights at once, by the steps of Levenberg and Marquardt: 900 weights are few
-enough for that. Takes two minutes on one core; the result lies in the package.
+Least squares over all 900 weights at once, by the steps of Levenberg and Marquardt. Takes two
+minutes on one core; the result is part of the package.
 """
 
 from dataclasses import dataclass
@@ -25,21 +25,21 @@ Array = NDArray[np.float64]
 
 _LOW, _HIGH = np.array(list(RANGES.values())).T  # Om_m, h, w0, wa, z
 _EARLY = -0.1  # w0 + wa stays below
-# Share of the points of each kind, and what an error costs there
+# Share of the points of each kind, and the weight of their errors
 _KINDS = {"": (0.4, 1.0), "edges": (0.5, 1.0), "lcdm": (0.1, 3.0)}
-_HOPELESS = 1e9  # damping at which no step leads downhill any more
+_HOPELESS = 1e9  # damping at which the fit stops: no step leads downhill any more
 _RIDGE = 1e-13  # keeps weights small, for float32
 
 
 @dataclass(frozen=True)
 class GrowthFit:
-    """How the network is fitted.
+    """Settings of the fit of the growth network.
 
     Attributes:
-        units: Hidden units.
-        points: Cosmologies and redshifts, a tenth of them LCDM.
-        iterations: Steps.
-        seed: Seed of the points and of the weights to begin with.
+        units: Number of hidden units.
+        points: Number of cosmologies and redshifts, a tenth of them LCDM.
+        iterations: Number of steps.
+        seed: Seed of the points and of the initial weights.
     """
 
     units: int = 48
@@ -52,10 +52,10 @@ def box(n: int, rng: np.random.Generator, kind: str = "") -> Array:
     """Points (5, n) of the box, columns Om_m, h, w0, wa, z: even in ln Om_m and ln(1 + z).
 
     Args:
-        n: How many.
-        rng: Where from.
-        kind: ``lcdm`` has w0 = -1 and wa = 0, ``edges`` has points on faces of the box, and of
-            the limit of w0 + wa.
+        n: Number of points.
+        rng: Random generator.
+        kind: ``lcdm`` for w0 = -1 and wa = 0, ``edges`` for points on faces of the box and on the
+            limit of w0 + wa.
     """
     low, high = _LOW.copy(), _HIGH.copy()
     for ends in (low, high):
@@ -79,8 +79,8 @@ def fit_growth(out_file: Path = WEIGHTS, fit: GrowthFit = GrowthFit()) -> Path:
     """Fit the network and write its weights.
 
     Args:
-        out_file: The file to write.
-        fit: How.
+        out_file: File to write.
+        fit: Settings of the fit.
     """
     rng = np.random.default_rng(fit.seed)
     parts = [box(round(share * fit.points), rng, kind) for kind, (share, _) in _KINDS.items()]
@@ -112,7 +112,7 @@ def fit_growth(out_file: Path = WEIGHTS, fit: GrowthFit = GrowthFit()) -> Path:
 
 
 def _mean_rate(theta: Array) -> Array:
-    """The mean of dln D / dln(1 + z) from today to z, shape (N,); today's own at z = 0."""
+    """Mean of dln D / dln(1 + z) from today to z, shape (N,); its value today at z = 0."""
     ln_since = np.log1p(theta[4])
     late = ln_since < 1e-5
     mean = np.log(growth_factor(*theta)) / np.where(late, 1.0, ln_since)
@@ -120,7 +120,7 @@ def _mean_rate(theta: Array) -> Array:
 
 
 def _start(inputs: int, units: int, rng: np.random.Generator) -> Tensor:
-    """Weights to begin with, all in one row."""
+    """Initial weights, all in one row."""
     hidden = rng.normal(size=(inputs, units)) / inputs**0.5
     out = rng.normal(size=units) / units**0.5
     parts = hidden.ravel(), rng.uniform(-1, 1, units), out, np.zeros(1)
@@ -150,10 +150,10 @@ def _slopes(row: Tensor, x: Tensor, units: Tensor) -> Tensor:
 
 
 def _marquardt(row: Tensor, x: Tensor, target: Tensor, weight: Tensor, steps: int) -> Tensor:
-    """Weights of least weighted squares, a step at a time.
+    """Minimise weighted squares by damped steps, and return the weights.
 
-    Steps are damped in units of the largest curvature that each weight has shown so far (More
-    1978): without that, the outcome hangs on the seed.
+    Steps are damped in units of the largest curvature of each weight so far (More 1978); without
+    that, the result depends on the seed.
     """
     damping, ridge, steepest = 1e-2, _RIDGE * len(x), torch.zeros_like(row)
 

@@ -1,4 +1,4 @@
-"""The fits for haloes that the semi-analytic emulator can be exported with, and which fit which."""
+"""Combinations of fits for haloes that the semi-analytic emulator can be exported with."""
 
 from dataclasses import dataclass
 
@@ -25,13 +25,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Ingredients:
-    """Three fits for one definition of the halo mass, by pyccl's names.
+    """Three fits for one definition of the halo mass, by their names in pyccl.
 
     Attributes:
-        mass_function: A `MassFunction`.
-        halo_bias: A `Bias` that belongs to it, see `datagen.ingredients.PARTNERS`.
-        concentration: A `Concentration`.
-        mass_def: One of `datagen.ingredients.MASS_DEFINITIONS`.
+        mass_function: Name of a `MassFunction`.
+        halo_bias: Name of a `Bias` that belongs to it, see `datagen.ingredients.PARTNERS`.
+        concentration: Name of a `Concentration`.
+        mass_def: Name from `datagen.ingredients.MASS_DEFINITIONS`.
     """
 
     mass_function: str = "Sheth99"
@@ -52,20 +52,23 @@ class Ingredients:
         )
 
     def check_densities(self, Om_m: tuple[float, float]) -> None:
-        """Refuse cosmologies beyond the fits' tables, see `datagen.ingredients.check_densities`."""
+        """Raise an error for a range of Om_m whose haloes are beyond the tables of the fits.
+
+        See `datagen.ingredients.check_densities`.
+        """
         check_densities(self.mass_function, self.mass_def, Om_m)
 
 
 def combinations() -> list[Ingredients]:
-    """All that combine, as formulas; what labels can be of, but for Bocquet16's other masses."""
+    """All valid combinations; labels allow other masses for Bocquet16 besides."""
     known = [four for four in labels() if four[3] in MassFunction.known[four[0]].mass_defs]
     return [Ingredients(*four) for four in known]
 
 
 def exportable() -> list[Ingredients]:
-    """Those of `combinations` that an emulator can be exported with: all.
+    """Combinations that an emulator can be exported with: all of `combinations`.
 
-    A box whose haloes are denser than a mass function's table is refused, however, see
+    A box whose haloes are denser than the table of the mass function is refused, however; see
     `datagen.ingredients.check_densities`.
     """
     return combinations()

@@ -21,15 +21,16 @@ _PARTS: dict[str, tuple[dict[str, float], float]] = {
 class LogSums(nn.Module):
     """Numbers that are linear in parameters, or in their natural logarithms, all at once.
 
-    Two matrix products for whatever there is: in a graph, that is less work than one operator for
-    each number. ``Om_m`` stands for Om_c + Om_b, ``1 - Om_m`` and ``1 + z`` for themselves.
+    Two matrix products compute all numbers: in a graph, that is less work than one operator for
+    each number. Sums of logarithms also know ``Om_m``, which is Om_c + Om_b, ``1 - Om_m`` and
+    ``1 + z``.
 
     Args:
         names: Columns of the points.
         sums: Blocks of sums of logarithms, by name, each a list with an entry for each column.
-        linear: Sums of parameters by name: the factor of each, and under ``""`` what is added.
-        logarithms: Names of what comes as a logarithm already, besides the points; as any other
-            parameter, in sums of logarithms.
+        linear: Sums of parameters by name: the factor of each, and under ``""`` a constant to add.
+        logarithms: Names of further terms of sums of logarithms, given as logarithms besides the
+            points.
     """
 
     first: Tensor
@@ -73,7 +74,7 @@ class LogSums(nn.Module):
 
         Args:
             theta: Points, shape (B, P).
-            logarithms: What was named so, each (B, 1).
+            logarithms: Terms named in ``logarithms``, each (B, 1).
         """
         terms, *linear = torch.addmm(self.added, theta, self.first).split(self.widths, dim=1)
         logs = torch.cat([torch.log(terms), *logarithms], dim=1) if logarithms else torch.log(terms)
@@ -83,7 +84,7 @@ class LogSums(nn.Module):
 
 
 def scaled(powers: Powers, low: float, high: float) -> dict[str, float]:
-    """A sum that runs over [-1, 1] while the given one runs from low to high."""
+    """Rescale a sum that runs from low to high so that it runs over [-1, 1]."""
     half = 0.5 * (high - low) if high - low > 1e-6 else 1.0
     middle = 0.5 * (low + high)
     return {name: power / half for name, power in powers.items()} | {

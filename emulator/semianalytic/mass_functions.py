@@ -1,7 +1,7 @@
-r"""Mass functions: formulas of the variance of the matter, exchangeable.
+r"""Mass functions: interchangeable functions of the variance of matter.
 
-``dn/dlnM = f(sigma) (rho_m / M) |dln sigma / dlnM|``; each class has its paper's f, with the
-constants that pyccl uses. A new one is a class with `MassFunction.ln_f`.
+``dn/dlnM = f(sigma) (rho_m / M) |dln sigma / dlnM|``; each class has the f of its paper, with the
+constants that pyccl uses. To add a mass function, write a class with `MassFunction.ln_f`.
 """
 
 import math
@@ -16,7 +16,7 @@ from emulator.semianalytic.fits import DELTA_C, Epoch, Fit, virial_density
 __all__ = ["MassFunction"]
 
 _LN_DELTA_C, _LN_1_686 = math.log(DELTA_C), math.log(1.686)
-# Fits of haloes that friends-of-friends groups, or of the theory's virialised spheres
+# Mass definitions for fits to friends-of-friends groups or to virialised spheres
 _VIRIALISED = ("200m", "vir")
 _TINKER_DENSITIES = (200.0, 300.0, 400.0, 600.0, 800.0, 1200.0, 1600.0, 2400.0, 3200.0)
 
@@ -26,11 +26,11 @@ class MassFunction(Fit, kind="mass_function"):
 
     @abstractmethod
     def ln_f(self, ln_sigma: Tensor, epoch: Epoch) -> Tensor:
-        """Ln f(sigma).
+        """Ln f(sigma), shape (B, Q).
 
         Args:
             ln_sigma: Logarithm of the RMS density on the scale of each mass, shape (B, Q).
-            epoch: When.
+            epoch: Scale factor and matter density of each point.
         """
 
 
@@ -39,7 +39,7 @@ def _ln_rise(
 ) -> Tensor:
     """Ln of ``A (1 + b sigma^slope)``.
 
-    In a graph each operator has its price: constants are put where they take none of their own.
+    Each operator of a graph takes time, so constants are placed where they need no operator.
     """
     A = torch.exp(ln_A) if isinstance(ln_A, Tensor) else math.exp(ln_A)
     return torch.log(torch.exp(slope * ln_sigma + (ln_A + ln_b)) + A)
@@ -111,11 +111,11 @@ class Angulo12(MassFunction):
 
 
 class Watson13(MassFunction):
-    """Watson et al. 2013, eq. 12 to 17: f of 178 times the mean density, times Gamma of 200.
+    """Watson et al. 2013, eq. 12 to 17: f for 178 times the mean density, times Gamma for 200.
 
-    ``f = A [(b / sigma)^a + 1] exp(-c / sigma^2)`` with A, a, b that follow Om_m(z) and a, but
-    for z = 0, which has constants of its own: abundances jump there, by up to a few percent.
-    The paper's densities are multiples of the mean one, so there is no fit for others.
+    ``f = A [(b / sigma)^a + 1] exp(-c / sigma^2)``, where A, a, b depend on Om_m(z) and the scale
+    factor, except at z = 0, which has its own constants: abundances jump there by up to a few
+    percent. The paper has no fit for densities that are not multiples of the mean density.
     """
 
     mass_defs = ("200m",)
@@ -140,7 +140,7 @@ class Watson13(MassFunction):
 class Bocquet16(MassFunction):
     """Bocquet et al. 2016, table 2, hydrodynamical: ``f = A [(b / sigma)^a + 1] exp(-c/sigma^2)``.
 
-    A, a, b, c follow powers of 1 + z. Other masses than 200m have f depend on M besides sigma.
+    A, a, b, c are powers of 1 + z. For masses other than 200m, f depends on M besides sigma.
     """
 
     mass_defs = ("200m",)
@@ -154,17 +154,17 @@ class Bocquet16(MassFunction):
 
 
 class Despali16(MassFunction):
-    """Despali et al. 2016, eq. 7 and 12: Sheth and Tormen's form in the virial density's units.
+    """Despali et al. 2016, eq. 7 and 12: the form of Sheth and Tormen, for any halo density.
 
     ``f = 2 A sqrt(x / 2 pi) (1 + x^-p) exp(-x / 2)``, x = a nu^2, with A, a, p polynomials of
-    log10 of the haloes' density over the virial one, and nu = delta_c(z) / sigma with delta_c of
+    log10 of the halo density over the virial density, and nu = delta_c(z) / sigma with delta_c of
     Nakamura and Suto 1997.
     """
 
     def ln_f(self, ln_sigma: Tensor, epoch: Epoch) -> Tensor:
         """See `MassFunction.ln_f`."""
         ln_Om_m = torch.log(epoch.Om_m)
-        ln_density = self.ln_delta_m(epoch) + ln_Om_m  # in critical ones
+        ln_density = self.ln_delta_m(epoch) + ln_Om_m  # in units of the critical density
         x = (ln_density - torch.log(virial_density(epoch.Om_m))) / math.log(10)
         A = 0.3292 - 0.1362 * x
         a = 0.7665 + x * (0.2263 + 0.4332 * x)
@@ -175,12 +175,12 @@ class Despali16(MassFunction):
 
 
 class _Tinker(MassFunction):
-    """Fits with parameters in a table of the haloes' density, straight in between in its log."""
+    """Fits with a table of parameters, interpolated linearly in the log of the halo density."""
 
     table: tuple[tuple[float, ...], ...]
 
     def parameters(self, epoch: Epoch) -> tuple[Tensor, ...]:
-        """The table's rows at the haloes' density, each (B, 1), or (1, 1) for one density."""
+        """Rows of the table at the halo density, each (B, 1), or (1, 1) for one density."""
         knots = [math.log(density) for density in _TINKER_DENSITIES]
         kinks = []  # changes of slope at all knots but the last
         for row in self.table:
@@ -224,7 +224,7 @@ class Tinker10(_Tinker):
     """Tinker et al. 2010, eq. 8: ``f = A nu [1 + (b nu)^(-2 d)] nu^(2 a) exp(-c nu^2 / 2)``.
 
     ``b = b0 (1+z)^0.20, d = d0 (1+z)^-0.08, a = a0 (1+z)^0.27, c = c0 (1+z)^-0.01``, up to z = 3
-    and then no further; nu = 1.686 / sigma. Normalised at z = 0 alone, as is pyccl's default.
+    and constant beyond; nu = 1.686 / sigma. Normalised at z = 0 alone, as by default in pyccl.
     """
 
     table = (

@@ -1,4 +1,4 @@
-"""The semi-analytic emulator: a learnt cosmology, and the integrals of the halo model.
+"""The semi-analytic emulator: a learnt cosmology and the integrals of the halo model.
 
 theta -> sigma(M), P_lin (network and growth) -> n(M), b(M) (formulas) -> N(M) (the occupation)
 -> integrals over M with u(k, M) -> spectra. Each step is a module of its own.
@@ -30,7 +30,7 @@ __all__ = ["SemiAnalytic", "Units"]
 
 @dataclass(frozen=True)
 class Units:
-    """Numbers of the halo model that turn parameters into nodes of the grid.
+    """Constants of the halo model that relate parameters to nodes of the grid.
 
     Attributes:
         rho_unit: Mean matter density [Msun / Mpc^3] of Om_m h^2 = 1.
@@ -53,7 +53,7 @@ class Units:
         """Smallest and largest logarithm of the concentration's amplitude.
 
         Args:
-            shift: How far nodes are shifted in ln M, at most.
+            shift: Largest shift of the nodes in ln M.
         """
         low, high = span(self.concentration, self.ends)
         more = abs(self.slope) * shift
@@ -61,11 +61,11 @@ class Units:
 
 
 class _Cosmos(NamedTuple):
-    """What the cosmology of each point gives at the nodes, Q of them.
+    """Functions of the cosmology of each point at the Q nodes.
 
     Attributes:
-        epoch: Its moment.
-        shift: How far x of the nodes is shifted, shape (B, 1); None if nowhere.
+        epoch: Scale factor and matter density of each point.
+        shift: Shift of the nodes in x, shape (B, 1); None if nodes are not shifted.
         ln_sigma: Logarithm of the RMS density, shape (B, Q).
         ln_slope: Logarithm of -dln sigma / dx, shape (B, Q).
         ln_P: Logarithm of the linear power [Mpc^3], shape (B, K).
@@ -81,20 +81,21 @@ class _Cosmos(NamedTuple):
 
 
 class SemiAnalytic(nn.Module):
-    """Spectra of points through integrals over the halo mass.
+    """Spectra from integrals over the halo mass.
 
-    Where the concentration is a power law of mass, its amplitude is all that profiles see of a
-    point, and sums over the grid come first; else profiles see ln c of each node. Where the halo
-    radius depends on the cosmology, nodes follow it, see `emulator.semianalytic.radii`.
+    If the concentration is a power law of mass, profiles depend on the point through its amplitude
+    alone, and sums over the grid are taken first; otherwise profiles depend on ln c of each node.
+    If the halo radius depends on the cosmology, nodes follow the radius; see
+    `emulator.semianalytic.radii`.
 
     Args:
-        grid: The grid of masses.
-        cosmology: Size of the network of the cosmology.
-        k: Wavenumbers [1/Mpc], K of them.
-        units: Of the halo model.
-        fits: The fits for haloes.
-        radii: How the nodes follow the halo radius.
-        space: The box of the points, with their occupation.
+        grid: Grid of halo masses, Q nodes.
+        cosmology: Size of the network for the cosmology.
+        k: Wavenumbers [1/Mpc], shape (K,).
+        units: Constants of the halo model.
+        fits: Mass function, bias and concentration of haloes.
+        radii: Shifts of the nodes that follow the halo radius.
+        space: Box of the parameters, with the occupation.
     """
 
     x: Tensor
@@ -142,7 +143,7 @@ class SemiAnalytic(nn.Module):
             self.register_buffer(name, value.float(), persistent=False)
 
     def _sums(self, units: Units) -> tuple[dict[str, list[Powers]], dict[str, Powers]]:
-        """All that is linear in parameters or in their logarithms, for `LogSums`."""
+        """Sums that are linear in parameters or in their logarithms, for `LogSums`."""
         place = {name: -power for name, power in _ln_M(units).items()}  # x of a halo of 1 Msun
         start, unit = self.grid.start, SCALE / self.grid.spacing
         edge = {name: -unit * power for name, power in place.items()}
@@ -163,10 +164,10 @@ class SemiAnalytic(nn.Module):
         return sums, {name: {name: 1.0} for name in ("w0", "wa")}
 
     def forward(self, theta: Tensor) -> dict[str, Tensor]:
-        """Spectra [Mpc^3], ``P_lin``, ``n_g``, ``b_eff``, ``f_sat`` by name.
+        """Spectra and ``P_lin`` [Mpc^3], ``n_g`` [1/Mpc^3], ``b_eff`` and ``f_sat`` by name.
 
         Args:
-            theta: Points, in the order of the names of their space, physical units, shape (B, P).
+            theta: Points in physical units, columns in the order of the box, shape (B, P).
         """
         background = theta[:, : len(BACKGROUND)]
         extras = {name: theta[:, i : i + 1] for name, i in self.extras.items()}
@@ -178,16 +179,18 @@ class SemiAnalytic(nn.Module):
         galaxies: Callable[[Tensor, Tensor, Tensor, Tensor], Weights],
         extras: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """As `forward`, for whatever galaxies, and what their moments depend on.
+        """Return the outputs of `forward` for given galaxies, with the haloes at the nodes.
 
         Args:
             background: Cosmology and redshift of points, columns `BACKGROUND`, shape (B, 8).
-            galaxies: What gives them at the nodes, of ln M [ln Msun] at x = 0, (B, 1), ln of the
-                haloes per node, these, and the unit step at the lowest mass, each (B, Q).
-            extras: Parameters of what is added to their occupation, by name, each (B, 1).
+            galaxies: Function that returns the galaxies at the nodes. Its arguments are ln M
+                [ln Msun] at x = 0, (B, 1), ln of the haloes per node, the haloes per node, and the
+                unit step at the lowest mass, each (B, Q).
+            extras: Parameters of effects added to the occupation, by name, each (B, 1).
 
         Returns:
-            Spectra and numbers, and these as ``ln_M``, ``ln_n``, ``n`` and ``step``.
+            Spectra and numbers by name, and the arguments of ``galaxies`` as ``ln_M``, ``ln_n``,
+            ``n`` and ``step``.
         """
         haloes, t, P_lin, given = self.before_galaxies(background)
         weights = galaxies(*given.values())
@@ -196,7 +199,7 @@ class SemiAnalytic(nn.Module):
     def before_galaxies(
         self, background: Tensor
     ) -> tuple[Haloes, Tensor, Tensor, dict[str, Tensor]]:
-        """Haloes, concentrations, linear power, and what galaxies depend on by name.
+        """Haloes, concentrations, linear power, and arguments of ``galaxies`` by name.
 
         Args:
             background: As for `of_galaxies`.
@@ -211,7 +214,7 @@ class SemiAnalytic(nn.Module):
         return haloes, t, torch.exp(cosmos.ln_P), given
 
     def concentrations(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Ln c, of a concentration that is no power law, and ln sigma at the nodes, each (B, Q).
+        """Ln c and ln sigma at the nodes, each (B, Q), if c is not a power law of mass.
 
         Args:
             theta: Points as in `forward`.
@@ -221,7 +224,7 @@ class SemiAnalytic(nn.Module):
         return cosmos.ln_c, cosmos.ln_sigma
 
     def cosmos(self, background: Tensor) -> tuple[dict[str, Tensor], _Cosmos]:
-        """All sums of parameters by name, at the nodes as they are shifted; what follows of them.
+        """Sums of parameters by name, and functions of the cosmology at the shifted nodes.
 
         Args:
             background: As for `of_galaxies`.
@@ -245,10 +248,10 @@ class SemiAnalytic(nn.Module):
     def learnt(
         self, features: Tensor, amplitude: Tensor, shift: Tensor | None
     ) -> tuple[Tensor, ...]:
-        """What `CosmologyNetwork` gives, with a slope n_eff for the concentration (B, Q)."""
+        """Outputs of `CosmologyNetwork`, and the slope n_eff for the concentration, (B, Q)."""
         if self.functions is None:
             ln_sigma, ln_slope, ln_P = self.cosmology(features, amplitude)
-            return ln_sigma, ln_slope, ln_slope, ln_P  # n_eff is not asked for
+            return ln_sigma, ln_slope, ln_slope, ln_P  # n_eff is not used
         numbers = self.cosmology.condensed(features)
         *maps, (weights, constants), power = self.cosmology.maps()
         slope = self.concentration.fit.slope if self.concentration else ""
@@ -274,7 +277,7 @@ class SemiAnalytic(nn.Module):
 def _functions(
     grid: MassGrid, radii: Radii, concentration: Concentration
 ) -> ShiftedFunctions | None:
-    """What takes functions of the cosmology to shifted nodes, or None if none is shifted."""
+    """Module that evaluates functions of the cosmology at shifted nodes; None if unshifted."""
     offsets: dict[str, list[float]] = {
         "": [],
         "sigma": [3 * math.log(concentration.scale)],
@@ -286,12 +289,12 @@ def _functions(
 
 
 def _ln_M(units: Units) -> dict[str, float]:
-    """The sum that gives ln M [Msun] at x = 0."""
+    """Powers of parameters whose sum of logarithms is ln M [Msun] at x = 0."""
     return {"Om_m": 1.0, "h": 2.0, "": math.log(4 * math.pi / 3 * units.rho_unit)}
 
 
 def _highest_edge(grid: MassGrid, units: Units, shift: float) -> float:
-    """Where the lowest mass lies at most, in nodes from the first: in the least dense cosmology."""
+    """Highest place of the lowest mass, in nodes from the first: in the least dense cosmology."""
     least = span(_ln_M(units), units.ends)[0] if units.ends else _ln_M(units)[""]
     highest = units.log10M_min * math.log(10) - least + shift
     return (highest - grid.start) / grid.spacing

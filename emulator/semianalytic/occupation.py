@@ -31,9 +31,9 @@ __all__ = [
 Array = NDArray[np.float64]
 
 ORDER = 8  # moments that a narrow threshold keeps
-_AROUND = 8  # nodes on each side of the threshold that see its width
+_AROUND = 8  # nodes on each side of the threshold that depend on its width
 _FARTHEST = 5.0  # widths between threshold and lowest mass beyond which nothing is cut
-_CURVES = 20  # error functions that the moments of a cut threshold are made of
+_CURVES = 20  # error functions that the moments of a cut threshold are fitted with
 _CURVE_WIDTH, _RIDGE = 0.7, 1e-14
 _ROOT_2 = math.sqrt(2)
 _MIDDLE = 0.5  # of the densities that restore moments: above the threshold, in spacings
@@ -42,22 +42,22 @@ _SERIES = 40  # plain moments that tilted ones are summed from
 _WIDTHS = np.linspace(0.0, 2.0, 41)  # of thresholds that weights are made for, in resolved ones
 _CUTS = np.append(-2 * _FARTHEST, np.linspace(-_FARTHEST, 0.0, 26))  # and their cuts, in widths
 _CUT_COUNTS = 0.01  # beside a threshold that is not cut
-NO_HALOES = -85.0  # ln n of which no integral sees anything; float32 ends soon after
+NO_HALOES = -85.0  # ln n that is negligible in all integrals; float32 ends soon after
 _LN_M = "ln M"  # of a halo at x = 0
 
 
 class Weights(NamedTuple):
     """Galaxies per node [1/Mpc^3]: haloes times factorial moments of the occupation, scaled.
 
-    The lower limit of halo masses is in them. Division by ``scale`` (its square, for pairs) keeps
-    numbers within float32, whatever the amplitudes of centrals and satellites.
+    They include the lower limit of halo masses. Division by ``scale`` (its square, for pairs) keeps
+    numbers within float32 for all amplitudes of centrals and satellites.
 
     Attributes:
         centrals: n <N_c> / scale, shape (B, Q).
-        satellites: n <N_s> / scale.
-        central_satellite: n <N_c N_s> / scale^2.
-        satellite_pairs: n <N_s (N_s - 1)> / scale^2.
-        scale: Shape (B, 1).
+        satellites: n <N_s> / scale, shape (B, Q).
+        central_satellite: n <N_c N_s> / scale^2, shape (B, Q).
+        satellite_pairs: n <N_s (N_s - 1)> / scale^2, shape (B, Q).
+        scale: Scale of the moments, shape (B, 1).
     """
 
     centrals: Tensor
@@ -68,7 +68,7 @@ class Weights(NamedTuple):
 
 
 class Galaxies(Protocol):
-    """What gives the galaxies on the grid, of an occupation."""
+    """Function that returns the galaxies of an occupation on the grid."""
 
     def __call__(
         self, theta: Tensor, ln_M: Tensor, ln_n: Tensor, n: Tensor, step: Tensor
@@ -79,16 +79,17 @@ class Galaxies(Protocol):
             theta: Points, physical units, shape (B, P).
             ln_M: ln M [ln Msun] at x = 0, shape (B, 1).
             ln_n: ln of the haloes per node [1/Mpc^3], shape (B, Q).
-            n: These, or next to none.
-            step: The unit step at the lowest mass, shape (B, Q).
+            n: Haloes per node [1/Mpc^3], shape (B, Q), with a tiny lower limit.
+            step: Unit step at the lowest mass, shape (B, Q).
         """
 
 
 class Sampled(nn.Module):
-    """Any occupation: haloes and galaxies on a finer grid, taken to the nodes.
+    """Galaxies of any occupation, computed on a finer grid and summed to the nodes.
 
-    Between the nodes, ln n is interpolated, and so is what the galaxies are summed with, so that
-    all that their moments have there counts as it should (`datagen.occupations.grid`).
+    Between the nodes, ln n and the other factors of the integrands are interpolated, so that
+    features of the moments between the nodes are integrated correctly
+    (`datagen.occupations.grid`).
 
     Args:
         occupation: The occupation.
@@ -133,7 +134,7 @@ class Sampled(nn.Module):
 def galaxies_of(
     occupation: Occupation, names: Sequence[str], grid: MassGrid, log10M_min: float
 ) -> nn.Module:
-    """What gives the moments of an occupation on a grid.
+    """Module that computes the moments of an occupation on a grid.
 
     Args:
         occupation: The occupation.
@@ -150,7 +151,7 @@ class Threshold(nn.Module):
     """e = [1 + erf(ln(M/Mth) / (sqrt(2) sigma))] / 2 above a lowest mass, and e^2, on the grid.
 
     e is the share of haloes whose own, normally distributed, threshold lies below M. A step that
-    the grid resolves is taken as it is. A narrower one is replaced by the narrowest resolved one,
+    the grid resolves is used unchanged. A narrower step is replaced by the narrowest resolved step
     and a few normal densities around Mth that restore moments of the true step
     (`emulator.semianalytic.shifts`). Haloes become rarer with mass, the faster the more massive
     they are, so both have the same integral against a polynomial of seventh degree times a steep
@@ -199,7 +200,7 @@ class Threshold(nn.Module):
         """Sums of logarithms, and of parameters, that `forward` takes by name.
 
         Args:
-            x: The sum that gives the place x of the threshold on the grid.
+            x: Sum that is the place x of the threshold on the grid.
         """
         place: Powers = _times(x, 1 / self.spacing, -self.start / self.spacing)
         nodes = self.start + self.spacing * np.arange(self.last + 1)
@@ -221,7 +222,7 @@ class Threshold(nn.Module):
         """Shares of haloes that host galaxies, e and e^2, each (B, Q).
 
         Args:
-            columns: What `sums` asks for.
+            columns: Values of the sums of `sums`, by name.
             sigma: Width of the threshold in ln M, shape (B, 1).
             gap: ln(M_min / Mth), shape (B, 1), not above 0.
             step: The unit step at M_min, shape (B, Q).
@@ -240,7 +241,7 @@ class Threshold(nn.Module):
     def _lacking(
         self, columns: Mapping[str, Tensor], g: Tensor, narrow: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """A few nodes around Mth (B, A), and what a resolved step lacks there of e and e^2."""
+        """A few nodes around Mth (B, A), and e and e^2 there, less those of a resolved step."""
         curves = torch.erf(torch.addmm(self.places, g.clamp(-_FARTHEST, 0.0), self.curves))
         moments = torch.addmm(self.uncut, curves, self.moments)  # of a step of width 1
         powers = columns["powers of sigma"]
@@ -256,9 +257,9 @@ class Threshold(nn.Module):
 
 
 class ExactLinke22(nn.Module):
-    """The occupation `linke22`, whose threshold may be of any width.
+    """Galaxies of the occupation `linke22`, with a threshold of any width.
 
-    It gives what `Sampled` gives of it, with less work for narrow thresholds. The scale of its
+    Equal to `Sampled` of that occupation, but faster for narrow thresholds. The scale of the
     moments is alpha + S, S = (Mth / Mprime)^beta.
 
     Args:
@@ -292,7 +293,7 @@ class ExactLinke22(nn.Module):
 
 
 def _times(powers: Powers, factor: float, added: float = 0.0) -> dict[str, float]:
-    """A multiple of a sum, and a number added."""
+    """Multiply a sum by a factor, and add a number."""
     multiple = {name: factor * power for name, power in powers.items()}
     return multiple | {"": multiple.get("", 0.0) + added}
 
@@ -307,7 +308,7 @@ def _moments(g: Array, order: int = ORDER) -> Array:
     ``2 J_p = g^(p-1) phi^2 + (p-1) J_(p-2)``.
 
     Returns:
-        Those of e and then those of e^2, shape (N, 2 order).
+        Moments of e, then of e^2, shape (N, 2 order).
     """
     Phi = 0.5 * (1 + erf(g / _ROOT_2))
     phi = np.exp(-0.5 * g * g) / math.sqrt(2 * math.pi)
@@ -325,7 +326,7 @@ def _moments(g: Array, order: int = ORDER) -> Array:
 
 
 def _cut_moments(places: Array) -> tuple[Array, Array]:
-    """Weights (curves, 2 ORDER) of error functions at places, and what is added: `_moments`."""
+    """Weights (curves, 2 ORDER) of error functions at places, and a constant, to fit `_moments`."""
     g = 0.5 * _FARTHEST * (np.cos(np.linspace(0, np.pi, 600)) - 1)
     wanted = _moments(g)
     size = np.abs(wanted).max(axis=0)
@@ -337,7 +338,7 @@ def _cut_moments(places: Array) -> tuple[Array, Array]:
 
 
 def _weights_of_moments(shifts: Array) -> Array:
-    """What takes moments 1 .. ORDER of thresholds, in resolved widths, to weights of densities.
+    """Matrix from moments 1 .. ORDER of thresholds, in resolved widths, to weights of densities.
 
     Block by block for e and e^2. Densities get the tilted moments ``int C x^p exp(-_TILT x) dx``,
     p < ORDER, of the shares C of haloes that a resolved step lacks. These are linear in all plain
@@ -360,11 +361,11 @@ def _lacking_moments(width: Array, cut: Array) -> list[Array]:
     """Moments 1 .. _SERIES of thresholds less those of the steps in their place.
 
     Args:
-        width: Of thresholds, in resolved ones, shape (N,).
+        width: Widths of thresholds, in resolved widths, shape (N,).
         cut: Lowest mass, in widths from the threshold, shape (N,).
 
     Returns:
-        Those of e, and those of e^2, in resolved widths, each (N, _SERIES).
+        Moments of e, and of e^2, in resolved widths, each (N, _SERIES).
     """
     powers = np.tile(np.arange(1.0, _SERIES + 1), 2)
     true = width[:, None] ** powers * _moments(cut, _SERIES)
@@ -374,7 +375,7 @@ def _lacking_moments(width: Array, cut: Array) -> list[Array]:
 
 
 def _tilting() -> Array:
-    """What takes moments of thresholds to tilted ones of shares C, shape (_SERIES, ORDER).
+    """Matrix from moments of thresholds to tilted moments of shares C, shape (_SERIES, ORDER).
 
     By parts, ``int C x^p dx = - (moment p + 1) / (p + 1)``; the exponential is a series in x.
     """
@@ -386,7 +387,7 @@ def _tilting() -> Array:
 
 
 def _shifted(places: int) -> Array:
-    """What takes one normal density at places between nodes to all shifted ones at the nodes.
+    """Matrix from a normal density at places between nodes to its shifted copies at the nodes.
 
     Row: place; column: shift times nodes plus node.
     """

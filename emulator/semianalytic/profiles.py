@@ -28,14 +28,14 @@ class ProfileTable:
     """u(k, M) and u^2, averaged over the grid, as ``sum_p phi_p(t) table[q, k, p]``.
 
     t runs over [-1, 1] with the logarithm of the concentration, and
-    ``phi = [1, t, t^2, ...] @ powers``: few functions, those that u varies along most.
+    ``phi = [1, t, t^2, ...] @ powers``: the few functions that describe u best.
 
     Attributes:
         u: Table of u, shape (Q, K m).
-        u_powers: Shape (D, m).
+        u_powers: Powers of the functions for u, shape (D, m).
         u2: Table of u^2.
-        u2_powers: As `u_powers`.
-        half_width: Half the range of ln c, shape (1,), or (Q,) if nodes have their own.
+        u2_powers: Powers of the functions for u^2.
+        half_width: Half the range of ln c, shape (1,), or (Q,) if it differs between nodes.
     """
 
     u: Array
@@ -48,18 +48,18 @@ class ProfileTable:
 def tabulate(
     x: Array, k: Array, R: float, middle: Line, half: Line, known: Sequence[Array] = ()
 ) -> ProfileTable:
-    """The table for concentrations ``exp[middle(x) + half(x) t]``, t in [-1, 1].
+    """Tabulate profiles for concentrations ``exp[middle(x) + half(x) t]``, t in [-1, 1].
 
-    Between the nodes the other factors of an integrand follow a quintic spline; its cardinal
-    functions are what u is averaged with, so that its oscillations integrate exactly.
+    Between the nodes the other factors of an integrand follow a quintic spline. u is averaged with
+    its cardinal functions, so that the oscillations of u integrate exactly.
 
     Args:
         x: The grid, shape (Q,).
         k: Wavenumbers [1/Mpc], shape (K,).
-        R: Comoving halo radius at x = 0 [Mpc]; it goes as exp(x / 3).
-        middle: Middle of the range of ln c.
-        half: Half its width.
-        known: Powers of functions for u and for u^2, each (D, m), if they are not to be found.
+        R: Comoving halo radius at x = 0 [Mpc]; proportional to exp(x / 3).
+        middle: Middle of the range of ln c, as a function of x.
+        half: Half the width of that range, as a function of x.
+        known: Powers of the functions for u and for u^2, each (D, m); chosen by default.
     """
     step = x[1] - x[0]
     wide = x[0] + step * np.arange(-_PAD, len(x) + _PAD)
@@ -77,7 +77,7 @@ def tabulate(
 
 
 def _few_functions(t: Array, u: Array, powers: Array | None = None) -> tuple[Array, Array]:
-    """Table (Q, K m) and powers (D, m) of values (T, Q, K) at t; the latter found, or given."""
+    """Table (Q, K m) and powers (D, m), found or given, of values (T, Q, K) at t."""
     T, Q, K = u.shape
     polynomials = np.vander(t, T - 4, increasing=True)
     if powers is None:
@@ -94,7 +94,7 @@ class Profiles(nn.Module):
     """Sums over the grid of weights times u(k, M), or times u^2.
 
     Args:
-        table: What it holds; without one, it takes the shapes of the weights that are loaded.
+        table: The table; if None, its shapes are those of the weights that are loaded.
     """
 
     _TABLES = ("u", "u_powers", "u2", "u2_powers", "half_width")
@@ -124,10 +124,9 @@ class Profiles(nn.Module):
         """Integrals over the profile, each (B, K).
 
         Args:
-            t: Concentrations, scaled to [-1, 1], shape (B, Q), or (B, 1) if each node's is the
-                same.
-            weights: Of u, each (B, Q).
-            weights_2: Of u^2, each (B, Q).
+            t: Concentrations, scaled to [-1, 1], shape (B, Q), or (B, 1) if the same at all nodes.
+            weights: Weights of u, each (B, Q).
+            weights_2: Weights of u^2, each (B, Q).
         """
         if t.shape[1] > 1:
             return (

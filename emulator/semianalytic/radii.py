@@ -1,10 +1,10 @@
-"""Nodes that follow the halo radius, where it depends on the cosmology.
+"""Nodes that follow the halo radius if it depends on the cosmology.
 
 Haloes of mean density Delta_m have the radius ``R_L Delta_m^(-1/3)``. At a fixed Lagrangian radius
 R_L, u(k, M) oscillates with Delta_m, and a table of it would need dozens of functions. So nodes
 lie at fixed halo radii instead: ``x = 3 ln R_L`` of each is shifted by ln Delta_m, less its middle
-over the box. Profiles are then the same for every cosmology, and what is taken elsewhere is
-sigma(R), which is smooth.
+over the box. Profiles are then the same for every cosmology, and only sigma(R), which is smooth, is
+evaluated at shifted nodes.
 """
 
 import math
@@ -28,17 +28,17 @@ __all__ = ["Radii", "ShiftedFunctions"]
 Array = NDArray[np.float64]
 
 _DIGITS = 100  # ends are rounded outwards to hundredths, the same wherever they are computed
-_SHIFTS = 6  # at which functions are taken; ln sigma in between is good to 1e-7
+_SHIFTS = 6  # number of shifts that functions are tabulated at; ln sigma between is good to 1e-7
 
 
 @dataclass(frozen=True)
 class Radii:
-    """How far nodes are shifted, over a box.
+    """Shifts of the nodes over a box.
 
     Attributes:
         mass_def: Definition of the halo mass.
         middle: Logarithm of the haloes' density [mean matter density] in the middle of the box.
-        half: Largest distance from there; 0 if all cosmologies have the same.
+        half: Largest distance from the middle; 0 if the density is the same everywhere.
     """
 
     mass_def: str = "200m"
@@ -47,7 +47,7 @@ class Radii:
 
     @classmethod
     def of(cls, mass_def: str, space: Space) -> "Radii":
-        """Those of a box."""
+        """Shifts over a box, for a definition of the halo mass."""
         shares = torch.linspace(*matter_fractions(space), 64, dtype=torch.float64)
         ln_delta = ln_delta_m(mass_def, shares[:, None])
         if len(ln_delta) == 1:
@@ -58,29 +58,29 @@ class Radii:
 
     @property
     def radius(self) -> float:
-        """Comoving halo radius [Mpc] of a node at 0; it goes as exp(x / 3)."""
+        """Comoving halo radius [Mpc] of a node at x = 0; proportional to exp(x / 3)."""
         return math.exp(-self.middle / 3)
 
     def nodes(self, grid: MassGrid) -> MassGrid:
-        """Nodes that cover a grid wherever they are shifted to."""
+        """Grid whose nodes cover the given grid for every shift."""
         more = math.ceil(self.half / grid.spacing)
         return MassGrid(grid.nodes + 2 * more, grid.spacing, grid.start - more * grid.spacing)
 
     def shift(self, epoch: Epoch) -> Tensor | None:
-        """How far x of the nodes is shifted, shape (B, 1); None if nowhere."""
+        """Shift of the nodes in x, shape (B, 1); None if nodes are not shifted."""
         return ln_delta_m(self.mass_def, epoch.Om_m) - self.middle if self.half else None
 
 
 class ShiftedFunctions(nn.Module):
-    """Functions of a cosmology at shifted nodes, from their linear maps to the grid.
+    """Functions of the cosmology at shifted nodes, from their linear maps to the grid.
 
-    Each is taken at a few shifts, as a spline through the grid and straight lines beyond, and
-    between those as a polynomial. All of this is linear and goes into the maps.
+    Each function is interpolated to a few shifts, by a spline within the grid and straight lines
+    beyond, and between the shifts by a polynomial. All of this is linear and applied to the maps.
 
     Args:
-        grid: Where the maps lead to.
-        radii: How far nodes are shifted.
-        offsets: By how much more x of each function is shifted.
+        grid: Grid that the maps lead to.
+        radii: Shifts of the nodes.
+        offsets: Additional shift in x of each function.
     """
 
     at: Tensor
@@ -102,7 +102,7 @@ class ShiftedFunctions(nn.Module):
         """The functions, each (B, Q').
 
         Args:
-            numbers: What the maps are of, shape (B, R).
+            numbers: Numbers that the maps are applied to, shape (B, R).
             maps: Weights (Q, R) and constants (Q,) that lead to the grid, for each function.
             t: Shift in units of the largest, shape (B, 1).
         """
@@ -118,7 +118,7 @@ class ShiftedFunctions(nn.Module):
 
 
 def _interpolation(x: Array, places: Array) -> Array:
-    """What takes values at x (Q,) to those at places (...), shape (..., Q)."""
+    """Matrix from values at x (Q,) to values at places (...), shape (..., Q)."""
     spline = make_interp_spline(x, np.eye(len(x)), k=5)
     within = places.clip(x[0], x[-1])
     values: Array = spline(within) + (places - within)[..., None] * spline(within, 1)

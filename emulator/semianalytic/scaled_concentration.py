@@ -1,4 +1,4 @@
-"""Concentrations that are no power laws, at the nodes of each point, scaled for the profiles."""
+"""Concentrations that are not power laws, at the nodes of each point, scaled for the profiles."""
 
 import math
 from functools import partial
@@ -17,17 +17,17 @@ __all__ = ["ScaledConcentration", "concentration_range"]
 
 Array = NDArray[np.float64]
 
-_RAREST = 6.5  # nu of haloes beyond which their concentrations do not count
+_RAREST = 6.5  # nu of haloes above which their concentrations are negligible
 _DEGREE = 6  # of the ends of ln c over x
 _MARGIN = 0.02  # of its range
 
 
 class ScaledConcentration(nn.Module):
-    """Ln c of haloes, scaled to [-1, 1] between two ends at each node, and cut there.
+    """Ln c of haloes, scaled to [-1, 1] between two ends at each node, and clipped there.
 
     Args:
         fit: The concentration.
-        nodes: How many, Q; their ends wait for `set_ends` or for the weights.
+        nodes: Number of nodes, Q; their ends come from `set_ends` or from loaded weights.
     """
 
     middle: Tensor
@@ -47,22 +47,22 @@ class ScaledConcentration(nn.Module):
     def ln_c(
         self, ln_M: Tensor, ln_sigma: Tensor, n_eff: Tensor, universe: Universe, epoch: Epoch
     ) -> Tensor:
-        """Ln c at the nodes, shape (B, Q); arguments as those of `Haloes` and `Concentration`."""
+        """Ln c at the nodes, shape (B, Q); arguments as in `Haloes` and `Concentration.ln_c`."""
         return self.fit.ln_c(Haloes(ln_M, ln_sigma, n_eff), universe, epoch)
 
     def forward(self, ln_c: Tensor) -> Tensor:
-        """Scaled, shape (B, Q)."""
+        """Scaled and clipped ln c, shape (B, Q)."""
         return ((ln_c - self.middle) * self.per_unit).clamp(-1, 1)
 
 
 def concentration_range(x: Array, ln_c: Array, ln_sigma: Array) -> tuple[Line, Line]:
-    """Middle and half the range of ln c over x, of haloes that are not too rare to count.
+    """Middle and half the range of ln c over x, without haloes that are too rare to matter.
 
-    Both ends are polynomials, so that what lies between the nodes is smooth.
+    Both ends of the range are polynomials, which are smooth between the nodes.
 
     Args:
         x: The nodes, shape (Q,).
-        ln_c: Of a sample of points, shape (N, Q).
+        ln_c: Ln c of a sample of points, shape (N, Q).
         ln_sigma: Logarithm of the RMS density, shape (N, Q).
     """
     counts = math.log(DELTA_C) - ln_sigma < math.log(_RAREST)
@@ -81,6 +81,6 @@ def concentration_range(x: Array, ln_c: Array, ln_sigma: Array) -> tuple[Line, L
 
 
 def _below(x: Array, values: Array) -> Polynomial:
-    """A polynomial that is nowhere above values."""
+    """Polynomial that is nowhere above the values."""
     found = Polynomial.fit(x, values, _DEGREE)
     return found - (found(x) - values).max()

@@ -1,9 +1,9 @@
 """Steps and peaks that a sum over an even grid integrates as if they were sharp.
 
-A sum over an even grid integrates what is smooth on the scale of its spacing. What is sharp is
-replaced by a few smooth shapes, shifted by whole nodes, whose combination has the same moments:
-against a smooth function both have the same integral up to a high derivative. All lengths here
-are in units of the spacing.
+A sum over an even grid integrates functions that are smooth on the scale of the spacing. A sharp
+function is replaced by a few smooth shapes, shifted by whole nodes, whose combination has the same
+moments: against a smooth function both have the same integral up to a high derivative. All lengths
+here are in units of the spacing.
 """
 
 import math
@@ -28,7 +28,7 @@ def gaussian_moment(p: int, shift: float) -> float:
 
 
 def slab_moment(p: int, shift: float) -> float:
-    """The same, of such a density averaged over one spacing."""
+    """The p-th moment of the same density, averaged over one spacing."""
     return sum(
         math.comb(p, j) * gaussian_moment(p - j, shift) / (2**j * (j + 1))
         for j in range(0, p + 1, 2)
@@ -36,11 +36,11 @@ def slab_moment(p: int, shift: float) -> float:
 
 
 def combination(shifts: Array, moment: Callable[[int, float], float], wanted: Array) -> Array:
-    """Weights of shapes at some shifts, so that their sum has given moments.
+    """Weights of shifted shapes whose sum has given moments.
 
     Args:
-        shifts: One for each moment, shape (n,).
-        moment: Of one shape, by order and shift.
+        shifts: Shifts, as many as moments, shape (n,).
+        moment: Moment of one shape, as a function of order and shift.
         wanted: Moments 0 .. n - 1, shape (n,), or several sets as columns, (n, m).
     """
     each = [[moment(p, float(shift)) for shift in shifts] for p in range(len(shifts))]

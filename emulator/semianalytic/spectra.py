@@ -19,14 +19,14 @@ __all__ = ["Haloes", "Parts", "Spectra"]
 
 @dataclass(frozen=True)
 class Haloes:
-    """The haloes of each point at the nodes of the grid, of shape (B, Q) each.
+    """Haloes of each point at the nodes of the grid, each attribute of shape (B, Q).
 
     Attributes:
         n: Haloes per node [1/Mpc^3]: dn/dlnM times the spacing.
-        ln_n: Their logarithm, also where there are none.
-        b: Their bias.
-        step: The unit step at the lowest mass.
-        delta: The delta function there, times the spacing.
+        ln_n: Logarithm of n, without the lower limit of n.
+        b: Bias of haloes.
+        step: Unit step at the lowest mass.
+        delta: Delta function at the lowest mass, times the spacing.
         volume: M / rho_m [Mpc^3], shape (Q,), or (B, Q) where nodes follow the halo radius.
     """
 
@@ -39,18 +39,18 @@ class Haloes:
 
 
 class Parts(NamedTuple):
-    """What spectra are made of, of each point.
+    """Parts of the spectra of each point, per galaxy, of shape (B, K) unless stated.
 
     Attributes:
-        central_satellite: Of gg, 1-halo, (B, K), per galaxy, as all of these.
-        pairs: Pairs of satellites.
-        centrals: Of gm, 1-halo.
-        satellites: The same of satellites.
-        matter: mm, 1-halo [Mpc^3].
-        bias_of_centrals: Of I_g, (B, 1).
-        bias_of_satellites: The same of satellites, (B, K).
-        I_m: Of matter.
-        volume: 1 / n_g, scaled, (B, 1).
+        central_satellite: Pairs of centrals and satellites, in the 1-halo term of gg.
+        pairs: Pairs of satellites, in the 1-halo term of gg.
+        centrals: Centrals, in the 1-halo term of gm.
+        satellites: Satellites, in the 1-halo term of gm.
+        matter: 1-halo term of mm [Mpc^3].
+        bias_of_centrals: Centrals in I_g, shape (B, 1).
+        bias_of_satellites: Satellites in I_g.
+        I_m: Bias-weighted integral of matter.
+        volume: 1 / n_g, scaled, shape (B, 1).
     """
 
     central_satellite: Tensor
@@ -65,12 +65,12 @@ class Parts(NamedTuple):
 
 
 class Spectra(nn.Module):
-    """From haloes and galaxies on the grid to spectra.
+    """Spectra of haloes and galaxies on the grid.
 
-    The equations of `datagen.halomodel`: sums over the grid stand for integrals over ln M.
+    The equations are those of `datagen.halomodel`, with sums over the grid for integrals over ln M.
 
     Args:
-        nodes: How many, Q.
+        nodes: Number of nodes, Q.
         k: Wavenumbers [1/Mpc], shape (K,).
     """
 
@@ -82,7 +82,7 @@ class Spectra(nn.Module):
 
     def __init__(self, nodes: int, k: Sequence[float]) -> None:
         super().__init__()
-        self.profiles = Profiles()  # they wait for the weights, or for a table
+        self.profiles = Profiles()  # empty until weights or a table are set
         self.profiles_of_satellites = Profiles()
         rows = [[1.0, 0, 0], [0, 1, 1], [0, 1, 0]]  # of sums over the grid
         totals = torch.tensor(rows, dtype=torch.float32).T.repeat_interleave(nodes, dim=0)
@@ -100,14 +100,14 @@ class Spectra(nn.Module):
         P_lin: Tensor,
         extras: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Spectra [Mpc^3], ``P_lin``, and ``n_g`` [1/Mpc^3], ``b_eff``, ``f_sat`` by name.
+        """Spectra and ``P_lin`` [Mpc^3], ``n_g`` [1/Mpc^3], ``b_eff`` and ``f_sat`` by name.
 
         Args:
-            haloes: On the grid.
-            galaxies: On the same grid; the lowest mass is in them.
-            t: Concentrations, scaled, shape (B, Q), or (B, 1) if each node's is the same.
+            haloes: Haloes on the grid.
+            galaxies: Galaxies on the grid, with the lower limit of halo masses.
+            t: Concentrations, scaled, shape (B, Q), or (B, 1) if the same at all nodes.
             P_lin: Linear power [Mpc^3], shape (B, K).
-            extras: Parameters of what is added to the occupation, each (B, 1); see
+            extras: Parameters of effects added to the occupation, by name, each (B, 1); see
                 `datagen.occupations.extras`.
         """
         parts, numbers, sums = self.parts(haloes, galaxies, t)
@@ -118,7 +118,7 @@ class Spectra(nn.Module):
     def numbers(
         self, numbers: Mapping[str, Tensor], extras: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Numbers of each point, (B,), of those that `parts` gives, (B, 1)."""
+        """Numbers of each point, (B,), from those of `parts`, (B, 1)."""
         found = dict(numbers)
         if "f_inc" in extras:
             found["n_g"] = found["n_g"] * extras["f_inc"]
@@ -127,12 +127,12 @@ class Spectra(nn.Module):
     def parts(
         self, haloes: Haloes, galaxies: Weights, t: Tensor
     ) -> tuple[Parts, dict[str, Tensor], tuple[Tensor, ...]]:
-        """What spectra are made of, numbers, and the sums over the grid that satellites are in.
+        """Parts of the spectra, numbers, and the weights of satellites in sums over the grid.
 
         Args:
             haloes: As for `forward`.
-            galaxies: As well.
-            t: As well.
+            galaxies: As for `forward`.
+            t: As for `forward`.
         """
         b, V = haloes.b, haloes.volume
         N = (galaxies.centrals + galaxies.satellites).sum(dim=1, keepdim=True)
@@ -142,7 +142,7 @@ class Spectra(nn.Module):
         b_c, b_s, b_m = centrals * b, satellites * b, matter * b
         sums = torch.addmm(self.zero, torch.cat([satellites, b_c, b_s], dim=1), self.totals)
         f_sat, b_eff, bias_of_centrals = sums.split(1, dim=1)
-        # of the bias-weighted mass, in smaller haloes; by itself, as without galaxies sums are NaN
+        # bias-weighted mass in smaller haloes; by itself, since other sums may be NaN
         below = torch.addmm(self.one, b_m, self.minus)
         cs, ss, s_V = (
             galaxies.central_satellite * each,
@@ -159,11 +159,11 @@ class Spectra(nn.Module):
     def with_concentration(
         self, parts: Parts, sums: Sequence[Tensor], t: Tensor, c_sat: Tensor
     ) -> Parts:
-        """Parts with satellites of another concentration than their haloes'.
+        """Parts if the concentration of satellites differs from that of their haloes.
 
         Args:
-            parts: Where they have the same.
-            sums: What `parts` gives of them.
+            parts: Parts with equal concentrations.
+            sums: Weights of satellites, the last output of `parts`.
             t: As for `forward`.
             c_sat: Concentration of satellites over that of haloes, shape (B, 1).
         """
@@ -177,7 +177,7 @@ class Spectra(nn.Module):
         )
 
     def scaled(self, t: Tensor, c_sat: Tensor) -> Tensor:
-        """Concentrations of satellites as their table takes them; arguments as those above."""
+        """Scaled concentrations of satellites; arguments as for `with_concentration`."""
         (low, high), half = C_SAT.range, self.profiles_of_satellites.half_width
         ln_c = t * self.profiles.half_width + torch.log(c_sat) - 0.5 * math.log(low * high)
         return ln_c / half
@@ -185,7 +185,7 @@ class Spectra(nn.Module):
     def of_parts(
         self, parts: Parts, P_lin: Tensor, extras: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Spectra of their parts; arguments as for `forward`."""
+        """Spectra by name from their parts; other arguments as for `forward`."""
         gg, gm, I_c = parts.central_satellite, parts.centrals, parts.bias_of_centrals
         if "p_off" in extras:
             profile = central_profile(self.k, extras, TORCH)
