@@ -1,4 +1,4 @@
-"""What surveys measure, from the spectra of an emulator; see `export.statistics.kinds`."""
+"""Functions of separation from the spectra of an emulator; see `export.statistics.kinds`."""
 
 from export.statistics.evaluate import NODES, Projection
 from export.statistics.kinds import DeltaSigma, Sigma, Statistic, Wp, Xi, statistic

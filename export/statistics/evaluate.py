@@ -1,9 +1,9 @@
-"""Statistics of the spectra of an emulator: matrices that are made once and then are one product.
+"""Statistics of the spectra of an emulator, as products with matrices that are kept.
 
-Where the lengths of a statistic do not depend on the point (comoving Mpc), its matrix is the one at
-its radii. Where they do (Mpc/h, physical), a function of separation is interpolated between
-matrices at scales a few percent apart, made when they are first needed: six each, a polynomial.
-That at a scale that many points have, or call after call, is made once.
+If lengths do not depend on the point (comoving Mpc), a statistic has one matrix. If they do (Mpc/h,
+physical), it is interpolated, by Lagrange's polynomial, between matrices at scales a few percent
+apart, which are made when first needed. The matrix at a scale that is common to many points, or to
+successive calls, is made once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,14 @@ __all__ = ["NODES", "ORDER", "Projection", "Scaled", "lagrange", "modes", "nodes
 Array = NDArray[np.float64]
 
 _LOW, _HIGH = 1e-5, 3e4  # 1/Mpc
-_STEP = 0.063  # in ln k, where spectra bend: three to an interval of the emulators' grid
-_WIDE = 0.3  # and far from there
-_BENDS = (3e-3, 3e2)  # 1/Mpc
-_WIGGLE, _WIGGLES = 0.006, (0.03, 0.5)  # 1/Mpc, of the acoustic wiggles
+_STEP = 0.063  # in ln k, where spectra bend: a third of an interval of the emulators' grid
+_WIDE = 0.3  # in ln k, elsewhere
+_BENDS = (3e-3, 3e2)  # 1/Mpc, range in which spectra bend
+_WIGGLE, _WIGGLES = 0.006, (0.03, 0.5)  # 1/Mpc, step and range of the acoustic wiggles
 _LATTICE = 0.02  # in ln of the scale
 ORDER = 4
-"""Matrices that a scale is interpolated between, by Lagrange's polynomial."""
-_FIRST = -1  # which of them comes first
+"""Number of matrices that a scale is interpolated between, by Lagrange's polynomial."""
+_FIRST = -1  # place of the first of them, relative to the one just below the scale
 _POWERS = np.arange(ORDER, dtype=np.float64)
 _LAGRANGE = np.linalg.inv(
     np.arange(_FIRST, _FIRST + ORDER)[:, None] ** _POWERS
@@ -40,10 +40,10 @@ _LAGRANGE = np.linalg.inv(
 
 
 def nodes(refine: float = 1.0) -> Array:
-    """Wavenumbers [1/Mpc] that spectra are taken at for their transforms, increasing.
+    """Wavenumbers [1/Mpc] at which spectra are transformed, increasing, shape (K,).
 
     Args:
-        refine: How many times as dense as usual.
+        refine: Density of the wavenumbers, relative to the usual one.
     """
     ln_k, end = [np.log(_LOW)], np.log(_HIGH)
     while ln_k[-1] < end:
@@ -60,15 +60,15 @@ NODES = nodes()
 
 @cache
 def modes(refine: float = 1.0) -> Modes:
-    """The complex powers behind spectra at `nodes`."""
+    """Expansion of spectra at `nodes` in complex powers of k."""
     return Modes(nodes(refine))
 
 
 class Scaled:
-    """One moment of a statistic as matrices, at any scale of its lengths.
+    """A moment of a statistic as matrices, for any unit of length.
 
     Args:
-        moment: Which.
+        moment: The moment.
         refine: See `nodes`.
     """
 
@@ -90,39 +90,39 @@ class Scaled:
 
     @property
     def comoving(self) -> Array:
-        """What takes P at the nodes to the moment, lengths in Mpc, shape (K, R)."""
+        """Matrix from P at the nodes to the moment, for lengths in Mpc, shape (K, R)."""
         return self._comoving
 
     def lattice(self, low: float, high: float) -> tuple[int, Array]:
-        """All matrices that scales between two ends [Mpc] are interpolated between.
+        """Matrices that scales between two ends [Mpc] are interpolated between.
 
         Returns:
-            The number of the first, and they, shape (L, K, R); see `lagrange`.
+            Index of the first matrix, and the matrices, shape (L, K, R); see `lagrange`.
         """
         first = int(np.floor(np.log(low) / _LATTICE)) + _FIRST
         last = int(np.floor(np.log(high) / _LATTICE)) + _FIRST + ORDER
         return first, np.array([self._matrix(i) for i in range(first, last)])
 
     def _at(self, i: int) -> Array:
-        """What takes P at the nodes to the moment at one scale of the lattice, shape (K, R)."""
+        """Matrix from P at the nodes to the moment at a scale of the lattice, shape (K, R)."""
         return self._rows.matrix(np.exp(i * _LATTICE)).T
 
     def _of_scale(self, scale: float) -> Array:
-        """The matrix at one scale [Mpc], shape (K, R)."""
+        """Matrix at one scale [Mpc], shape (K, R)."""
         first, weights = lagrange(np.array([scale]))
         result: Array = weights[0] @ self._cells(int(first[0]))
         return result.reshape(-1, self._radii)
 
     def _cell(self, first: int) -> Array:
-        """The matrices that a scale is interpolated between, shape (`ORDER`, K R)."""
+        """Matrices that a scale is interpolated between, shape (`ORDER`, K R)."""
         return np.array([self._matrix(first + j).ravel() for j in range(ORDER)])
 
     def __call__(self, P: Array, scale: Array | None) -> Array:
         """The moment of spectra, shape (N, R).
 
         Args:
-            P: At the nodes, shape (N, K).
-            scale: The statistic's length [Mpc], (N,) or (1,); 1 if None.
+            P: Spectra at the nodes, shape (N, K).
+            scale: Unit of the lengths [Mpc], shape (N,) or (1,); 1 if None.
         """
         if scale is None:
             return P @ self._comoving
@@ -131,7 +131,7 @@ class Scaled:
         return self._interpolated(P, scale)
 
     def _interpolated(self, P: Array, scale: Array) -> Array:
-        """At many scales: each matrix of the lattice by all spectra that it has a part in."""
+        """The moment at many scales: multiply each matrix with all spectra that need it."""
         order = np.argsort(scale)
         P, (first, weights) = P[order], lagrange(scale[order])
         found = np.zeros((len(P), self._radii))
@@ -147,14 +147,15 @@ class Scaled:
 
 
 def lagrange(scale: Any, xp: Any = np) -> tuple[Any, Any]:
-    """Between which matrices of the lattice scales lie, and the weights of those about them.
+    """Indices and weights of the matrices that scales are interpolated between.
 
     Args:
         scale: Scales [Mpc], shape (N,).
-        xp: Whose arrays: numpy, or jax.numpy.
+        xp: Array library, numpy or jax.numpy.
 
     Returns:
-        The first of the matrices (N,), and the weights of it and those behind it (N, L).
+        Index of the first matrix, shape (N,), and weights of `ORDER` successive matrices,
+        shape (N, `ORDER`).
     """
     t = xp.log(scale) / _LATTICE
     cells = xp.floor(t)
@@ -162,28 +163,28 @@ def lagrange(scale: Any, xp: Any = np) -> tuple[Any, Any]:
 
 
 def summands(spectrum: str, learnt: Sequence[str]) -> tuple[str, ...]:
-    """Outputs whose sum a spectrum is: itself, or the terms of a total.
+    """Outputs that add up to a spectrum: the terms of a total, or the spectrum itself.
 
     Args:
-        spectrum: Its name.
+        spectrum: Name of the spectrum.
         learnt: Totals that are not the sum of their terms.
     """
     return (spectrum,) if spectrum in learnt else output(spectrum).terms or (spectrum,)
 
 
 class Projection:
-    """Some statistics of one emulator.
+    """Statistics of spectra at `nodes`.
 
     Args:
-        statistics: Which.
+        statistics: The statistics.
         refine: See `nodes`.
 
     Attributes:
-        statistics: As given.
-        moments: The matrices of each of them.
+        statistics: The statistics.
+        moments: The matrices of each statistic.
 
     Raises:
-        ValueError: Two of the same name.
+        ValueError: If two statistics have the same name.
     """
 
     def __init__(self, statistics: Sequence[Statistic], refine: float = 1.0) -> None:
@@ -219,7 +220,7 @@ class Projection:
         return None if scaled is None else np.argsort(scaled.scale(point), kind="stable")
 
     def spectra(self, learnt: Sequence[str]) -> tuple[str, ...]:
-        """Outputs at the nodes that they are made of.
+        """Names of the spectra that the statistics need at the nodes.
 
         Args:
             learnt: Totals that are not the sum of their terms.
@@ -235,13 +236,13 @@ class Projection:
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Numbers that they are made of."""
+        """Names of the numbers that the statistics need, such as ``n_g``."""
         needs = (name for one in self.statistics for name in one.needs)
         return tuple(dict.fromkeys(name for name in needs if output(name).is_number))
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Parameters that points have for them, besides those of the emulator."""
+        """Names of additional parameters of the points, besides those of the emulator."""
         return tuple(dict.fromkeys(name for one in self.statistics for name in one.parameters))
 
     def __call__(
@@ -254,14 +255,13 @@ class Projection:
         """The statistics by name, each (N, R).
 
         Args:
-            spectra: At the nodes by name, (N, K), and numbers (N,).
+            spectra: Spectra at the nodes, (N, K), and numbers, (N,), by name.
             point: Parameters by name, each (N,).
             learnt: See `spectra`.
-            smaller: What is outside of large haloes, by correlation, where haloes exclude each
-                other.
+            smaller: Power outside of large haloes by correlation, for halo exclusion.
 
         Raises:
-            ValueError: Separations beyond 0.02 to 300 Mpc.
+            ValueError: If separations are outside of 0.02 to 300 Mpc.
         """
         results = {}
         for one, names, moment, velocities in zip(
@@ -292,7 +292,7 @@ class Projection:
 
 
 class _Velocities:
-    """What peculiar velocities do to w_p of a finite line of sight, in linear theory; see `Wp`."""
+    """Effect of peculiar velocities on w_p with a finite line of sight; see `Wp`."""
 
     def __init__(self, statistic: Wp, refine: float) -> None:
         self._statistic = statistic

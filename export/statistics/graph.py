@@ -191,22 +191,22 @@ def _link(
 
 
 class _Formulas(Trace):
-    """Formulas in numpy's notation, of numbers of one point: (1, 1), where these say (N,)."""
+    """Formulas in numpy's notation for one point; numbers of shape (N,) there are (1, 1) here."""
 
     def apply(self, kind: str, *inputs: Any, **options: Any) -> "_Number":
         """See `Trace.apply`."""
         return _Number(self, super().apply(kind, *inputs, **options).name)
 
     def double(self, x: Traced) -> Traced:
-        """In double precision."""
+        """Convert to double precision."""
         return self.apply("Cast", x, to=DOUBLE)
 
     def whole(self, values: Sequence[int]) -> Traced:
-        """Whole numbers."""
+        """Constant of integers."""
         return Traced(self, self.constant(values, np.int64))
 
     def split(self, x: Traced, sizes: Sequence[int]) -> list[Traced]:
-        """Parts of rows."""
+        """Split rows into parts of given sizes."""
         if len(sizes) == 1:
             return [x]
         self.apply("Split", x, self.whole(sizes), count=len(sizes), axis=0)
@@ -221,19 +221,19 @@ class _Formulas(Trace):
         return self.apply("Exp", x)
 
     def floor(self, x: Any) -> Traced:
-        """The whole number below."""
+        """Largest integer that is not above x."""
         return self.apply("Floor", x)
 
     def asarray(self, x: Any, _: type) -> Any:
-        """A number of the graph as it is."""
+        """Return a number of the graph unchanged."""
         return x if isinstance(x, Traced) else np.asarray(x, float)
 
     def ones_like(self, x: Any) -> Traced:
-        """1, of one point."""
+        """1, for one point."""
         return Traced(self, self.constant(np.ones((1, 1))))
 
     def concatenate(self, parts: Sequence[Any], axis: int) -> Traced:
-        """Along an axis."""
+        """Concatenate along an axis."""
         return self.apply("Concat", *parts, axis=axis)
 
     stack = concatenate  # of numbers, along the second axis
@@ -243,14 +243,14 @@ class _Number(Traced):
     """A number of one point, (1, 1), or several, (1, X)."""
 
     def __getitem__(self, index: tuple[slice, Any]) -> Traced:
-        """A number as a column, ``[:, None]``, which it is; some of several columns."""
+        """Select columns; ``[:, None]`` returns the number unchanged."""
         if index[1] is None:
             return self
         columns = Traced(self.trace, self.trace.constant(index[1], np.int64))
         return self.trace.apply("Gather", self, columns, axis=1)
 
     def reshape(self, *_: int) -> Traced:
-        """A number as a column, which it is."""
+        """Return the number unchanged: it is a column already."""
         return self
 
     def __matmul__(self, other: Any) -> Traced:

@@ -1,4 +1,4 @@
-"""The growth rate of structure, from a formula."""
+"""Growth rate of structure from a fitting formula."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,15 +9,18 @@ __all__ = ["growth_rate"]
 
 
 def growth_rate(point: Mapping[str, Any], xp: Any = np) -> Any:
-    """Linear growth rate f = dln D / dln a of flat w0 wa universes, right to 0.3 %.
+    """Linear growth rate f = dln D / dln a of flat w0 wa universes, accurate to 0.3 %.
 
     f = Om_m(z)^gamma, gamma = 0.55 + 0.05 [1 + w(z = 1)], with 0.02 in place of 0.05 where w(z = 1)
     is below -1: Linder 2005, Phys. Rev. D 72, 043529, equation 16.
 
     Args:
-        point: ``Om_c``, ``Om_b``, ``w0``, ``wa``, ``z`` by name, each (N,); the last three may be
-            missing, -1, 0 and 0.
-        xp: Whose arrays: numpy, or jax.numpy.
+        point: ``Om_c``, ``Om_b``, ``w0``, ``wa``, ``z`` by name, each (N,); the last three are -1,
+            0 and 0 by default.
+        xp: Array library, numpy or jax.numpy.
+
+    Returns:
+        Growth rates, shape (N,).
     """
     values = {"w0": -1.0, "wa": 0.0, "z": 0.0} | dict(point)
     Om_c, Om_b, w0, wa, z = (

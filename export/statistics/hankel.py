@@ -1,13 +1,13 @@
-r"""From power spectra to functions of separation, by matrices.
+r"""Matrices from power spectra to functions of separation.
 
-A spectrum on a logarithmic grid of wavenumbers is a sum of complex powers of k, and each power has
-its transform in closed form (Hamilton 2000, MNRAS 312, 257): with s complex,
+A spectrum on a logarithmic grid of wavenumbers is a sum of complex powers of k, and the transform
+of each power has a closed form (Hamilton 2000, MNRAS 312, 257): with s complex,
 
 - int_0^inf x^s j_l(x) dx = 2^(s - 1) sqrt(pi) Gamma((l + s + 1) / 2) / Gamma((l - s + 2) / 2),
 - int_0^inf x^s J_m(x) dx = 2^s Gamma((m + s + 1) / 2) / Gamma((m - s + 1) / 2).
 
-So a statistic is known once its value for r to any power is: at a radius, averaged over a bin,
-integrated along the line of sight. All is linear in the spectrum.
+So a statistic only needs to be known for powers of r: at a radius, averaged over a bin, or
+integrated along the line of sight. All steps are linear in the spectrum.
 """
 
 from collections.abc import Callable
@@ -23,19 +23,19 @@ __all__ = ["Modes", "Rows", "Transform", "ln_gamma", "projected", "spherical"]
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 Transform = Callable[[Complex], tuple[Complex, float]]
-"""Of powers of k: the factor of each, and the dimension of the result."""
+"""Function of a power of k that returns the factor, and the dimension of the result."""
 
 _BIAS = 1.1  # P k^1.1 falls off at both ends, and images of the period are far away
 _LOW, _HIGH = 1e-6, 1e6  # 1/Mpc; period of the complex powers
 _TAPER = 1e4  # 1/Mpc; a Gaussian, without which the end of the grid rings
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680)
-_SHIFT = 12  # from where Stirling's series has all digits
+_SHIFT = 12  # real part from which Stirling's series has all digits
 
 
 def ln_gamma(z: Complex) -> Complex:
-    """Logarithm of the gamma function, right half of the plane and as far left as -10.
+    """Logarithm of the gamma function, for real parts above -10.
 
-    Its imaginary part may be off by multiples of 2 pi. Stirling's series, after a recurrence.
+    The imaginary part may be off by multiples of 2 pi. Uses Stirling's series, after a recurrence.
     """
     shift = np.sum([np.log(z + i) for i in range(_SHIFT)], axis=0)
     z = z + _SHIFT
@@ -70,13 +70,13 @@ class Modes:
     """A spectrum at nodes as a sum of complex powers of k.
 
     Args:
-        k: Nodes [1/Mpc], increasing, shape (K,); between them a cubic spline of k^1.1 P in ln k,
-            and nothing beyond them.
-        count: Points of the logarithmic grid behind it.
+        k: Nodes [1/Mpc], increasing, shape (K,). P is a cubic spline of k^1.1 P in ln k between
+            the nodes, and 0 beyond.
+        count: Number of points of the logarithmic grid.
 
     Attributes:
-        powers: Of k, shape (M,): P(k) is the real part of the sum of ``A @ P`` times k to the
-            powers.
+        powers: Powers of k, shape (M,): P(k) is the real part of the sum of ``A @ P`` times k to
+            the powers.
         amplitudes: Real and negative imaginary parts of A, shape (2 M, K).
     """
 
@@ -98,9 +98,9 @@ class Modes:
         """Sums of a transform at radii.
 
         Args:
-            transform: `spherical` or `projected`.
-            radii: In any length, shape (R, Q).
-            weights: Of the radii in each sum, shape (R, Q).
+            transform: A transform of `spherical` or `projected`.
+            radii: Radii in any unit of length, shape (R, Q).
+            weights: Weights of the radii in each sum, shape (R, Q).
         """
         factors, dimension = transform(self.powers)
         powers = dimension - self.powers
@@ -112,12 +112,12 @@ class Modes:
 
 @dataclass(frozen=True)
 class Rows:
-    """Sums of a transform of powers of k at radii; of any multiple of the radii, too.
+    """Sums of a transform of powers of k at radii, for any unit of the radii.
 
     Attributes:
-        rows: Shape (R, M).
-        powers: Of the radii, shape (M,).
-        amplitudes: Those of `Modes`, shape (2 M, K).
+        rows: Sums for each power of k, shape (R, M).
+        powers: Powers of the unit of the radii, shape (M,).
+        amplitudes: Amplitudes of `Modes`, shape (2 M, K).
     """
 
     rows: Complex
@@ -125,10 +125,10 @@ class Rows:
     amplitudes: Array
 
     def matrix(self, scale: float = 1.0) -> Array:
-        """What takes P at the nodes to the sums, shape (R, K).
+        """Matrix from P at the nodes to the sums, shape (R, K).
 
         Args:
-            scale: The unit of the radii [Mpc].
+            scale: Unit of the radii [Mpc].
         """
         scaled = self.rows * np.exp(self.powers * np.log(scale))
         result: Array = np.concatenate([scaled.real, scaled.imag], axis=1) @ self.amplitudes

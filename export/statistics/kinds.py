@@ -9,12 +9,12 @@ r"""Functions of separation as outputs of an emulator: xi, w_p, Delta Sigma, Sig
     measured = emulator(points, outputs=[w_p, Delta_Sigma, "n_g"])
     measured["w_p"]  # (N, len(r_p))
 
-With P the spectrum in question (gg, gm or mm; its 1-halo or 2-halo term, or their sum):
+With P the spectrum (gg, gm or mm; its 1-halo or 2-halo term, or their sum):
 
 - xi(r) = int k^2 dk / (2 pi^2) P(k) j0(k r),
 - w_p(r_p) = 2 int_0^pi_max xi[sqrt(r_p^2 + pi^2)] dpi, or int k dk / (2 pi) P(k) J0(k r_p) for
   pi_max infinite,
-- Sigma(R) = rho_m int k dk / (2 pi) P(k) J0(k R), over the mean,
+- Sigma(R) = rho_m int k dk / (2 pi) P(k) J0(k R), in excess of the mean,
 - Delta Sigma(R) = rho_m int k dk / (2 pi) P(k) J2(k R) = mean Sigma within R minus Sigma at R.
 """
 
@@ -38,22 +38,23 @@ Array = NDArray[np.float64]
 Lengths = Literal["Mpc", "Mpc/h"]
 Densities = Literal["Msun/Mpc^2", "Msun/pc^2", "h Msun/pc^2"]
 
-RHO_CRITICAL = 2.77536627204e11  # h^2 Msun / Mpc^3, as pyccl has it
-SHORTEST, LONGEST = 0.02, 300.0  # Mpc, comoving: where there is an answer
+RHO_CRITICAL = 2.77536627204e11  # h^2 Msun / Mpc^3, pyccl's value
+SHORTEST, LONGEST = 0.02, 300.0  # Mpc, comoving: range of separations
 
 _PER_BIN = 8  # Gauss-Legendre nodes of the average over a bin
-_ALONG = 160  # and of the line of sight
-_FAINTEST = 1e-3  # of pi_max over r_p: below, w_p would be a local quantity
+_ALONG = 160  # Gauss-Legendre nodes of the integral along the line of sight
+_FAINTEST = 1e-3  # smallest pi_max / r_p: below, w_p would be a local quantity
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A sum of a transform of the spectrum at radii: ``weights`` of it at ``radii``.
+    """Weighted sums of a transform of the spectrum at radii.
 
     Attributes:
-        transform: `hankel.spherical` or `hankel.projected`.
-        radii: In the statistic's own lengths, shape (R, Q).
-        weights: Shape (R, Q); of the line of sight in the same lengths.
+        transform: A transform of `hankel.spherical` or `hankel.projected`.
+        radii: Radii in the lengths of the statistic, shape (R, Q).
+        weights: Weights of the radii in each sum, shape (R, Q); those of an integral along the line
+            of sight are in the lengths of the statistic.
     """
 
     transform: Transform
@@ -62,43 +63,44 @@ class Moment:
 
 
 class _Sealed(type):
-    """Of classes whose instances cannot be changed once they are made: they keep matrices.
+    """Metaclass of classes with immutable instances, which matrices are computed from.
 
-    Instances of such a class of the same name are its own, too: `hodspectra.locate` may load a
-    module twice in one process, below two names.
+    Instances of a class of the same name in another copy of the module count as instances, too:
+    `hodspectra.locate` may load a module twice in one process, under two names.
     """
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        """Whether something is of this class, or of the one of its name in another copy."""
+        """Whether an object is of this class, or of its namesake in another copy of the module."""
         return super().__instancecheck__(instance) or any(
             type(one).__name__ == _Sealed.__name__ and one.__name__ == cls.__name__
             for one in type(instance).__mro__
         )
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
-        """An instance, made and sealed."""
+        """Make an instance, and seal it."""
         made = super().__call__(*args, **options)
         vars(made)["_is_made"] = True
         return made
 
 
 class Statistic(metaclass=_Sealed):
-    """A function of separation that is linear in a power spectrum; it cannot be changed.
+    """A function of separation that is linear in a power spectrum; immutable.
 
     Attributes:
         radii: Separations, or edges of bins, in `lengths`, read-only.
-        bins: Whether these are edges, and the statistic an average over bins.
-        name: What it is called among the outputs of a call; its terms have ``_1h`` and ``_2h``
-            behind it.
-        correlation: Of which fields: ``gg``, ``gm`` or ``mm``.
-        terms: Which of ``1h``, ``2h``, ``total`` to give.
-        of: Of one of two populations its name, or of their cross power both names.
-        bias: ``tinker05`` for a 2-halo term with scale-dependent bias, see
+        bins: Whether ``radii`` are edges of bins, over which the statistic is averaged.
+        name: Name of the total among the outputs of a call; names of terms end with ``_1h`` and
+            ``_2h``.
+        correlation: Correlated fields: ``gg``, ``gm`` or ``mm``.
+        terms: Terms to return, of ``1h``, ``2h`` and ``total``.
+        of: With two populations, the name of one of them, or both names for their cross power.
+        bias: ``tinker05`` for scale-dependent bias in the 2-halo term, or empty; see
             `export.statistics.transition`.
-        exclusion: ``spheres`` for one without haloes that overlap, likewise; of galaxies with
-            galaxies, or with matter.
-        lengths: Units of all lengths that go in and come out: ``Mpc`` or ``Mpc/h``.
-        physical: Whether lengths (and areas) are physical, and not comoving.
+        exclusion: ``spheres`` for a 2-halo term of gg or gm without overlapping haloes, or empty;
+            see `export.statistics.transition`.
+        lengths: Unit of all lengths, given and returned: ``Mpc`` or ``Mpc/h``.
+        physical: Whether lengths and areas are physical instead of comoving.
+        unit: Unit of the values.
     """
 
     kind: ClassVar[str]
@@ -159,7 +161,7 @@ class Statistic(metaclass=_Sealed):
         super().__setattr__(name, value)
 
     def called(self, name: str) -> "Statistic":
-        """The same by another name."""
+        """Return a copy with another name."""
         other = copy(self)
         vars(other)["name"] = name
         return other
@@ -174,12 +176,12 @@ class Statistic(metaclass=_Sealed):
         return f"<{self.kind} {self.name}: {what}, {low:g}..{high:g} {self.lengths} {kind}>"
 
     def __len__(self) -> int:
-        """How many numbers it is for a point."""
+        """Number of values for a point, R."""
         return len(self.radii) - self.bins
 
     @property
     def outputs(self) -> dict[str, Output]:
-        """Its outputs by name, in the order of `terms`."""
+        """Outputs by name, in the order of `terms`."""
         total = self.name
         parts = {term: total if term == "total" else f"{total}_{term}" for term in TERMS}
         found = {}
@@ -194,32 +196,32 @@ class Statistic(metaclass=_Sealed):
 
     @property
     def spectra(self) -> dict[str, str]:
-        """The spectrum behind each term that it gives, by term."""
+        """Name of the spectrum behind each of `terms`, by term."""
         prefix = "".join(f"{one}_" for one in self.of)
         return {term: f"{prefix}{self.correlation}_{term}" for term in self.terms}
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Outputs of the emulator, besides the spectra, that it is made of."""
+        """Outputs of the emulator that are needed besides the spectra."""
         matter = ("mm_1h", "mm_2h") if self.bias else ()
         return (*matter, f"{self.correlation}_2h", "n_g") if self.exclusion else matter
 
     @property
     def is_bent(self) -> bool:
-        """Whether its 2-halo term is another one than that of the halo model."""
+        """Whether the 2-halo term is modified by `bias` or `exclusion`."""
         return bool(self.bias or self.exclusion)
 
     @property
     def is_comoving(self) -> bool:
-        """Whether its lengths are comoving Mpc, the same for all points."""
+        """Whether lengths are comoving Mpc, the same for all points."""
         return self.lengths == "Mpc" and not self.physical
 
     def scale(self, point: Mapping[str, Any], xp: Any = np) -> Any:
-        """Comoving Mpc in one of its lengths, of each point (N,), or 1.
+        """Unit of the lengths [comoving Mpc] for each point, shape (N,), or 1.
 
         Args:
             point: Parameters by name, each (N,).
-            xp: Whose arrays: numpy, or jax.numpy.
+            xp: Array library, numpy or jax.numpy.
         """
         scale: Any = 1.0
         if self.lengths == "Mpc/h":
@@ -229,7 +231,7 @@ class Statistic(metaclass=_Sealed):
         return scale
 
     def factor(self, point: Mapping[str, Any], xp: Any = np) -> Any:
-        """What the sums are multiplied by, of each point (N, 1), or None."""
+        """Factor of the sums for each point, shape (N, 1), or None."""
         return None
 
     def _redshift(self, point: Mapping[str, Any], xp: Any) -> Any:
@@ -241,15 +243,15 @@ class Statistic(metaclass=_Sealed):
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of parameters that points have for it, besides those of the emulator."""
+        """Names of additional parameters of the points, besides those of the emulator."""
         return ()
 
     def point_masses(self, point: Mapping[str, Any], xp: Any = np) -> Any:
-        """What point masses add to the total and the 1-halo term, shape (N, R), or None."""
+        """Contribution of point masses to the total and 1-halo term, shape (N, R), or None."""
         return None
 
     def moment(self) -> Moment:
-        """What it is of the spectrum."""
+        """Transform of the spectrum, with radii and weights."""
         raise NotImplementedError
 
     def _averaged(self) -> tuple[Array, Array]:
@@ -363,7 +365,7 @@ class Wp(Statistic):
 
     @property
     def biases(self) -> tuple[str, ...]:
-        """Outputs with the bias of each of its populations."""
+        """Names of the outputs with the bias of each population."""
         return tuple(f"{one}_b_eff" for one in self.of) or ("b_eff",)
 
     def moment(self) -> Moment:
@@ -373,17 +375,17 @@ class Wp(Statistic):
         return self.multipole(0)
 
     def factor(self, point: Mapping[str, Any], xp: Any = np) -> Any:
-        """See `Statistic.factor`; w_p of an infinite line of sight comes in Mpc."""
+        """See `Statistic.factor`; converts w_p of an infinite line of sight from Mpc."""
         if np.isinf(self.pi_max) and not self.is_comoving:
             return 1 / self.scale(point, xp)[:, None]
         return None
 
     @staticmethod
     def velocities(beta: Sequence[Any], moments: Sequence[Any]) -> Any:
-        """What peculiar velocities do to w_p in linear theory, a factor (N, R); see `Wp`.
+        """Factor of w_p from peculiar velocities in linear theory, shape (N, R); see `Wp`.
 
         Args:
-            beta: f / b of the population, or of both, each (N,).
+            beta: f / b of the population, or of both populations, each (N,).
             moments: Multipoles of order 0, 2, 4 of the linear power, each (N, R).
         """
         one, two = beta[0], beta[-1]
@@ -450,7 +452,7 @@ class Sigma(Statistic):
         return (rho_m * self._per_area(point, h, xp))[:, None]
 
     def _per_area(self, point: Mapping[str, Any], h: Any, xp: Any) -> Any:
-        """A comoving Msun / Mpc^2 in units of the result."""
+        """One Msun / Mpc^2 (comoving) in units of the result."""
         factor: Any = 1.0 if self.unit == "Msun/Mpc^2" else 1e-12
         if self.unit == "h Msun/pc^2":
             factor = factor / h
@@ -527,13 +529,14 @@ KINDS: dict[str, type[Statistic]] = {one.kind: one for one in (Xi, Wp, Sigma, De
 
 
 def statistic(given: Any) -> Statistic:
-    """A statistic, or one written down: ``{"kind": "Wp", "r_p": [...], "pi_max": 60}``.
+    """Return a statistic from a record such as ``{"kind": "Wp", "r_p": [...], "pi_max": 60}``.
 
     Args:
-        given: One, or a record with its kind and the arguments of that by name.
+        given: A statistic, which is returned unchanged, or a record with the name of its class as
+            ``kind`` and the arguments by name.
 
     Raises:
-        ValueError: Neither; an unknown kind or argument.
+        ValueError: If the argument is neither of these, or has an unknown kind or argument.
     """
     if isinstance(given, Statistic):
         return given

@@ -1,4 +1,4 @@
-"""Statistics of one emulator: which of its outputs they need, and how these are continued."""
+"""Statistics of one emulator, from the outputs that they need."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -23,27 +23,27 @@ __all__ = ["Measured", "Measures"]
 
 Array = NDArray[np.float64]
 
-_FROM, _TO = 0.02, 50.0  # 1/Mpc, where a grid must begin and end at the latest, and at the earliest
-_GALAXIES, _ABOVE = "galaxies", "above"  # populations behind the exclusion of haloes
+_FROM, _TO = 0.02, 50.0  # 1/Mpc, highest first and lowest last wavenumber of a grid
+_GALAXIES, _ABOVE = "galaxies", "above"  # populations for halo exclusion
 _KEPT = 16  # sets of statistics whose matrices are kept
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What it takes to give some statistics.
+    """Statistics of an emulator, prepared for evaluation.
 
     Attributes:
         projection: The statistics.
-        at_nodes: What continues spectra to their wavenumbers.
-        names: Outputs that are asked for beside them.
-        needed: Outputs of the emulator behind the statistics.
-        everything: These and `names`.
+        at_nodes: Interpolation of spectra to the wavenumbers of the transforms.
+        names: Outputs requested besides the statistics.
+        needed: Outputs of the emulator that the statistics need.
+        everything: `needed` and `names`.
         learnt: Totals that are not the sum of their terms.
-        helping: Spectra that are needed on the grid alone.
-        excluding: Correlations of galaxies for which haloes exclude each other.
-        smaller: What gives what is outside of large haloes, of a correlation, points by name and
-            their n_g.
-        opened: Opens the emulator's graph with the statistics; None if they have no graph.
+        helping: Spectra that are needed on the grid of the emulator alone.
+        excluding: Correlations with halo exclusion.
+        smaller: Function of a correlation, parameters by name and n_g that returns the power
+            outside of large haloes.
+        opened: Opens the graph with the statistics; None if a graph cannot compute them.
     """
 
     projection: Projection
@@ -59,12 +59,12 @@ class Measured:
 
     @cached_property
     def sessions(self) -> Sessions | None:
-        """Sessions of the graph with the statistics; None if they have no graph."""
+        """Sessions of the graph with the statistics; None if a graph cannot compute them."""
         return self.opened() if self.opened else None
 
     @cached_property
     def _statistics(self) -> dict[str, str]:
-        """Names of the statistics in the graph, by name."""
+        """Names of the statistics in the graph, by their own names."""
         return {n: PREFIX + n for one in self.projection.statistics for n in one.outputs}
 
     @cached_property
@@ -73,9 +73,10 @@ class Measured:
         return (*self.names, *self._statistics.values())
 
     def of_point(self, values: Sequence[float]) -> tuple[dict[str, Any], dict[str, Array]] | None:
-        """`names`, and the statistics (R,), of a single point by the graph.
+        """`names`, and the statistics (R,), of a single point, computed by the graph.
 
-        None if they have no graph, or one is NaN; `__call__` then finds the values or raises.
+        None if there is no such graph or a value is NaN; `__call__` then computes the values, or
+        raises an error.
 
         Args:
             values: Values of the parameters.
@@ -89,10 +90,10 @@ class Measured:
         return {name: found[name] for name in self.names}, statistics
 
     def split(self, theta: Any) -> tuple[Any, list[tuple[str, Array]]]:
-        """Points without the parameters of the statistics, and these, each (N,).
+        """Split points into those for the emulator and parameters of the statistics, each (N,).
 
         Raises:
-            ValueError: There are some, and points do not have them by name.
+            ValueError: If the statistics have parameters that the points lack.
         """
         wanted = self.projection.parameters
         if not wanted:
@@ -115,7 +116,7 @@ class Measured:
         """The statistics by name, each (N, R).
 
         Args:
-            on_grid: Outputs of the emulator by name, those that are `needed` at least.
+            on_grid: Outputs of the emulator by name, including those of `needed`.
             point: Parameters by name, each (N,).
         """
         given = {name: on_grid[name] for name in self.needed}
@@ -125,13 +126,14 @@ class Measured:
 
 
 class Measures:
-    """The statistics that one emulator was asked for so far.
+    """Statistics of one emulator; those of recent calls are kept.
 
     Args:
-        file: The emulator.
-        whose: Its galaxies.
-        sessions: Sessions of its graph; None if galaxies are not a part of that.
-        opened: What opens it with other galaxies, out-of-range points NaN.
+        file: File of the emulator.
+        whose: Populations of galaxies of the emulator.
+        sessions: Sessions of the graph; None if the occupation is not a part of the graph.
+        opened: Function that opens the emulator with another occupation; it returns NaN for points
+            out of range.
     """
 
     def __init__(
@@ -149,11 +151,11 @@ class Measures:
         self._at_nodes: AtK | None = None
 
     def __call__(self, names: tuple[str, ...], statistics: Sequence[Statistic]) -> Measured:
-        """What it takes to give statistics, and outputs beside them.
+        """Prepare statistics, and outputs besides them.
 
         Raises:
-            ValueError: Spectra that the emulator does not have, or not at the wavenumbers that it
-                takes; a population that there is not.
+            ValueError: If the emulator lacks a spectrum, a population or the wavenumbers that the
+                statistics need.
         """
         key = (names, *statistics)
         if key not in self._known:
@@ -205,7 +207,7 @@ class Measures:
         M_cut = largest_mass(point, RHO_CRITICAL)
         N, X = M_cut.shape
         columns = [p for p in emulator.names if not p.endswith("M_cut")]
-        # of two populations, names of their parameters begin with whose they are
+        # with two populations, names of parameters begin with the name of the population
         known = {n: point.get(n.removeprefix(f"{_GALAXIES}_"), np.zeros(N)) for n in columns}
         rows = {name: np.repeat(values, X) for name, values in known.items()}
         limits = {n: M_cut.ravel() for n in emulator.names if n.endswith("M_cut")}

@@ -1,15 +1,16 @@
-r"""Between the 1-halo and the 2-halo term: scale-dependent bias and halo exclusion, in real space.
+r"""Transition from the 1-halo to the 2-halo term: scale-dependent bias and halo exclusion.
 
-Both change the 2-halo term of xi, and from there every statistic: what they add to xi is taken back
-to an addition to the spectrum, which is projected like the spectrum itself.
+Both change the 2-halo term of xi, and thereby every statistic: the change of xi is transformed to a
+change of the spectrum, which is projected like the spectrum itself.
 
 - ``tinker05``: xi_2h is multiplied by zeta^2(r) = [1 + 1.17 xi_m]^1.49 / [1 + 0.69 xi_m]^2.09, with
   xi_m(r) the halo model's correlation function of matter (Tinker et al. 2005, ApJ 631, 41,
   equation B7).
-- ``spheres``: haloes are spheres that do not overlap. At separation r only those count whose radius
-  is below r / 2: 1 + xi_2h = [n_g'(r) / n_g]^2 [1 + xi_2h'(r)], where galaxies in larger haloes are
-  left out of n_g' and xi_2h' (Zheng 2004, ApJ 610, 61; Tinker et al. 2005, section 3). Of galaxies
-  and matter, one factor n_g' / n_g is the share of matter outside of larger haloes.
+- ``spheres``: haloes are spheres that do not overlap. At separation r only haloes whose radius is
+  below r / 2 contribute: 1 + xi_2h = [n_g'(r) / n_g]^2 [1 + xi_2h'(r)], where n_g' and xi_2h' leave
+  out galaxies in larger haloes (Zheng 2004, ApJ 610, 61; Tinker et al. 2005, section 3). For
+  galaxies and matter, one factor n_g' / n_g is replaced by the share of matter outside of larger
+  haloes.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 SEPARATIONS = np.geomspace(0.1, 16.0, 28)
-"""[Mpc], between which the exclusion of haloes changes; above there are none so large."""
+"""Separations [Mpc] at which halo exclusion is computed; haloes are too small for any beyond."""
 
 _R = np.geomspace(1e-3, 300.0, 260)  # Mpc
 _OVERDENSITY = 200.0
@@ -47,7 +48,7 @@ _M_CUT = Parameter(
 
 
 class CutOccupation(Occupation):
-    """The galaxies of an occupation in haloes up to a mass, M_cut.
+    """An occupation without galaxies in haloes above a mass, M_cut.
 
     Args:
         base: The occupation.
@@ -69,7 +70,7 @@ class CutOccupation(Occupation):
 
 
 class MatterAbove(Occupation):
-    """The matter in haloes above a mass, M_cut, as satellites of `MASS` each."""
+    """Matter in haloes above a mass, M_cut, as satellites of mass `MASS`."""
 
     name = "matter above"
     source = ""
@@ -85,12 +86,12 @@ class MatterAbove(Occupation):
 
 @dataclass(frozen=True)
 class Smaller:
-    """What is outside of large haloes, those of `largest_mass`.
+    """2-halo power outside of large haloes, those above `largest_mass`, at X separations.
 
     Attributes:
-        P: 2-halo power at the nodes, per all there is of these, shape (N, X, K); 0 where there is
-            nothing.
-        share: How many pairs of all these are, shape (N, X).
+        P: 2-halo power at the nodes, in units of the mean densities outside of large haloes, shape
+            (N, X, K); 0 if nothing is there.
+        share: Fraction of all pairs, shape (N, X).
     """
 
     P: Array
@@ -98,24 +99,25 @@ class Smaller:
 
     @classmethod
     def of_galaxies(cls, P: Array, share: Array) -> "Smaller":
-        """Of galaxies with each other.
+        """Power of galaxies with galaxies.
 
         Args:
-            P: Of galaxies in smaller haloes, 2-halo, shape (N, X, K); NaN where there are none.
-            share: Of all galaxies, which these are, shape (N, X).
+            P: 2-halo power of galaxies in smaller haloes, shape (N, X, K); NaN without any.
+            share: Fraction of galaxies in smaller haloes, shape (N, X).
         """
         share = np.where(np.isfinite(share), share, 0.0)
         return cls(_known(P), share**2)
 
     @classmethod
     def of_matter(cls, P: Array, P_above: Array, share: Array, share_above: Array) -> "Smaller":
-        """Of galaxies with matter.
+        """Power of galaxies with matter.
 
         Args:
-            P: Of galaxies in smaller haloes with all matter, 2-halo, shape (N, X, K).
-            P_above: Of these with the matter in larger haloes, likewise; NaN where there is none.
-            share: Of all galaxies, which are in smaller haloes, shape (N, X).
-            share_above: Of all matter, which is in larger haloes, shape (N, X).
+            P: 2-halo power of galaxies in smaller haloes with all matter, shape (N, X, K).
+            P_above: 2-halo power of these galaxies with matter in larger haloes, shape (N, X, K);
+                NaN without any.
+            share: Fraction of galaxies in smaller haloes, shape (N, X).
+            share_above: Fraction of matter in larger haloes, shape (N, X).
         """
         share, above = (np.where(np.isfinite(one), one, 0.0) for one in (share, share_above))
         rest = 1 - above
@@ -132,7 +134,7 @@ def largest_mass(point: Mapping[str, Any], rho_critical: float) -> Array:
 
     Args:
         point: ``Om_c``, ``Om_b``, ``h`` by name, each (N,).
-        rho_critical: Of h = 1 [Msun / Mpc^3].
+        rho_critical: Critical density for h = 1 [Msun / Mpc^3].
     """
     Om_c, Om_b, h = (np.asarray(point[name], np.float64) for name in ("Om_c", "Om_b", "h"))
     rho_m = rho_critical * (Om_c + Om_b) * h**2
@@ -143,7 +145,7 @@ def largest_mass(point: Mapping[str, Any], rho_critical: float) -> Array:
 
 @cache
 def _to_xi(refine: float) -> Array:
-    """What takes P at the nodes to xi at the separations within, shape (K, R)."""
+    """Matrix from P at the nodes to xi at the separations ``_R``, shape (K, R)."""
     from export.statistics.evaluate import modes
 
     rows = modes(refine).rows(spherical(0), _R[:, None], np.ones((len(_R), 1)))
@@ -152,7 +154,7 @@ def _to_xi(refine: float) -> Array:
 
 @cache
 def _to_P(refine: float) -> Array:
-    """What takes xi at the separations within to P at the nodes, shape (R, K)."""
+    """Matrix from xi at the separations ``_R`` to P at the nodes, shape (R, K)."""
     from export.statistics.evaluate import nodes
 
     k = nodes(refine)
@@ -162,7 +164,7 @@ def _to_P(refine: float) -> Array:
 
 @cache
 def _at_separations(refine: float) -> Array:
-    """What takes P at the nodes to xi at `SEPARATIONS`, shape (X, K)."""
+    """Matrix from P at the nodes to xi at `SEPARATIONS`, shape (X, K)."""
     from export.statistics.evaluate import modes
 
     count = len(SEPARATIONS)
@@ -176,12 +178,12 @@ def added(
     spectra: Mapping[str, Any],
     refine: float,
 ) -> Array:
-    """What is added to a 2-halo term, at the nodes, shape (N, K).
+    """Change of a 2-halo term [Mpc^3] at the nodes, shape (N, K).
 
     Args:
-        bias: ``tinker05``, or none.
-        smaller: What is outside of large haloes, for the exclusion of haloes; or None.
-        P_2h: The 2-halo term at the nodes, shape (N, K).
+        bias: ``tinker05``, or empty for none.
+        smaller: Power outside of large haloes, for halo exclusion; None without.
+        P_2h: 2-halo term at the nodes [Mpc^3], shape (N, K).
         spectra: ``mm_1h`` and ``mm_2h`` at the nodes, for the bias.
         refine: See `export.statistics.evaluate.nodes`.
     """
