@@ -1,9 +1,9 @@
-"""Sums over profiles with fewer sums over the nodes of the halo mass, for batches of points.
+"""Reduce the sums over halo profiles in a graph, for batches of points.
 
-On large scales, profiles of neighbouring nodes and wavenumbers are much alike. At the first half of
-the wavenumbers they are combinations of a few functions of the node. Sums over these come first,
-(N, W, Q) by (Q, r), and their products with functions of the concentration are taken to the
-wavenumbers: a third less of all work for a point.
+On large scales, profiles of neighbouring nodes and wavenumbers are similar: at the first half of
+the wavenumbers they are combinations of a few functions of the node. Weights are first summed with
+these functions, (N, W, Q) by (Q, r), and the products with functions of the concentration are then
+mapped to the wavenumbers. This saves a third of all work for a point.
 """
 
 from dataclasses import replace
@@ -19,15 +19,15 @@ __all__ = ["with_few_sums"]
 
 Array = NDArray[np.float64]
 
-_TOLERANCE = 1e-5  # share of a profile, at a node and wavenumber, that may be missed
+_TOLERANCE = 1e-5  # largest relative error of a profile at a node and wavenumber
 _SHARE = 0.5  # of the wavenumbers
 
 
 def with_few_sums(graph: Graph) -> Graph:
-    """The graph with such sums over profiles, wherever they are less work.
+    """Return a graph with reduced sums over profiles, wherever they are less work.
 
     Args:
-        graph: One that was cut to the outputs that are asked for.
+        graph: A graph that was cut to the requested outputs.
     """
     nodes: dict[int, tuple[Node, ...]] = {id(node): (node,) for node in graph.nodes}
     tensors = dict(graph.tensors)
@@ -48,8 +48,8 @@ def with_few_sums(graph: Graph) -> Graph:
 def _product(profiles: Array) -> tuple[Array, Array]:
     """Profiles (m, Q, K') as a product of a few functions of the node (Q, r) and (r, m, K').
 
-    These are principal components of profiles in units of their size at each node and wavenumber,
-    which spans many decades, as far as a product of one number for each can follow it.
+    The functions are principal components of profiles in units of their size, which spans many
+    decades; the unit is a product of a number for each node and a number for each wavenumber.
     """
     m, Q, K = profiles.shape
     size = np.sqrt((profiles**2).sum(axis=0))  # (Q, K)
@@ -70,7 +70,7 @@ def _product(profiles: Array) -> tuple[Array, Array]:
 def _nodes(
     one: ProfileSum, functions: Array, counts: Array, W: int
 ) -> tuple[tuple[Node, ...], dict[str, NDArray[Any]]]:
-    """Operators in place of those of a sum over W weights, and their constants by name."""
+    """Operators that replace those of a sum over W weights, and their constants by name."""
     r, m, first = counts.shape
     _, Q, K = one.profiles.shape
     name, weights, column = one.last.outputs[0], one.first.inputs[0], one.last.inputs[1]

@@ -1,8 +1,8 @@
-"""The galaxies of a semi-analytic emulator: a part of its graph that can be changed for another.
+"""The galaxies of a semi-analytic emulator: a part of the graph that can be replaced.
 
-All else of the graph knows haloes alone. It gives ``ln_M``, ``ln_n`` and ``step`` at the nodes of
-its grid, and takes the galaxies there (`emulator.semianalytic.occupation`). What a part for some
-occupation consists of has names that begin with ``galaxies/``.
+The rest of the graph depends on haloes alone. It computes ``ln_M``, ``ln_n`` and ``step`` at the
+nodes of the mass grid, and takes the galaxies there (`emulator.semianalytic.occupation`). All names
+in the part for an occupation begin with ``galaxies/``.
 """
 
 import math
@@ -39,15 +39,15 @@ __all__ = [
 
 PREFIX = "galaxies/"
 WEIGHTS = ("centrals", "satellites", "central_satellite", "satellite_pairs", "scale")
-"""Galaxies at the nodes, as the rest of a graph takes them, with the prefix."""
+"""Names, with the prefix, of the galaxies at the nodes that the rest of a graph takes."""
 HALOES = ("ln_M", "ln_n", "n", "step")
-"""What the rest of a graph gives for it."""
+"""Names of the outputs of the rest of a graph that the galaxies depend on."""
 COSMOLOGY = "background"
-"""The first columns of points, as the rest of a graph takes them."""
+"""Name of the first columns of points, which the rest of a graph takes."""
 ADDED = "extras/"
-"""What names of parameters begin with that are added to an occupation."""
-_OWN = "own/theta"  # points without these
-_MOST = 10_000  # nodes
+"""Prefix of the names of parameters that are added to an occupation."""
+_OWN = "own/theta"  # points without these parameters
+_MOST = 10_000  # largest number of nodes
 _SLICE = f"{PREFIX}slice"
 
 
@@ -56,9 +56,9 @@ class Nodes:
     """The grid of halo masses of a graph, evenly spaced in ln M.
 
     Attributes:
-        nodes: How many, Q.
-        spacing: Their spacing in ln M.
-        start: ln M of the first, from ``ln_M`` on.
+        nodes: Number of nodes, Q.
+        spacing: Spacing of the nodes in ln M.
+        start: ln M of the first node, relative to ``ln_M``.
         log10M_min: log10 of the lowest halo mass [Msun].
     """
 
@@ -77,7 +77,7 @@ class Nodes:
 
 
 def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
-    """The part of a graph for any occupation; what `Sampled` of the emulator is in torch.
+    """Part of a graph for any occupation; `emulator.semianalytic.occupation.Sampled` in ONNX.
 
     Args:
         occupation: The occupation.
@@ -110,7 +110,7 @@ def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
 
 
 def _to_nodes(nodes: int, cells: int) -> np.ndarray:
-    """What takes values on the finer grid to the nodes, shape ((nodes - 1) cells + 1, nodes)."""
+    """Matrix from values on the finer grid to the nodes, shape ((nodes - 1) cells + 1, nodes)."""
     weights, reach = kernel(cells), REACH * cells
     matrix = np.zeros(((nodes - 1) * cells + 1 + 2 * reach, nodes))
     for node in range(nodes):
@@ -119,11 +119,11 @@ def _to_nodes(nodes: int, cells: int) -> np.ndarray:
 
 
 def named_part(graph: Graph, given: Iterable[str]) -> tuple[list[Node], dict[str, Tensor]]:
-    """The nodes and numbers of a graph that gives the galaxies, by names of such a part.
+    """Operators and tensors of a graph of galaxies, renamed with the prefix of such a part.
 
     Args:
         graph: The graph.
-        given: Names of what goes in, which stay.
+        given: Names of inputs, which are not changed.
     """
 
     def name(one: str) -> str:
@@ -136,7 +136,7 @@ def named_part(graph: Graph, given: Iterable[str]) -> tuple[list[Node], dict[str
 def with_galaxies(
     graph: Graph, nodes: Iterable[Node], tensors: dict[str, Tensor], columns: int
 ) -> Graph:
-    """A graph of haloes and a part for galaxies as one, of points with so many columns."""
+    """Join a graph of haloes and a part for galaxies, for points with a number of columns."""
     background = Trace(_SLICE)
     slices = (
         Traced(background, background.constant(i, np.int64)) for i in ([0], [len(BACKGROUND)], [1])
@@ -151,7 +151,7 @@ def with_galaxies(
 
 
 def divided(graph: Graph) -> tuple[Graph, Graph]:
-    """What the outputs of a graph need, and all else of it."""
+    """Split a graph into the part that its outputs need and the rest."""
     kept = needed(graph, graph.outputs)
     there = {node.outputs for node in kept}
     spare = tuple(node for node in graph.nodes if node.outputs not in there)
@@ -167,20 +167,20 @@ def _of(graph: Graph, names: Container[str]) -> dict[str, Tensor]:
 
 
 def together(graph: Graph, spare: Graph) -> Graph:
-    """A graph of what `divided` gives."""
+    """Join the two results of `divided`."""
     return replace(
         graph, nodes=(*graph.nodes, *spare.nodes), tensors={**graph.tensors, **spare.tensors}
     )
 
 
 def with_extras(graph: Graph, extras: Sequence[str], columns: int) -> Graph:
-    """A graph whose outputs have what is added to the occupation.
+    """Return a graph whose outputs include effects added to the occupation.
 
     Args:
-        graph: A whole one, without anything added.
-        extras: What is added, of `datagen.occupations.extras`; their parameters are the last
+        graph: A whole graph, without added effects.
+        extras: Names of the effects, of `datagen.occupations.extras`; their parameters are the last
             columns of the points.
-        columns: How many there are.
+        columns: Number of columns of the points.
     """
     if not extras:
         return graph
@@ -201,12 +201,12 @@ def with_extras(graph: Graph, extras: Sequence[str], columns: int) -> Graph:
 def having_extras(
     graph: Graph, extras: Sequence[str], names: Mapping[str, str] = MappingProxyType({})
 ) -> Graph:
-    """A graph whose outputs are those with something added, which takes its parameters by name.
+    """Return a graph whose outputs include added effects, and which takes their parameters by name.
 
     Args:
-        graph: A whole one, without anything added.
-        extras: What is added.
-        names: Other names, by those that there are.
+        graph: A whole graph, without added effects.
+        extras: Names of the effects.
+        names: New names of tensors, by their present names.
     """
     kind = "all/" if "c_sat" in extras else "more/"
     new = dict(names) | {f"{kind}{name}": name for name in graph.outputs}
@@ -220,10 +220,10 @@ def having_extras(
 
 
 def without_galaxies(graph: Graph) -> Graph:
-    """The graph of haloes alone, which takes ``background`` and the galaxies at its nodes.
+    """Return the graph of haloes alone, which takes ``background`` and the galaxies at its nodes.
 
     Raises:
-        ValueError: A graph that has no such part.
+        ValueError: If the graph has no separate part for galaxies.
     """
     nodes = tuple(
         one

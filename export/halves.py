@@ -1,9 +1,10 @@
-"""A graph in two: what follows from the cosmology alone, and what galaxies add to it.
+"""Split a graph in two parts: one that depends on the cosmology alone, and one of the galaxies.
 
-Of calls at one cosmology, and of points that share one, the first part is computed once. The
-profiles of its haloes become one table there, so that sums over them are of fewer numbers. Of calls
-at one list of cosmologies, such as one at many redshifts, it is computed once, too. A single point
-of a new cosmology is computed by both parts in one, which takes less than one after the other.
+The first part is computed once for calls at the same cosmology, for points that share a cosmology,
+and for calls at the same list of cosmologies, such as a cosmology at many redshifts. For a single
+cosmology, the first part also sums halo profiles to one table, so that the second part sums over
+fewer numbers. A single point of a new cosmology is computed by both parts in one graph, which is
+faster than one after the other.
 """
 
 from collections.abc import Callable
@@ -20,8 +21,8 @@ from export.protobuf import encode
 
 __all__ = ["Halves", "Link", "halves"]
 
-_NO_ROWS = {"Shape"}  # what does not give a row for each point
-_TABLE = " table"  # what names of tables end with
+_NO_ROWS = {"Shape"}  # operators whose results do not have a row for each point
+_TABLE = " table"  # suffix of the names of tables
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,12 @@ class Halves:
     """The parts of a graph.
 
     Attributes:
-        cosmology: Takes ``background``, (N, 8) or of one cosmology (1, 8), and gives `between` and
-            some of the outputs.
-        galaxies: Takes ``theta``, and `between`, whose shapes are still to be described; gives the
+        cosmology: First part, from ``background``, (N, 8) or (1, 8) for one cosmology, to `between`
+            and some of the outputs.
+        galaxies: Second part, from ``theta`` and `between`, whose shapes are not set yet, to the
             other outputs.
-        both: Takes ``theta``, and gives `between` and all outputs.
-        between: What goes from one to the other.
+        both: Both parts in one, from ``theta`` to `between` and all outputs.
+        between: Names of the arrays that the second part takes from the first.
     """
 
     cosmology: Graph
@@ -44,7 +45,7 @@ class Halves:
 
     @staticmethod
     def is_row(name: str) -> bool:
-        """Whether an array has a row for each point, and is no table."""
+        """Whether an array of `between` has a row for each point, and is not a table."""
         return not name.endswith(_TABLE)
 
 
@@ -66,11 +67,11 @@ class Link:
 
 
 def halves(graph: Graph, is_one: bool = True) -> Halves | None:
-    """The parts of a graph; None if it has not two.
+    """Split a graph; return None if it cannot be split.
 
     Args:
-        graph: One that was cut to the outputs that are asked for.
-        is_one: Whether all points are of one cosmology, so that profiles may be a table.
+        graph: A graph that was cut to the requested outputs.
+        is_one: Whether all points have the same cosmology, so that profiles can be a table.
     """
     if not any(node.outputs == (COSMOLOGY,) for node in graph.nodes):
         return None
@@ -104,7 +105,7 @@ def halves(graph: Graph, is_one: bool = True) -> Halves | None:
 
 
 def _of_cosmology(graph: Graph) -> set[str]:
-    """Names of numbers that follow from the cosmology alone."""
+    """Names of the arrays that depend on the cosmology alone."""
     constant, cosmic = {*graph.tensors, ""}, {COSMOLOGY}
     for node in graph.nodes:
         if constant.issuperset(node.inputs):
@@ -120,7 +121,7 @@ def _used(graph: Graph, nodes: tuple[Node, ...]) -> dict[str, Tensor]:
 
 
 def _with_tables(graph: Graph, cosmic: set[str]) -> Graph:
-    """The graph for points of one cosmology, whose profiles are a table of node and wavenumber."""
+    """Graph for points of one cosmology, with profiles as a table of nodes and wavenumbers."""
     nodes: dict[int, tuple[Node, ...]] = {id(node): (node,) for node in graph.nodes}
     tensors = dict(graph.tensors)
     for one in profile_sums(graph):

@@ -1,12 +1,13 @@
-"""Spectra between an emulator's wavenumbers, below them and above.
+"""Interpolate spectra between the wavenumbers of an emulator, and continue them beyond.
 
-Between them, a spline of ln P in ln k: of 1-halo terms, which fall off where haloes end, a quintic
-one, of others a cubic one. To 2-halo terms and P_lin it adds the wiggles that
-the grid does not resolve, if the emulator knows them (see `emulator.bao`; it needs P_lin among
-its outputs). Below them, linear theory: 2-halo terms go on as b^2 P_lin, whose shape the emulator
-knows from the cosmology (or else has from Eisenstein & Hu), 1-halo terms as the constants that they
-have become there. Above them, for functions of separation alone, a parabola in ln k. Totals are the
-sum of both terms where there are both.
+- Between the wavenumbers: a spline of ln P in ln k, quintic for 1-halo terms, which fall off at
+  small scales, and cubic for others. For 2-halo terms and P_lin, acoustic wiggles that the grid
+  does not resolve are added, if P_lin is an output and the file contains them (see `emulator.bao`).
+- Below: linear theory. 2-halo terms continue as b^2 P_lin, with the shape of P_lin from the file or
+  else from Eisenstein & Hu, and 1-halo terms as constants.
+- Above, for functions of separation alone: a parabola of ln P in ln k.
+
+Totals are the sum of both terms if the emulator has both.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,31 +25,31 @@ __all__ = ["NONE", "AtK", "spline_matrix"]
 
 Array = NDArray[np.float64]
 
-_SHAPE = ("Om_c", "Om_b", "h", "n_s")  # what the shape of the linear power depends on
+_SHAPE = ("Om_c", "Om_b", "h", "n_s")  # parameters of the shape of the linear power
 NONE = 1e-60
-"""[Mpc^3] in place of 0, which it is in float32."""
-_SMOOTH = 5  # degree of the spline of 1-halo terms, which have no wiggles to be added
+"""[Mpc^3], in place of 0 under logarithms; 0 in float32."""
+_SMOOTH = 5  # degree of the spline of 1-halo terms, to which no wiggles are added
 _TAIL = 1.5  # e-folds at the end of the grid, to which the parabola above it is fitted
 
 
 class AtK:
-    """What takes spectra on an emulator's grid to wavenumbers of the caller's choice.
+    """Interpolation of spectra from the grid of an emulator to other wavenumbers.
 
     Args:
         grid: Wavenumbers of the emulator [1/Mpc], shape (K,).
-        k: Wavenumbers wanted [1/Mpc], shape (K',).
-        extrapolate: Whether they may lie below the grid.
-        bao: What `emulator.bao` found.
-        learnt: Totals that are predicted by themselves, and are not the sum of their terms.
-        above: Whether they may lie above the grid, too.
-        damped: Whether 1-halo terms fall off below the grid, and are no constants.
+        k: Wavenumbers to interpolate to [1/Mpc], shape (K',).
+        extrapolate: Whether k may lie below the grid.
+        bao: Acoustic wiggles and continuation below the grid, from `emulator.bao`, or None.
+        learnt: Totals that are predicted separately, and are not the sum of their terms.
+        above: Whether k may lie above the grid.
+        damped: Whether 1-halo terms fall off below the grid instead of being constant.
 
     Attributes:
-        k: Wavenumbers wanted, float64, read-only.
-        extrapolate: As given.
+        k: Wavenumbers to interpolate to [1/Mpc], float64, read-only.
+        extrapolate: Whether k may lie below the grid.
 
     Raises:
-        ValueError: Wavenumbers outside of where there is an answer.
+        ValueError: If wavenumbers are outside of the supported range.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class AtK:
         self._is_outside = bool(self._below.any() or (self.k > grid[-1]).any())
         ln_grid, ln_k = np.log(grid), np.log(self.k)
         inside = np.clip(ln_k, ln_grid[0], ln_grid[-1])
-        held = spline_matrix(ln_grid, inside)  # its last value goes on
+        held = spline_matrix(ln_grid, inside)  # constant beyond the grid
         beyond = _above(ln_grid, ln_k)
         self._spline, self._ratio = (held + beyond).T.copy(), held.T.copy()
         smooth = spline_matrix(ln_grid, inside, _SMOOTH) if len(grid) > _SMOOTH else held
@@ -95,11 +96,11 @@ class AtK:
 
     @property
     def matrices(self) -> dict[str, Any]:
-        """What it is made of, for other libraries: see `__call__`.
+        """Matrices of the interpolation by name, for other libraries; see `__call__`.
 
-        ``one_halo``, ``others`` and ``ratio`` take ln P (K,) to wavenumbers; ``wiggles`` takes
-        ln P_lin, ``below`` the `features` of a cosmology, each with an offset, to what is added to
-        linear spectra.
+        ``one_halo``, ``others`` and ``ratio`` map ln P (K,) to the wavenumbers. ``wiggles`` maps
+        ln P_lin, and ``below`` the `features` of a cosmology, each with an offset, to corrections
+        of ln P of linear spectra.
         """
         none = np.zeros(len(self.k))
         wiggles = self._wiggles or (None, none)
@@ -114,10 +115,10 @@ class AtK:
         }
 
     def needed(self, outputs: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
-        """The outputs that it takes to give some of them: the terms of a total, and P_lin.
+        """Names of the outputs that are needed on the grid: also terms of totals, and P_lin.
 
         Raises:
-            ValueError: A term that the emulator does not have.
+            ValueError: If the emulator lacks a term.
         """
         names = list(outputs)
         for total in [name for name in outputs if output(name).is_total]:
@@ -138,12 +139,12 @@ class AtK:
         cosmology: Mapping[str, Any],
         without: Collection[str] = (),
     ) -> dict[str, Array]:
-        """Spectra (N, K') from those on the grid (N, K); numbers (N,) as they are.
+        """Interpolate spectra from the grid (N, K) to the wavenumbers (N, K').
 
         Args:
-            spectra: By output name.
+            spectra: Spectra [Mpc^3] and numbers by name; numbers (N,) are returned unchanged.
             cosmology: ``Om_c``, ``Om_b``, ``h``, ``n_s`` by name, each (N,).
-            without: Spectra that are only needed for others.
+            without: Spectra that are needed for others, but not returned.
         """
         names = tuple([name for name, Pk in spectra.items() if Pk.ndim == 2])
         results: dict[str, Any] = {n: Pk for n, Pk in spectra.items() if Pk.ndim == 1}
@@ -172,7 +173,7 @@ class AtK:
     def _add_missed(
         self, ln_P: Array, ln_P_lin: Array | None, cosmology: Mapping[str, Any]
     ) -> None:
-        """Add what the spline lacks of linear spectra, ln P of shape (S, N, K')."""
+        """Add wiggles and continuation, which the spline lacks, to ln P, shape (S, N, K')."""
         if self._wiggles and ln_P_lin is not None:
             matrix, offset = (one[..., self._wiggly] for one in self._wiggles)
             ln_P[..., self._wiggly] += ln_P_lin @ matrix + offset
@@ -184,7 +185,7 @@ class AtK:
             ln_P[..., self._below] += np.log(shape)
 
     def _continued(self, matrix: Array, offset: Array, cosmology: Mapping[str, Any]) -> Array:
-        """What goes on below the grid, (N, K''); of a single point, the last one is kept."""
+        """Continuation below the grid, (N, K''); that of the last single point is kept."""
         known = tuple(cosmology[name].item() for name in _SHAPE) if _is_single(cosmology) else ()
         last, kept = self._last
         if known and known == last:
@@ -195,7 +196,7 @@ class AtK:
 
 
 def _span(where: NDArray[np.bool_]) -> slice:
-    """From the first to the last of places."""
+    """Slice from the first to the last true place."""
     places = np.flatnonzero(where)
     return slice(places[0], places[-1] + 1) if len(places) else slice(0)
 
@@ -208,10 +209,10 @@ def _is_single(cosmology: Mapping[str, Any]) -> bool:
 def _in_order(
     names: tuple[str, ...], without: tuple[str, ...]
 ) -> tuple[tuple[str, ...], int, int, int, dict[str, tuple[str, ...]]]:
-    """Spectra in the order 1-halo terms, linear ones, totals, those to be left out.
+    """Sort spectra into 1-halo terms, linear spectra, totals, and those to be left out.
 
     Returns:
-        Their names; where the first three end; and the terms of those totals that have them.
+        The names; the ends of the first three groups; and the terms of totals that have them.
     """
     entries = [output(name) for name in names]
     kinds = [
@@ -225,13 +226,13 @@ def _in_order(
 
 
 def _above(ln_grid: Array, ln_k: Array) -> Array:
-    """What a parabola adds to the last value of the grid, above it, shape (K', K).
+    """Matrix from values on the grid to the change above its last value, shape (K', K).
 
-    It is the one through the last value that fits the values before it best.
+    The change is a parabola through the last value, fitted to the values before it.
     """
     tail = np.flatnonzero(ln_grid >= min(ln_grid[-1] - _TAIL, ln_grid[-4]))
     x = ln_grid[tail] - ln_grid[-1]
-    fit = np.linalg.pinv(np.stack([x, x**2], axis=1))  # of values over the last one
+    fit = np.linalg.pinv(np.stack([x, x**2], axis=1))  # of differences from the last value
     beyond = np.maximum(ln_k - ln_grid[-1], 0.0)
     matrix = np.zeros((len(ln_k), len(ln_grid)))
     matrix[:, tail] = np.stack([beyond, beyond**2], axis=1) @ fit
@@ -240,7 +241,7 @@ def _above(ln_grid: Array, ln_k: Array) -> Array:
 
 
 def _slope(ln_grid: Array, ln_k: Array) -> Array:
-    """What a straight line adds to the first value of the grid, below it, shape (K', K)."""
+    """Matrix from values on the grid to the change of a straight line below it, shape (K', K)."""
     matrix = np.zeros((len(ln_k), len(ln_grid)))
     way = np.minimum(ln_k - ln_grid[0], 0.0) / (ln_grid[1] - ln_grid[0])
     matrix[:, 0], matrix[:, 1] = -way, way
@@ -250,26 +251,26 @@ def _slope(ln_grid: Array, ln_k: Array) -> Array:
 def _continuation(
     below: Mapping[str, Any], ln_k: Array, is_below: NDArray[np.bool_]
 ) -> tuple[Array, Array]:
-    """The map from features to ln P_lin(k) / P_lin(k_0) at wavenumbers, 0 on the grid."""
+    """Matrix and offset from features to ln [P_lin(k) / P_lin(k_0)] below the grid, 0 on it."""
     known = np.log(below["k"])
     wanted = ln_k[is_below]
     spline = spline_matrix(known, np.maximum(wanted, known[0]))
     matrix = np.zeros((FEATURES, len(ln_k)))
     matrix[:, is_below] = (spline @ below["matrix"]).T
-    matrix[N_S, is_below] += np.minimum(wanted - known[0], 0.0)  # k^n_s below all that is known
+    matrix[N_S, is_below] += np.minimum(wanted - known[0], 0.0)  # k^n_s below the table
     offset = np.zeros(len(ln_k))
     offset[is_below] = spline @ below["offset"]
     return matrix, offset
 
 
 def _log(P: NDArray[Any]) -> Array:
-    """Its logarithm; 1-halo terms may be 0, where no halo has two galaxies."""
+    """Logarithm of P; 1-halo terms may be 0, if no halo has two galaxies."""
     result: Array = np.log(np.maximum(P.astype(np.float64), NONE))
     return result
 
 
 def _check(k: NDArray[Any], grid: Array, extrapolate: bool, above: bool) -> Array:
-    """The wavenumbers [1/Mpc], shape (K',), checked to lie where there is an answer."""
+    """Wavenumbers [1/Mpc], shape (K',), checked to lie in the supported range."""
     wanted = np.atleast_1d(k).astype(np.float64)
     if wanted.ndim != 1:
         raise ValueError(f"k must be a number or an array (K,), not one of shape {wanted.shape}")
@@ -290,18 +291,18 @@ def _check(k: NDArray[Any], grid: Array, extrapolate: bool, above: bool) -> Arra
 
 
 def spline_matrix(x: Array, wanted: Array, degree: int = 3) -> Array:
-    """What takes values at x to those of their spline at `wanted`, shape (K', K).
+    """Matrix from values at x to those of their spline at ``wanted``, shape (K', K).
 
-    The spline is the not-a-knot one, also scipy's default. As it is linear in the values, a
-    matrix does for any number of spectra.
+    The spline has not-a-knot ends, as by default in scipy. It is linear in the values, so that one
+    matrix serves any number of spectra.
 
     Args:
         x: Increasing nodes, shape (K,), at least one more than the degree.
-        wanted: Where to evaluate, shape (K',), between the first node and the last.
-        degree: Of its polynomials, odd.
+        wanted: Places at which to evaluate, between the first and the last node, shape (K',).
+        degree: Degree of the polynomials, odd.
 
     Raises:
-        ValueError: Too few nodes.
+        ValueError: If there are too few nodes.
     """
     if len(x) <= degree:
         raise ValueError(

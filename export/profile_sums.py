@@ -1,8 +1,8 @@
-"""Where a graph sums over nodes of the halo mass, weighted with profiles.
+"""Find the sums over nodes of the halo mass in a graph that are weighted with profiles.
 
-Profiles are sums of m functions of the concentration. For points of different ones, sums over the
-nodes come first, (N, W, Q) by (Q, K m), and then those over the functions, which differ from point
-to point. Of a single concentration, the profiles can be summed first: that is less work.
+Profiles are sums of m functions of the concentration. If points differ in concentration, the graph
+first sums over the nodes, (N, W, Q) by (Q, K m), and then over the functions, which differ from
+point to point. For a single concentration it is less work to sum over the functions first.
 """
 
 from collections import Counter
@@ -18,14 +18,14 @@ __all__ = ["ProfileSum", "profile_sums"]
 
 @dataclass(frozen=True)
 class ProfileSum:
-    """One such sum.
+    """Operators and profiles of a sum over nodes.
 
     Attributes:
-        first: The product of weights (N, W, Q) with profiles.
-        flat: Its reshaping to (N, W K, m).
-        last: The product with functions of the concentration (N, m, 1).
-        functions: These, (N, m).
-        profiles: What each of them counts at the nodes and wavenumbers, shape (m, Q, K).
+        first: Product of weights (N, W, Q) with profiles.
+        flat: Reshaping of that product to (N, W K, m).
+        last: Product with functions of the concentration (N, m, 1).
+        functions: Name of the functions of the concentration, (N, m).
+        profiles: Coefficient of each function at the nodes and wavenumbers, shape (m, Q, K).
     """
 
     first: Node
@@ -36,7 +36,7 @@ class ProfileSum:
 
 
 def profile_sums(graph: Graph) -> list[ProfileSum]:
-    """All such sums of a graph."""
+    """Return all sums of a graph that are weighted with profiles."""
     made = {name: node for node in graph.nodes for name in node.outputs}
     used = Counter([*(name for node in graph.nodes for name in node.inputs), *graph.outputs])
     found = []

@@ -34,13 +34,13 @@ from export.statistics.measured import Measured, Measures
 __all__ = ["SCHEMA", "OnnxEmulator", "OnnxEmulatorError", "load"]
 
 _NO_ROWS = np.empty(0, np.intp)
-# What `OnnxEmulator.example` has: cosmology by Planck Collaboration VI 2020, galaxies as CMASS's.
+# Point of `OnnxEmulator.example`: cosmology of Planck Collaboration VI 2020, CMASS-like galaxies.
 _TYPICAL = {
     "Om_c": 0.26, "Om_b": 0.049, "h": 0.68, "sigma_8": 0.81, "n_s": 0.966, "z": 0.5,
     "alpha": 1.0, "sigma": 0.5, "Mth": 1e13, "Mprime": 2e14, "beta": 1.0,
     "log10Mmin": 13.0, "sigma_logM": 0.3, "log10M0": 13.0, "log10M1": 14.1,
 }  # fmt: skip
-CHUNK = 256  # rows of one evaluation: bounds the memory, and their intermediates stay in cache
+CHUNK = 256  # rows of one evaluation: bounds the memory, and keeps intermediates in the cache
 
 
 class OnnxEmulator:
@@ -54,17 +54,17 @@ class OnnxEmulator:
         content: The bytes of the file.
         threads: Number of threads of one evaluation.
         out_of_range: Default treatment of points outside the trained ranges.
-        parameters: The input parameters, in the order of columns.
-        names: The names of the parameters.
+        parameters: Input parameters, in the order of columns.
+        names: Names of the parameters.
         outputs: Names of spectra and derived numbers, such as ``gg_1h`` and ``n_g``.
         k: Wavenumbers [1/Mpc], shape (K,).
         learnt_totals: Totals that are predicted separately, and are not the sum of their terms.
         domains: Regions of the trained ranges to which the emulator is restricted, if any.
         occupation: The occupation that was given, or None.
-        populations: The galaxies that it predicts.
-        can_change: Whether its occupation can be replaced, as in semi-analytic emulators.
-        sessions: The sessions of onnxruntime that evaluate it: `export.sessions.Sessions`, or
-            `export.given_sessions.GivenSessions` if its occupation is integrated in Python.
+        populations: Populations of galaxies of the emulator.
+        can_change: Whether the occupation can be replaced, as in semi-analytic emulators.
+        sessions: Sessions of onnxruntime: `export.sessions.Sessions`, or
+            `export.given_sessions.GivenSessions` if the occupation is integrated in Python.
 
     Args:
         path_or_name: A file of ``hodspectra export``, or the name of a shipped emulator.
@@ -147,7 +147,7 @@ class OnnxEmulator:
             file, integrated = with_populations(file, whose, path)
         names = tuple(p.name for p in file.parameters)
         ranges = Ranges(file.parameters, file.domains)
-        ranges.apply(np.empty((0, len(names))), state["out_of_range"])  # is there such a policy?
+        ranges.apply(np.empty((0, len(names))), state["out_of_range"])  # checks the policy
         sessions: Sessions | GivenSessions
         if integrated and file.nodes:
             sessions = GivenSessions(file.graph, whose, file.nodes, names, path, threads)
@@ -284,7 +284,7 @@ class OnnxEmulator:
     def wider(self) -> "OnnxEmulator":
         """This emulator at more wavenumbers, for other k and functions of separation.
 
-        It is this emulator itself if its file has no more wavenumbers, as those of networks.
+        The emulator itself if its file has no more wavenumbers, as for networks.
         """
         return self._with_more if len(self._file.more_k) else self
 
@@ -296,7 +296,7 @@ class OnnxEmulator:
 
     @cached_property
     def _own_k(self) -> NDArray[np.bool_]:
-        """Which wavenumbers of `wider` are this emulator's."""
+        """Mask of the wavenumbers of `wider` that belong to this emulator."""
         return merged(self.k, self._file.more_k)[1]
 
     @property
@@ -400,10 +400,10 @@ class OnnxEmulator:
     ) -> dict[str, dict[str, NDArray[np.float64]]]:
         """Derivatives of outputs with respect to parameters, ``found["gg_total"]["sigma_8"]``.
 
-        They are those of the graph itself, in single precision; see `export.derivatives`. For
-        occupations that are integrated in Python, and for halo exclusion, they are differences of
-        four evaluations per parameter, with errors mostly below 1e-4 of the largest derivative of
-        an output with respect to the parameter.
+        The graph itself is differentiated, in single precision; see `export.derivatives`. For
+        occupations that are integrated in Python, and for halo exclusion, derivatives are
+        differences of four evaluations per parameter, with errors mostly below 1e-4 of the largest
+        derivative of an output with respect to the parameter.
 
         Args:
             theta: Points; see `__call__`.
@@ -444,7 +444,7 @@ class OnnxEmulator:
             calls = stencil(x, self.parameters, columns, self.domains)
             rows = calls.points.reshape(-1, x.shape[1])
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", BelowLowestMassWarning)  # of the points themselves
+                warnings.simplefilter("ignore", BelowLowestMassWarning)  # the points have warned
                 found = self(rows, outputs, k, out_of_range="nan")
             slopes = {name: calls.derivatives(values) for name, values in found.items()}
         result: dict[str, dict[str, NDArray[np.float64]]] = {}
@@ -464,7 +464,7 @@ class OnnxEmulator:
         columns: list[int],
         k: ArrayLike | None,
     ) -> dict[str, NDArray[np.float64]] | None:
-        """Slopes (N, D, ...) of outputs by name, by the graph's own; None if it has none."""
+        """Derivatives (N, D, ...) of outputs by name, from the graph; None if it has none."""
         sessions = self.sessions if measured is None and k is None else self.wider.sessions
         if isinstance(sessions, GivenSessions) or (measured and measured.excluding):
             return None
@@ -489,7 +489,7 @@ class OnnxEmulator:
         return {name: np.array([one[name] for one in results]) for name in results[0]}
 
     def _columns(self, parameters: str | Sequence[str] | None) -> list[int]:
-        """The columns of parameters by which there are derivatives."""
+        """Columns of the parameters of `jacobian`."""
         free = [p.name for p in self.parameters if p.high > p.low]
         given = [parameters] if isinstance(parameters, str) else parameters
         wanted = free if given is None else list(given)
@@ -527,7 +527,7 @@ class OnnxEmulator:
         return found | {n: one[0] for n, one in statistics.items()}
 
     def _in_graph(self, measured: Measured, point: Sequence[float]) -> dict[str, Any] | None:
-        """Statistics of one point, and other outputs, by the graph; None if it has none."""
+        """Statistics and other outputs of one point, from the graph; None if it has none."""
         found = measured.of_point(point)
         if found is None:
             return None
@@ -536,7 +536,7 @@ class OnnxEmulator:
     def _points(
         self, theta: Any, out_of_range: Policy | None
     ) -> tuple[NDArray[np.float32], NDArray[np.intp], bool]:
-        """The points (N, P), those that are to be NaN, and whether a single one was given."""
+        """Points (N, P), rows that are to be NaN, and whether a single point was given."""
         points = as_points(theta, self._inputs, self._defaults)
         single = points.ndim == 1
         x, lost = self._ranges.apply(
@@ -548,7 +548,7 @@ class OnnxEmulator:
     def _lose(
         self, results: dict[str, Any], lost: NDArray[np.intp], out_of_range: Policy | None
     ) -> None:
-        """Make rows NaN that are out of range, and see to those without galaxies."""
+        """Set rows out of range to NaN, and treat rows without galaxies by the policy."""
         if len(lost):
             for one in results.values():
                 one[lost] = np.nan
@@ -559,7 +559,7 @@ class OnnxEmulator:
         """The computational graph, including the occupation.
 
         Raises:
-            ValueError: The occupation is integrated in Python, and not a part of the graph.
+            ValueError: If the occupation is integrated in Python, and not a part of the graph.
         """
         if isinstance(self.sessions, GivenSessions):
             raise ValueError(
@@ -569,22 +569,22 @@ class OnnxEmulator:
         return self._file.graph
 
     def measured(self, statistics: Sequence[Statistic], names: tuple[str, ...] = ()) -> Measured:
-        """The outputs of `wider`, and the matrices, that statistics need.
+        """Prepare statistics for evaluation, with the outputs of `wider` and matrices they need.
 
         Args:
-            statistics: Which ones.
-            names: Outputs that are wanted beside them.
+            statistics: The statistics.
+            names: Outputs requested besides the statistics.
         """
         if self.wider is not self:
             return self.wider.measured(statistics, names)
         return self._measures(names, tuple(statistics))
 
     def _statistics(self, outputs: Any) -> Measured | None:
-        """What it takes to give statistics; None if there are none among the outputs."""
+        """Statistics among the outputs, prepared for evaluation; None without any."""
         given = (outputs,) if isinstance(outputs, Statistic) else outputs
         if not isinstance(given, list | tuple):
             return None
-        others = [one for one in given if type(one) is not str]  # told fast
+        others = [one for one in given if type(one) is not str]  # a fast check
         if not any(isinstance(one, Statistic) for one in others):
             return None
         names = [name for name in given if not isinstance(name, Statistic)]
@@ -600,7 +600,7 @@ class OnnxEmulator:
         own: Sequence[tuple[str, NDArray[np.float64]]],
         at_k: AtK | None,
     ) -> dict[str, NDArray[Any]]:
-        """Statistics of any number of points, and outputs beside them; see `__call__`."""
+        """Statistics of any number of points, and outputs besides them; see `__call__`."""
         if len(x) == 1 and at_k is None and not own:
             found = self._in_graph(measured, x[0].tolist())
             if found is not None:
@@ -627,7 +627,7 @@ class OnnxEmulator:
     def _needed(
         self, names: tuple[str, ...], measured: Measured | None, at_k: AtK | None
     ) -> tuple[str, ...]:
-        """Outputs on the grid that it takes to give some outputs, and statistics beside them."""
+        """Outputs on the grid that are needed for outputs and statistics."""
         plain = names if at_k is None else at_k.needed(names, self.outputs)
         return tuple(dict.fromkeys((*(measured.needed if measured else ()), *plain)))
 
@@ -639,7 +639,7 @@ class OnnxEmulator:
         measured: Measured | None,
         at_k: AtK | None,
     ) -> dict[str, NDArray[Any]]:
-        """Outputs and statistics of what the graph gave at points, whose columns are given."""
+        """Outputs and statistics from outputs of the graph on the grid, and parameters by name."""
         if at_k is None:
             found = {name: self._at_own_k(name, on_grid[name]) for name in names}
         else:
@@ -648,7 +648,7 @@ class OnnxEmulator:
         return found | (measured(on_grid, columns) if measured else {})
 
     def _at_own_k(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
-        """An output at this emulator's wavenumbers, of one that may be at those of `wider`."""
+        """An output at the wavenumbers of this emulator, from values at those of `wider`."""
         if self._is_number[name] or values.shape[-1] == len(self.k):
             return values
         return values[..., self._own_k]
@@ -656,10 +656,10 @@ class OnnxEmulator:
     def _no_galaxies(
         self, results: Mapping[str, Any], policy: Policy, lost: NDArray[np.intp] = _NO_ROWS
     ) -> None:
-        """Refuse points of the ranges where no galaxy lives, or leave their results NaN.
+        """Check for points within the ranges that have no galaxies; their results are NaN.
 
         Raises:
-            OutOfRange: There are some, and they are not to be NaN.
+            OutOfRange: If there are such points, unless the policy is ``nan`` or ``warn``.
         """
         if policy == "nan":
             return
@@ -674,13 +674,13 @@ class OnnxEmulator:
         warnings.warn(text, OutOfRangeWarning, stacklevel=4)
 
     def is_inside(self, theta: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
-        """Whether points are inside the trained ranges, and in the domain of the emulator.
+        """Whether points are inside the trained ranges and the domains of the emulator.
 
         Args:
             theta: Points; see `__call__`.
 
         Returns:
-            Booleans of shape (N,); a single one for a single point.
+            Booleans of shape (N,), or a single boolean for a single point.
 
         Raises:
             ValueError: Missing or unknown names, a wrong shape, or values that are not numbers.
@@ -705,14 +705,12 @@ class OnnxEmulator:
         return tuple(dict.fromkeys(given))
 
     def at_wavenumbers(self, k: ArrayLike, extrapolate: bool = False, above: bool = False) -> AtK:
-        """The interpolation from the wavenumbers of `wider` to others [1/Mpc].
-
-        It is kept, for a next call with the same k.
+        """Interpolation from the wavenumbers of `wider` to others, kept for calls with the same k.
 
         Args:
-            k: Within the grid, shape (K',).
-            extrapolate: Whether they may lie below it, as for `__call__`.
-            above: Whether they may lie above it.
+            k: Wavenumbers [1/Mpc] within the grid, shape (K',).
+            extrapolate: Whether k may lie below the grid, as for `__call__`.
+            above: Whether k may lie above the grid.
         """
         if self.wider is not self:
             return self.wider.at_wavenumbers(k, extrapolate, above)
@@ -727,7 +725,7 @@ class OnnxEmulator:
     def _chunk(
         self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None
     ) -> dict[str, NDArray[np.float32]]:
-        """Outputs of a few points, at once."""
+        """Outputs of a few points, in one evaluation."""
         needed = self._needed(names, None, at_k)
         sessions = self.sessions if at_k is None else self.wider.sessions
         on_grid = dict(zip(needed, sessions.run(needed, x), strict=True))
@@ -739,7 +737,7 @@ class OnnxEmulator:
     def _many(
         self, names: tuple[str, ...], x: NDArray[np.float32], at_k: AtK | None
     ) -> dict[str, NDArray[np.float32]]:
-        """Outputs of any number of points, none included."""
+        """Outputs of any number of points, also of none."""
         K = len(self.k if at_k is None else at_k.k)
         results = {
             name: np.empty(len(x) if self._is_number[name] else (len(x), K), np.float32)
@@ -759,7 +757,7 @@ def _middle(parameter: Parameter) -> float:
 
 
 def _from_unit(parameter: Parameter, u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values from numbers in 0..1, evenly spread as training points were."""
+    """Values from uniform numbers in 0..1, with the distribution of training points."""
     low, high = parameter.low, parameter.high
     if parameter.sampling == "log10":
         return np.asarray(low * (high / low) ** u)
@@ -768,7 +766,7 @@ def _from_unit(parameter: Parameter, u: NDArray[np.float64]) -> NDArray[np.float
 
 def _lowest_mass(file: OnnxFile, whose: Populations) -> LowestMass:
     log10_M = json.loads(file.texts["halo_model"]).get("log10M_min")
-    M_min = 10.0**log10_M if type(log10_M) in (int, float) else 0.0  # it may not say
+    M_min = 10.0**log10_M if type(log10_M) in (int, float) else 0.0  # may be missing
     low, high = np.array([[p.low, p.high] for p in file.parameters]).T
     return LowestMass([p.name for p in file.parameters], M_min, whose, low, high)
 

@@ -1,7 +1,7 @@
-"""Sessions of onnxruntime: of a graph that was read and checked, cut to what is asked for.
+"""Sessions of onnxruntime for graphs that are cut to the requested outputs.
 
-Where all points have one cosmology, a single one among them, what follows from it is computed
-once, and kept for the next call; see `export.halves`.
+If all points have the same cosmology, or there is a single point, the part of the graph that
+depends on the cosmology alone is computed once, and kept for the next call; see `export.halves`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +27,9 @@ from export.tangents import DIRECTIONS, SLOPE, UnknownOperator, with_slopes
 
 __all__ = ["Sessions", "Slopes"]
 
-SESSIONS = 16  # that are kept, one for each set of outputs that was asked for
-_MOST = 1024  # numbers at once in place of one, of all points together
-HELD = 8  # cosmologies of single points whose part is kept, of each set
+SESSIONS = 16  # sets of outputs whose sessions are kept
+_MOST = 1024  # sampled numbers, in place of one number, of all points of an evaluation
+HELD = 8  # cosmologies of single points whose results are kept, for each set of outputs
 _COSMIC = len(BACKGROUND)  # columns of points that are cosmology and redshift
 _GALAXIES = slice(_COSMIC, None)  # columns of the occupation
 _REDSHIFT = slice(BACKGROUND.index("z"), BACKGROUND.index("z") + 1)
@@ -40,14 +40,14 @@ Slopes = tuple[dict[str, Array], dict[str, Array]]
 
 
 class Sessions:
-    """Sessions of one graph, cut to the outputs that are asked for; made when they are.
+    """Sessions of a graph that is cut to the requested outputs, made when first needed.
 
-    What onnxruntime gets is not the file but the graph that was read from it and checked.
+    onnxruntime does not read the file, but the graph that was read from the file and checked.
 
     Args:
         graph: The whole graph.
-        path: Where it comes from, for messages.
-        threads: Threads of one evaluation.
+        path: File of the graph, for messages.
+        threads: Number of threads of one evaluation.
 
     Attributes:
         kept: Sessions by outputs.
@@ -61,9 +61,9 @@ class Sessions:
         self._session_options.intra_op_num_threads = threads
         self._session_options.inter_op_num_threads = 1
         self._session_options.log_severity_level = 3
-        # a call gives back its memory, and is as fast
+        # memory is freed after each call, which is as fast
         self._session_options.enable_cpu_mem_arena = False
-        # numbers lie side by side, and none waits for the memory of another: a tenth less time
+        # no array reuses the memory of another: a tenth less time
         self._session_options.enable_mem_reuse = False
         self._session_options.add_session_config_entry("session.load_model_format", "ONNX")
         self._options = onnxruntime.RunOptions()
@@ -93,7 +93,7 @@ class Sessions:
         return self.feed(names, {"theta": x})
 
     def feed(self, names: tuple[str, ...], given: Mapping[str, Array]) -> list[Array]:
-        """The named outputs of all that the graph takes, by name."""
+        """The named outputs for inputs of the graph by name."""
         values: list[Array] = self._session(names).run(names, given, self._options)
         return values
 
@@ -104,10 +104,10 @@ class Sessions:
             if len(self.free) >= SESSIONS:
                 self.free.clear()
             free = self.free.setdefault(names, {})
-        # no other thread, and no signal's handler, has a row that was taken out
+        # a row that was taken out is not used by other threads or signal handlers
         row = free.pop(background, None)
         if row is None and len(free) >= HELD:
-            row = free.pop(next(iter(tuple(free)), background), None)  # the one that waits longest
+            row = free.pop(next(iter(tuple(free)), background), None)  # the least recently used
         if row is None:
             row = self._row(names)
         results = row(background, values)
@@ -115,9 +115,9 @@ class Sessions:
         return results
 
     def slopes(self, names: tuple[str, ...], x: Array, directions: Array) -> "Slopes | None":
-        """The named outputs of one point (P,), and their slopes along directions (D, P).
+        """The named outputs of one point (P,), and their derivatives along directions (D, P).
 
-        None if they are not known of an operator of the graph.
+        None if an operator of the graph has no known derivative.
         """
         key = names, len(directions)
         if key not in self._sloped:
@@ -160,7 +160,7 @@ class Sessions:
         return _Row(whole, parted, self._inputs, made, self._links, self._options)
 
     def parts(self, names: tuple[str, ...], is_one: bool = True) -> "_Parted | None":
-        """Sessions of both parts of the graph, if it has such: for one cosmology, or for many."""
+        """Sessions of both parts of the graph, for one cosmology or many; None without parts."""
         key = names, is_one
         if key not in self.parted:
             parted = self._part(*key)
@@ -201,10 +201,10 @@ class Sessions:
         return _Parted(parts, cosmology, galaxies, both, one, self._options, is_one)
 
     def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> dict[str, bool]:
-        """Open the graph of all outputs; whether each is a number, and not a spectrum.
+        """Open the graph with all outputs; return whether each is a number, not a spectrum.
 
         Raises:
-            OnnxEmulatorError: The graph cannot be run, or gives other outputs.
+            OnnxEmulatorError: If the graph cannot be run, or has other outputs.
         """
         session = self._open(cut(self._graph, outputs), _as_it_is())
         given = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
@@ -214,10 +214,10 @@ class Sessions:
         return self._kinds(session, outputs, K)
 
     def kinds(self, outputs: Sequence[str], K: int) -> dict[str, bool]:
-        """Whether each output is a number, and not a spectrum.
+        """Whether each output is a number, not a spectrum.
 
         Raises:
-            OnnxEmulatorError: The graph cannot be run, or gives other outputs.
+            OnnxEmulatorError: If the graph cannot be run, or has other outputs.
         """
         return self._kinds(self._open(cut(self._graph, outputs), _as_it_is()), outputs, K)
 
@@ -234,12 +234,12 @@ class Sessions:
     def beside(
         self, graph: Graph, more: Mapping[str, NDArray[Any]], links: Sequence[Link] = ()
     ) -> "Sessions":
-        """Sessions of this graph with more outputs, of which only `point` may be called.
+        """Sessions of this graph with more outputs, for calls of `point` alone.
 
         Args:
             graph: The graph with the additional outputs.
             more: Arrays by name with shape and type of one row of each additional output.
-            links: Steps in numpy between the parts of the graph, which then must have two.
+            links: Steps in numpy between the two parts of the graph.
         """
         other = Sessions(graph, self._path, self._session_options.intra_op_num_threads)
         other._inputs, other._rows, other._is_single = self._inputs, self._rows | dict(more), True
@@ -270,17 +270,17 @@ class Sessions:
 
 
 def _most_rows(graph: Graph) -> int:
-    """How many points are evaluated at once, of which all numbers stay in the cache.
+    """Number of points of one evaluation, such that all intermediates stay in the cache.
 
-    Where a graph integrates, it has several numbers in place of one.
+    Graphs that integrate have several numbers in place of one.
     """
     shapes = (one.shape() for one in graph.tensors.values())
     return _MOST // max((shape[0] for shape in shapes if len(shape) == 3), default=1)
 
 
 def _differ_in(x: Array, columns: slice) -> bool:
-    """Whether points (N, P) are alike in all other columns, N at least 1."""
-    for rows in (x[-1:], x):  # the last one is like the first, or there is no need to look further
+    """Whether N points (N, P), at least one, agree in all other columns."""
+    for rows in (x[-1:], x):  # compare the last with the first, as a fast check
         apart = rows != x[0] if len(x) else np.ones((1, x.shape[1]), np.bool_)
         apart[:, columns] = False
         if apart.any():
@@ -289,7 +289,7 @@ def _differ_in(x: Array, columns: slice) -> bool:
 
 
 def _as_it_is() -> onnxruntime.SessionOptions:
-    """Options of a session that opens fast: of a graph that is looked at, or run once."""
+    """Options of a session that opens fast, without optimisations, for inspection or one run."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
@@ -297,15 +297,16 @@ def _as_it_is() -> onnxruntime.SessionOptions:
 
 
 class _Parted:
-    """Both parts of a graph, and what the last cosmology came to, or the last list of them.
+    """Both parts of a graph, with the results for the last cosmology or list of cosmologies.
 
     Args:
-        parts: What they compute.
-        cosmology: The first.
-        galaxies: The second.
-        both: Both as one, of points of one cosmology; None of points of many.
-        values: An example of what the first gives, by name.
-        options: Of a run.
+        parts: The two parts.
+        cosmology: Session of the first part.
+        galaxies: Session of the second part.
+        both: Session of both parts, for points of one cosmology; None for points of many.
+        values: Example of the outputs of the first part, by name.
+        options: Options of a run.
+        is_one: Whether all points of a call have the same cosmology.
     """
 
     def __init__(
@@ -335,7 +336,7 @@ class _Parted:
         return [values[n] if n in values else given[n].copy() for n in names]
 
     def _of_cosmology(self, x: Array) -> dict[str, Array]:
-        """What the first part gives, by name, of each of N points."""
+        """Outputs of the first part by name, for N points."""
         background, N = np.ascontiguousarray(x[: 1 if self._is_one else None, :_COSMIC]), len(x)
         said = background.tobytes()
         last, rows, given = self._last
@@ -383,7 +384,7 @@ class _Row:
         ]
         self._last: tuple[float, ...] | None = None
         self._again: Callable[[], None] | None = None
-        self._steps: list[Callable[[], None]] = []  # of a new cosmology
+        self._steps: list[Callable[[], None]] = []  # for a new cosmology
         self._held: list[Any] = []
         given: dict[str, NDArray[Any]] = {"theta": self._x}
         of_cosmology = {
@@ -418,7 +419,7 @@ class _Row:
         if self._again is not None and background == self._last:
             self._again()
         else:
-            self._last = None  # until it is done
+            self._last = None  # until all steps are done
             for step in self._steps:
                 step()
             self._last = background
@@ -431,7 +432,7 @@ def _bound(
     made: Mapping[str, NDArray[Any]],
     options: onnxruntime.RunOptions,
 ) -> tuple[Callable[[], None], Any]:
-    """What runs a session from arrays into arrays, and what must be there as long as it does."""
+    """Function that runs a session from arrays into arrays, and objects that it keeps alive."""
     binding = session.io_binding()
     for name, array in given.items():
         binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)

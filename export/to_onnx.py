@@ -56,22 +56,22 @@ __all__ = ["ExportMismatch", "graph_of", "points_of", "rewrite", "to_onnx", "ver
 OPSET = 20  # the first with Gelu as an operator
 # Rounding of |P/P' - 1| in float32 at random points. A wrong activation or scaling shows at 1e-3.
 TOLERANCE = 5e-4
-# [Mpc^3]; what a network makes of a corner without labels may leave the range of float32
+# [Mpc^3]; at corners without labels, outputs of a network may leave the range of float32
 _TINY, _HUGE = 1e-37, 1e37
-_RARE = 20.0  # b_eff of galaxies in haloes of which there are none, 6 sigma above the mean
+_RARE = 20.0  # b_eff of galaxies in haloes that are too rare to exist, 6 sigma above the mean
 _NONE = 1e-12  # n_g [1/Mpc^3] below which there are no galaxies
-# Where galaxies live in the tail of a threshold, or beyond the last haloes, float32 has few digits
-# of them, and onnxruntime's error function fewer than torch's: so many times torch's own rounding
-# is allowed besides
+# If galaxies live in the tail of a threshold, or beyond the last haloes, float32 has few digits of
+# them, and the error function of onnxruntime has fewer than that of torch: errors may be this many
+# times the rounding of torch
 _ROUNDING, _FINE = 50, 1e-5
 RANDOM_POINTS = 10_000
-_BETWEEN = 0.999  # 1/Mpc, from where on there is a wavenumber between each two
+_BETWEEN = 0.999  # 1/Mpc, above which a wavenumber is added between each two
 _PAPER = "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418)"
 _US = "the hodspectra developers, hodspectra (CITATION.cff)"
 
 
 class ExportMismatch(ValueError):  # noqa: N818 (it says what happened)
-    """An ONNX file that does not give the numbers of the emulator it was made from."""
+    """An ONNX file whose outputs differ from those of the emulator it was made from."""
 
 
 def to_onnx(
@@ -119,8 +119,8 @@ def to_onnx(
         The path of the ONNX file.
 
     Raises:
-        ExportMismatch: The file's numbers differ from the emulator's.
-        ValueError: Emulators or labels that do not belong together, or an output that there is not.
+        ExportMismatch: If outputs of the file differ from those of the emulator.
+        ValueError: If emulators or labels do not belong together, or an output is unknown.
     """
     files = [emulator] if merge is None else [emulator, merge]
     fits = {
@@ -153,7 +153,7 @@ def to_onnx(
 
 def rewrite(path: Path, **fields: Any) -> None:
     """Change fields of the metadata of a file of `to_onnx`, and seal it again."""
-    OnnxEmulator(path)  # whole, and of this schema
+    OnnxEmulator(path)  # checks that the file is whole, and of this schema
     proto = onnx.load(path)
     texts = {entry.key: entry.value for entry in proto.metadata_props}
     with atomic(path) as partial:
@@ -167,14 +167,16 @@ def _write(proto: onnx.ModelProto, texts: dict[str, str], path: Path) -> None:
 
 
 def graph_of(model: Assembly, between: bool = True) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The emulators as an ONNX model with named inputs and outputs and a free batch axis.
-
-    With it, ``spare``, the part of its graph that its own outputs do not need, and perhaps
-    ``between``, what it has at more wavenumbers; see `OnnxFile.spare`, `OnnxFile.between`.
+    """Convert emulators to an ONNX model with named inputs and outputs and a free batch axis.
 
     Args:
-        model: One emulator, or several.
-        between: Whether it is asked for more wavenumbers, of which only some emulators know.
+        model: An emulator, or several.
+        between: Whether to add parts at more wavenumbers, if the emulator has them.
+
+    Returns:
+        The model, and further parts by name: ``spare``, the part of the graph that the outputs do
+        not need, and perhaps ``between``, the part at more wavenumbers; see `OnnxFile.spare` and
+        `OnnxFile.between`.
     """
     (emulator, *others), outputs = model.emulators, model.spec.outputs
     more: dict[str, Any] = {"spare": ""}
@@ -196,7 +198,7 @@ def graph_of(model: Assembly, between: bool = True) -> tuple[onnx.ModelProto, di
 
 
 def nodes_of(emulator: SemiAnalyticEmulator) -> Nodes:
-    """The grid that its galaxies live on."""
+    """Mass grid of the galaxies of an emulator."""
     grid, units = emulator.model.grid, emulator.spec.network.units
     return Nodes(grid.nodes, grid.spacing, grid.start, units.log10M_min)
 
@@ -204,7 +206,7 @@ def nodes_of(emulator: SemiAnalyticEmulator) -> Nodes:
 def _between(
     own: Graph, wider: Graph, k: NDArray[np.float64], more: NDArray[np.float64]
 ) -> dict[str, Any]:
-    """What a graph has at wavenumbers [1/Mpc] between its own, by its name in the metadata."""
+    """Part of a graph at wavenumbers [1/Mpc] between its own, by its name in the metadata."""
     try:
         content = added(own, wider, k, more)
     except ValueError as error:
@@ -218,7 +220,7 @@ def _whole(
     outputs: Sequence[str],
     galaxies: tuple[Sequence[Node], dict[str, Tensor]],
 ) -> Graph:
-    """A semi-analytic emulator, whose galaxies are a part that can be changed for another."""
+    """Graph of a semi-analytic emulator, with galaxies as a part that can be replaced."""
     space, grid = emulator.spec.space, emulator.model.grid
     weights = {f"{PREFIX}{name}": grid.nodes for name in WEIGHTS} | {f"{PREFIX}scale": 1}
     added = {f"{ADDED}{p.name}": p.default for p in parameters_of(EXTRAS)}
@@ -233,12 +235,12 @@ def _whole(
 
 
 def _own(emulator: SemiAnalyticEmulator) -> list[str]:
-    """Its parameters, but for those of what is added to its occupation."""
+    """Names of the parameters, without those of effects added to the occupation."""
     return [name for name in emulator.spec.space.names if name not in emulator.model.extras]
 
 
 def _galaxies(emulator: SemiAnalyticEmulator) -> tuple[Sequence[Node], dict[str, Tensor]]:
-    """The part of its graph that its galaxies are, which is the same at all wavenumbers."""
+    """Part of the graph for the galaxies, which is the same at all wavenumbers."""
     base, own = by_name(emulator.spec.space.occupation.partition("+")[0]), _own(emulator)
     grid, units = emulator.model.grid, emulator.spec.network.units
     galaxies = galaxies_of(base, own, grid, units.log10M_min)
@@ -256,19 +258,19 @@ def _galaxies(emulator: SemiAnalyticEmulator) -> tuple[Sequence[Node], dict[str,
 def _exported(
     module: nn.Module, inputs: Mapping[str, int], outputs: Sequence[str]
 ) -> onnx.ModelProto:
-    """A module as ONNX, without the exporter's notes.
+    """Export a module to ONNX, without the notes of the exporter.
 
     Args:
-        module: What to export.
-        inputs: Columns of each of its inputs, by name.
-        outputs: Names of its outputs.
+        module: The module.
+        inputs: Number of columns of each input, by name.
+        outputs: Names of the outputs.
     """
     examples = tuple(torch.full((2, columns), 0.5) for columns in inputs.values())
     rows = torch.export.Dim("batch")
     shapes: Any = tuple({0: rows} for _ in inputs)
     if len(inputs) > 1 and isinstance(module, OfGalaxies):
         shapes = ({0: rows}, tuple({0: rows} for _ in list(inputs)[1:]))
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, aloud
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is missing
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside the exporter
         program = torch.onnx.export(
@@ -291,12 +293,12 @@ def _exported(
 
 
 def _metadata(model: Assembly) -> dict[str, str]:
-    """All that the file says of itself, as JSON texts by key."""
+    """Metadata of the file, as JSON texts by key."""
     spec = model.spec
     fields: dict[str, Any] = spec.as_dict()
     fields["parameters"] = fields.pop("space")
     fields["outputs"] = units(spec.outputs)
-    del fields["total"]  # of the first emulator
+    del fields["total"]  # describes the first emulator alone
     fields["learnt_totals"] = model.learnt_totals
     fields["domains"] = model.domains
     fields["export"] = provenance()
@@ -310,7 +312,7 @@ def _metadata(model: Assembly) -> dict[str, str]:
 
 
 def citation(occupation: str) -> str:
-    """What to cite for spectra of galaxies of an occupation."""
+    """Text on what to cite for spectra of galaxies of an occupation."""
     if occupation == "linke22":
         return f"{_PAPER}, whose halo model and occupation this emulates, and {_US}"
     source = by_name(occupation).source
@@ -318,15 +320,15 @@ def citation(occupation: str) -> str:
 
 
 def verify(model: nn.Module, path: Path, theta: NDArray[np.float64]) -> float:
-    """Largest |P_onnx / P_torch - 1|, of the points where torch rounds off little of it itself.
+    """Largest |P_onnx / P_torch - 1| of the points where torch itself has small rounding errors.
 
     Args:
-        model: An emulator, or several; it is in double precision then.
-        path: The file.
+        model: An emulator, or several; converted to double precision in place.
+        path: The ONNX file.
         theta: Points, shape (N, P).
 
     Raises:
-        ExportMismatch: It is more than rounding somewhere.
+        ExportMismatch: If differences exceed rounding errors at a point.
     """
     with torch.inference_mode():
         singles = model(torch.tensor(theta, dtype=torch.float32))
@@ -353,14 +355,14 @@ def verify(model: nn.Module, path: Path, theta: NDArray[np.float64]) -> float:
 
 
 def _error(ours: Any, expected: Any) -> NDArray[np.float64]:
-    """Largest over k of |P / P' - 1|, of each point (N,)."""
+    """Largest |P / P' - 1| over k for each point, shape (N,)."""
     both = (np.clip(np.asarray(P), _TINY, _HUGE).reshape(len(P), -1) for P in (ours, expected))
     largest: NDArray[np.float64] = fractional_error(*both).max(axis=1)
     return largest
 
 
 def points_of(space: Space) -> NDArray[np.float64]:
-    """All corners of the space and random points in it, rounded to float32."""
+    """All corners of the space and random points in it, rounded to float32, shape (N, P)."""
     axes = [np.unique([space[name].low, space[name].high]) for name in space.names]
     corners = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     for limit in space.limits():
