@@ -184,6 +184,7 @@ def test_small_angles_are_the_hankel_integral(cosmo, emulator):
             assert value == pytest.approx(integral, rel=5e-3)  # the end is a power of L
 
 
+@pytest.mark.slow
 def test_they_are_the_functions_of_separation_along_the_line_of_sight(cosmo, emulator):
     """Of w_p(theta chi) and Delta Sigma(theta chi), which know no pyccl: units and all."""
     theta = np.radians([0.01, 0.1, 1.0])

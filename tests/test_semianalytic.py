@@ -261,7 +261,13 @@ def test_nothing_jumps_where_a_threshold_becomes_narrower_than_the_grid(small, M
     small.float()
 
 
-@pytest.mark.parametrize("fixed", [("n_s", "sigma_8"), ("Om_c", "Om_b", "h", "n_s", "z")])
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        pytest.param(("n_s", "sigma_8"), marks=pytest.mark.slow),
+        ("Om_c", "Om_b", "h", "n_s", "z"),
+    ],
+)
 def test_cosmology_can_be_held_fixed(fixed: tuple[str, ...]) -> None:
     narrow = {name: Range(SPACE[name].low, SPACE[name].low) for name in fixed}
     space = replace(SPACE, **narrow)

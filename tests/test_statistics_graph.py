@@ -73,8 +73,10 @@ def has_graph(model, *statistics):
 @pytest.mark.parametrize(
     ("name", "occupation"),
     [
-        ("tinker10", "zheng07"), ("standard", "linke22"), ("tinker10", "leauthaud11"),
-        ("tinker10", "zheng07+damping+off_centring"), ("standard", "zheng07+c_sat"),
+        ("tinker10", "zheng07+damping+off_centring"), ("standard", "linke22"),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+            ("tinker10", "zheng07"), ("tinker10", "leauthaud11"), ("standard", "zheng07+c_sat"),
+        )),
     ],
 )  # fmt: skip
 def test_the_graph_gives_what_numpy_makes_of_its_spectra(name, occupation, kind):
