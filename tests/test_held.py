@@ -1,11 +1,11 @@
 """Calls at a cosmology that is held: the numbers of the whole graph, whatever came before."""
 
 import pickle
-import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.threads import wrong_in_threads
 
 from datagen.occupations import OCCUPATIONS
 from datagen.space import BACKGROUND
@@ -123,20 +123,9 @@ def test_threads_and_pickles_have_cosmologies_of_their_own():
     model = load("tinker10")
     points = [model.example | {"sigma_8": 0.7 + 0.02 * i} for i in range(2 * HELD)]
     expected = [pickle.loads(pickle.dumps(model))(one)["gg_total"] for one in points]
-    wrong = []
-
-    def many(start):
-        for i in range(200):
-            which = (start + i) % len(points)
-            if not np.array_equal(model(points[which])["gg_total"], expected[which]):
-                wrong.append(which)
-
-    threads = [threading.Thread(target=many, args=(3 * i,)) for i in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert not wrong
+    assert not wrong_in_threads(
+        lambda i: model(points[i])["gg_total"], expected, calls=200, stride=3
+    )
 
 
 def test_what_has_no_two_parts_is_computed_whole():

@@ -1,9 +1,8 @@
 """Statistics of one point in the emulator's graph are those that numpy makes of its spectra."""
 
-import threading
-
 import numpy as np
 import pytest
+from support.threads import wrong_in_threads
 
 from datagen.occupations import Occupation, parameter, with_central
 from datagen.space import BACKGROUND
@@ -119,19 +118,9 @@ def test_results_may_be_written_to(emulator):
 def test_threads_have_cosmologies_of_their_own(emulator):
     points, statistics = drawn(emulator, 9), SETS["per h"]
     expected = [emulator(point, statistics)["w_p"] for point in points]
-    wrong = []
-
-    def many(start):
-        for i in range(start, start + 100):
-            if not np.array_equal(emulator(points[i % 9], statistics)["w_p"], expected[i % 9]):
-                wrong.append(i)
-
-    threads = [threading.Thread(target=many, args=(2 * i,)) for i in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert not wrong
+    assert not wrong_in_threads(
+        lambda i: emulator(points[i], statistics)["w_p"], expected, calls=100, stride=2
+    )
 
 
 def test_outputs_beside_statistics_are_at_the_emulators_own_wavenumbers(emulator):

@@ -58,6 +58,7 @@ class Galaxies:
         Raises:
             ValueError: An unknown parameter, or a range outside the box.
         """
+        narrowed: dict[str, Any] = {}
         for name, (low, high) in self.ranges.items():
             if name not in space.names:
                 raise ValueError(f"ranges: no parameter {name}; there are {', '.join(space.names)}")
@@ -67,10 +68,8 @@ class Galaxies:
                     f"ranges: {name} from {low:g} to {high:g} must lie within the emulator's "
                     f"range, {whole.low:g} to {whole.high:g}, low before high"
                 )
-        ranges = {name: space[name] for name in space.names}
-        for name, (low, high) in self.ranges.items():
-            ranges[name] = replace(ranges[name], low=low, high=high)
-        return Space(**ranges, occupation=space.occupation)
+            narrowed[name] = replace(whole, low=low, high=high)
+        return replace(space, **narrowed)
 
 
 PLANCK = {
