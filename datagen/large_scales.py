@@ -19,7 +19,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-_DEGREE = 4  # degree of the polynomial in both densities, as in `_powers`
+_DEGREE = 4  # degree of the polynomial in both densities; `features` has these powers
 OMEGA_M, OMEGA_B = 0.14, 0.02  # densities about which the polynomial is expanded
 POWERS_OF_M, POWERS_OF_B = np.array(
     [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) if i + j]

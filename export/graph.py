@@ -120,8 +120,7 @@ class Tensor:
 
     def array(self) -> NDArray[Any] | None:
         """The values; None unless they are float32, float64, int64 or bool, as raw bytes."""
-        found = {f.number: f.value for f in fields(self.content)}
-        shape = [f.value for f in fields(self.content) if f.number == 1]
+        found, shape = {f.number: f.value for f in fields(self.content)}, self.shape()
         dtype, raw = _DTYPES.get(found.get(2)), found.get(9)
         whole = all(isinstance(length, int) for length in shape)
         if dtype is None or not isinstance(raw, bytes) or not whole:
@@ -129,7 +128,7 @@ class Tensor:
         return np.frombuffer(raw, dtype).reshape(tuple(map(int, shape)))
 
     def shape(self) -> tuple[Any, ...]:
-        """Their shape, of whatever type they are."""
+        """Shape of the values, of any type."""
         return tuple(f.value for f in fields(self.content) if f.number == 1)
 
     @classmethod
