@@ -36,13 +36,14 @@ from datagen.occupations.functions import NUMPY
 from datagen.space import BACKGROUND, check_theta, columns_by_name, parameters_of
 from datagen.wavenumbers import END
 
-__all__ = ["HaloModel", "HaloModelConfig", "KGrid"]
+__all__ = ["G3LHALO_MASSES", "HaloModel", "HaloModelConfig", "KGrid"]
 
 Array = NDArray[np.float64]
 
 _CAMB: dict[str, CambPreset] = {"standard": "converged", "g3lhalo": "pyccl"}
 _CHUNK = 64  # points whose linear power is computed at once; keeps the matrices in cache
-_G3LHALO_MASSES = 128
+G3LHALO_MASSES = 128
+"""Number of masses in the integrals of g3lhalo, even in ln M."""
 _PUBLISHED_RTOL = 1e-4
 
 
@@ -337,7 +338,7 @@ class HaloModel:
             cuts = self._galaxies.cuts(point)
             ln_M, weights = mass_nodes(self._edges, cuts, self.config.panel_nodes)
             return np.exp(ln_M), weights
-        M = np.geomspace(self._M_min, self._M_max, _G3LHALO_MASSES)
+        M = np.geomspace(self._M_min, self._M_max, G3LHALO_MASSES)
         weights = np.zeros_like(M)  # trapezoid in M, as published; dM = M dlnM
         weights[:-1] += 0.5 * np.diff(M)
         weights[1:] += 0.5 * np.diff(M)

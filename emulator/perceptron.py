@@ -39,7 +39,7 @@ class NetworkEmulator(Emulator, kind="network"):
         for name, terms in self.sums.items():
             if not set(terms) <= set(spec.predicted):
                 raise ValueError(f"{name} as a sum needs {' and '.join(terms)}")
-        self.features = Features(spec.space)
+        self.features = Features(spec.space, spec.halo_model)
         values, number = len(spec.predicted) * len(spec.k), spec.network.components
         self.network = spec.network.build(self.features.inputs, number or values)
         self.components = Components(number, values) if number else None

@@ -1,6 +1,7 @@
 """Scalings of inputs and outputs, fitted once to the training split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from datagen.occupations import occupation
 from datagen.space import Space
 from emulator.functions import TORCH
+from emulator.g3lhalo import g3lhalo_inputs
 
 __all__ = ["Components", "Features", "Standardize"]
 
@@ -102,11 +104,13 @@ class Features(nn.Module):
     """Standardised inputs of networks, from physical parameters.
 
     These are the parameters that are not held fixed, with the log10 of masses in Msun and of
-    parameters sampled in log10, and `Occupation.features`. Masses sampled uniformly in M enter in
-    log10, too: otherwise the few small masses, where spectra change fastest, would be nearly equal.
+    parameters sampled in log10, and `Occupation.features`, or for the `g3lhalo` model the inputs of
+    `emulator.g3lhalo`. Masses sampled uniformly in M enter in log10, too: otherwise the few small
+    masses, where spectra change fastest, would be nearly equal.
 
     Args:
         space: Box of the parameters.
+        halo_model: Settings of the halo model, see `datagen.halomodel.HaloModelConfig`.
 
     Attributes:
         inputs: Number of features F.
@@ -115,9 +119,9 @@ class Features(nn.Module):
     is_log: Tensor
     columns: Tensor
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, halo_model: Mapping[str, Any]) -> None:
         super().__init__()
-        self.names = space.names
+        self.names, self.halo_model = space.names, halo_model
         self.occupation = occupation(space.occupation)
         free = [space.names.index(name) for name in space.free]
         logs = [space[name].is_log or space.units[name] == "Msun" for name in space.free]
@@ -129,6 +133,8 @@ class Features(nn.Module):
 
     def _features(self, theta: Tensor) -> Sequence[Tensor]:
         point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
+        if self.halo_model["model"] == "g3lhalo":
+            return g3lhalo_inputs(point, self.halo_model)
         return self.occupation.features(point, TORCH)
 
     def _logs(self, theta: Tensor) -> Tensor:

@@ -446,6 +446,8 @@ _RULES: dict[str, Rule] = {
     "Identity": _same,
     "Log": _log,
     "Exp": _times(lambda s, x, y: y),
+    "Sin": _times(lambda s, x, y: s.trace.apply("Cos", x)),
+    "Cos": _times(lambda s, x, y: -s.trace.apply("Sin", x)),
     "Erf": _times(lambda s, x, y: s.trace.apply("Exp", -x * x) * (2 / math.sqrt(math.pi))),
     "Tanh": _times(lambda s, x, y: 1.0 - y * y),
     "Sigmoid": _times(lambda s, x, y: y - y * y),

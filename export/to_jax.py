@@ -487,6 +487,8 @@ _OPERATORS: dict[str, Callable[[list[Any], dict[str, Any], Node], Any]] = {
     "Abs": lambda x, a, n: jnp.abs(x[0]),
     "Exp": lambda x, a, n: jnp.exp(x[0]),
     "Log": _log,
+    "Sin": lambda x, a, n: jnp.sin(x[0]),
+    "Cos": lambda x, a, n: jnp.cos(x[0]),
     "Erf": lambda x, a, n: erf(x[0]),
     "Tanh": lambda x, a, n: jnp.tanh(x[0]),
     "Sigmoid": lambda x, a, n: jax.nn.sigmoid(x[0]),

@@ -61,6 +61,7 @@ def test_more_components_than_there_can_be_are_refused():
         Components(2, 5).fit(x)
 
 
+MODEL = {"model": "standard"}
 SPACE = Space(z=Range(0.0, 2.0))  # masses in their log10; dark energy held fixed
 
 
@@ -71,7 +72,7 @@ def _points(n: int) -> torch.Tensor:
 
 def test_features_are_standardised_with_log10_where_told_and_of_the_satellites():
     theta = _points(1000)
-    features = Features(SPACE).double()
+    features = Features(SPACE, MODEL).double()
     features.fit(theta)
     x = features(theta)
     point = dict(zip(SPACE.names, theta.T, strict=True))
@@ -92,9 +93,9 @@ def test_features_are_standardised_with_log10_where_told_and_of_the_satellites()
 
 def test_float32_features_are_those_of_float64():
     theta = _points(1000)
-    features = Features(SPACE)
+    features = Features(SPACE, MODEL)
     features.fit(theta)
-    exact = Features(SPACE).double()
+    exact = Features(SPACE, MODEL).double()
     exact.load_state_dict(features.state_dict())
     ours, expected = features(theta.float()).double(), exact(theta)
     torch.testing.assert_close(ours, expected, rtol=0, atol=5e-6)
@@ -106,5 +107,5 @@ def test_features_and_their_gradients_are_finite_without_centrals():
     theta = _points(10).float()
     theta[:, SPACE.names.index("alpha")] = 0
     theta.requires_grad_()
-    Features(SPACE)(theta).sum().backward()
+    Features(SPACE, MODEL)(theta).sum().backward()
     assert torch.isfinite(theta.grad).all()
