@@ -8,7 +8,7 @@
 # make lint:   set up, style and types
 # make standard, make tinker10: set up, make a shipped emulator, and evaluate it on fresh labels
 # make network: set up, and make network-gg (half an hour)
-# make published: set up, and make the emulators of the published set-up (an hour)
+# make published: set up, and make the emulators of the published set-up (an hour and a half)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -77,11 +77,12 @@ published: $(READY)
 	$(PY) -m emulator.train --config configs/published/train.yaml
 	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[1h]' --out $(PUBLISHED)/gm_1h --train.schedule.max_tflop 15
 	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[2h]' --out $(PUBLISHED)/gm_2h --train.schedule.max_tflop 15
-	$(PY) -m emulator.train --config configs/published/train.yaml --train.correlations '[gg]' --out $(PUBLISHED)/gg
+	$(PY) -m datagen.generate --config configs/published/labels.yaml --design.points 500000 --design.seed 34 --out $(PUBLISHED)/labels_gg.h5
+	$(PY) -m emulator.train --config configs/published/train.yaml --data $(PUBLISHED)/labels_gg.h5 --train.correlations '[gg]' --out $(PUBLISHED)/gg --train.schedule.max_tflop 45
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm/emulator.safetensors --out $(PUBLISHED)/published-gm.onnx
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm_1h/emulator.safetensors --merge $(PUBLISHED)/gm_2h/emulator.safetensors --out $(PUBLISHED)/published-gm-separate.onnx
 	$(PY) -m datagen.generate --config configs/published/labels.yaml --space.Mth.sampling log10 --space.Mprime.sampling log10 --design.points 30000 --design.seed 33 --out $(PUBLISHED)/domain.h5
-	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx --domain '[$(PUBLISHED)/labels.h5, $(PUBLISHED)/domain.h5]'
+	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx --domain '[$(PUBLISHED)/labels_gg.h5, $(PUBLISHED)/domain.h5]'
 	for name in gm gm-separate gg; do $(PY) -m hodspectra evaluate --emulator $(PUBLISHED)/published-$$name.onnx --data $(PUBLISHED)/test.h5 --write_record true --out $(PUBLISHED)/test-$$name; done
 
 $(READY): setup.cfg pyproject.toml constraints.txt

@@ -11,32 +11,43 @@ learn this only if they are given the positions as phases.
   one mass of the grid to the next, at ``k R = 6 pi n / D`` (R ~ M^(1/3)), the oscillations add up
   instead of cancelling. Their phase is ``2 pi n ln(rho_m) / D`` plus a constant, since
   ``M ~ rho_m R^3``. This affects k > 40 1/Mpc.
+
+The 1-halo term of gg, whose pairs of satellites are N_s (N_s - 1), has a zero, near which its
+logarithm is steep. There ``<N_s (2 N_c + N_s)> = <N_s>`` in a mean over the mass function.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datagen.halomodel import G3LHALO_MASSES
-from datagen.occupations.functions import LN_10
+from datagen.occupations.linke22 import Linke22
+from emulator.functions import TORCH
 
 __all__ = ["g3lhalo_inputs"]
+
+Array = NDArray[np.float64]
 
 _HARMONICS = (1, 2, 3, 4)
 # weights of satellites relative to centrals, as the profiles at k = 10 and 100 1/Mpc weigh them
 _AT_THRESHOLD = (1e-2, 1e-4)
 _MASSIVE, _IN_MASSIVE = 1e15, 1e-3  # a mass [Msun], and the weight there
+# mass functions of early, middle and late cosmologies: dn/dlnM ~ M^-0.9 exp[-(M / M_cut)^0.7]
+_M_CUT = (3e13, 1.5e14, 7e14)  # Msun
 
 
 def g3lhalo_inputs(point: Mapping[str, Tensor], halo_model: Mapping[str, Any]) -> list[Tensor]:
     """Return additional inputs of networks for points of `g3lhalo`, whose occupation is `linke22`.
 
-    Besides the phases, these are ln (Mth / Mprime)^beta and logarithms of the fraction of
-    centrals, ``(N_c + w N_s) / (N_c + N_s)``, with weights w of the satellites: gm depends on alpha
-    and Mprime only through such ratios, which have limits without centrals or satellites.
+    Besides the phases, these are ln (Mth / Mprime)^beta, logarithms of the fraction of centrals,
+    ``(N_c + w N_s) / (N_c + N_s)``, with weights w of the satellites, and ln of the ratio that is 1
+    where gg_1h is 0, for three mass functions. gm depends on alpha and Mprime only through such
+    fractions, which have limits without centrals or satellites.
 
     Args:
         point: Parameters in physical units by name, each of the same shape.
@@ -45,20 +56,43 @@ def g3lhalo_inputs(point: Mapping[str, Tensor], halo_model: Mapping[str, Any]) -
     Returns:
         Inputs, each of the shape of a parameter.
     """
-    decades = halo_model["log10M_max"] - halo_model["log10M_min"]
-    frequency = 2 * math.pi * (G3LHALO_MASSES - 1) / (decades * LN_10)  # 2 pi / D
+    M_min, M_max = (10 ** halo_model[name] for name in ("log10M_min", "log10M_max"))
+    M = np.geomspace(M_min, M_max, G3LHALO_MASSES)
+    return [*_phases(point, M), *_fractions(point), *_pairs(point, M)]
+
+
+def _phases(point: Mapping[str, Tensor], M: Array) -> list[Tensor]:
+    """Phases of the matter density and, if narrow, of the threshold on a grid of masses M."""
+    frequency = 2 * math.pi / math.log(M[1] / M[0])
     ln_density = torch.log((point["Om_c"] + point["Om_b"]) * point["h"] ** 2)
-    ln_threshold = torch.log(point["Mth"] / 10 ** halo_model["log10M_min"])
-    inputs = []
+    ln_threshold = torch.log(point["Mth"] / M[0])
+    phases = []
     for n in _HARMONICS:
         omega = n * frequency
         left = torch.exp(-0.5 * (omega * point["sigma"]) ** 2)
-        inputs += [torch.cos(omega * ln_density), torch.sin(omega * ln_density)]
-        inputs += [left * torch.cos(omega * ln_threshold), left * torch.sin(omega * ln_threshold)]
+        phases += [torch.cos(omega * ln_density), torch.sin(omega * ln_density)]
+        phases += [left * torch.cos(omega * ln_threshold), left * torch.sin(omega * ln_threshold)]
+    return phases
 
-    ln_N_s = point["beta"] * torch.log(point["Mth"] / point["Mprime"])
+
+def _fractions(point: Mapping[str, Tensor]) -> list[Tensor]:
+    """Ln of satellites at the threshold, and of fractions of centrals."""
+    N_c, ln_N_s = point["alpha"], point["beta"] * torch.log(point["Mth"] / point["Mprime"])
     N_s = torch.exp(ln_N_s)
     N_s_massive = torch.exp(point["beta"] * torch.log(_MASSIVE / point["Mprime"]))
-    fractions = [(w, N_s) for w in _AT_THRESHOLD] + [(_IN_MASSIVE, N_s_massive)]
-    N_c = point["alpha"]
-    return [*inputs, ln_N_s, *(torch.log((N_c + w * N) / (N_c + N)) for w, N in fractions)]
+    each = [(w, N_s) for w in _AT_THRESHOLD] + [(_IN_MASSIVE, N_s_massive)]
+    return [ln_N_s, *(torch.log((N_c + w * N) / (N_c + N)) for w, N in each)]
+
+
+def _pairs(point: Mapping[str, Tensor], M: Array) -> list[Tensor]:
+    """Ln of <N_s (2 N_c + N_s)> / <N_s> on a grid of masses M, for each mass function."""
+    columns = {name: values[..., None] for name, values in point.items()}  # before the masses
+    masses = torch.tensor(M, dtype=point["Mth"].dtype, device=point["Mth"].device)
+    N_c, N_s, _, _ = Linke22().moments(masses, columns, TORCH)
+    pairs = N_s * (2 * N_c + N_s)
+    found = []
+    for M_cut in _M_CUT:
+        n = np.gradient(M) / M * (M / M_cut) ** -0.9 * np.exp(-((M / M_cut) ** 0.7))
+        weights = torch.tensor(n / n.max(), dtype=masses.dtype, device=masses.device)
+        found.append(torch.log((pairs @ weights) / (N_s @ weights)))
+    return found

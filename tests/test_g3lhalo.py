@@ -19,7 +19,7 @@ POINT = {
     "Om_c": 0.25, "Om_b": 0.05, "h": 0.7, "sigma_8": 0.85, "n_s": 0.96, "alpha": 0.5,
     "sigma": 0.02, "Mth": 1e14, "Mprime": 3e16, "beta": 1.0,
 }  # fmt: skip
-PHASES = 16
+PHASES, FRACTIONS, PAIRS = 16, slice(17, 20), slice(20, 23)
 
 
 def inputs(**changes):
@@ -42,12 +42,12 @@ def test_phases_return_with_every_mass_of_the_grid():
 
 def test_only_ratios_of_galaxies_count_and_no_galaxy_is_needed():
     same = inputs(alpha=0.05, Mprime=10 * 3e16)
-    np.testing.assert_allclose(same[PHASES + 1 :], inputs()[PHASES + 1 :], rtol=1e-12)
+    np.testing.assert_allclose(same[FRACTIONS], inputs()[FRACTIONS], rtol=1e-12)
     for changes in ({"alpha": 0.0}, {"Mth": 1e10, "Mprime": 1e17, "beta": 2.0}):
         assert np.isfinite(inputs(**changes)).all()
-    none = inputs(alpha=0.0)[PHASES + 1 :]
+    none = inputs(alpha=0.0)[FRACTIONS]
     np.testing.assert_allclose(none, np.log([1e-2, 1e-4, 1e-3]), rtol=1e-12)
-    assert np.abs(inputs(Mprime=1e19, beta=2.0)[PHASES + 1 :]).max() < 1e-7  # hardly a satellite
+    assert np.abs(inputs(Mprime=1e19, beta=2.0)[FRACTIONS]).max() < 1e-7  # hardly a satellite
 
 
 @pytest.mark.parametrize("varied", ["h", "Mth"])
@@ -82,6 +82,17 @@ def test_what_a_polynomial_leaves_of_spectra_follows_the_phases(varied):
     assert after < 0.2 * before
 
 
+def test_pairs_tell_the_sign_of_gg_1h():
+    even = inputs(beta=0.0, Mth=1e13, sigma=1e-3)[PAIRS]  # one satellite in each halo
+    np.testing.assert_allclose(even, np.full(3, math.log(2 * 0.5 + 1)), rtol=1e-9)
+    theta = narrow.points(400, seed=2, z=0.0, w0=-1.0, wa=0.0)
+    gg_1h = narrow.model(model="g3lhalo")(theta)["gg_1h"][:, 0]
+    point = dict(zip(narrow.SPACE.names, torch.tensor(theta).T, strict=True))
+    _, middle, _ = torch.stack(g3lhalo_inputs(point, asdict(CONFIG)))[PAIRS].numpy()
+    assert 0.1 < (gg_1h > 0).mean() < 0.9
+    assert ((middle > 0) == (gg_1h > 0)).mean() > 0.9
+
+
 def test_networks_of_g3lhalo_have_these_inputs():
     space = Space(Mth=Range(1e10, 1e15), Mprime=Range(1e10, 1e17))
     theta = torch.tensor(space.from_unit(np.random.default_rng(1).random((200, len(space.names)))))
@@ -89,7 +100,7 @@ def test_networks_of_g3lhalo_have_these_inputs():
     features.fit(theta)
     x = features(theta)
     free = len(space.free)
-    assert x.shape == (200, free + PHASES + 4)
+    assert x.shape == (200, free + PAIRS.stop)
     point = dict(zip(space.names, theta.T, strict=True))
     expected = torch.stack(g3lhalo_inputs(point, asdict(CONFIG)), dim=1)
     scaled = (expected - expected.mean(dim=0)) / expected.std(dim=0, correction=0)
