@@ -8,7 +8,7 @@
 # make lint:   set up, style and types
 # make standard, make tinker10: set up, make a shipped emulator, and evaluate it on fresh labels
 # make network: set up, and make network-gg (half an hour)
-# make published: set up, and make the emulators of the published set-up (an hour and a half)
+# make published: set up, and make the emulators of the published set-up (an hour)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,6 +16,9 @@ RUN := runs/quick
 READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
 PUBLISHED := runs/published
+LABELS := --config configs/published/labels.yaml
+FEW := '{low: 1.0e-6, high: 1.0, sampling: log10}'
+LOG_MASSES := --space.Mth.sampling log10 --space.Mprime.sampling log10
 COSMOLOGY := --config configs/survey/box.yaml
 BOX := $(COSMOLOGY) --config configs/survey/linke22.yaml
 OCCUPATIONS := zheng07 more15 leauthaud11
@@ -72,17 +75,19 @@ network: $(READY)
 	$(PY) -m hodspectra evaluate --emulator runs/network/network-gg.onnx --data runs/network/test.h5 --floor.linear_power 8 --write_record true --out runs/network/test
 
 published: $(READY)
-	$(PY) -m datagen.generate --config configs/published/labels.yaml
-	$(PY) -m datagen.generate --config configs/published/labels.yaml --design.points 30000 --design.seed 32 --out $(PUBLISHED)/test.h5
+	$(PY) -m datagen.generate $(LABELS)
+	$(PY) -m datagen.generate $(LABELS) --space.alpha $(FEW) --design.points 10000 --design.seed 35 --out $(PUBLISHED)/few_centrals.h5
+	$(PY) -m datagen.generate $(LABELS) --space.alpha $(FEW) $(LOG_MASSES) --design.points 20000 --design.seed 36 --out $(PUBLISHED)/low_masses.h5
+	$(PY) -m datagen.generate $(LABELS) --space.alpha.low 0.4 --design.points 100000 --design.seed 37 --out $(PUBLISHED)/many_centrals.h5
+	$(PY) -m datagen.generate $(LABELS) $(LOG_MASSES) --design.points 30000 --design.seed 33 --out $(PUBLISHED)/domain.h5
+	$(PY) -m datagen.generate $(LABELS) --design.points 30000 --design.seed 32 --out $(PUBLISHED)/test.h5
 	$(PY) -m emulator.train --config configs/published/train.yaml
+	$(PY) -m emulator.train --config configs/published/train.yaml --train.correlations '[gg]' --more '[$(PUBLISHED)/low_masses.h5, $(PUBLISHED)/many_centrals.h5]' --out $(PUBLISHED)/gg
 	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[1h]' --out $(PUBLISHED)/gm_1h --train.schedule.max_tflop 15
 	$(PY) -m emulator.train --config configs/published/train.yaml --train.terms '[2h]' --out $(PUBLISHED)/gm_2h --train.schedule.max_tflop 15
-	$(PY) -m datagen.generate --config configs/published/labels.yaml --design.points 500000 --design.seed 34 --out $(PUBLISHED)/labels_gg.h5
-	$(PY) -m emulator.train --config configs/published/train.yaml --data $(PUBLISHED)/labels_gg.h5 --train.correlations '[gg]' --out $(PUBLISHED)/gg --train.schedule.max_tflop 45
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm/emulator.safetensors --out $(PUBLISHED)/published-gm.onnx
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm_1h/emulator.safetensors --merge $(PUBLISHED)/gm_2h/emulator.safetensors --out $(PUBLISHED)/published-gm-separate.onnx
-	$(PY) -m datagen.generate --config configs/published/labels.yaml --space.Mth.sampling log10 --space.Mprime.sampling log10 --design.points 30000 --design.seed 33 --out $(PUBLISHED)/domain.h5
-	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx --domain '[$(PUBLISHED)/labels_gg.h5, $(PUBLISHED)/domain.h5]'
+	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx --domain '[$(PUBLISHED)/labels.h5, $(PUBLISHED)/domain.h5]'
 	for name in gm gm-separate gg; do $(PY) -m hodspectra evaluate --emulator $(PUBLISHED)/published-$$name.onnx --data $(PUBLISHED)/test.h5 --write_record true --out $(PUBLISHED)/test-$$name; done
 
 $(READY): setup.cfg pyproject.toml constraints.txt

@@ -1,7 +1,7 @@
 """Training and validation data of networks: labels as tensors."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
+from datagen.space import Space
 from datagen.splits import Split
 from datagen.store import Spectra
 from emulator.domain import fit_domain, terms_of
@@ -67,8 +68,34 @@ def _ln(spectra: Spectra, outputs: tuple[str, ...]) -> Tensor:
     return torch.from_numpy(targets)
 
 
+def _positive(spectra: Spectra, outputs: tuple[str, ...], negative: Negative) -> NDArray[np.bool_]:
+    """Whether all outputs of each point are positive, shape (N,); an error if they must be."""
+    positive = spectra.is_positive(outputs)
+    if negative == "refuse" and not positive.all():
+        raise ValueError(
+            f"{(~positive).sum()} of {len(spectra)} points, first row "
+            f"{np.flatnonzero(~positive)[0]}, have values of {', '.join(outputs)} that are "
+            f"not positive, so no logarithm (the g3lhalo model has negative gg 1-halo terms, "
+            f"the standard model has none); train with --train.negative drop to leave these "
+            f"points out"
+        )
+    return positive
+
+
+def _check_fits(more: Spectra, spectra: Spectra) -> None:
+    """Raise a ValueError if labels are of another halo model or leave the box of others."""
+    if more.metadata["model"] != spectra.metadata["model"]:
+        raise ValueError("more: further labels are of another halo model; leave them out")
+    if list(more.metadata["space"]) != list(spectra.metadata["space"]):
+        raise ValueError("more: further labels have other parameters; leave them out")
+    Space.from_dict(spectra.metadata["space"]).check(more.theta)
+
+
 class SpectraData(lightning.LightningDataModule):
     """Training and validation splits of labels as tensors; the test split is not used.
+
+    Further labels, for corners of the box with few points, are added to the training data alone:
+    the scalings are those of the training split, and validation knows nothing of them.
 
     All features and standardised targets are in memory, in float32, and a batch is one indexing
     operation.
@@ -80,18 +107,20 @@ class SpectraData(lightning.LightningDataModule):
         batch_size: Number of rows of a training batch.
         negative: Treatment of points with a spectrum that is not positive: ``refuse`` or ``drop``.
         seed: Seed of the shuffling.
+        more: Further labels for the training, of the same halo model and inside of the box.
 
     Attributes:
         changes: Whether the training data change from epoch to epoch.
         train_spectra: Labels of the training split.
         validation_spectra: Labels of the validation split.
-        train: Features and standardised targets of the training split, after `prepare`.
+        more_spectra: Further labels for the training.
+        train: Features and standardised targets for the training, after `prepare`.
         validation: Features and standardised targets of the validation split, after `prepare`.
         dropped: Excluded points.
 
     Raises:
-        ValueError: A spectrum is not positive and ``negative`` is ``refuse``, or there are too few
-            points to train or validate.
+        ValueError: A spectrum is not positive and ``negative`` is ``refuse``, there are too few
+            points to train or validate, or further labels do not fit the others.
     """
 
     changes: bool = False
@@ -106,18 +135,16 @@ class SpectraData(lightning.LightningDataModule):
         batch_size: int,
         negative: Negative = "refuse",
         seed: int = 1,
+        more: Sequence[Spectra] = (),
     ) -> None:
         super().__init__()
         self.batch_size, self.seed = batch_size, seed
-        positive = spectra.is_positive(outputs)
-        if negative == "refuse" and not positive.all():
-            raise ValueError(
-                f"{(~positive).sum()} of {len(spectra)} points, first row "
-                f"{np.flatnonzero(~positive)[0]}, have values of {', '.join(outputs)} that are "
-                f"not positive, so no logarithm (the g3lhalo model has negative gg 1-halo terms, "
-                f"the standard model has none); train with --train.negative drop to leave these "
-                f"points out"
-            )
+        positive = _positive(spectra, outputs, negative)
+        for one in more:
+            _check_fits(one, spectra)
+        self.more_spectra = [
+            one.select(np.flatnonzero(_positive(one, outputs, negative))) for one in more
+        ]
         rows = {part: split.rows(len(spectra), part) for part in ("train", "validation")}
         kept = {part: index[positive[index]] for part, index in rows.items()}
         seen = np.concatenate(list(rows.values()))
@@ -139,6 +166,7 @@ class SpectraData(lightning.LightningDataModule):
         if not len(self.validation_spectra):
             raise ValueError("no point with logarithms is left to validate on; generate more")
         self._ln = [_ln(s, outputs) for s in (self.train_spectra, self.validation_spectra)]
+        self._ln_more = [_ln(s, outputs) for s in self.more_spectra]
 
     def fit_scalings(self, emulator: NetworkEmulator) -> None:
         """Fit the scalings of an emulator to the training split."""
@@ -146,7 +174,11 @@ class SpectraData(lightning.LightningDataModule):
 
     def prepare(self, emulator: NetworkEmulator) -> None:
         """Make `train` and `validation` in the scalings of an emulator."""
-        self.train = self._tensors(emulator, self.train_spectra, self._ln[0])
+        parts = [self._tensors(emulator, self.train_spectra, self._ln[0])]
+        for one, ln in zip(self.more_spectra, self._ln_more, strict=True):
+            parts.append(self._tensors(emulator, one, ln))
+        columns = zip(*(part.tensors for part in parts), strict=True)
+        self.train = TensorDataset(*(torch.cat(column) for column in columns))
         self.validation = self._tensors(emulator, self.validation_spectra, self._ln[1])
 
     @staticmethod

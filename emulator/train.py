@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -134,6 +135,7 @@ def fit(
     spectra: Spectra,
     config: TrainConfig,
     *,
+    more: Sequence[Spectra] = (),
     folder: Path | None = None,
     callbacks: tuple[Callback, ...] = (),
     bar: str = "",
@@ -145,6 +147,7 @@ def fit(
     Args:
         spectra: Labels.
         config: Settings of the training.
+        more: Further labels for the training; see `SpectraData`.
         folder: Folder for TensorBoard logs and a checkpoint; None to write neither.
         callbacks: Further Lightning callbacks.
         bar: Label of a progress bar over epochs; empty for none.
@@ -166,7 +169,7 @@ def fit(
     lightning.seed_everything(config.seed, verbose=False)
     data = SpectraData(
         spectra, config.outputs, config.split, config.optimizer.batch_size, config.negative,
-        config.seed,
+        config.seed, more,
     )  # fmt: skip
     emulator = make_emulator(spectra, config)
     data.fit_scalings(emulator)
@@ -176,7 +179,7 @@ def fit(
         emulator, config.optimizer, config.loss, config.weighting, hardware.compile
     )
     history = run_loop(
-        module, data, training, key=_key(spectra, config), folder=folder, callbacks=callbacks,
+        module, data, training, key=_key(spectra, config, more), folder=folder, callbacks=callbacks,
         bar=bar, resume=resume, hardware=hardware,
     )  # fmt: skip
     make_record(
@@ -189,6 +192,7 @@ def fit(
         steps=training.steps,
         tflop=training.tflop,
         seconds=training.seconds,
+        **({"more": [_origin(one) for one in more]} if more else {}),
         **({"done": training.done} if training.capped else {}),
         **({"finish": _summary(history.finish)} if history.finish else {}),
     )
@@ -211,15 +215,23 @@ def _summary(finish: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in finish.items() if name != "losses"}
 
 
-def _content(spectra: Spectra) -> dict[str, str]:
+def _origin(spectra: Spectra) -> dict[str, Any]:
+    """Hash, design and box of labels, for a record."""
+    space = Space.from_dict(spectra.metadata["space"])
+    ranges = {name: asdict(space[name]) for name in space.free}
+    return {"sha256": spectra.hash(), "design": spectra.metadata["design"], "ranges": ranges}
+
+
+def _content(spectra: Spectra, more: Sequence[Spectra]) -> dict[str, str]:
     """Hashes of the labels and of the code of a training."""
-    return {"labels": spectra.hash(), "code": code_hash("emulator.train")}
+    further = {f"more labels {i}": one.hash() for i, one in enumerate(more, 1)}
+    return {"labels": spectra.hash(), "code": code_hash("emulator.train"), **further}
 
 
-def _key(spectra: Spectra, config: TrainConfig) -> str:
+def _key(spectra: Spectra, config: TrainConfig, more: Sequence[Spectra]) -> str:
     """SHA-256 of everything that determines a training."""
     settings = json.dumps(config.as_dict(), sort_keys=True)
-    return combined_hash(_content(spectra) | {"train": settings})
+    return combined_hash(_content(spectra, more) | {"train": settings})
 
 
 def check_unfinished(out: Path, what: str) -> None:
@@ -244,6 +256,7 @@ def train(
     hardware: Hardware = Hardware(),
     threads: int = 0,
     ray: RayConfig = RayConfig(),
+    more: list[Path] | None = None,
 ) -> dict[str, Any]:
     """Train a network emulator on labels.
 
@@ -262,6 +275,9 @@ def train(
             to benefit: small ones are slower on several threads, and much slower on a busy machine.
         ray: Where Ray runs, if ``hardware.workers`` is set; on a cluster, all machines must see the
             folder.
+        more: Further label files for the training, of the same halo model, with points in corners
+            of the box where `data` has few. They are used neither for validation nor for the
+            scalings of inputs and outputs.
 
     Returns:
         The history of the training; see `fit`.
@@ -272,22 +288,29 @@ def train(
         FileExistsError: The folder contains a finished training.
     """
     spectra = Spectra.read(data, train.outputs)
+    further = [Spectra.read(path, train.outputs) for path in more or ()]
     with run_lock(out, "training"):
         check_run_config(
             out,
-            {"data": str(data), "out": str(out), "train": train.as_dict()},
-            _content(spectra),
-            paths=("data", "out"),
+            {
+                "data": str(data),
+                **({"more": [str(path) for path in more]} if more else {}),
+                "out": str(out),
+                "train": train.as_dict(),
+            },
+            _content(spectra, further),
+            paths=("data", "more", "out"),
             begun=any((out / name).exists() for name in (EMULATOR_FILE, LAST_CHECKPOINT)),
         )
         check_unfinished(out, "training")
-        emulator, history = _train_on(spectra, out, train, hardware, threads, ray)
+        emulator, history = _train_on(spectra, further, out, train, hardware, threads, ray)
         _report(emulator, history, out)
     return history
 
 
 def _train_on(
     spectra: Spectra,
+    more: Sequence[Spectra],
     out: Path,
     train: TrainConfig,
     hardware: Hardware,
@@ -296,8 +319,8 @@ def _train_on(
 ) -> tuple[Emulator, dict[str, Any]]:
     """Train in this process or in Ray's workers, and write the results."""
     if not hardware.workers:
-        return _train(spectra, out, train, hardware, threads or threads_for(spectra, train))
-    one = partial(_train, spectra, out.resolve(), train, hardware, threads or 1)
+        return _train(spectra, more, out, train, hardware, threads or threads_for(spectra, train))
+    one = partial(_train, spectra, more, out.resolve(), train, hardware, threads or 1)
     use_gpu = hardware.accelerator != "cpu"
     run_workers(one, hardware.workers, out, ray, cpus=threads or 1, use_gpu=use_gpu)
     history: dict[str, Any] = json.loads((out / "history.json").read_text())
@@ -317,12 +340,17 @@ def threads_for(spectra: Spectra, config: TrainConfig) -> int:
 
 
 def _train(
-    spectra: Spectra, out: Path, train: TrainConfig, hardware: Hardware, threads: int
+    spectra: Spectra,
+    more: Sequence[Spectra],
+    out: Path,
+    train: TrainConfig,
+    hardware: Hardware,
+    threads: int,
 ) -> tuple[Emulator, dict[str, Any]]:
     torch.set_num_threads(threads)
     last = out / LAST_CHECKPOINT
     emulator, history = fit(
-        spectra, train, folder=out, bar="training", resume=last, hardware=hardware
+        spectra, train, more=more, folder=out, bar="training", resume=last, hardware=hardware
     )
     _write(emulator, history, out)
     return emulator, history

@@ -15,7 +15,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
 from support.searches import PATIENCE, finish, refusal, start, until, workers
-from support.small_network import SMALL_TRAINING
+from support.small_network import SMALL_SPACE, SMALL_TRAINING
 
 from datagen.space import Space, columns_by_name
 from emulator.checkpoint import LAST_CHECKPOINT, CheckpointError, Keeper
@@ -634,3 +634,53 @@ def test_mixed_precision_trains_too(spectra):
 def test_bad_hardware_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         Hardware(**change)
+
+
+@pytest.fixture
+def further(spectra):
+    """Labels of the test split, as if they were of a corner of the box."""
+    return spectra.select(QUICK.split.rows(len(spectra), "test"))
+
+
+def test_further_labels_are_trained_on_and_nothing_else(spectra, further, tmp_path):
+    plain, more = (
+        SpectraData(spectra, QUICK.outputs, QUICK.split, 32, more=labels)
+        for labels in ((), (further, further))
+    )
+    emulator = make_emulator(spectra, QUICK)
+    for data in (plain, more):
+        data.fit_scalings(emulator)
+        data.prepare(emulator)
+    assert len(more.train) == len(plain.train) + 2 * len(further) == 320 + 80
+    for ours, theirs in zip(more.validation.tensors, plain.validation.tensors, strict=True):
+        assert torch.equal(ours, theirs)  # also in the same scalings
+    added = emulator.features(torch.tensor(further.theta)).float()
+    torch.testing.assert_close(more.train.tensors[0][-40:], added)
+    paths = [tmp_path / "labels.h5", tmp_path / "further.h5"]
+    for labels, path in zip((spectra, further), paths, strict=True):
+        labels.write(path)
+    train(paths[0], tmp_path / "out", QUICK, threads=1, more=[paths[1]])
+    found = Emulator.load(tmp_path / "out" / "emulator.safetensors")
+    origin = found.spec.provenance["more"][0]
+    assert origin["sha256"] == further.hash()
+    assert origin["ranges"]["h"]["low"] == SMALL_SPACE.h.low
+    assert found.spec.provenance["points"]["train"] == 320
+    config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+    assert config["more"] == [str(paths[1])]
+    with pytest.raises(ValueError, match="holds a run with other settings"):
+        train(paths[0], tmp_path / "out", QUICK, threads=1)
+
+
+def test_further_labels_must_fit(spectra, further):
+    other = replace(further, metadata=further.metadata | {"model": {"model": "g3lhalo"}})
+    with pytest.raises(ValueError, match="further labels are of another halo model"):
+        fit(spectra, QUICK, more=[other])
+    names = further.metadata["space"]
+    other = further.select(np.arange(5))
+    other.metadata = further.metadata | {"space": dict(list(names.items())[::-1])}
+    with pytest.raises(ValueError, match="further labels have other parameters"):
+        fit(spectra, QUICK, more=[other])
+    far = further.select(np.arange(5))
+    far.theta[2, Space().names.index("h")] = 0.9
+    with pytest.raises(ValueError, match=r"row 2: h = 0.9 is outside"):
+        fit(spectra, QUICK, more=[far])
