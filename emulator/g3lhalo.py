@@ -41,7 +41,7 @@ _MASSIVE, _IN_MASSIVE = 1e15, 1e-3  # a mass [Msun], and the weight there
 _M_CUT = (3e13, 1.5e14, 7e14)  # Msun
 
 
-def g3lhalo_inputs(point: Mapping[str, Tensor], halo_model: Mapping[str, Any]) -> list[Tensor]:
+def g3lhalo_inputs(point: Mapping[str, Tensor], halo_model: Mapping[str, Any]) -> Tensor:
     """Return additional inputs of networks for points of `g3lhalo`, whose occupation is `linke22`.
 
     Besides the phases, these are ln (Mth / Mprime)^beta, logarithms of the fraction of centrals,
@@ -50,49 +50,46 @@ def g3lhalo_inputs(point: Mapping[str, Tensor], halo_model: Mapping[str, Any]) -
     fractions, which have limits without centrals or satellites.
 
     Args:
-        point: Parameters in physical units by name, each of the same shape.
+        point: Parameters in physical units by name, each of shape (B, 1).
         halo_model: Settings of the halo model, see `datagen.halomodel.HaloModelConfig`.
 
     Returns:
-        Inputs, each of the shape of a parameter.
+        Inputs, shape (B, F).
     """
     M_min, M_max = (10 ** halo_model[name] for name in ("log10M_min", "log10M_max"))
     M = np.geomspace(M_min, M_max, G3LHALO_MASSES)
-    return [*_phases(point, M), *_fractions(point), *_pairs(point, M)]
+    return torch.cat([_phases(point, M), _fractions(point), _pairs(point, M)], dim=1)
 
 
-def _phases(point: Mapping[str, Tensor], M: Array) -> list[Tensor]:
+def _phases(point: Mapping[str, Tensor], M: Array) -> Tensor:
     """Phases of the matter density and, if narrow, of the threshold on a grid of masses M."""
-    frequency = 2 * math.pi / math.log(M[1] / M[0])
-    ln_density = torch.log((point["Om_c"] + point["Om_b"]) * point["h"] ** 2)
-    ln_threshold = torch.log(point["Mth"] / M[0])
-    phases = []
-    for n in _HARMONICS:
-        omega = n * frequency
-        left = torch.exp(-0.5 * (omega * point["sigma"]) ** 2)
-        phases += [torch.cos(omega * ln_density), torch.sin(omega * ln_density)]
-        phases += [left * torch.cos(omega * ln_threshold), left * torch.sin(omega * ln_threshold)]
-    return phases
+    frequencies = 2 * math.pi / math.log(M[1] / M[0]) * np.array(_HARMONICS)
+    omega = _like(frequencies, point["Mth"])
+    density = omega * torch.log((point["Om_c"] + point["Om_b"]) * point["h"] ** 2)
+    threshold = omega * torch.log(point["Mth"] / M[0])
+    left = torch.exp(-0.5 * (omega * point["sigma"]) ** 2)
+    waves = (torch.cos, torch.sin)
+    return torch.cat([*(f(density) for f in waves), *(left * f(threshold) for f in waves)], dim=1)
 
 
-def _fractions(point: Mapping[str, Tensor]) -> list[Tensor]:
+def _fractions(point: Mapping[str, Tensor]) -> Tensor:
     """Ln of satellites at the threshold, and of fractions of centrals."""
     N_c, ln_N_s = point["alpha"], point["beta"] * torch.log(point["Mth"] / point["Mprime"])
     N_s = torch.exp(ln_N_s)
     N_s_massive = torch.exp(point["beta"] * torch.log(_MASSIVE / point["Mprime"]))
     each = [(w, N_s) for w in _AT_THRESHOLD] + [(_IN_MASSIVE, N_s_massive)]
-    return [ln_N_s, *(torch.log((N_c + w * N) / (N_c + N)) for w, N in each)]
+    return torch.cat([ln_N_s, *(torch.log((N_c + w * N) / (N_c + N)) for w, N in each)], dim=1)
 
 
-def _pairs(point: Mapping[str, Tensor], M: Array) -> list[Tensor]:
+def _pairs(point: Mapping[str, Tensor], M: Array) -> Tensor:
     """Ln of <N_s (2 N_c + N_s)> / <N_s> on a grid of masses M, for each mass function."""
-    columns = {name: values[..., None] for name, values in point.items()}  # before the masses
-    masses = torch.tensor(M, dtype=point["Mth"].dtype, device=point["Mth"].device)
-    N_c, N_s, _, _ = Linke22().moments(masses, columns, TORCH)
-    pairs = N_s * (2 * N_c + N_s)
-    found = []
-    for M_cut in _M_CUT:
-        n = np.gradient(M) / M * (M / M_cut) ** -0.9 * np.exp(-((M / M_cut) ** 0.7))
-        weights = torch.tensor(n / n.max(), dtype=masses.dtype, device=masses.device)
-        found.append(torch.log((pairs @ weights) / (N_s @ weights)))
-    return found
+    N_c, N_s, _, _ = Linke22().moments(_like(M, point["Mth"]), point, TORCH)  # (B, masses)
+    cut = M[:, None] / np.array(_M_CUT)
+    n = (np.gradient(M) / M)[:, None] * cut**-0.9 * np.exp(-(cut**0.7))
+    weights = _like(n / n.max(axis=0), point["Mth"])
+    return torch.log((N_s * (2 * N_c + N_s)) @ weights / (N_s @ weights))
+
+
+def _like(values: Array, x: Tensor) -> Tensor:
+    """Numbers as a tensor of the type of another and in its place."""
+    return torch.tensor(values, dtype=x.dtype, device=x.device)

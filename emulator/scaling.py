@@ -128,13 +128,13 @@ class Features(nn.Module):
         self.register_buffer("columns", torch.tensor(free, dtype=torch.long), persistent=False)
         self.register_buffer("is_log", torch.tensor(logs), persistent=False)
         middle = torch.tensor(space.from_unit(np.full((1, len(space.names)), 0.5)))
-        self.inputs = len(free) + len(self._features(middle))
+        self.inputs = len(free) + sum(one.shape[1] for one in self._features(middle))
         self.standardize = Standardize(self.inputs)
 
     def _features(self, theta: Tensor) -> Sequence[Tensor]:
         point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
         if self.halo_model["model"] == "g3lhalo":
-            return g3lhalo_inputs(point, self.halo_model)
+            return [g3lhalo_inputs(point, self.halo_model)]
         return self.occupation.features(point, TORCH)
 
     def _logs(self, theta: Tensor) -> Tensor:
