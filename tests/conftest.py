@@ -25,6 +25,9 @@ from emulator.emulator import Emulator
 from emulator.train import fit
 from export.to_onnx import to_onnx
 
+# JAX reads it when it is imported: functions are compiled for a call or two
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
 # Long, and they make files that others wait for: with --no-loadscope-reorder they start first
 FIRST = ("test_search.py", "test_adapter_cobaya.py")
 
@@ -45,7 +48,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty cache, so that no test leans on what this machine computed before."""
     path = tmp_path_factory.mktemp("cache")
     os.environ["HODSPECTRA_CACHE"] = str(path)
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # functions are compiled for a call or two
     torch.set_num_threads(1)
     return path
 
