@@ -26,8 +26,12 @@ DERIVATIVE = 2e-2  # times the parameter's range, over P; a missing term or a wr
 @pytest.fixture(scope="module")
 def file(label_file, tmp_path_factory):
     out = tmp_path_factory.mktemp("semianalytic")
-    fit = FitConfig(cosmologies=600, iterations=20)
-    return train_semianalytic(out, SMALL_SPACE, SMALL_MODEL, SMALL, fit, label_file)
+    fit = FitConfig(cosmologies=1000, iterations=20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "emulator.train_semianalytic.save_figure", lambda *_: None
+        )  # it takes seconds
+        return train_semianalytic(out, SMALL_SPACE, SMALL_MODEL, SMALL, fit, label_file)
 
 
 @pytest.fixture(scope="module")
