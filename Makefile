@@ -34,7 +34,7 @@ search: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m hodspectra report --emulator $(RUN)/emulator.onnx --data $(RUN)/labels.h5 --beside '[$(RUN)/semianalytic.onnx]' --out $(RUN)/report
 
 test: $(READY)
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: $(READY)
 	$(PY) -m pytest -m slow

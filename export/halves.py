@@ -90,6 +90,7 @@ def halves(graph: Graph, is_one: bool = True) -> Halves | None:
     given = {name: encode(12, encode(1, name.encode())) for name in between if name not in own}
     slow = tuple(node for node in graph.nodes if node.outputs != (COSMOLOGY,))
     slow = needed(replace(graph, nodes=slow), [*own, *given])
+    whole = own | given | others
     return Halves(
         replace(
             graph,
@@ -99,7 +100,7 @@ def halves(graph: Graph, is_one: bool = True) -> Halves | None:
             tensors=_used(graph, slow),
         ),
         replace(graph, outputs=others, nodes=fast, tensors=_used(graph, fast)),
-        replace(graph, outputs=own | given | others),
+        replace(graph, outputs=whole, nodes=needed(graph, whole)),
         between,
     )
 

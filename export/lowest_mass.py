@@ -18,8 +18,8 @@ FAR = 2.4  # widths from M_min, beyond the shift by the slope, where less than 1
 
 _TRIED = 4096  # number of test points in the ranges
 _NOWHERE = math.inf, 0.0
-
-_erf = np.frompyfunc(math.erf, 1, 1)
+_NARROWEST = 1e-9  # threshold; a step is as narrow
+_ROOT_2 = math.sqrt(2)
 
 
 class BelowLowestMassWarning(UserWarning):
@@ -75,16 +75,15 @@ class LowestMass:
         """Whether a point may need a warning; a fast check."""
         for one in self._near:
             M_th, sigma = self._threshold(one, point) or _NOWHERE
-            if M_th < self.M_min * math.exp(sigma * (FAR + SLOPE * sigma)):
+            reaches = M_th < self.M_min * math.exp(sigma * (FAR + SLOPE * sigma))
+            if reaches and _missing(M_th / self.M_min, sigma) > SHARE:
                 return True
         return False
 
     def share(self, one: Population, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Fraction of the central galaxies in haloes below the lowest mass, shape (N,).
 
-        For a threshold ``e(M) = [1 + erf(ln(M / Mth) / (sqrt(2) sigma))] / 2`` and small haloes
-        with dn/dlnM ~ M^-a, it is ``Phi(g / sigma + a sigma) - Phi(g / sigma) exp(-a g - a^2
-        sigma^2 / 2)`` with ``g = ln(M_min / Mth)``; 0 where there are no centrals.
+        It is 0 where there are no centrals.
 
         Args:
             one: The population.
@@ -92,10 +91,9 @@ class LowestMass:
         """
         columns = x.astype(np.float64).T
         M_th, sigma = self._threshold(one, columns) or (np.full(len(x), np.inf), np.ones(len(x)))
-        g = np.log(self.M_min / M_th)
-        below = _normal(g / sigma) * np.exp(-SLOPE * g - 0.5 * (SLOPE * sigma) ** 2)
         centrals = one.moments(M_th, dict(zip(self._names, columns, strict=True))).centrals
-        return np.where(centrals > 0, _normal(g / sigma + SLOPE * sigma) - below, 0.0)
+        share = np.asarray(_all_missing(M_th / self.M_min, sigma), np.float64)
+        return np.where(centrals > 0, share, 0.0)
 
     def warn(self, x: NDArray[np.float32]) -> None:
         """Warn of points where more than a tenth of the central galaxies are missing.
@@ -122,7 +120,27 @@ class LowestMass:
                 )
 
 
-def _normal(t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _missing(threshold: float, sigma: float) -> float:
+    """Fraction of the centrals in haloes below a lowest mass M_min.
+
+    For ``e(M) = [1 + erf(ln(M / Mth) / (sqrt(2) sigma))] / 2`` and small haloes with
+    dn/dlnM ~ M^-a, it is ``Phi(g / sigma + a sigma) - Phi(g / sigma) exp(-a g - a^2 sigma^2 / 2)``
+    with ``g = ln(M_min / Mth)``.
+
+    Args:
+        threshold: Mth / M_min.
+        sigma: Width in ln M.
+    """
+    if threshold == math.inf:
+        return 0.0
+    g, sigma = -math.log(threshold), max(sigma, _NARROWEST)
+    below = _normal(g / sigma) * math.exp(-SLOPE * g - 0.5 * (SLOPE * sigma) ** 2)
+    return _normal(g / sigma + SLOPE * sigma) - below
+
+
+def _normal(t: float) -> float:
     """The cumulative normal distribution."""
-    erf: NDArray[np.float64] = np.asarray(_erf(t / math.sqrt(2)), np.float64)
-    return 0.5 + 0.5 * erf
+    return 0.5 + 0.5 * math.erf(t / _ROOT_2)
+
+
+_all_missing = np.frompyfunc(_missing, 2, 1)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -21,6 +21,7 @@ from export.few_sums import with_few_sums
 from export.galaxies import COSMOLOGY
 from export.graph import Graph, described
 from export.halves import Halves, Link, halves
+from export.one_point import for_one_point
 from export.onnx_file import OnnxEmulatorError
 from export.protobuf import encode
 from export.tangents import DIRECTIONS, SLOPE, UnknownOperator, with_slopes
@@ -52,6 +53,7 @@ class Sessions:
     Attributes:
         kept: Sessions by outputs.
         parted: Sessions of the two parts of the graph by outputs; None if it has no parts.
+        singles: Sessions for single points by outputs.
         free: Memory for single points, by outputs and by cosmology.
     """
 
@@ -75,7 +77,8 @@ class Sessions:
         self.parted: dict[tuple[tuple[str, ...], bool], _Parted | None] = {}
         self._sloped: dict[tuple[tuple[str, ...], int], onnxruntime.InferenceSession | None] = {}
         self._lock = Lock()
-        self.free: dict[tuple[str, ...], dict[tuple[float, ...], _Row]] = {}
+        self.singles: dict[tuple[str, ...], _Single] = {}
+        self.free: dict[tuple[str, ...], _Free] = {}
 
     def run(self, names: tuple[str, ...], x: Array) -> list[Array]:
         """The named outputs of points (N, P)."""
@@ -103,16 +106,32 @@ class Sessions:
         if free is None:
             if len(self.free) >= SESSIONS:
                 self.free.clear()
-            free = self.free.setdefault(names, {})
+                self.singles.clear()
+            free = self.free.setdefault(names, _Free())
         # a row that was taken out is not used by other threads or signal handlers
         row = free.pop(background, None)
-        if row is None and len(free) >= HELD:
-            row = free.pop(next(iter(tuple(free)), background), None)  # the least recently used
         if row is None:
-            row = self._row(names)
+            row = self._another(free, background) or self._row(names)
         results = row(background, values)
         free[background] = row
         return results
+
+    def _another(self, free: "_Free", background: tuple[float, ...]) -> "_Row | None":
+        """A row for another cosmology; None for a new one.
+
+        A cosmology of a single call, as in most chains, takes the place of the last one, whose
+        memory is in the cache. One that comes back takes that of the least recently used.
+        """
+        came_back, last = background in free.recent, next(reversed(tuple(free)), None)
+        free.recent[background] = None
+        if len(free.recent) > HELD:
+            free.recent.pop(next(iter(tuple(free.recent))), None)
+        if last is None:
+            return None
+        row = free.get(last)
+        if row is not None and not came_back and not row.has_held:
+            return free.pop(last, None)
+        return free.pop(next(iter(tuple(free)), last), None) if len(free) >= HELD else None
 
     def slopes(self, names: tuple[str, ...], x: Array, directions: Array) -> "Slopes | None":
         """The named outputs of one point (P,), and their derivatives along directions (D, P).
@@ -154,10 +173,18 @@ class Sessions:
             return None
 
     def _row(self, names: tuple[str, ...]) -> "_Row":
+        single = self.singles.get(names) or self._single(names)
+        self.singles[names] = single
         made = {name: self._rows[name].copy() for name in names}
+        return _Row(single, self._inputs, made, self._links, self._options)
+
+    def _single(self, names: tuple[str, ...]) -> "_Single":
         parted = self.parts(names)
-        whole = self._session(names) if parted is None else parted.both
-        return _Row(whole, parted, self._inputs, made, self._links, self._options)
+        if parted is None:
+            return _Single(self._session(names), None, None)
+        again = self._open(for_one_point(parted.parts.galaxies))
+        whole = None if self._links else self._open(for_one_point(parted.parts.both))
+        return _Single(whole, again, parted)
 
     def parts(self, names: tuple[str, ...], is_one: bool = True) -> "_Parted | None":
         """Sessions of both parts of the graph, for one cosmology or many; None without parts."""
@@ -196,9 +223,9 @@ class Sessions:
             if not parts.is_row(name):
                 sizes, called = [rows, *sizes], ""
             inputs += encode(11, described(name, *sizes, rows=called, dtype=one[name].dtype))
-        galaxies = self._open(replace(parts.galaxies, inputs=inputs))
-        both = self._open(parts.both) if is_one and not self._links else None
-        return _Parted(parts, cosmology, galaxies, both, one, self._options, is_one)
+        parts = replace(parts, galaxies=replace(parts.galaxies, inputs=inputs))
+        galaxies = self._open(parts.galaxies)
+        return _Parted(parts, cosmology, galaxies, one, self._options, is_one)
 
     def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> dict[str, bool]:
         """Open the graph with all outputs; return whether each is a number, not a spectrum.
@@ -303,7 +330,6 @@ class _Parted:
         parts: The two parts.
         cosmology: Session of the first part.
         galaxies: Session of the second part.
-        both: Session of both parts, for points of one cosmology; None for points of many.
         values: Example of the outputs of the first part, by name.
         options: Options of a run.
         is_one: Whether all points of a call have the same cosmology.
@@ -314,12 +340,11 @@ class _Parted:
         parts: Halves,
         cosmology: onnxruntime.InferenceSession,
         galaxies: onnxruntime.InferenceSession,
-        both: onnxruntime.InferenceSession | None,
         values: Mapping[str, Array],
         options: onnxruntime.RunOptions,
         is_one: bool,
     ) -> None:
-        self.cosmology, self.galaxies, self.both = cosmology, galaxies, both
+        self.parts, self.cosmology, self.galaxies = parts, cosmology, galaxies
         self.rows = dict(values)
         self.between, self._is_row, self._options = parts.between, parts.is_row, options
         self._is_one = is_one
@@ -353,6 +378,32 @@ class _Parted:
         return given
 
 
+class _Single(NamedTuple):
+    """Sessions for a single point.
+
+    Attributes:
+        whole: Computes all in one run; None if steps in numpy are needed in between.
+        again: The part of the galaxies; None if the graph has no parts.
+        parted: Both parts for batches of points; None if the graph has no parts.
+    """
+
+    whole: onnxruntime.InferenceSession | None
+    again: onnxruntime.InferenceSession | None
+    parted: _Parted | None
+
+
+class _Free(dict[tuple[float, ...], "_Row"]):
+    """Rows by cosmology, the last used at the end.
+
+    Attributes:
+        recent: The last cosmologies without a row, as keys.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recent: dict[tuple[float, ...], None] = {}
+
+
 class _Row:
     """Evaluates one point at a time, in arrays that are reused by all its calls.
 
@@ -360,24 +411,26 @@ class _Row:
     the galaxies is evaluated.
 
     Args:
-        whole: Session that computes all in one run; None if `links` are needed in between.
-        parted: Sessions of both parts of the graph, if it has two.
+        sessions: The sessions.
         inputs: Number of columns of a point, P.
         made: Arrays for the outputs by name, (1, ...).
         links: Steps in numpy between the two parts.
         options: Options of a run.
+
+    Attributes:
+        has_held: Whether it was called twice in a row at the same cosmology.
     """
 
     def __init__(
         self,
-        whole: onnxruntime.InferenceSession | None,
-        parted: _Parted | None,
+        sessions: _Single,
         inputs: int,
         made: Mapping[str, NDArray[Any]],
         links: Sequence[Link],
         options: onnxruntime.RunOptions,
     ) -> None:
-        self._x = np.empty((1, inputs), np.float32)
+        whole, again, parted = sessions
+        self._x, self.has_held = np.empty((1, inputs), np.float32), False
         self._copies = [
             (name, array[0].copy if array.ndim > 1 else partial(array.__getitem__, 0))
             for name, array in made.items()
@@ -393,7 +446,7 @@ class _Row:
         }
         if whole is not None:
             self._steps.append(self._bind(whole, given, {**made, **of_cosmology}, options))
-        if parted is None:
+        if parted is None or again is None:
             return
         if whole is None:
             background = {COSMOLOGY: self._x[:, :_COSMIC]}
@@ -404,7 +457,7 @@ class _Row:
             numbers = (of_cosmology[name] for name in link.given)
             self._steps.append(partial(link.make, *numbers, given[link.name]))
         rest = {name: array for name, array in made.items() if name not in of_cosmology}
-        self._again = self._bind(parted.galaxies, given, rest, options)
+        self._again = self._bind(again, given, rest, options)
         if whole is None:
             self._steps.append(self._again)
 
@@ -417,6 +470,7 @@ class _Row:
         """The outputs of a point: copies of spectra (K,), and numbers."""
         self._x[0] = point
         if self._again is not None and background == self._last:
+            self.has_held = True
             self._again()
         else:
             self._last = None  # until all steps are done
@@ -436,8 +490,10 @@ def _bound(
     binding = session.io_binding()
     for name, array in given.items():
         binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+    axes = {one.name: len(one.shape) for one in session.get_outputs()}
     for name, array in made.items():
-        binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        shape = array.shape + (1,) * (axes[name] - array.ndim)  # numbers may be (1, 1)
+        binding.bind_output(name, "cpu", 0, array.dtype.type, shape, array.ctypes.data)
     # `InferenceSession.run_with_iobinding` checks first, for longer than a short call takes
     run, bound = getattr(session, "_sess", None), getattr(binding, "_iobinding", None)
     if run is None or bound is None:

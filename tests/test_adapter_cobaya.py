@@ -311,10 +311,10 @@ def test_two_names_of_one_input_must_agree():
         ("mnu", 0.06, 0.0),
         ("omk", 0.1, 0.0),
         ("nnu", 2.0, 3.044),
-        ("N_eff", 2, 3.044),
-        ("sum_mnu", 0.3, 0.0),
-        ("Omega_K", 0.1, 0.0),
         ("fR0", 1e-5, 0.0),
+        pytest.param("N_eff", 2, 3.044, marks=pytest.mark.slow),
+        pytest.param("sum_mnu", 0.3, 0.0, marks=pytest.mark.slow),
+        pytest.param("Omega_K", 0.1, 0.0, marks=pytest.mark.slow),
     ],
 )
 def test_physics_that_any_component_takes_is_refused_by_name(name, value, fine):

@@ -27,7 +27,10 @@ def inside(model, N, seed=0):
     return x[model.is_inside(x)][:N]
 
 
-@pytest.mark.parametrize(("name", "occupation"), [("standard", None), ("tinker10", "zheng07")])
+@pytest.mark.parametrize(
+    ("name", "occupation"),
+    [pytest.param("standard", None, marks=pytest.mark.slow), ("tinker10", "zheng07")],
+)
 def test_jacobians_are_those_of_jax(name, occupation):
     jax = pytest.importorskip("jax")
     from hodspectra.jax import function
@@ -55,7 +58,14 @@ ADDED = ["zheng07+off_centring", "zheng07+c_sat", "zheng07+transition", "zheng07
 INNER = {"more15": {"alpha_inc": 0.3, "log10M_inc": 13.0}, "zheng07+damping": {"k_damp": 0.1}}
 
 
-@pytest.mark.parametrize("occupation", [*OCCUPATIONS, *ADDED])
+SOME = ["linke22", "more15", "gaussian", "zheng07+off_centring", "zheng07+damping"]
+
+
+@pytest.mark.parametrize(
+    "occupation",
+    [pytest.param(name, marks=() if name in SOME else pytest.mark.slow)
+     for name in [*OCCUPATIONS, *ADDED]],
+)  # fmt: skip
 def test_every_occupation_has_slopes_in_its_graph_and_they_are_those_of_calls(occupation):
     model = load("tinker10", occupation=occupation)
     inner = model.example | INNER.get(occupation, {})  # calls do not see a kink at an end
@@ -128,6 +138,7 @@ def test_an_operator_without_a_rule_is_named():
         with_slopes(graph, {"theta": (1, 2), "n_g": (1, 2)}, 2)
 
 
+@pytest.mark.slow  # the next one takes differences
 def test_statistics_and_own_wavenumbers_have_the_slopes_of_jax():
     jax = pytest.importorskip("jax")
     from hodspectra.jax import function

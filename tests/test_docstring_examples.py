@@ -23,7 +23,13 @@ WITH_EXAMPLES = {
 }
 
 
-@pytest.mark.parametrize("name", WITH_EXAMPLES)
+# test_jax.py has what its example shows
+SLOW = {"export.to_jax": pytest.mark.slow}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=SLOW.get(name, ())) for name in WITH_EXAMPLES]
+)
 def test_examples(name):
     module = importlib.import_module(name)
     found = [one for one in doctest.DocTestFinder().find(module, name) if one.examples]

@@ -58,7 +58,7 @@ def test_the_file_describes_itself(model, spectra):
     assert "A&A 665, A38" in model.metadata["citation"]
 
 
-@pytest.mark.parametrize("ln_P", [-95.0, 95.0])
+@pytest.mark.parametrize("ln_P", [pytest.param(-95.0, marks=pytest.mark.slow), 95.0])
 def test_what_float32_cannot_hold_is_no_mismatch(emulator, tmp_path, ln_P):
     emulator.targets.mean.fill_(ln_P)
     emulator.save(tmp_path / "extreme.safetensors")

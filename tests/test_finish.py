@@ -30,8 +30,15 @@ def same(one, two):
     return all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("loss", ["mse", "rms"])
+@pytest.mark.parametrize(
+    ("precision", "loss"),
+    [
+        ("float32", "mse"),
+        ("float64", "rms"),
+        pytest.param("float32", "rms", marks=pytest.mark.slow),
+        pytest.param("float64", "mse", marks=pytest.mark.slow),
+    ],
+)
 def test_a_finish_lowers_both_losses(spectra, precision, loss):
     finish = replace(LONG, precision=precision)
     emulator, history = fit(spectra, replace(ending_with(finish), loss=loss))
@@ -112,7 +119,7 @@ def test_a_finish_must_leave_work_for_the_training(spectra):
 
 def test_wall_time_ends_a_finish(spectra):
     endless = FinishConfig(evaluations=10**9)
-    _, history = fit(spectra, ending_with(endless, max_minutes=0.05))
+    _, history = fit(spectra, ending_with(endless, max_minutes=0.03))
     assert 0 < history["finish"]["evaluations"] < 10**9
 
 

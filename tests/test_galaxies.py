@@ -45,7 +45,11 @@ KINKED = {"kwan15": 7e-3, "abacus": 7e-3, "more15": 1e-2, "gaussian": 4e-3}  # w
 FLOAT32 = 1e-5
 INTEGRAL = 1e-4
 
-every = pytest.mark.parametrize("name", OCCUPATIONS)
+SOME = ("linke22", "zheng07", "more15", "cacciato13", "gaussian")
+every = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in SOME else pytest.mark.slow) for n in OCCUPATIONS],
+)
 pytestmark = pytest.mark.filterwarnings("ignore::export.lowest_mass.BelowLowestMassWarning")
 
 
@@ -151,6 +155,7 @@ def test_a_part_of_the_graph_is_what_torch_computes(name, small_file):
         assert np.max(np.abs(values - theirs.numpy()) / total) < 5 * FLOAT32
 
 
+@pytest.mark.slow  # by default, test_it_has_the_parameters_of_the_occupation_and_its_spectra
 def test_an_emulator_made_for_an_occupation_is_the_same_and_needs_nothing_else(
     small_file, zheng_file
 ):
@@ -167,6 +172,7 @@ def test_an_emulator_made_for_an_occupation_is_the_same_and_needs_nothing_else(
     np.testing.assert_array_equal(own(theta)["gg_1h"], made(theta)["gg_1h"])
 
 
+@pytest.mark.slow
 def test_a_file_of_another_occupation_can_have_the_first_one(small_file, zheng_file):
     changed, made = load(zheng_file, occupation="linke22"), load(small_file)
     assert changed.names == made.names
@@ -175,6 +181,7 @@ def test_a_file_of_another_occupation_can_have_the_first_one(small_file, zheng_f
         assert np.percentile(error, 95) < 3 * INTEGRAL, name
 
 
+@pytest.mark.slow
 def test_torch_knows_the_occupation_of_its_space(zheng_file):
     emulator = Emulator.load(zheng_file.with_suffix(".safetensors"))
     assert isinstance(emulator.model.galaxies, Sampled)

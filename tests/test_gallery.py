@@ -31,6 +31,7 @@ def test_every_parameter_has_a_figure(quick, tmp_path, capsys):
         assert np.ptp(imread(path)) == 1  # something is drawn
 
 
+@pytest.mark.slow  # test_analyse.py compares files of equal figures
 def test_figures_are_the_same_every_time(quick, tmp_path):
     one, two = (gallery(tmp_path / n, parameters=["alpha"], **SMALL)[0] for n in ("a", "b"))
     assert one.read_bytes() == two.read_bytes()

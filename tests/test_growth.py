@@ -28,31 +28,34 @@ def cosmologies(n):
     return theta[theta[:, 2] + theta[:, 3] < -0.1][:n].T
 
 
-def of_pyccl(theta, what):
-    """The numbers that a function of pyccl's cosmologies and scale factors gives, shape (n,)."""
+def of_pyccl(theta, *functions):
+    """The numbers that functions of pyccl's cosmologies and scale factors give, each (n,)."""
     values = []
     for Om_m, h, w0, wa, z in theta.T:
         cosmology = pyccl.CosmologyCalculator(
             Omega_c=Om_m - 0.04, Omega_b=0.04, h=h, sigma8=0.8, n_s=0.96, w0=w0, wa=wa
         )
-        values.append(what(cosmology, 1 / (1 + z)))
-    return np.array(values)
+        values.append([function(cosmology, 1 / (1 + z)) for function in functions])
+    return np.array(values).T
 
 
 @pytest.mark.parametrize("theta", [CORNERS.T, cosmologies(50)], ids=["corners", "random"])
 def test_growth_is_pyccl_s(theta):
-    expected = of_pyccl(theta, pyccl.growth_factor)
-    np.testing.assert_allclose(growth_factor(*theta), expected, rtol=PYCCL)
-    expected = of_pyccl(theta, pyccl.growth_rate)
-    np.testing.assert_allclose(growth_rate(*theta), expected, rtol=PYCCL_RATE)
-    expected = of_pyccl(theta, lambda cosmology, a: cosmology.omega_x(a, "matter"))
-    np.testing.assert_allclose(matter_fraction(*theta), expected, rtol=1e-12)
+    growth, rate, fraction = of_pyccl(
+        theta,
+        pyccl.growth_factor,
+        pyccl.growth_rate,
+        lambda cosmology, a: cosmology.omega_x(a, "matter"),
+    )
+    np.testing.assert_allclose(growth_factor(*theta), growth, rtol=PYCCL)
+    np.testing.assert_allclose(growth_rate(*theta), rate, rtol=PYCCL_RATE)
+    np.testing.assert_allclose(matter_fraction(*theta), fraction, rtol=1e-12)
 
 
 def test_growth_at_high_redshift_is_pyccl_s():
     theta = cosmologies(10)
     theta[4] = 9.0
-    expected = of_pyccl(theta, pyccl.growth_factor)
+    (expected,) = of_pyccl(theta, pyccl.growth_factor)
     np.testing.assert_allclose(growth_factor(*theta), expected, rtol=PYCCL)
 
 

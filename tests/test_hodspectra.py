@@ -81,7 +81,9 @@ print(emulator({point}, "gg_total", k=[0.1])["gg_total"][0])
 MINE = "\n".join(f"import {n}; assert {n}.MINE == {n!r}, {n}.__file__" for n in OURS)
 
 
-@pytest.mark.parametrize(("first", "second"), [(MINE, ""), ("", MINE), ("", "")])
+@pytest.mark.parametrize(
+    ("first", "second"), [(MINE, ""), ("", MINE), pytest.param("", "", marks=pytest.mark.slow)]
+)
 def test_a_script_may_have_files_of_our_names_and_use_both(neighbours, first, second):
     (neighbours / "script.py").write_text(BOTH.format(first=first, second=second, point=POINT))
     done = python("script.py", cwd=neighbours)
@@ -140,11 +142,19 @@ def test_what_is_pickled_aside_is_read_in_a_process_without_neighbours(neighbour
     assert emulator.names == load("standard").names
 
 
-SCRIPT = Path(sys.executable).parent / "hodspectra"
+SCRIPT_OF_PIP = [Path(sys.executable).parent / "hodspectra"]
+MODULE = [sys.executable, "-m", "hodspectra"]
 
 
-@pytest.mark.parametrize("command", [[sys.executable, "-m", "hodspectra"], [SCRIPT]])
-@pytest.mark.parametrize("path", ["", "."])
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        (MODULE, ""),
+        (SCRIPT_OF_PIP, "."),
+        pytest.param(MODULE, ".", marks=pytest.mark.slow),
+        pytest.param(SCRIPT_OF_PIP, "", marks=pytest.mark.slow),
+    ],
+)
 def test_commands_run_beside_files_of_our_names(neighbours, command, path):
     for arguments in (["info"], ["design", "--help"]):
         done = subprocess.run(
@@ -325,18 +335,31 @@ def front_door(base, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_in_a_base_installation_a_command_names_its_extra(name, base, front_door, tmp_path):
-    command = COMMANDS[name]
-    done = python("-m", command.module, "--help", cwd=tmp_path, PYTHONPATH=str(base))
-    by_module = (f"python -m {command.module}", done.returncode, done.stderr)
-    for called, status, error in (by_module, (f"hodspectra {name}", *front_door[name])):
-        if command.extra and command.module != "export.verify":
-            assert status == 2
-            assert error.startswith(f"{called}: error: this command ")
-            assert f": pip install 'hodspectra[{command.extra}]' (no module " in error
-            assert len(error.splitlines()) == 1
-        else:
-            assert status == 0, error
+def test_in_a_base_installation_a_command_names_its_extra(name, front_door):
+    told_of_its_extra(COMMANDS[name], f"hodspectra {name}", *front_door[name])
+
+
+FEW = ("generate", "train", "info", "fit", "verify")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(one, marks=() if one in FEW else pytest.mark.slow) for one in COMMANDS],
+)
+def test_in_a_base_installation_a_module_names_the_extra_of_its_command(name, base, tmp_path):
+    module = COMMANDS[name].module
+    done = python("-m", module, "--help", cwd=tmp_path, PYTHONPATH=str(base))
+    told_of_its_extra(COMMANDS[name], f"python -m {module}", done.returncode, done.stderr)
+
+
+def told_of_its_extra(command, called, status, error):
+    if command.extra and command.module != "export.verify":
+        assert status == 2
+        assert error.startswith(f"{called}: error: this command ")
+        assert f": pip install 'hodspectra[{command.extra}]' (no module " in error
+        assert len(error.splitlines()) == 1
+    else:
+        assert status == 0, error
 
 
 @pytest.mark.parametrize(

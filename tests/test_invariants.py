@@ -101,10 +101,11 @@ every = pytest.mark.parametrize("case", [*KINDS, SEMIANALYTIC, *shipped()], indi
 # test_derivatives.py compares the semi-analytic ones that ship with JAX
 in_jax = pytest.mark.parametrize(
     "case",
-    [*KINDS, SEMIANALYTIC]
+    ["combined", SEMIANALYTIC, "published-gm-separate"]
     + [
-        pytest.param(name, marks=pytest.mark.slow if load(name).metadata["nodes"] else ())
-        for name in shipped()
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in (*KINDS, *shipped())
+        if name not in ("combined", "published-gm-separate")
     ],
     indirect=True,
 )

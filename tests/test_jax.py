@@ -47,11 +47,13 @@ ADDED = "zheng07+off_centring+damping+transition+c_sat"
 @pytest.mark.parametrize(
     ("name", "occupation", "dtype"),
     [
-        ("standard", None, "float64"),
         ("tinker10", "zheng07", "float64"),
-        *(("tinker10", one, "float32") for one in ("more15", "leauthaud11", "hmq", ADDED)),
+        ("tinker10", ADDED, "float32"),
+        pytest.param("standard", None, "float64", marks=pytest.mark.slow),
+        *(pytest.param("tinker10", one, "float32", marks=pytest.mark.slow)
+          for one in ("more15", "leauthaud11", "hmq")),
     ],
-)
+)  # fmt: skip
 def test_numbers_are_those_of_onnxruntime(name, occupation, dtype):
     model = load(name, occupation=occupation)
     x = points(model, 100)
@@ -194,15 +196,20 @@ def test_what_it_does_not_do_is_said():
 
 
 def test_nothing_is_silent_outside():
-    """Derivatives outside are NaN as values are; so are separations without an answer."""
+    """Derivatives outside are NaN as values are."""
     P = function("tinker10", "n_g", occupation="zheng07", dtype="float64")
     slopes = jax.jit(jax.grad(lambda point: P(point)["n_g"]))(POINT | {"sigma_8": 3.0})
     assert all(np.isnan(one) for one in slopes.values())
-    far = function("tinker10", Xi([1.0, 120.0], physical=True), occupation="zheng07")
+
+
+@pytest.mark.slow
+def test_statistics_without_an_answer_are_not_numbers():
+    far = jax.jit(function("tinker10", Xi([1.0, 120.0], physical=True), occupation="zheng07"))
     assert np.isfinite(far(POINT | {"z": 1.0})["xi_gg"]).all()
     assert np.isnan(far(POINT | {"z": 2.0})["xi_gg"]).all()
     kind = Wp(R, 60, lengths="Mpc/h")
     ignoring = function("tinker10", kind, occupation="zheng07", out_of_range="ignore")
+    ignoring = jax.jit(ignoring)
     assert np.isnan(ignoring(POINT | {"h": 0.4})["w_p"]).all()  # there are no matrices for it
     assert ignoring(POINT)["w_p"].dtype == np.float32  # also where JAX has double precision
     lens = function("tinker10", DeltaSigma(R, point_mass="M_point"), occupation="zheng07")

@@ -69,6 +69,7 @@ def test_table_of_the_package_is_camb():
     np.testing.assert_allclose(P_lin(shipped_table(), columns, k)[0], direct, rtol=2e-5)
 
 
+@pytest.mark.slow  # test_power.py compares a table of one cosmology
 def test_pyccl_preset_is_pyccl():
     space = Space(Om_c=Range(0.28, 0.30), Om_b=Range(0.047, 0.048), h=Range(0.70, 0.70))
     box = TableBox.of(space, "pyccl", (3, 2))

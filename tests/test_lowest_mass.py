@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from datagen.space import BACKGROUND
-from export.lowest_mass import BelowLowestMassWarning, LowestMass
+from export.lowest_mass import SHARE, BelowLowestMassWarning, LowestMass
 from export.populations import populations
 from export.runtime import load
 from export.to_onnx import rewrite
@@ -69,6 +69,7 @@ def test_the_share_below_the_lowest_halo_mass_is_that_of_the_integral():
         point = np.array([[*np.ones(len(BACKGROUND)), 1.0, sigma, M_th, 1e14, 1.0]], np.float32)
         (found,) = lowest.share(galaxies.each[0], point)
         assert found == pytest.approx(expected, abs=1e-4)
+        assert lowest.is_near(point[0].tolist()) == (found > SHARE)
 
 
 def test_other_occupations_are_warned_of_by_their_own_thresholds(small_file):

@@ -96,7 +96,7 @@ def test_export_then_import_repeats_the_labels(tmp_path, space):
     assert after.hash() == before.hash()  # over all bytes, so that -0.0 is not 0.0
 
 
-@pytest.mark.parametrize("chunk", [1, 70, 4096])
+@pytest.mark.parametrize("chunk", [pytest.param(1, marks=pytest.mark.slow), 7, 70, 4096])
 def test_import_does_not_depend_on_how_much_is_read_at_once(
     tmp_path, published, chunk, monkeypatch
 ):

@@ -123,8 +123,16 @@ class Web(socketserver.BaseRequestHandler):
         self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-@pytest.mark.parametrize("listener", [Silent, Web], indirect=True)
-@pytest.mark.parametrize("scheme", ["", "ray://"])
+@pytest.mark.parametrize(
+    ("listener", "scheme"),
+    [
+        (Silent, ""),
+        (Web, "ray://"),
+        pytest.param(Silent, "ray://", marks=pytest.mark.slow),
+        pytest.param(Web, "", marks=pytest.mark.slow),
+    ],
+    indirect=["listener"],
+)
 def test_what_listens_and_is_no_cluster_is_refused_in_time(listener, scheme, monkeypatch):
     monkeypatch.setattr(cluster, "_PATIENCE", 0.5)  # Ray itself would try for minutes
     with pytest.raises(ConnectionError, match="does not answer as a Ray cluster; start one with"):

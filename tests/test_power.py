@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from support.serial import without_ray
 
 from datagen import power
 from datagen.boltzmann import amplitudes
@@ -119,13 +120,14 @@ def full_after(number):
 class TestCache:
     @pytest.fixture(scope="class")
     @classmethod
-    def folder(cls, ray, tmp_path_factory):
+    def folder(cls, tmp_path_factory):
         """A cache with a table of four runs of CAMB, interrupted once."""
         return tmp_path_factory.mktemp("power")
 
     @pytest.fixture(autouse=True)
     def _here(self, folder, monkeypatch):
         monkeypatch.setenv("HODSPECTRA_CACHE", str(folder))
+        without_ray(monkeypatch, power)
 
     def test_what_was_run_before_an_interruption_is_not_run_again(self, folder, monkeypatch):
         with monkeypatch.context() as patch:

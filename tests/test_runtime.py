@@ -496,7 +496,7 @@ VALUES = st.one_of(
     hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(max_dims=2)),
 )  # fmt: skip
 FUZZ = settings(
-    deadline=None, max_examples=150, derandomize=True,
+    deadline=None, max_examples=80, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 

@@ -139,6 +139,7 @@ def test_other_fits_for_haloes_need_no_other_network(small, theta) -> None:
         with_fits(small, halo_bias="Tinker10")
 
 
+@pytest.mark.slow  # by default, test_to_torch.py and test_semianalytic_haloes.py
 def test_other_galaxies_need_no_other_network(small) -> None:
     changed = with_fits(small, "zheng07", concentration="Ishiyama21", mass_def="vir")
     space = changed.spec.space
@@ -261,13 +262,8 @@ def test_nothing_jumps_where_a_threshold_becomes_narrower_than_the_grid(small, M
     small.float()
 
 
-@pytest.mark.parametrize(
-    "fixed",
-    [
-        pytest.param(("n_s", "sigma_8"), marks=pytest.mark.slow),
-        ("Om_c", "Om_b", "h", "n_s", "z"),
-    ],
-)
+@pytest.mark.slow  # by default, test_semianalytic_haloes.py holds some fixed
+@pytest.mark.parametrize("fixed", [("n_s", "sigma_8"), ("Om_c", "Om_b", "h", "n_s", "z")])
 def test_cosmology_can_be_held_fixed(fixed: tuple[str, ...]) -> None:
     narrow = {name: Range(SPACE[name].low, SPACE[name].low) for name in fixed}
     space = replace(SPACE, **narrow)

@@ -122,7 +122,11 @@ def test_with_exact_cosmology_it_is_the_halo_model(kind) -> None:
         assert error.max() < (WORST_MATTER if name.startswith("mm") else WORST), name
 
 
-@pytest.mark.parametrize("kind", [("Duffy08", "vir"), ("Diemer15", "200c"), ("Ishiyama21", "500c")])
+@pytest.mark.parametrize(
+    "kind",
+    [("Duffy08", "vir"), pytest.param(("Diemer15", "200c"), marks=pytest.mark.slow),
+     ("Ishiyama21", "500c")],
+)  # fmt: skip
 def test_a_network_serves_haloes_that_it_was_not_made_for(kind) -> None:
     for name, error in errors(with_fits(small(), **of(*kind)), points(), torch.float32).items():
         assert np.percentile(error, 95) < NETWORK_BULK, name

@@ -139,7 +139,7 @@ def test_work_ends_a_cosine_at_rate_zero(spectra):
 
 
 def test_wall_time_is_a_cap_that_is_reported(label_file, tmp_path, capsys, undrawn):
-    schedule = ScheduleConfig("cosine", max_epochs=(100_000,), max_minutes=0.02)
+    schedule = ScheduleConfig("cosine", max_epochs=(100_000,), max_minutes=0.01)
     history = train(label_file, tmp_path, replace(QUICK, schedule=schedule))
     assert history["capped"]
     assert history["done"] < 0.5

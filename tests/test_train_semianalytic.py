@@ -27,7 +27,11 @@ DERIVATIVE = 2e-2  # times the parameter's range, over P; a missing term or a wr
 def file(label_file, tmp_path_factory):
     out = tmp_path_factory.mktemp("semianalytic")
     fit = FitConfig(cosmologies=1000, iterations=20)
-    return train_semianalytic(out, SMALL_SPACE, SMALL_MODEL, SMALL, fit, label_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "emulator.train_semianalytic.save_figure", lambda *_: None
+        )  # it takes seconds
+        return train_semianalytic(out, SMALL_SPACE, SMALL_MODEL, SMALL, fit, label_file)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +116,7 @@ GRID = ("--semianalytic.grid.nodes=60", "--semianalytic.grid.spacing=0.33",
         "--semianalytic.grid.start=-5.6")  # fmt: skip
 
 
+@pytest.mark.slow  # nor does the next one
 def test_command_line_needs_no_labels(tmp_path, capsys):
     main([f"--out={tmp_path}", "--semianalytic.cosmology.units=20", "--fit.iterations=0",
           "--semianalytic.cosmology.rank=8", "--fit.cosmologies=200", *GRID])  # fmt: skip
@@ -124,6 +129,9 @@ def test_command_line_takes_an_occupation(tmp_path):
     main([f"--out={tmp_path}", "--semianalytic.cosmology.units=20", "--fit.iterations=0",
           "--semianalytic.cosmology.rank=8", "--fit.cosmologies=200",
           "--space.occupation=zheng07", "--space.log10Mmin.high=14", *GRID])  # fmt: skip
-    space = Emulator.load(tmp_path / "emulator.safetensors").spec.space
+    made = Emulator.load(tmp_path / "emulator.safetensors")
+    assert made.spec.provenance["training"]["fit"]["cosmologies"] == 200
+    assert not made.spec.record
+    space = made.spec.space
     assert space.names[-5:] == ("log10Mmin", "sigma_logM", "log10M0", "log10M1", "alpha")
     assert space["log10Mmin"].high == 14

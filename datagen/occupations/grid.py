@@ -20,7 +20,7 @@ __all__ = ["REACH", "OnGrid", "are_resolved", "between", "cardinal", "cells_of",
 
 Array = NDArray[np.floating[Any]]
 
-_RESOLVED = 0.84  # width of a normal distribution, in spacings, that a sum resolves to 1e-6
+_RESOLVED = 0.83  # width of a normal distribution, in spacings, that a sum resolves to 1e-6
 _CELLS = (4, 16)  # smallest and largest number of cells per interval
 REACH = 4  # intervals to each side of a node on which its polynomials are not 0
 

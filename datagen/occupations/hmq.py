@@ -86,8 +86,7 @@ class HMQ(_Peak):
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
-        log10_M = f.log(M) / LN_10 - p["log10Mc"]
-        peak = _skewed(log10_M / p["sigma"], p["gamma"], f)
+        peak = _skewed(_from_peak(M, p, f), p["gamma"], f)
         A = positive(p["p_max"] - 1.0 / p["Q"], f) / _highest(p["gamma"], f)
         N_c = A * peak + f.step(M, ten_to(p["log10Mc"], f)) / p["Q"]
         return independent(N_c, *self.satellites(M, p, f))
@@ -98,9 +97,14 @@ class HMQ(_Peak):
         return *super().cuts(p), *around(10 ** p["log10Mc"], narrow)
 
 
+def _from_peak(M: Any, p: Mapping[str, Any], f: Functions) -> Any:
+    """Log10 of M / Mc over sigma."""
+    return (f.log(M) - LN_10 * p["log10Mc"]) / (LN_10 * p["sigma"])
+
+
 def _skewed(x: Any, gamma: Any, f: Functions) -> Any:
     """2 Phi(gamma x) exp(-x^2 / 2), a skewed normal distribution times sqrt(2 pi)."""
-    return 2.0 * rise(gamma * x / 2**0.5, f) * f.exp(-x * x / 2.0)
+    return (1.0 + f.erf((gamma / 2**0.5) * x)) * f.exp(x * x * -0.5)
 
 
 def _highest(gamma: Any, f: Functions) -> Any:
@@ -153,5 +157,5 @@ class Gaussian(_Peak):
 
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
-        x = (f.log(M) / LN_10 - p["log10Mc"]) / p["sigma"]
-        return independent(p["A"] * f.exp(-x * x / 2.0), *self.satellites(M, p, f))
+        x = _from_peak(M, p, f)
+        return independent(p["A"] * f.exp(x * x * -0.5), *self.satellites(M, p, f))

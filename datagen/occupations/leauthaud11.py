@@ -10,7 +10,7 @@ from datagen.occupations.shapes import ALPHA, negative, positive, rise, smaller
 
 __all__ = ["Leauthaud11"]
 
-_BISECTIONS, _NEWTON_STEPS = 3, 3  # to 2e-4 in log10 m at worst, 1e-6 at 99.9 % of points
+_BISECTIONS, _NEWTON_STEPS = 2, 3  # to 2e-4 in log10 m at worst, 2e-6 at 99.9 % of points
 _STEEP = 1e8  # slope of a clipped line that replaces sign(x)
 _SMALL = 75.0  # e^-75 is negligible, and e^75 is within single precision
 _NO_HALO = 30.0  # log10 Msun
@@ -80,7 +80,7 @@ class Leauthaud11(Occupation):
     def moments(self, M: Any, p: Mapping[str, Any], f: Functions) -> Moments:
         """See `Occupation.moments`."""
         ln_M, x_t = f.log(M), p["log10M_star_t"] - p["log10M_star0"]
-        x = _stellar_mass(ln_M / LN_10 - p["log10M1_star"] + 0.5, p, f)
+        x = _stellar_mass(ln_M / LN_10 - (p["log10M1_star"] - 0.5), p, f)
         N_c = rise((x - x_t) / (2**0.5 * p["sigma_logm"]), f)
         above_pivot = p["log10M1_star"] - 0.5 + _halo_mass(x_t, p, f)[0] - _PIVOT
         ln_Msat = f.log(p["B_sat"]) + LN_10 * (_PIVOT + p["beta_sat"] * above_pivot)
@@ -114,7 +114,7 @@ def _halo_mass(x: Any, p: Mapping[str, Any], f: Functions) -> tuple[Any, Any]:
     """log10 M(m) / M1 + 1/2 for x = log10 m / m0, and its derivative."""
     gamma, delta = LN_10 * p["gamma"], LN_10 * p["delta"]
     share = f.sigmoid(gamma * x)
-    rest = share * f.exp(f.clip(delta * x, -_SMALL, _SMALL))
+    rest = share * f.exp(f.clip(delta * x, -_SMALL, _SMALL))  # Newton's steps may go too far
     slope = p["beta"] + rest * ((delta + gamma) - gamma * share)
     return p["beta"] * x + rest, slope
 
@@ -129,10 +129,11 @@ def _stellar_mass(log10_M: Any, p: Mapping[str, Any], f: Functions) -> Any:
     high = negative(low + 0.5 / p["beta"], f) + smaller(
         above / p["beta"], f.log(1.0 + 2.0 * above) / (LN_10 * p["delta"]), f
     )
+    gamma, delta = LN_10 * p["gamma"], LN_10 * p["delta"]
     x, width = (low + high) / 2, high - low
     for i in range(_BISECTIONS):
-        share = 0.25 / 2**i
-        x = x + width * f.clip(_STEEP * (log10_M - _halo_mass(x, p, f)[0]), -share, share)
+        share, rest = 0.25 / 2**i, f.sigmoid(gamma * x) * f.exp(delta * x)
+        x = x + width * f.clip(_STEEP * (log10_M - (p["beta"] * x + rest)), -share, share)
     for _ in range(_NEWTON_STEPS):
         value, slope = _halo_mass(x, p, f)
         x = x + (log10_M - value) / slope
