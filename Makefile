@@ -88,7 +88,7 @@ published: $(READY)
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm/emulator.safetensors --out $(PUBLISHED)/published-gm.onnx
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gm_1h/emulator.safetensors --merge $(PUBLISHED)/gm_2h/emulator.safetensors --out $(PUBLISHED)/published-gm-separate.onnx
 	$(PY) -m export.to_onnx --emulator $(PUBLISHED)/gg/emulator.safetensors --out $(PUBLISHED)/published-gg.onnx --domain '[$(PUBLISHED)/labels.h5, $(PUBLISHED)/domain.h5]'
-	for name in gm gm-separate gg; do $(PY) -m hodspectra evaluate --emulator $(PUBLISHED)/published-$$name.onnx --data $(PUBLISHED)/test.h5 --write_record true --out $(PUBLISHED)/test-$$name; done
+	for name in gm gm-separate gg; do $(PY) -m hodspectra evaluate --emulator $(PUBLISHED)/published-$$name.onnx --data $(PUBLISHED)/test.h5 --floor.linear_power 8 --write_record true --out $(PUBLISHED)/test-$$name; done
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

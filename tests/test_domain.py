@@ -118,10 +118,11 @@ def test_the_card_tells_of_it(model, small_file):
     text = card(model)
     assert "part of this box: points where gg_1h of this halo model is negative are refused" in text
     made = model.metadata["provenance"]
-    assert 30_000 < made["dropped"] < made["points"]["all"] == 60_000
-    left_out = f"{made['dropped']:,} of 60,000 points, 63 %"
+    assert 100_000 < made["dropped"] < made["points"]["all"] == 200_000
+    left_out = f"{made['dropped']:,} of 200,000 points, 63 %"
     assert f"points left out of the training: {left_out}" in text
-    assert "of 13,500 test points" in text
+    assert "of 34,500 test points" in text
+    assert "'points': 100000, 'seed': 37}, in training alone" in text
     assert "gg_total is learnt separately: it is not the sum of gg_1h and gg_2h" in text
     separate = card(load("published-gm-separate"))
     assert "part of this box" not in separate

@@ -32,14 +32,17 @@ def test_shipped_files_give_back_their_emulators(name):
         np.testing.assert_allclose(ours.numpy(), expected[output], rtol=ROUNDING[name])
 
 
-def test_gradients_are_those_of_the_file():
-    emulator, model = load("standard"), load_onnx("standard")
+@pytest.mark.parametrize(
+    ("name", "output"), [("standard", "gg_total"), ("published-gm", "gm_total")]
+)
+def test_gradients_are_those_of_the_file(name, output):
+    emulator, model = load(name), load_onnx(name)
     x = example(model, 1)
     found = emulator.jacobian(torch.from_numpy(x))
-    expected = model.jacobian(x[0], "gg_total", ["sigma_8", "h"])["gg_total"]
-    of_gg = found[emulator.spec.outputs.index("gg_total")][0].numpy()
-    for name, slope in expected.items():
-        ours = of_gg[:, model.names.index(name)]
+    expected = model.jacobian(x[0], output, ["sigma_8", "h"])[output]
+    by_torch = found[emulator.spec.outputs.index(output)][0].numpy()
+    for parameter, slope in expected.items():
+        ours = by_torch[:, model.names.index(parameter)]
         np.testing.assert_allclose(ours, slope, atol=1e-3 * np.abs(slope).max())
 
 
