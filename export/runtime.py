@@ -375,9 +375,11 @@ class OnnxEmulator:
         else:
             names = self.outputs if outputs is None else self._named(outputs)
         if k is None and not out_of_range and not own:
-            point = self._ranges.single(theta)
+            is_row = type(theta) is np.ndarray and theta.ndim == 2 and len(theta) == 1
+            point = self._ranges.single(theta[0] if is_row else theta)  # type: ignore[index]
             if point is not None:  # the call in every step of a sampler
-                return self._single(names, point, measured)
+                found = self._single(names, point, measured)
+                return {n: np.asarray(one)[None] for n, one in found.items()} if is_row else found
         x, lost, single = self._points(theta, out_of_range)
         at_k = None if k is None else self.at_wavenumbers(k, extrapolate)
         if measured is not None:

@@ -73,6 +73,9 @@ def test_all_forms_of_input_agree(model, theta):
         assert one["gg_total"].shape == (50,)
         assert np.ndim(one["n_g"]) == 0
         np.testing.assert_allclose(one["gg_total"], expected[0], rtol=ROUNDING)
+    rows = model(theta[:1])
+    assert rows["n_g"].shape == (1,)
+    np.testing.assert_allclose(rows["gg_total"], expected[:1], rtol=ROUNDING)
 
 
 def test_numbers_and_arrays_mix(model, point):
