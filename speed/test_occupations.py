@@ -1,5 +1,6 @@
 """A call, and a batch, of a shipped emulator with each occupation, one's own, and two of them."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from datagen.space import Space
 from export.runtime import load
 
 EMULATOR, BATCH, SEED = "tinker10", 1000, 1
+CYCLE = 100  # points of different cosmologies
 
 
 class Own:
@@ -46,11 +48,13 @@ def points(emulator: Any, number: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", GALAXIES)
-def test_a_call(name: str, benchmark: Any) -> None:
+@pytest.mark.parametrize("cosmology", ["held", "new"])
+def test_a_call(name: str, cosmology: str, benchmark: Any) -> None:
     emulator = load(EMULATOR, occupation=GALAXIES[name], out_of_range="nan")
-    point = dict(zip(emulator.names, points(emulator, 1)[0].tolist(), strict=True))
-    benchmark.group = f"a call of {EMULATOR}, by occupation"
-    benchmark(emulator, point)
+    theta = points(emulator, 1 if cosmology == "held" else CYCLE)
+    cycle = itertools.cycle([dict(zip(emulator.names, row, strict=True)) for row in theta.tolist()])
+    benchmark.group = f"a call of {EMULATOR}, by occupation, its cosmology {cosmology}"
+    benchmark(lambda: emulator(next(cycle)))
 
 
 @pytest.mark.parametrize("name", GALAXIES)
