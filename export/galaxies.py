@@ -88,10 +88,14 @@ def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
     theta, ln_M, ln_n, _, step = (Traced(trace, name) for name in ("theta", *HALOES))
     cells = cells_of(occupation.width, grid.spacing)
     places = grid.start + grid.spacing / cells * np.arange((grid.nodes - 1) * cells + 1)
-    columns = [f"{PREFIX}theta/{name}" for name in names]
-    sizes = Traced(trace, trace.constant(np.ones(len(names)), np.int64))
-    trace.apply("Split", theta, sizes, outputs=columns, axis=1)
-    point = {name: Traced(trace, one) for name, one in zip(names, columns, strict=True)}
+    known = {p.name for p in occupation.parameters} | {"z"}
+    first = next(i for i, name in enumerate(names) if name in known)  # others are one part
+    columns = {name: f"{PREFIX}theta/{name}" for name in names[first:]}
+    rest = [f"{PREFIX}theta/others"] if first else []
+    sizes = trace.constant([first, *[1] * len(columns)][not first :], np.int64)
+    outputs = [*rest, *columns.values()]
+    trace.apply("Split", theta, Traced(trace, sizes), outputs=outputs, axis=1)
+    point = {name: Traced(trace, one) for name, one in columns.items()}
     n = trace.apply("Exp", trace.apply("MatMul", ln_n, between(grid.nodes, cells)))
     M = trace.apply("Exp", ln_M + places)
     f = TracedFunctions(trace, ln_M, grid.start, grid.spacing / cells, len(places))

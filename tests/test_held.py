@@ -119,14 +119,17 @@ def test_cosmologies_of_one_call_share_memory_and_those_that_come_back_keep_thei
     assert {key[3] for key in kept} >= {point["sigma_8"] for point in points[:3]}
 
 
-def test_a_graph_for_one_point_gives_its_numbers_with_fewer_operators():
-    model = load("tinker10", occupation="zheng07")
+@pytest.mark.parametrize(("occupation", "reshapes"), [("zheng07", 2), ("cacciato13", 3)])
+def test_a_graph_for_one_point_gives_its_numbers_with_fewer_operators(occupation, reshapes):
+    model = load("tinker10", occupation=occupation)
     parts = halves(cut(model.graph, model.outputs))
     assert parts is not None
     graph = for_one_point(parts.both)
-    kinds = Counter(node.kind for node in graph.nodes)
+    kinds, before = (Counter(node.kind for node in g.nodes) for g in (graph, parts.both))
     assert kinds["Squeeze"] == 0
-    assert kinds["Reshape"] == 2  # to the tables
+    assert kinds["Reshape"] == reshapes  # to the tables, and to rows of an integral
+    assert kinds["ReduceSum"] == 1  # over the nodes
+    assert kinds["Mul"] <= before["Mul"] - 2  # at once
     point = model.example
     x = np.array([[*map(point.get, model.names)]], np.float32)
     names = list(model.outputs)
