@@ -133,7 +133,7 @@ class Features(nn.Module):
 
     def _features(self, theta: Tensor) -> Sequence[Tensor]:
         point = dict(zip(self.names, theta.split(1, dim=1), strict=True))
-        if self.halo_model["model"] == "g3lhalo":
+        if self.halo_model.get("model") == "g3lhalo":
             return [g3lhalo_inputs(point, self.halo_model)]
         return self.occupation.features(point, TORCH)
 
