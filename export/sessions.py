@@ -418,7 +418,7 @@ class _Row:
         options: Options of a run.
 
     Attributes:
-        has_held: Whether it was called twice in a row at the same cosmology.
+        has_held: Whether it was called again at its present cosmology.
     """
 
     def __init__(
@@ -473,7 +473,7 @@ class _Row:
             self.has_held = True
             self._again()
         else:
-            self._last = None  # until all steps are done
+            self._last, self.has_held = None, False  # until all steps are done
             for step in self._steps:
                 step()
             self._last = background
