@@ -1,6 +1,5 @@
 """Reduce a graph to some of its outputs: onnxruntime always computes the whole graph."""
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -40,11 +39,6 @@ def needed(graph: Graph, outputs: Collection[str]) -> tuple[Node, ...]:
     return tuple(reversed(nodes))
 
 
-def _uses(graph: Graph) -> Counter[str]:
-    """Number of uses of each name."""
-    return Counter([*(name for node in graph.nodes for name in node.inputs), *graph.outputs])
-
-
 def _without_returns(graph: Graph) -> Graph:
     """The graph without logarithms of exponentials, which are slow."""
     powers = {node.outputs[0]: node.inputs for node in graph.nodes if node.kind == "Exp"}
@@ -59,8 +53,8 @@ def _without_returns(graph: Graph) -> Graph:
 
 def _with_fewer_weights(graph: Graph) -> Graph:
     """The graph with only those weights of sums over profiles whose sums are used."""
-    used = _uses(graph)
-    made = {name: node for node in graph.nodes for name in node.outputs}
+    used = graph.uses()
+    made = graph.makers()
     users = {name: node for node in graph.nodes for name in node.inputs}
     nodes = {id(node): node for node in graph.nodes}
     tensors = dict(graph.tensors)
@@ -106,8 +100,8 @@ def _with_fewer_columns(graph: Graph) -> Graph:
     blocks.
     """
     grids = {one.profiles.shape[1] for one in profile_sums(graph)}  # numbers of nodes
-    used = _uses(graph)
-    made = {name: node for node in graph.nodes for name in node.outputs}
+    used = graph.uses()
+    made = graph.makers()
     layers = {node.outputs[0]: node for node in graph.nodes if node.kind == "Gemm"}
     nodes = {id(node): node for node in graph.nodes}
     tensors = dict(graph.tensors)

@@ -6,7 +6,6 @@ these functions, (N, W, Q) by (Q, r), and the products with functions of the con
 mapped to the wavenumbers. This saves a third of all work for a point.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ def with_few_sums(graph: Graph) -> Graph:
     Args:
         graph: A graph that was cut to the requested outputs.
     """
-    nodes: dict[int, tuple[Node, ...]] = {id(node): (node,) for node in graph.nodes}
+    new: dict[int, tuple[Node, ...]] = {}
     tensors = dict(graph.tensors)
     for one in profile_sums(graph):
         m, Q, K = one.profiles.shape
@@ -38,11 +37,10 @@ def with_few_sums(graph: Graph) -> Graph:
         r = len(counts)
         if shape is None or Q * r + r * m * (r + first) > Q * m * first:
             continue
-        new, numbers = _nodes(one, functions, counts, int(shape[1]) // K)
-        nodes[id(one.first)] = nodes[id(one.flat)] = ()
-        nodes[id(one.last)] = new
+        nodes, numbers = _nodes(one, functions, counts, int(shape[1]) // K)
+        new |= {id(one.first): (), id(one.flat): (), id(one.last): nodes}
         tensors |= {name: Tensor.of(name, array) for name, array in numbers.items()}
-    return replace(graph, nodes=tuple(n for one in nodes.values() for n in one), tensors=tensors)
+    return graph.changed(new, tensors)
 
 
 def _product(profiles: Array) -> tuple[Array, Array]:

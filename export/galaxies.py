@@ -89,11 +89,10 @@ def sampled(occupation: Occupation, names: Sequence[str], grid: Nodes) -> Trace:
     cells = cells_of(occupation.width, grid.spacing)
     places = grid.start + grid.spacing / cells * np.arange((grid.nodes - 1) * cells + 1)
     known = {p.name for p in occupation.parameters} | {"z"}
-    first = next(i for i, name in enumerate(names) if name in known)  # others are one part
+    first = next(i for i, name in enumerate(names) if name in known)  # cosmology is one part
     columns = {name: f"{PREFIX}theta/{name}" for name in names[first:]}
-    rest = [f"{PREFIX}theta/others"] if first else []
-    sizes = trace.constant([first, *[1] * len(columns)][not first :], np.int64)
-    outputs = [*rest, *columns.values()]
+    sizes = trace.constant([first, *[1] * len(columns)], np.int64)
+    outputs = [f"{PREFIX}theta/cosmology", *columns.values()]
     trace.apply("Split", theta, Traced(trace, sizes), outputs=outputs, axis=1)
     point = {name: Traced(trace, one) for name, one in columns.items()}
     n = trace.apply("Exp", trace.apply("MatMul", ln_n, between(grid.nodes, cells)))

@@ -5,6 +5,7 @@ external data, functions, nested graphs, and operators of libraries. Everything 
 list of needed fields is refused, including additions of later versions of ONNX.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -185,6 +186,26 @@ class Graph:
             nodes=tuple(_node(part.inner) for part in graph if part.field.number == 1),
             tensors={_name(one.inner, 8): Tensor(one.field.content) for one in tensors},
         )
+
+    def uses(self) -> Counter[str]:
+        """Number of uses of each name, as an input or an output of the graph."""
+        return Counter([*(name for node in self.nodes for name in node.inputs), *self.outputs])
+
+    def makers(self) -> dict[str, Node]:
+        """The operator that computes each name."""
+        return {name: node for node in self.nodes for name in node.outputs}
+
+    def changed(
+        self, new: Mapping[int, Iterable[Node]], tensors: Mapping[str, Tensor] | None = None
+    ) -> "Graph":
+        """Return a graph with other operators in the places of some.
+
+        Args:
+            new: Operators by the ``id`` of the one that they replace.
+            tensors: Constants; default: the same.
+        """
+        nodes = tuple(other for node in self.nodes for other in new.get(id(node), (node,)))
+        return replace(self, nodes=nodes, tensors=self.tensors if tensors is None else tensors)
 
     def encode(self) -> bytes:
         """Encode the graph as a file, without metadata."""

@@ -123,21 +123,21 @@ def _used(graph: Graph, nodes: tuple[Node, ...]) -> dict[str, Tensor]:
 
 def _with_tables(graph: Graph, cosmic: set[str]) -> Graph:
     """Graph for points of one cosmology, with profiles as a table of nodes and wavenumbers."""
-    nodes: dict[int, tuple[Node, ...]] = {id(node): (node,) for node in graph.nodes}
+    new: dict[int, tuple[Node, ...]] = {}
     tensors = dict(graph.tensors)
     for one in profile_sums(graph):
         if one.functions not in cosmic or one.first.inputs[0] in cosmic:
             continue
         name = one.last.outputs[0]
-        new = {
+        numbers = {
             f"{name} functions": one.profiles.reshape(len(one.profiles), -1),
             f"{name} shape": np.array([-1, one.profiles.shape[2]]),
         }
-        tensors |= {key: Tensor.of(key, array) for key, array in new.items()}
-        nodes[id(one.first)] = nodes[id(one.flat)] = ()
-        nodes[id(one.last)] = (
+        tensors |= {key: Tensor.of(key, array) for key, array in numbers.items()}
+        new[id(one.first)] = new[id(one.flat)] = ()
+        new[id(one.last)] = (
             Node.of("MatMul", (one.functions, f"{name} functions"), (f"{name} row",), {}),
             Node.of("Reshape", (f"{name} row", f"{name} shape"), (f"{name}{_TABLE}",), {}),
             Node.of("MatMul", (one.first.inputs[0], f"{name}{_TABLE}"), one.last.outputs, {}),
         )
-    return replace(graph, nodes=tuple(n for one in nodes.values() for n in one), tensors=tensors)
+    return graph.changed(new, tensors)

@@ -5,7 +5,6 @@ over nodes of integrals are products, too, rows of a matrix are multiplied at on
 no squeezing. onnxruntime takes a third of a microsecond for each operator.
 """
 
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -46,9 +45,9 @@ def _with_numbers(graph: Graph) -> Graph:
 
 def _with_plain_sums(graph: Graph) -> Graph:
     """The graph with sums of W weights over a table as products (W, Q) by (Q, K)."""
-    used = Counter([*(name for node in graph.nodes for name in node.inputs), *graph.outputs])
-    made = {name: node for node in graph.nodes for name in node.outputs}
-    nodes = {id(node): node for node in graph.nodes}
+    used = graph.uses()
+    made = graph.makers()
+    new: dict[int, tuple[Node, ...]] = {}
     for split in [node for node in graph.nodes if node.kind == "Split"]:
         chain: list[Node] = [split]
         while len(chain) < len(_CHAIN) and chain[0].inputs[0] in made:
@@ -62,21 +61,22 @@ def _with_plain_sums(graph: Graph) -> Graph:
         if any(used[node.outputs[0]] != 1 for node in chain[:-1]):
             continue
         name = product.outputs[0]
-        new = (
-            Node.of("Concat", weights.inputs, (f"{name} weights",), {"axis": 0}),
-            Node.of("MatMul", (f"{name} weights", product.inputs[1]), (name,), {}),
-            Node.of("Split", (name,), split.outputs, {"axis": 0, "num_outputs": W}),
-        )
-        nodes |= dict(zip(map(id, (weights, product, split)), new, strict=True))
-        del nodes[id(view)], nodes[id(rows)]
-    return replace(graph, nodes=tuple(nodes.values()))
+        inputs, apart = (f"{name} weights", product.inputs[1]), {"axis": 0, "num_outputs": W}
+        new |= {
+            id(weights): (Node.of("Concat", weights.inputs, inputs[:1], {"axis": 0}),),
+            id(view): (),
+            id(product): (Node.of("MatMul", inputs, (name,), {}),),
+            id(rows): (),
+            id(split): (Node.of("Split", (name,), split.outputs, apart),),
+        }
+    return graph.changed(new)
 
 
 def _with_rows_at_once(graph: Graph) -> Graph:
     """The graph that multiplies all rows of a matrix by the same row before it splits them."""
-    used = Counter([*(name for node in graph.nodes for name in node.inputs), *graph.outputs])
+    used = graph.uses()
     users = {name: node for node in graph.nodes for name in node.inputs}
-    nodes: dict[int, tuple[Node, ...]] = {id(node): (node,) for node in graph.nodes}
+    new: dict[int, tuple[Node, ...]] = {}
     for split in graph.nodes:
         if split.kind != "Split" or split.numbers.get("axis") != 0:
             continue
@@ -100,15 +100,15 @@ def _with_rows_at_once(graph: Graph) -> Graph:
             ),
         )
         first = next(node for node in graph.nodes if node in products)  # the factor is known there
-        nodes |= {id(split): (), **{id(node): () for node in products}, id(first): at_once}
-    return replace(graph, nodes=tuple(node for new in nodes.values() for node in new))
+        new |= {id(split): (), **{id(node): () for node in products}, id(first): at_once}
+    return graph.changed(new)
 
 
 def _with_products(graph: Graph) -> Graph:
     """The graph whose weighted sums over a first axis are products with a row of weights."""
-    used = Counter([*(name for node in graph.nodes for name in node.inputs), *graph.outputs])
-    made = {name: node for node in graph.nodes for name in node.outputs}
-    nodes: dict[int, tuple[Node, ...]] = {id(node): (node,) for node in graph.nodes}
+    used = graph.uses()
+    made = graph.makers()
+    new: dict[int, tuple[Node, ...]] = {}
     tensors = dict(graph.tensors)
     for total in graph.nodes:
         product = made.get(total.inputs[0]) if total.inputs else None
@@ -125,9 +125,9 @@ def _with_products(graph: Graph) -> Graph:
         flat, row = f"{name} flat", f"{name} weights"
         tensors[flat] = Tensor.of(flat, np.array([shape[0], -1]))
         tensors[row] = Tensor.of(row, weights.reshape(1, -1))
-        nodes[id(product)] = ()
-        nodes[id(total)] = (
+        new[id(product)] = ()
+        new[id(total)] = (
             Node.of("Reshape", (product.inputs[0], flat), (f"{name} rows",), {}),
             Node.of("MatMul", (row, f"{name} rows"), (name,), {}),
         )
-    return replace(graph, nodes=tuple(n for new in nodes.values() for n in new), tensors=tensors)
+    return graph.changed(new, tensors)

@@ -5,7 +5,6 @@ first sums over the nodes, (N, W, Q) by (Q, K m), and then over the functions, w
 point to point. For a single concentration it is less work to sum over the functions first.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +36,8 @@ class ProfileSum:
 
 def profile_sums(graph: Graph) -> list[ProfileSum]:
     """Return all sums of a graph that are weighted with profiles."""
-    made = {name: node for node in graph.nodes for name in node.outputs}
-    used = Counter([*(name for node in graph.nodes for name in node.inputs), *graph.outputs])
+    made = graph.makers()
+    used = graph.uses()
     found = []
     for last in graph.nodes:
         if last.kind != "MatMul":

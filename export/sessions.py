@@ -6,7 +6,7 @@ depends on the cosmology alone is computed once, and kept for the next call; see
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -224,8 +224,7 @@ class Sessions:
                 sizes, called = [rows, *sizes], ""
             inputs += encode(11, described(name, *sizes, rows=called, dtype=one[name].dtype))
         parts = replace(parts, galaxies=replace(parts.galaxies, inputs=inputs))
-        galaxies = self._open(parts.galaxies)
-        return _Parted(parts, cosmology, galaxies, one, self._options, is_one)
+        return _Parted(parts, cosmology, self._open, one, self._options, is_one)
 
     def check(self, inputs: Sequence[str], outputs: Sequence[str], K: int) -> dict[str, bool]:
         """Open the graph with all outputs; return whether each is a number, not a spectrum.
@@ -329,7 +328,7 @@ class _Parted:
     Args:
         parts: The two parts.
         cosmology: Session of the first part.
-        galaxies: Session of the second part.
+        open_: Opens a session of a graph: of the second part, when first needed.
         values: Example of the outputs of the first part, by name.
         options: Options of a run.
         is_one: Whether all points of a call have the same cosmology.
@@ -339,16 +338,21 @@ class _Parted:
         self,
         parts: Halves,
         cosmology: onnxruntime.InferenceSession,
-        galaxies: onnxruntime.InferenceSession,
+        open_: Callable[[Graph], onnxruntime.InferenceSession],
         values: Mapping[str, Array],
         options: onnxruntime.RunOptions,
         is_one: bool,
     ) -> None:
-        self.parts, self.cosmology, self.galaxies = parts, cosmology, galaxies
+        self.parts, self.cosmology, self._open = parts, cosmology, open_
         self.rows = dict(values)
         self.between, self._is_row, self._options = parts.between, parts.is_row, options
         self._is_one = is_one
         self._last: tuple[Any, int, dict[str, Array]] = None, 0, {}
+
+    @cached_property
+    def galaxies(self) -> onnxruntime.InferenceSession:
+        """Session of the second part, for batches."""
+        return self._open(self.parts.galaxies)
 
     def run(self, names: Sequence[str], x: Array) -> list[Array]:
         """The named outputs of points (N, P)."""

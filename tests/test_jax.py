@@ -168,9 +168,8 @@ def test_an_emulator_may_hold_in_a_part_of_its_ranges():
     found = jax.jit(jax.vmap(P))(x)["gg_1h"]
     np.testing.assert_array_equal(np.isfinite(found).all(axis=1), inside)
     expected = model(x[inside], "gg_1h")["gg_1h"]
-    np.testing.assert_allclose(
-        found[inside], expected, rtol=1e-2
-    )  # near its zero, of single precision
+    # near its zero, of single precision
+    np.testing.assert_allclose(found[inside], expected, rtol=1e-2)
     assert np.median(np.abs(found[inside] / expected - 1)) < 2e-5
     with pytest.raises(OutOfRange, match="gg_1h of this halo model is negative"):
         P(x[~inside][0])

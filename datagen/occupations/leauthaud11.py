@@ -129,11 +129,10 @@ def _stellar_mass(log10_M: Any, p: Mapping[str, Any], f: Functions) -> Any:
     high = negative(low + 0.5 / p["beta"], f) + smaller(
         above / p["beta"], f.log(1.0 + 2.0 * above) / (LN_10 * p["delta"]), f
     )
-    gamma, delta = LN_10 * p["gamma"], LN_10 * p["delta"]
     x, width = (low + high) / 2, high - low
     for i in range(_BISECTIONS):
-        share, rest = 0.25 / 2**i, f.sigmoid(gamma * x) * f.exp(delta * x)
-        x = x + width * f.clip(_STEEP * (log10_M - (p["beta"] * x + rest)), -share, share)
+        share = 0.25 / 2**i
+        x = x + width * f.clip(_STEEP * (log10_M - _halo_mass(x, p, f)[0]), -share, share)
     for _ in range(_NEWTON_STEPS):
         value, slope = _halo_mass(x, p, f)
         x = x + (log10_M - value) / slope
