@@ -22,12 +22,12 @@ from datagen.occupations import occupation as by_name
 from datagen.occupations.extras import parameters_of
 from datagen.record import provenance
 from datagen.seal import BLANK, seal
-from datagen.space import BACKGROUND, Space
+from datagen.space import BACKGROUND
 from emulator.emulator import Emulator
-from emulator.metrics import fractional_error
 from emulator.semianalytic.emulator import (
     OfGalaxies,
     SemiAnalyticEmulator,
+    with_finer_grid,
     with_fits,
     with_wavenumbers,
 )
@@ -46,32 +46,18 @@ from export.galaxies import (
     with_galaxies,
 )
 from export.graph import Graph, Node, Tensor
-from export.lowest_mass import BelowLowestMassWarning
-from export.ranges import OutOfRangeWarning
+from export.parity import points_of, verify
 from export.runtime import SCHEMA, OnnxEmulator
+from export.shipped import SUFFIX, shipped
+from export.to_torch import load
 from export.weights import left_over
 
-__all__ = ["ExportMismatch", "graph_of", "points_of", "rewrite", "to_onnx", "verify"]
+__all__ = ["graph_of", "rewrite", "to_onnx"]
 
 OPSET = 20  # the first with Gelu as an operator
-# Rounding of |P/P' - 1| in float32 at random points. A wrong activation or scaling shows at 1e-3.
-TOLERANCE = 5e-4
-# [Mpc^3]; at corners without labels, outputs of a network may leave the range of float32
-_TINY, _HUGE = 1e-37, 1e37
-_RARE = 20.0  # b_eff of galaxies in haloes that are too rare to exist, 6 sigma above the mean
-_NONE = 1e-12  # n_g [1/Mpc^3] below which there are no galaxies
-# If galaxies live in the tail of a threshold, or beyond the last haloes, float32 has few digits of
-# them, and the error function of onnxruntime has fewer than that of torch: errors may be this many
-# times the rounding of torch
-_ROUNDING, _FINE = 50, 1e-5
-RANDOM_POINTS = 10_000
 _BETWEEN = 0.999  # 1/Mpc, above which a wavenumber is added between each two
 _PAPER = "Linke et al. 2022, A&A 665, A38 (https://arxiv.org/abs/2204.02418)"
 _US = "the hodspectra developers, hodspectra (CITATION.cff)"
-
-
-class ExportMismatch(ValueError):  # noqa: N818 (it says what happened)
-    """An ONNX file whose outputs differ from those of the emulator it was made from."""
 
 
 def to_onnx(
@@ -85,6 +71,7 @@ def to_onnx(
     concentration: str = "",
     mass_def: str = "",
     occupation: str = "",
+    finer: int = 1,
     between: bool = True,
 ) -> Path:
     """Write an emulator as one ONNX file, and check it.
@@ -96,7 +83,8 @@ def to_onnx(
     the emulator on all corners of its space and on random points before it is put in place.
 
     Args:
-        emulator: File of ``emulator.train``, ``emulator.train_semianalytic`` or ``tuning.search``.
+        emulator: File of ``emulator.train``, ``emulator.train_semianalytic`` or ``tuning.search``;
+            or an ONNX file that holds one emulator, or the name of a shipped one.
         out: The ONNX file to write.
         merge: A second such file whose outputs are added to the same graph, for example the 2-halo
             term to the 1-halo term; their total is added as well.
@@ -112,6 +100,9 @@ def to_onnx(
         mass_def: Mass definition of a semi-analytic emulator: 200m, 200c, 500c or vir.
         occupation: Occupation of a semi-analytic emulator, by name, with the usual ranges of its
             parameters. Predictions need no new file: use load(..., occupation=...).
+        finer: Intervals of the mass grid of a semi-analytic emulator in place of each one, up to
+            10: for occupations whose centrals set in within less than 0.2 in ln M, in haloes so
+            rare that the grid does not resolve them. Files and times grow with it.
         between: Whether the file of a semi-analytic emulator has halo profiles at more wavenumbers,
             for accurate functions of separation; they take a third of its size.
 
@@ -130,9 +121,11 @@ def to_onnx(
         "mass_def": mass_def,
     }
     fits = {name: fit for name, fit in fits.items() if fit}
-    emulators = [Emulator.load(file) for file in files]
+    emulators = [_read(file) for file in files]
     if fits or occupation:
         emulators = [with_fits(one, occupation, **fits) for one in emulators]
+    if finer != 1:
+        emulators = [with_finer_grid(one, finer) for one in emulators]
     model = Assembly(emulators, outputs or ()).eval()
     if domain:
         model.tell_domain(domain)
@@ -149,6 +142,12 @@ def to_onnx(
         f"{out}: {out.stat().st_size / 1e6:.2f} MB, onnxruntime agrees with torch to {worst:.1e}"
     )
     return out
+
+
+def _read(file: Path) -> Emulator:
+    """Read an emulator from a file of its training, an ONNX file, or a shipped one by name."""
+    is_graph = file.suffix == SUFFIX or (str(file) in shipped() and not file.exists())
+    return load(file) if is_graph else Emulator.load(file)
 
 
 def rewrite(path: Path, **fields: Any) -> None:
@@ -317,58 +316,6 @@ def citation(occupation: str) -> str:
         return f"{_PAPER}, whose halo model and occupation this emulates, and {_US}"
     source = by_name(occupation).source
     return f"{_PAPER}, whose halo model this emulates, {source}, for the occupation, and {_US}"
-
-
-def verify(model: nn.Module, path: Path, theta: NDArray[np.float64]) -> float:
-    """Largest |P_onnx / P_torch - 1| of the points where torch itself has small rounding errors.
-
-    Args:
-        model: An emulator, or several; converted to double precision in place.
-        path: The ONNX file.
-        theta: Points, shape (N, P).
-
-    Raises:
-        ExportMismatch: If differences exceed rounding errors at a point.
-    """
-    with torch.inference_mode():
-        singles = model(torch.tensor(theta, dtype=torch.float32))
-        reference = model.double()(torch.tensor(theta))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BelowLowestMassWarning)
-        warnings.simplefilter("ignore", OutOfRangeWarning)  # a domain does not change the numbers
-        spectra = OnnxEmulator(path, out_of_range="warn")(theta)
-    worst, ones = 0.0, np.ones(len(theta))
-    n_g, b_eff = (np.asarray(spectra.get(n, ones), np.float64) for n in ("n_g", "b_eff"))
-    there = (n_g > _NONE) & (b_eff < _RARE)
-    rounding = np.max([_error(*two) for two in zip(singles, reference, strict=True)], axis=0)
-    tolerance = TOLERANCE + _ROUNDING * rounding
-    for (name, Pk), expected in zip(spectra.items(), reference, strict=True):
-        error = np.where(there, _error(Pk, expected), 0.0)
-        row = int(np.argmax(error / tolerance))
-        if not error[row] <= tolerance[row]:
-            raise ExportMismatch(
-                f"{name} differs by {error[row]:.1e} (tolerance {tolerance[row]:.1g}) between "
-                f"onnxruntime and torch at theta = {theta[row].tolist()}"
-            )
-        worst = max(worst, float(error[rounding < _FINE].max(initial=0.0)))
-    return worst
-
-
-def _error(ours: Any, expected: Any) -> NDArray[np.float64]:
-    """Largest |P / P' - 1| over k for each point, shape (N,)."""
-    both = (np.clip(np.asarray(P), _TINY, _HUGE).reshape(len(P), -1) for P in (ours, expected))
-    largest: NDArray[np.float64] = fractional_error(*both).max(axis=1)
-    return largest
-
-
-def points_of(space: Space) -> NDArray[np.float64]:
-    """All corners of the space and random points in it, rounded to float32, shape (N, P)."""
-    axes = [np.unique([space[name].low, space[name].high]) for name in space.names]
-    corners = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-    for limit in space.limits():
-        corners = corners[limit.is_inside(corners)]
-    random = space.from_unit(np.random.default_rng(0).random((RANDOM_POINTS, len(axes))))
-    return np.concatenate([corners, random]).astype(np.float32).astype(np.float64)
 
 
 def main(argv: list[str] | None = None) -> None:

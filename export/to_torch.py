@@ -10,8 +10,8 @@ import torch
 from emulator.emulator import Emulator, Spec
 from emulator.semianalytic.emulator import with_fits
 from export.onnx_file import OnnxEmulatorError, OnnxFile
+from export.parity import ExportMismatch, points_of, verify
 from export.shipped import find
-from export.to_onnx import ExportMismatch, points_of, verify
 from export.weights import weights
 
 __all__ = ["load"]

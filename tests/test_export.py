@@ -19,8 +19,9 @@ from emulator.emulator import Emulator
 from emulator.record import predict
 from emulator.schedule import ScheduleConfig
 from emulator.train import fit
+from export.parity import ExportMismatch
 from export.runtime import OnnxEmulatorError, load
-from export.to_onnx import OPSET, ExportMismatch, rewrite, to_onnx
+from export.to_onnx import OPSET, rewrite, to_onnx
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOAT32 = 1e-4  # rounding of ln P up to 25, twice; a wrong scaling shows at 1e-2

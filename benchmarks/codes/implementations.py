@@ -22,8 +22,8 @@ from datagen.power import linear_power
 from datagen.space import Space
 from emulator.emulator import Emulator
 from emulator.record import predict
+from export.parity import TOLERANCE
 from export.runtime import OnnxEmulator
-from export.to_onnx import TOLERANCE
 
 __all__ = ["AGREEMENT", "BATCHES", "Implementation", "direct", "forms", "torch_emulator"]
 

@@ -36,6 +36,7 @@ __all__ = [
     "SemiAnalyticConfig",
     "SemiAnalyticEmulator",
     "make_semianalytic",
+    "with_finer_grid",
     "with_fits",
     "with_wavenumbers",
 ]
@@ -43,6 +44,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 _PROFILES = ("profiles", "profiles_of_satellites")
+_FINEST = 10  # intervals in place of one, in `with_finer_grid`
 _POINTS, _SEED = 2048, 1  # within a box, and at its corners, to see how concentrations vary
 
 ADDED: tuple[str, ...] = tuple(p.name for p in parameters_of(EXTRAS))
@@ -277,6 +279,43 @@ def _concentrations(emulator: SemiAnalyticEmulator, ln_c: Array) -> list[tuple[L
             lambda x: half(x) + 0.5 * math.log(high / low),
         ),
     ]
+
+
+def with_finer_grid(emulator: Emulator, finer: int) -> SemiAnalyticEmulator:
+    """Return the emulator with a finer grid of halo masses, for narrow thresholds in rare haloes.
+
+    Nothing is trained again: functions of the cosmology are interpolated to the new nodes, and
+    halo profiles are computed there. The record of accuracy is not copied.
+
+    Args:
+        emulator: A semi-analytic emulator with weights.
+        finer: Number of intervals in place of each interval of its grid, 1 to 10.
+
+    Raises:
+        ValueError: If the emulator is not semi-analytic, or ``finer`` is out of range.
+    """
+    spec = emulator.spec
+    if not isinstance(emulator, SemiAnalyticEmulator):
+        raise ValueError(
+            f"finer: a {spec.kind} emulator has no grid of halo masses; take a semi-analytic one "
+            f"(emulator.train_semianalytic)"
+        )
+    if not 1 <= finer <= _FINEST:
+        raise ValueError(f"finer = {finer} must lie in [1, {_FINEST}]")
+    own = spec.network.grid
+    grid = MassGrid((own.nodes - 1) * finer + 1, own.spacing / finer, own.start)
+    spline = make_interp_spline(own.x().numpy(), np.eye(own.nodes), k=5)(grid.x().numpy())
+    changed = SemiAnalyticEmulator(
+        replace(spec, network=replace(spec.network, grid=grid), record={})
+    )
+    rows = torch.block_diag(*[torch.from_numpy(spline)] * 2, torch.eye(len(spec.k)).double())
+    learnt = emulator.model.cosmology.state_dict()
+    for layer, matrix in (("expand", rows), ("slope", torch.from_numpy(spline))):
+        for name in (f"{layer}.weight", f"{layer}.bias"):
+            learnt[name] = (matrix @ learnt[name].double()).float()
+    changed.model.cosmology.load_state_dict(learnt)
+    model = HaloModelConfig.from_dict(spec.halo_model)
+    return _with_profiles(changed, halo_model_units(model, spec.space, grid)[1])
 
 
 def with_wavenumbers(emulator: SemiAnalyticEmulator, more: Array) -> SemiAnalyticEmulator:

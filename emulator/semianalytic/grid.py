@@ -25,19 +25,19 @@ class MassGrid:
 
     Attributes:
         nodes: Number of nodes, Q; at least 16.
-        spacing: Spacing of the nodes in ln M, 0.05 to 0.5.
+        spacing: Spacing of the nodes in ln M, 0.02 to 0.5.
         start: x of the first node.
     """
 
-    nodes: int = 92
-    spacing: float = 0.22
-    start: float = -5.3
+    nodes: int = 77
+    spacing: float = 0.25
+    start: float = -5.45
 
     def __post_init__(self) -> None:
-        if self.nodes < 16 or not 0.05 <= self.spacing <= 0.5:
+        if self.nodes < 16 or not 0.02 <= self.spacing <= 0.5:
             raise ValueError(
                 f"grid: nodes = {self.nodes} must be at least 16 and spacing = {self.spacing:g} "
-                f"must lie in [0.05, 0.5], where the integrals converge"
+                f"must lie in [0.02, 0.5], where the integrals converge"
             )
 
     def x(self) -> Tensor:

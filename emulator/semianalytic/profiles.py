@@ -1,5 +1,6 @@
 """Halo profiles in Fourier space, as a table on the grid of masses."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ __all__ = ["Line", "ProfileTable", "Profiles", "tabulate"]
 Array = NDArray[np.float64]
 Line = Callable[[Array], Array]  # a number of ln c at each x
 
-_FINE = 128  # points per interval of the grid that the profile is averaged over
+_FINE = 600  # points per unit of ln M that the profile is averaged over
 _PAD = 14  # intervals beyond both ends, so that the end conditions of the spline do not matter
 _SAMPLES = 17  # concentrations at which profiles are computed
 _TOLERANCE = 3e-5  # share of u, and of u^2, that functions of the concentration may miss
@@ -63,8 +64,9 @@ def tabulate(
     """
     step = x[1] - x[0]
     wide = x[0] + step * np.arange(-_PAD, len(x) + _PAD)
-    fine = np.linspace(wide[0], wide[-1], (len(wide) - 1) * _FINE + 1)
-    cardinal = make_interp_spline(wide, np.eye(len(wide)), k=5)(fine)[:, _PAD:-_PAD] / _FINE
+    points = math.ceil(step * _FINE)  # in each interval
+    fine = np.linspace(wide[0], wide[-1], (len(wide) - 1) * points + 1)
+    cardinal = make_interp_spline(wide, np.eye(len(wide)), k=5)(fine)[:, _PAD:-_PAD] / points
     t = np.cos(np.pi * (np.arange(_SAMPLES) + 0.5) / _SAMPLES)
     radius, ln_c, width = R * np.exp(fine / 3), middle(fine), half(fine)
     samples = [nfw_fourier(k, radius, np.exp(ln_c + width * v)) for v in t]
