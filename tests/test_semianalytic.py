@@ -17,6 +17,7 @@ from emulator.semianalytic.emulator import (
     OUTPUTS,
     SemiAnalyticConfig,
     make_semianalytic,
+    with_finer_grid,
     with_fits,
     with_wavenumbers,
 )
@@ -32,8 +33,6 @@ SMALL = SemiAnalyticConfig(GRID, CosmologyConfig(40, 12))
 # meets the oscillations of the largest haloes' profiles. The median is 1e-5 or better.
 QUADRATURE_TOLERANCE = 5e-3
 QUADRATURE_MEDIAN = 2e-5
-# Where the number of haloes falls tenfold from node to node; moments without a tilt miss by 200 %
-RARE_TOLERANCE = 0.3
 NETWORK_TOLERANCE = 5e-2  # 80 hidden units, 600 cosmologies; a wrong feature costs far more
 FLOAT32 = 1e-4  # sums of 120 terms, exponentials of numbers near 20
 
@@ -101,21 +100,50 @@ def test_integrals_of_exact_ingredients_agree_with_the_halo_model(theta, labels)
         assert np.median(error) < QUADRATURE_MEDIAN, name
 
 
-def test_narrow_thresholds_among_the_rarest_haloes() -> None:
+RARE = np.array([
+    (0.577, 0.029, 0.82, 1.15, 1.09, -1.4, -0.7, 3.0, 0.5, 0.05, 7.2e14, 1e10, 0.9),
+    (0.595, 0.045, 0.90, 1.20, 0.99, -1.2, -1.4, 2.8, 0.4, 0.08, 9.2e14, 1e10, 1.0),
+])  # fmt: skip
+
+
+@pytest.mark.parametrize(("finer", "n_g", "tolerance"), [(1, 1e-2, 0.4), (4, 1e-4, 1e-2)])
+def test_narrow_thresholds_among_the_rarest_haloes(finer, n_g, tolerance) -> None:
     """n(M) falls like M^-11 there, and profiles turn by two radians from node to node."""
-    rows = [
-        (0.577, 0.029, 0.82, 1.15, 1.09, -1.4, -0.7, 3.0, 0.5, 0.05, 7.2e14, 1e10, 0.9),
-        (0.595, 0.045, 0.90, 1.20, 0.99, -1.2, -1.4, 2.8, 0.4, 0.08, 9.2e14, 1e10, 1.0),
-    ]
-    points = np.array(rows)
     space = replace(SPACE, z=Range(0.0, 3.0), Mth=Range(1e10, 1e15, "log10"))
-    spectra = from_exact_ingredients(space, MassGrid(), points)
-    true = HaloModel(MODEL, analytic_power())(points)
+    own = MassGrid()
+    grid = MassGrid(finer * (own.nodes - 1) + 1, own.spacing / finer, own.start)
+    spectra = from_exact_ingredients(space, grid, RARE)
+    true = HaloModel(MODEL, analytic_power())(RARE)
     wrong = errors({name: P for name, P in spectra.items() if name in true}, true)
-    assert wrong["n_g"].max() < 3e-3
+    assert wrong["n_g"].max() < n_g
     assert wrong["mm_1h"].max() < 1e-4
     for name in ("gm_1h", "gm_2h", "gg_1h", "gg_2h"):
-        assert wrong[name].max() < RARE_TOLERANCE, name
+        assert wrong[name].max() < tolerance, name
+
+
+def test_a_finer_grid_changes_only_narrow_thresholds_among_rare_haloes(small) -> None:
+    finer = with_finer_grid(small, 4)
+    assert finer.spec.network.grid.nodes == 4 * small.spec.network.grid.nodes - 3
+    assert not finer.spec.record
+    some = RARE.copy()
+    some[:, SPACE.names.index("z")] = 0.5
+    some[:, SPACE.names.index("sigma")] = 0.5
+    some[:, SPACE.names.index("Mth")] = 1e13
+    assert max(changes(small, finer, some).values()) < 2e-4
+    assert changes(small, finer, RARE)["gg_1h"] > 0.1
+    assert changes(finer, with_finer_grid(small, 8), RARE)["gg_1h"] < 0.03
+
+
+def changes(one, other, points) -> dict[str, float]:
+    """Largest relative difference of two emulators by output."""
+    first = {name: P.numpy() for name, P in named(one, float32(points)).items()}
+    return {name: e.max() for name, e in errors(named(other, float32(points)), first).items()}
+
+
+@pytest.mark.parametrize("finer", [0, 11])
+def test_a_grid_is_at_most_ten_times_finer(small, finer) -> None:
+    with pytest.raises(ValueError, match=rf"finer = {finer} must lie in \[1, 10\]"):
+        with_finer_grid(small, finer)
 
 
 def test_a_small_emulator_agrees_with_the_halo_model(small, theta, labels) -> None:

@@ -1,5 +1,7 @@
 """An ONNX file gives back the torch emulator that it was made of."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -122,3 +124,29 @@ def test_networks_of_one_kind_are_given_back(tmp_path):
     again = load(to_onnx(tmp_path / "one.safetensors", tmp_path / "one.onnx"))
     for name, value in emulator.state_dict().items():
         np.testing.assert_array_equal(again.state_dict()[name].numpy(), value.numpy(), err_msg=name)
+
+
+@pytest.mark.slow  # by default, test_semianalytic.py
+def test_a_shipped_emulator_is_exported_with_a_finer_grid(tmp_path):
+    made = to_onnx(Path("standard"), tmp_path / "fine.onnx", finer=2, between=False)
+    fine, own = load_onnx(made), load_onnx("standard")
+    x = example(own)
+    for name, value in fine(x).items():
+        np.testing.assert_allclose(value, own(x)[name], rtol=1e-3)
+    nodes = [one.metadata["network"]["grid"]["nodes"] for one in (own, fine)]
+    assert nodes[1] == 2 * nodes[0] - 1
+    assert not fine.metadata["record"]
+    again = to_onnx(made, tmp_path / "again.onnx", outputs=["gg_total"], between=False)
+    np.testing.assert_allclose(
+        load_onnx(again)(x)["gg_total"], fine(x)["gg_total"], rtol=ROUNDING["standard"]
+    )
+
+
+def test_a_network_has_no_finer_grid(tmp_path):
+    with pytest.raises(ValueError, match="finer: a network emulator has no grid"):
+        to_onnx(Path("network-gg"), tmp_path / "fine.onnx", finer=2)
+
+
+def test_a_name_that_is_no_shipped_emulator_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="standrd"):
+        to_onnx(Path("standrd"), tmp_path / "fine.onnx")
