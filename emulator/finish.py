@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ from emulator.module import EmulatorModule
 from emulator.schedule import FinishConfig
 from emulator.work import FLOAT64_COST, flop_of_evaluation
 
-__all__ = ["Finish", "flop_of_finish", "validation_mse"]
+__all__ = ["Finish", "flop_of_finish", "outcome", "validation_mse"]
 
 _ROUND = 20  # evaluations between two validations
 _CHUNK = 1024  # points evaluated at once, which fit into a core's cache
@@ -30,6 +30,16 @@ def flop_of_finish(module: EmulatorModule, data: SpectraData, config: FinishConf
     points = min(config.points or len(data.train), len(data.train))
     cost = FLOAT64_COST if config.precision == "float64" else 1
     return cost * flop_of_evaluation(module, data.example(), points)
+
+
+def outcome(finish: Mapping[str, Any]) -> str:
+    """Text on the result of a finish, from ``finish`` in the history of a training."""
+    if finish["best_round"] < 0:
+        return "the finish did not lower the validation loss; kept the weights before it"
+    return (
+        f"the finish lowered the validation loss from {finish['before']:.4g} to "
+        f"{finish['best']:.4g} with {finish['evaluations']} evaluations"
+    )
 
 
 @dataclass

@@ -28,6 +28,7 @@ from emulator.checkpoint import LAST_CHECKPOINT
 from emulator.data import Negative, SpectraData
 from emulator.emulator import Emulator, NetworkEmulator, Spec
 from emulator.figures import accuracy_figure, history_figure
+from emulator.finish import outcome
 from emulator.loop import Hardware, run_loop
 from emulator.module import EmulatorModule, Loss, check_loss
 from emulator.network import NetworkConfig
@@ -382,12 +383,7 @@ def _report(emulator: Emulator, history: dict[str, Any], out: Path) -> None:
             f"done, before the learning rate had fallen to its end; raise it to do better"
         )
     if finish := history.get("finish"):
-        lines.append(
-            f"the finish changed the validation loss from {finish['before']:.4g} to "
-            f"{finish['best']:.4g} with {finish['evaluations']} evaluations"
-            if finish["best_round"] >= 0
-            else "the finish did not lower the validation loss; kept the weights before it"
-        )
+        lines.append(outcome(finish))
     if dropped := emulator.spec.provenance["dropped"]:
         lines.append(f"{dropped} points with values that are not positive were left out")
     print("\n".join([*lines, accuracy_table(emulator)]))  # noqa: T201

@@ -14,6 +14,7 @@ from datagen.figures import save_figure, style
 from datagen.files import atomic
 from datagen.report import figure, page, paragraph, table
 from emulator.emulator import Emulator
+from emulator.finish import outcome
 from emulator.train import EMULATOR_FILE
 from tuning.figures import (
     Dimension,
@@ -223,23 +224,11 @@ def _errors(run: Path) -> list[str]:
                 f"{len(history['epochs'])} epochs, {history['tflop']:.3g} * 10^12 operations, "
                 f"{history['seconds'] / 60:.3g} minutes, best at epoch {history['best_epoch'] + 1}"
                 + f"; max_minutes ended it at {100 * history['done']:.0f} %" * history["capped"]
-                + _of_finish(history.get("finish"))
+                + (f"; {outcome(history['finish'])}" if "finish" in history else "")
                 + "."
             )
         )
     return pieces
-
-
-def _of_finish(finish: dict[str, Any] | None) -> str:
-    """Result of a finish as a text, see `emulator.finish.Finish`."""
-    if finish is None:
-        return ""
-    if finish["best_round"] < 0:
-        return "; the finish with L-BFGS did not lower the validation loss"
-    return (
-        f"; the finish with L-BFGS lowered the validation loss from {finish['before']:.3g} to "
-        f"{finish['best']:.3g}"
-    )
 
 
 def _settings(config: dict[str, Any]) -> str:
