@@ -29,7 +29,7 @@ class MassGrid:
         start: x of the first node.
     """
 
-    nodes: int = 77
+    nodes: int = 80
     spacing: float = 0.25
     start: float = -5.45
 
