@@ -130,6 +130,7 @@ def test_a_graph_for_one_point_gives_its_numbers_with_fewer_operators(occupation
     assert kinds["Reshape"] == reshapes  # to the tables, and to rows of an integral
     assert kinds["ReduceSum"] == 1  # over the nodes
     assert kinds["Mul"] <= before["Mul"] - 2  # at once
+    assert kinds["Exp"] == before["Exp"] - 2  # three powers of sigma at once
     point = model.example
     x = np.array([[*map(point.get, model.names)]], np.float32)
     names = list(model.outputs)
