@@ -61,8 +61,8 @@ class FitConfig:
         seed: Seed of the cosmologies and of the hidden layer.
     """
 
-    cosmologies: int = 16384
-    iterations: int = 300
+    cosmologies: int = 8192
+    iterations: int = 1200
     seed: int = 1
 
     def __post_init__(self) -> None:

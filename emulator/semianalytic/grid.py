@@ -29,9 +29,9 @@ class MassGrid:
         start: x of the first node.
     """
 
-    nodes: int = 80
-    spacing: float = 0.25
-    start: float = -5.45
+    nodes: int = 89
+    spacing: float = 0.22
+    start: float = -5.3
 
     def __post_init__(self) -> None:
         if self.nodes < 16 or not 0.02 <= self.spacing <= 0.5:
