@@ -40,12 +40,12 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty cache, so that no test leans on what this machine computed before."""
+def cache(made_once) -> Path:
+    """A cache of all workers, empty at first: no test leans on what was computed before."""
     import torch
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-    path = tmp_path_factory.mktemp("cache")
+    path = made_once("cache", lambda _: None)
     os.environ["HODSPECTRA_CACHE"] = str(path)
     torch.set_num_threads(1)
     # torch reads its whole table of operators anew at each export
