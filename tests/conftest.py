@@ -99,12 +99,13 @@ def label_file(made_once) -> Path:
 
 
 @pytest.fixture(scope="session")
-def table(ray):
+def table(ray, made_once):
     """The linear power of the coarse model, and Ray for all that computes with it."""
     from support.coarse import MODEL, SPACE
 
     from datagen.power import linear_power
 
+    made_once("table", lambda _: linear_power(MODEL, SPACE))  # into the cache of all workers
     return linear_power(MODEL, SPACE)
 
 
