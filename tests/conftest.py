@@ -45,9 +45,12 @@ def cache(made_once) -> Path:
     import torch
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
+    from export import to_onnx as exporter
+
     path = made_once("cache", lambda _: None)
     os.environ["HODSPECTRA_CACHE"] = str(path)
     torch.set_num_threads(1)
+    exporter.RANDOM_POINTS = 1000  # besides all corners
     # torch reads its whole table of operators anew at each export
     ONNXRegistry.from_torchlib = staticmethod(functools.cache(ONNXRegistry.from_torchlib))
     return path
