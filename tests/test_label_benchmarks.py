@@ -14,7 +14,8 @@ SPACE = Space(**{name: Range(value, value) for name, value in narrow.FIDUCIAL.it
 
 @pytest.fixture(scope="module")
 def measured():
-    return convergence(2, 1, space=SPACE)
+    with narrow.one_run_of_camb():
+        return convergence(2, 1, space=SPACE)
 
 
 def worst(rows, row):

@@ -17,7 +17,7 @@ SMALL = {"sizes": (10, 1000), "widths": (8,), "depths": (1,)}
 def quickly(monkeypatch):
     monkeypatch.setattr("benchmarks.codes.timing.ROUND_SECONDS", 0.001)
     monkeypatch.setattr("benchmarks.codes.timing.ONE_CORE", 99)  # nothing is claimed of these times
-    monkeypatch.setattr("export.to_onnx.RANDOM_POINTS", 10)
+    monkeypatch.setattr("export.parity.RANDOM_POINTS", 10)
     monkeypatch.setattr(module, "DIRECT", {"labels": (1, 2), "pyccl": (1, 2)})
 
 

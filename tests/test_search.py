@@ -124,11 +124,6 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, monk
     command = {"data": label_file, "out": out, "train": BRIEF, "space": SPACE,
                "final": BRIEF.schedule, "ray": RayConfig(cpus=1)}  # fmt: skip
     monkeypatch.setattr("emulator.train.save_figure", lambda *_: None)  # they take seconds
-    with monkeypatch.context() as patch:
-        patch.setattr("tuning.command.report", lambda _: None)
-        search(**command, budget=Budget(1, scheduler="none"))
-    assert len(Journal(out).trials()) == 1
-    # a larger budget goes on
     best = search(**command, budget=Budget(2, scheduler="none"))
     table = pd.read_csv(out / "trials.csv", dtype={"trial": str})
     assert list(table["state"]) == ["finished"] * 2
@@ -171,6 +166,18 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, monk
             **command | {"space": replace(SPACE, units=(8, 64))}, budget=Budget(3, scheduler="none")
         )
     assert len(Journal(out).trials()) == 2
+
+
+@pytest.mark.slow  # test_search_kills.py has proposals and schedulers that go on
+def test_a_larger_budget_goes_on(ray, label_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("tuning.command.report", lambda _: None)
+    command = {"train": BRIEF, "space": SPACE, "final": BRIEF.schedule, "ray": RayConfig(cpus=1)}
+    search(label_file, tmp_path, budget=Budget(1, scheduler="none"), **command)
+    (first,) = Journal(tmp_path).trials()
+    search(label_file, tmp_path, budget=Budget(2, scheduler="none"), **command)
+    trials = Journal(tmp_path).trials()
+    assert [trial.state for trial in trials] == ["finished"] * 2
+    assert (trials[0].point, trials[0].report) == (first.point, first.report)
 
 
 @pytest.mark.slow

@@ -1,10 +1,15 @@
 """Halo models on the package's linear power, at points near one cosmology that CAMB is run for."""
 
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
+import pytest
+from filelock import FileLock
 
+from datagen.boltzmann import CONVERGED, amplitudes, wavenumbers
 from datagen.ccl import camb_cosmology
+from datagen.files import cache_directory
 from datagen.halomodel import HaloModel, HaloModelConfig
 from datagen.outputs import CORRELATIONS, spectra_of
 from datagen.power import linear_power
@@ -23,6 +28,7 @@ SPACE = Space(
     wa=Range(-0.5, 0.5),
     z=Range(0.0, 1.5),
 )
+_REDSHIFTS = np.unique(1 / np.linspace(1 / 11, 1, 41) - 1)  # that `camb_cosmology` needs
 
 
 @cache
@@ -32,9 +38,38 @@ def table():
 
 
 @cache
+def _modes():
+    """CAMB's modes of `FIDUCIAL`, (Z, K), at all `_REDSHIFTS`: of one run for all tests."""
+    file = cache_directory() / "fiducial_modes.npy"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            np.save(file, amplitudes(FIDUCIAL, wavenumbers(FIDUCIAL), _REDSHIFTS))
+    return np.load(file)
+
+
+def _one_run(cosmology, k, z=(0.0,), accuracy=CONVERGED):
+    """`amplitudes` of `FIDUCIAL` at some of `_REDSHIFTS`."""
+    assert all(value == FIDUCIAL[name] for name, value in cosmology.items() if name != "z")
+    assert accuracy == CONVERGED
+    np.testing.assert_array_equal(k, wavenumbers(FIDUCIAL))
+    apart = np.abs(np.asarray(z)[:, None] - _REDSHIFTS)
+    assert apart.min(axis=1).max() < 1e-12
+    return _modes()[apart.argmin(axis=1)]
+
+
+@contextmanager
+def one_run_of_camb():
+    """Converged CAMB, at `FIDUCIAL` alone, takes the modes of one run for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("datagen.boltzmann.amplitudes", _one_run)
+        yield
+
+
+@cache
 def camb():
     """A pyccl cosmology with converged CAMB behind it, at `FIDUCIAL`, for all redshifts."""
-    return camb_cosmology(FIDUCIAL, "converged")
+    with one_run_of_camb():
+        return camb_cosmology(FIDUCIAL, "converged")
 
 
 def model(**options):
