@@ -29,6 +29,7 @@ _SHAPE = ("Om_c", "Om_b", "h", "n_s")  # parameters of the shape of the linear p
 NONE = 1e-60
 """[Mpc^3], in place of 0 under logarithms; 0 in float32."""
 _SMOOTH = 5  # degree of the spline of 1-halo terms, to which no wiggles are added
+_COLUMNS, _NEGLIGIBLE = 32, 1e-11  # of a block of a matrix; an interpolation is local
 _TAIL = 1.5  # e-folds at the end of the grid, to which the parabola above it is fitted
 
 
@@ -77,6 +78,7 @@ class AtK:
         smooth = spline_matrix(ln_grid, inside, _SMOOTH) if len(grid) > _SMOOTH else held
         falling = _slope(ln_grid, ln_k) if damped else 0.0
         self._one_halo = (smooth + beyond + falling).T.copy()
+        self._blocks = _blocks(self._one_halo), _blocks(self._spline)
         self._wiggles = self._continuation = None
         self._low = _span(self._below)
         self._last: tuple[tuple[float, ...], Array] = (), np.empty(0)
@@ -156,8 +158,8 @@ class AtK:
         ln_P = np.empty((kept, N, len(self.k)))
         flat, result = logs.reshape(-1, K), ln_P.reshape(kept * N, len(self.k))
         first, last = one_halo * N, kept * N
-        np.matmul(flat[:first], self._one_halo, out=result[:first])
-        np.matmul(flat[first:last], self._spline, out=result[first:])
+        _multiply(flat[:first], self._blocks[0], result[:first])
+        _multiply(flat[first:last], self._blocks[1], result[first:])
         if linear > one_halo:
             ln_P_lin = logs[names.index("P_lin")] if "P_lin" in names else None
             self._add_missed(ln_P[one_halo:linear], ln_P_lin, cosmology)
@@ -193,6 +195,22 @@ class AtK:
         found: Array = features(cosmology) @ matrix[:, self._low] + offset[self._low]
         self._last = known, found
         return found
+
+
+def _blocks(matrix: Array) -> list[tuple[slice, slice, Array]]:
+    """Rows, columns and entries of the blocks of a matrix (K, K') outside which it is nearly 0."""
+    found = []
+    for start in range(0, matrix.shape[1], _COLUMNS):
+        columns = slice(start, start + _COLUMNS)
+        rows = _span((np.abs(matrix[:, columns]) > _NEGLIGIBLE).any(axis=1))
+        found.append((rows, columns, matrix[rows, columns].copy()))
+    return found
+
+
+def _multiply(values: Array, blocks: list[tuple[slice, slice, Array]], out: Array) -> None:
+    """Product of values (N, K) with a matrix, in half the time of one with all its entries."""
+    for rows, columns, block in blocks:
+        np.matmul(values[:, rows], block, out=out[:, columns])
 
 
 def _span(where: NDArray[np.bool_]) -> slice:

@@ -9,6 +9,8 @@ from export.interpolate import AtK, spline_matrix
 from export.ranges import is_inside, read_only
 from export.runtime import load
 
+SHAPE = ("Om_c", "Om_b", "h", "n_s")
+
 
 def test_spline_matrix_is_scipys_spline():
     rng = np.random.default_rng(0)
@@ -76,6 +78,17 @@ def test_published_totals_are_the_same_on_the_grid_and_at_its_wavenumbers():
         model = load(name)
         for output, values in model(point).items():
             np.testing.assert_allclose(model(point, k=model.k)[output], values, rtol=2e-5)
+
+
+def test_blocks_of_a_matrix_leave_out_nothing_that_counts():
+    grid, k = np.geomspace(0.01, 100, 75), np.geomspace(1e-4, 3e3, 250)
+    at = AtK(grid, k, True, None, above=True, damped=True)
+    ln_P = np.random.default_rng(1).normal(scale=10, size=(7, len(grid)))
+    found = at({"gg_1h": np.exp(ln_P), "gg_2h": np.exp(-ln_P)}, dict.fromkeys(SHAPE, np.full(7, 0.3)))
+    np.testing.assert_allclose(np.log(found["gg_1h"]), ln_P @ at.matrices["one_halo"], atol=1e-9)
+    is_inside_grid = k >= grid[0]
+    expected = (-ln_P @ at.matrices["others"])[:, is_inside_grid]
+    np.testing.assert_allclose(np.log(found["gg_2h"])[:, is_inside_grid], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.1, 0.7), (1e10, 1e15), (0.0, 1.0)])
