@@ -202,7 +202,7 @@ def _blocks(matrix: Array) -> list[tuple[slice, slice, Array]]:
     found = []
     for start in range(0, matrix.shape[1], _COLUMNS):
         columns = slice(start, start + _COLUMNS)
-        rows = _span((np.abs(matrix[:, columns]) > _NEGLIGIBLE).any(axis=1))
+        rows = _span(np.any(np.abs(matrix[:, columns]) > _NEGLIGIBLE, axis=1))
         found.append((rows, columns, matrix[rows, columns].copy()))
     return found
 

@@ -52,7 +52,8 @@ def ours(name: str) -> ModuleType:
     ``hodspectra.aside`` instead, and import each other there.
     """
     top = name.partition(".")[0]
-    aside = f"{_ASIDE}.{top}" in sys.modules or (hidden() and not _settled(top))
+    is_aside = f"{_ASIDE}.{top}" in sys.modules  # perhaps of a pickle from elsewhere
+    aside = hidden() and (is_aside or not _settled(top))
     return importlib.import_module(f"{_ASIDE}.{name}" if aside else name)
 
 

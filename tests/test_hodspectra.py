@@ -140,6 +140,7 @@ def test_what_is_pickled_aside_is_read_in_a_process_without_neighbours(neighbour
     with (neighbours / "e.pkl").open("rb") as file:
         emulator = pickle.load(file)
     assert emulator.names == load("standard").names
+    assert locate.ours("export.runtime").load is load  # and ours stay in their places
 
 
 SCRIPT_OF_PIP = [Path(sys.executable).parent / "hodspectra"]

@@ -84,7 +84,9 @@ def test_blocks_of_a_matrix_leave_out_nothing_that_counts():
     grid, k = np.geomspace(0.01, 100, 75), np.geomspace(1e-4, 3e3, 250)
     at = AtK(grid, k, True, None, above=True, damped=True)
     ln_P = np.random.default_rng(1).normal(scale=10, size=(7, len(grid)))
-    found = at({"gg_1h": np.exp(ln_P), "gg_2h": np.exp(-ln_P)}, dict.fromkeys(SHAPE, np.full(7, 0.3)))
+    found = at(
+        {"gg_1h": np.exp(ln_P), "gg_2h": np.exp(-ln_P)}, dict.fromkeys(SHAPE, np.full(7, 0.3))
+    )
     np.testing.assert_allclose(np.log(found["gg_1h"]), ln_P @ at.matrices["one_halo"], atol=1e-9)
     is_inside_grid = k >= grid[0]
     expected = (-ln_P @ at.matrices["others"])[:, is_inside_grid]
