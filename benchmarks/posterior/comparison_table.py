@@ -11,7 +11,7 @@ def render(result: dict[str, Any]) -> str:
     fixed = ", ".join(f"{name} = {value:g}" for name, value in result["fixed"].items())
     lines = [
         f"Posteriors of {len(result['shift'])} parameters ({fixed or 'none'} fixed)"
-        f"{_galaxies(result.get('occupation', ''))} from P_gg and P_gm "
+        f"{_galaxies(result['occupation'])} from P_gg and P_gm "
         f"({survey['k_min']:g} to {survey['k_max']:g} 1/Mpc, {survey['volume'] / 1e9:g} Gpc^3, "
         f"floor of {100 * survey['floor']:g} %) and n_g (to {100 * survey['density_error']:g} %): "
         f"mean and standard deviation. Shifts are emulator minus true code, in standard deviations",
