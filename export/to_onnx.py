@@ -144,8 +144,9 @@ def to_onnx(
     return out
 
 
-def _read(file: Path) -> Emulator:
+def _read(file: str | Path) -> Emulator:
     """Read an emulator from a file of its training, an ONNX file, or a shipped one by name."""
+    file = Path(file)
     is_graph = file.suffix == SUFFIX or (str(file) in shipped() and not file.exists())
     return load(file) if is_graph else Emulator.load(file)
 
