@@ -53,7 +53,9 @@ def ours(name: str) -> ModuleType:
     """
     top = name.partition(".")[0]
     is_aside = f"{_ASIDE}.{top}" in sys.modules  # perhaps of a pickle from elsewhere
-    aside = hidden() and (is_aside or not _settled(top))
+    taken = hidden()
+    is_settled = top in sys.modules and top not in taken  # loaded under its plain name
+    aside = taken and (is_aside or not is_settled)
     return importlib.import_module(f"{_ASIDE}.{name}" if aside else name)
 
 
@@ -72,11 +74,6 @@ def adapter(host: str) -> ModuleType:
             f"hodspectra.{host} works inside {host}, which is not installed: pip install {host}",
             name=host,
         ) from error
-
-
-def _settled(top: str) -> bool:
-    """Whether our package is already loaded under its plain name."""
-    return top in sys.modules and top not in hidden()
 
 
 def claim() -> None:

@@ -81,7 +81,7 @@ def zheng_file(tmp_path_factory):
     """The small emulator made for zheng07, and compared with torch at few points."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("export.parity.RANDOM_POINTS", 50)
-        patch.setattr("export.to_onnx.np.meshgrid", lambda *axes, indexing: np.array(axes)[:, :1])
+        patch.setattr("export.parity.np.meshgrid", lambda *axes, indexing: np.array(axes)[:, :1])
         return small_onnx(tmp_path_factory.mktemp("zheng"), space_of("zheng07"), between=False)
 
 

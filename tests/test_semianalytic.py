@@ -112,9 +112,7 @@ RARE = np.array([
 def test_narrow_thresholds_among_the_rarest_haloes(finer, n_g, tolerance) -> None:
     """n(M) falls like M^-11 there, and profiles turn by two radians from node to node."""
     space = replace(SPACE, z=Range(0.0, 3.0), Mth=Range(1e10, 1e15, "log10"))
-    own = MassGrid()
-    grid = MassGrid(finer * (own.nodes - 1) + 1, own.spacing / finer, own.start)
-    spectra = from_exact_ingredients(space, grid, RARE)
+    spectra = from_exact_ingredients(space, MassGrid().finer(finer), RARE)
     true = HaloModel(FEW_K, analytic_power())(RARE)
     wrong = errors({name: P for name, P in spectra.items() if name in true}, true)
     assert wrong["n_g"].max() < n_g

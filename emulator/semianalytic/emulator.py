@@ -24,7 +24,7 @@ from emulator.semianalytic.ingredients import Ingredients
 from emulator.semianalytic.model import SemiAnalytic, Units
 from emulator.semianalytic.occupation import Weights
 from emulator.semianalytic.profiles import Line, Profiles, tabulate
-from emulator.semianalytic.radii import Radii
+from emulator.semianalytic.radii import Radii, interpolation
 from emulator.semianalytic.scaled_concentration import concentration_range
 
 __all__ = [
@@ -303,14 +303,14 @@ def with_finer_grid(emulator: Emulator, finer: int) -> SemiAnalyticEmulator:
     if not 1 <= finer <= _FINEST:
         raise ValueError(f"finer = {finer} must lie in [1, {_FINEST}]")
     own = spec.network.grid
-    grid = MassGrid((own.nodes - 1) * finer + 1, own.spacing / finer, own.start)
-    spline = make_interp_spline(own.x().numpy(), np.eye(own.nodes), k=5)(grid.x().numpy())
+    grid = own.finer(finer)
+    to_finer = torch.from_numpy(interpolation(own.x().numpy(), grid.x().numpy()))
     changed = SemiAnalyticEmulator(
         replace(spec, network=replace(spec.network, grid=grid), record={})
     )
-    rows = torch.block_diag(*[torch.from_numpy(spline)] * 2, torch.eye(len(spec.k)).double())
+    rows = torch.block_diag(to_finer, to_finer, torch.eye(len(spec.k)).double())
     learnt = emulator.model.cosmology.state_dict()
-    for layer, matrix in (("expand", rows), ("slope", torch.from_numpy(spline))):
+    for layer, matrix in (("expand", rows), ("slope", to_finer)):
         for name in (f"{layer}.weight", f"{layer}.bias"):
             learnt[name] = (matrix @ learnt[name].double()).float()
     changed.model.cosmology.load_state_dict(learnt)

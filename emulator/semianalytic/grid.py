@@ -44,6 +44,11 @@ class MassGrid:
         """The nodes, 3 ln(R_L / Mpc), shape (Q,), float64."""
         return self.start + self.spacing * torch.arange(self.nodes, dtype=torch.float64)
 
+    def finer(self, intervals: int) -> "MassGrid":
+        """Grid with several intervals in place of each, between the same ends."""
+        nodes = (self.nodes - 1) * intervals + 1
+        return MassGrid(nodes, self.spacing / intervals, self.start)
+
     def volume(self) -> Tensor:
         """M / rho_m [Mpc^3] of the nodes, shape (Q,), float64."""
         return 4 * math.pi / 3 * self.x().exp()

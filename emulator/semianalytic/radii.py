@@ -23,7 +23,7 @@ from datagen.space import Space
 from emulator.semianalytic.fits import Epoch, ln_delta_m
 from emulator.semianalytic.grid import MassGrid
 
-__all__ = ["Radii", "ShiftedFunctions"]
+__all__ = ["Radii", "ShiftedFunctions", "interpolation"]
 
 Array = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ class ShiftedFunctions(nn.Module):
         x, nodes = grid.x().numpy(), radii.nodes(grid).x().numpy()
         places = np.add.outer(np.array(offsets), np.add.outer(radii.half * t, nodes))
         powers = np.linalg.inv(polynomial.polyvander(t, n - 1))  # column i is 1 at t_i alone
-        for name, value in (("at", _interpolation(x, places)), ("powers", powers)):
+        for name, value in (("at", interpolation(x, places)), ("powers", powers)):
             self.register_buffer(name, torch.from_numpy(value).float(), persistent=False)
 
     def forward(
@@ -117,7 +117,7 @@ class ShiftedFunctions(nn.Module):
         return (products @ together).chunk(len(columns), dim=1)
 
 
-def _interpolation(x: Array, places: Array) -> Array:
+def interpolation(x: Array, places: Array) -> Array:
     """Matrix from values at x (Q,) to values at places (...), shape (..., Q)."""
     spline = make_interp_spline(x, np.eye(len(x)), k=5)
     within = places.clip(x[0], x[-1])
