@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.populations import Population, Populations
+from export.populations import Population, Populations, Thresholds
 
 __all__ = ["FAR", "SHARE", "SLOPE", "BelowLowestMassWarning", "LowestMass"]
 
@@ -50,22 +50,13 @@ class LowestMass:
         inside = low + (high - low) * rng.random((_TRIED, len(low)))
         tried = np.where(rng.random(inside.shape) < 0.5, inside, low)
         tried = np.concatenate([tried, [low], np.where(rng.random(inside.shape) < 0.5, low, high)])
-        places = {name: i for i, name in enumerate(names)}
-        self._places = {
-            one.prefix: {p.name: places[n] for n, p in one.parameters.items()}
-            for one in populations.each
-        }
+        self._threshold = Thresholds(names, populations)
         self._near = [one for one in populations.each if self._tells(one, tried)]
 
     def _tells(self, one: Population, tried: NDArray[np.float64]) -> bool:
         """Whether any test point reaches the lowest mass."""
         threshold = self._threshold(one, tried.T)
         return threshold is not None and bool(np.any(self._reaches(*threshold)))
-
-    def _threshold(self, one: Population, columns: Any) -> tuple[Any, Any] | None:
-        """Threshold mass [Msun] and width in ln M of a population."""
-        places = self._places[one.prefix].items()
-        return one.occupation.threshold({name: columns[i] for name, i in places})
 
     def _reaches(self, M_th: Any, sigma: Any) -> Any:
         """Whether the transition of centrals reaches the lowest mass."""

@@ -14,6 +14,7 @@ from emulator.metrics import fractional_error
 from export.lowest_mass import BelowLowestMassWarning
 from export.ranges import OutOfRangeWarning
 from export.runtime import OnnxEmulator
+from export.sharp_thresholds import SharpThresholdWarning
 
 __all__ = ["TOLERANCE", "ExportMismatch", "points_of", "verify"]
 
@@ -49,7 +50,8 @@ def verify(model: nn.Module, path: Path, theta: NDArray[np.float64]) -> float:
         singles = model(torch.tensor(theta, dtype=torch.float32))
         reference = model.double()(torch.tensor(theta))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BelowLowestMassWarning)
+        for known in (BelowLowestMassWarning, SharpThresholdWarning):
+            warnings.simplefilter("ignore", known)
         warnings.simplefilter("ignore", OutOfRangeWarning)  # a domain does not change the numbers
         spectra = OnnxEmulator(path, out_of_range="warn")(theta)
     worst, ones = 0.0, np.ones(len(theta))

@@ -1,6 +1,6 @@
 """Galaxy populations of an emulator: registered or custom occupations, one or a pair."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,7 +20,15 @@ from datagen.parameters import Parameter
 from datagen.space import BACKGROUND
 from export.quadrature import MOMENTS
 
-__all__ = ["CROSS", "OccupationError", "Population", "Populations", "as_occupation", "populations"]
+__all__ = [
+    "CROSS",
+    "OccupationError",
+    "Population",
+    "Populations",
+    "Thresholds",
+    "as_occupation",
+    "populations",
+]
 
 Array = NDArray[np.float64]
 
@@ -261,6 +269,31 @@ class Populations:
             mixed = one.centrals * two.satellites + two.centrals * one.satellites
             arrays += [0.5 * mixed, pairs]
         return arrays
+
+
+class Thresholds:
+    """Thresholds of populations, from points whose columns have names.
+
+    Args:
+        names: Names of the columns.
+        whose: The populations.
+    """
+
+    def __init__(self, names: Sequence[str], whose: Populations) -> None:
+        places = {name: i for i, name in enumerate(names)}
+        self._places = {
+            one.prefix: {p.name: places[n] for n, p in one.parameters.items()} for one in whose.each
+        }
+
+    def __call__(self, one: Population, columns: Any) -> tuple[Any, Any] | None:
+        """Threshold mass of centrals [Msun] and its width in ln M; None if unknown.
+
+        Args:
+            one: One of the populations.
+            columns: The columns, numbers or arrays.
+        """
+        places = self._places[one.prefix].items()
+        return one.occupation.threshold({name: columns[i] for name, i in places})
 
 
 def populations(given: Any) -> Populations:

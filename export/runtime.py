@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,6 +28,7 @@ from export.points import as_points
 from export.populations import Populations, populations
 from export.ranges import OutOfRange, OutOfRangeWarning, Parameter, Policy, Ranges
 from export.sessions import Sessions
+from export.sharp_thresholds import SharpThresholds, SharpThresholdWarning
 from export.shipped import find
 from export.statistics import Statistic
 from export.statistics.measured import Measured, Measures
@@ -100,6 +102,7 @@ class OnnxEmulator:
     _defaults: dict[str, float]
     _ranges: Ranges
     _lowest_mass: LowestMass
+    _sharp_thresholds: SharpThresholds
     sessions: Sessions | GivenSessions
     _galaxies: list[str]
     _is_pair: bool
@@ -168,6 +171,9 @@ class OnnxEmulator:
             _defaults={p.name: p.default for p in file.parameters if p.default is not None},
             _ranges=ranges,
             _lowest_mass=_lowest_mass(file, whose),
+            _sharp_thresholds=SharpThresholds(
+                names, file.nodes.spacing if file.nodes else 0.0, file.k[-1], whose, self._biases
+            ),
             sessions=sessions,
             _galaxies=[name for name in file.units if not is_matter(name)],
             _is_pair=whose.is_pair,
@@ -354,6 +360,8 @@ class OnnxEmulator:
         Warns:
             BelowLowestMassWarning: Many galaxies would live in haloes below the lowest mass of the
                 halo model; see `export.lowest_mass`.
+            SharpThresholdWarning: A threshold is too sharp for the grid of halo masses; see
+                `export.sharp_thresholds`.
 
         Examples:
             >>> from hodspectra import Wp, load
@@ -389,6 +397,7 @@ class OnnxEmulator:
         else:
             results = self._many(names, x, at_k)
         self._lose(results, lost, out_of_range)
+        self._tell(x, results)
         return {name: one[0] for name, one in results.items()} if single else results
 
     def jacobian(
@@ -446,9 +455,14 @@ class OnnxEmulator:
             calls = stencil(x, self.parameters, columns, self.domains)
             rows = calls.points.reshape(-1, x.shape[1])
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", BelowLowestMassWarning)  # the points have warned
+                for known in (
+                    BelowLowestMassWarning,
+                    SharpThresholdWarning,
+                ):  # the points have warned
+                    warnings.simplefilter("ignore", known)
                 found = self(rows, outputs, k, out_of_range="nan")
             slopes = {name: calls.derivatives(values) for name, values in found.items()}
+        self._tell(x)
         result: dict[str, dict[str, NDArray[np.float64]]] = {}
         for name, each in slopes.items():
             each[lost] = np.nan
@@ -511,10 +525,13 @@ class OnnxEmulator:
             self._lowest_mass.warn(np.array([point], np.float32))
         if measured is None:
             results = self.sessions.point(names, point)
-        elif (found := self._in_graph(measured, point)) is not None:
-            return found
         else:
-            results = self.wider.sessions.point(measured.everything, point)
+            found = self._in_graph(measured, point)
+            results = found or self.wider.sessions.point(measured.everything, point)
+        if self._sharp_thresholds.is_near(point, results):
+            self._sharp_thresholds.warn(np.array([point], np.float32), results)
+        if measured is not None and found is not None:
+            return found
         for name in self._galaxies:
             if name in results and (first := results[name].item(0)) != first:  # NaN
                 both = {n: np.asarray(one)[None] for n, one in results.items()}
@@ -546,6 +563,18 @@ class OnnxEmulator:
         )
         self._lowest_mass.warn(x)
         return x, lost, single
+
+    def _tell(
+        self, x: NDArray[np.float32], results: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Warn of points with a threshold that is too sharp; uses results that are known."""
+        self._sharp_thresholds.warn(x, results)
+
+    def _biases(self, name: str, x: NDArray[np.float32]) -> NDArray[Any]:
+        """Effective biases (N,) of points (N, P); NaN if they are no output."""
+        if name not in self._is_number:
+            return np.full(len(x), np.nan)
+        return self.sessions.run((name,), x)[0]
 
     def _lose(
         self, results: dict[str, Any], lost: NDArray[np.intp], out_of_range: Policy | None
@@ -692,6 +721,26 @@ class OnnxEmulator:
         inside = np.ones(len(rows), np.bool_)
         inside[self._ranges.apply(rows, "nan")[1]] = False
         return inside if points.ndim == 2 else inside[0]
+
+    def is_resolved(self, theta: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
+        """Whether the grid of halo masses resolves the threshold of the galaxies.
+
+        Elsewhere, errors above k = 5 1/Mpc may exceed 1 %; see `export.sharp_thresholds`.
+
+        Args:
+            theta: Points; see `__call__`.
+
+        Returns:
+            Booleans of shape (N,), or a single boolean for a single point.
+
+        Raises:
+            ValueError: Missing or unknown names, a wrong shape, or values that are not numbers.
+        """
+        points = as_points(theta, self._inputs, self._defaults)
+        rows = np.atleast_2d(points)
+        resolved = np.ones(len(rows), np.bool_)
+        resolved[self._sharp_thresholds.rows(rows.astype(np.float32))] = False
+        return resolved if points.ndim == 2 else resolved[0]
 
     def _named(self, outputs: Any) -> tuple[str, ...]:
         if type(outputs) is str and outputs in self._is_number:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from export.populations import OccupationError
     from export.ranges import OutOfRange, OutOfRangeWarning
     from export.runtime import OnnxEmulator, OnnxEmulatorError, load
+    from export.sharp_thresholds import SharpThresholdWarning
     from export.statistics import DeltaSigma, Sigma, Wp, Xi
 
     __version__: str
@@ -30,6 +31,7 @@ __all__ = [
     "OnnxEmulatorError",
     "OutOfRange",
     "OutOfRangeWarning",
+    "SharpThresholdWarning",
     "Sigma",
     "Wp",
     "Xi",
@@ -51,6 +53,7 @@ _HOMES = {
     "OnnxEmulatorError": "export.runtime",
     "OutOfRange": "export.ranges",
     "OutOfRangeWarning": "export.ranges",
+    "SharpThresholdWarning": "export.sharp_thresholds",
     "Sigma": "export.statistics",
     "Wp": "export.statistics",
     "Xi": "export.statistics",

@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 # the error of a total does not exceed those of its terms
 SPECTRA = spectra_of(CORRELATIONS, ("1h", "2h"))
 _NELDER_MEAD = 300  # evaluations of the final search
+_HEAVY = 16.5  # log10 of the halo mass [Msun]
 _FINE = {"panels": 39, "panel_nodes": 24}  # errors of the label code stay below those found
 
 
@@ -39,6 +40,10 @@ class Galaxies:
         n_g: Lower limit of the density of galaxies [1/Mpc^3].
         b_eff: Upper limit of the effective bias.
         f_sat: Lower limit of the fraction of satellites.
+        heavy: Upper limit of the share of any spectrum that is due to haloes above 10^16.5 Msun. No
+            halo is as massive, and labels end at 10^17 Msun.
+        resolved: Whether thresholds must be resolved by the grid of halo masses; others are warned
+            of (`export.sharp_thresholds`).
         sigma: Lower limit of the width of the threshold in ln M, if it has one.
         k_max: Largest wavenumber [1/Mpc].
         ranges: Narrower ranges of some parameters, ``{sigma_8: [0.7, 0.9]}``; others keep those of
@@ -48,6 +53,8 @@ class Galaxies:
     n_g: float = N_G_MIN
     b_eff: float = B_EFF_MAX
     f_sat: float = F_SAT_MIN
+    heavy: float = 0.01
+    resolved: bool = True
     sigma: float = 0.0
     k_max: float = np.inf
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -92,11 +99,13 @@ class Search:
     Attributes:
         generations: Generations of the differential evolution.
         population: Points per generation and parameter.
-        seed: Seed of the first generation.
+        starts: Number of independent searches, of which the largest error counts.
+        seed: Seed of the first generation of the first of them; others have the next ones.
     """
 
     generations: int = 60
     population: int = 12
+    starts: int = 3
     seed: int = 1
 
 
@@ -104,10 +113,10 @@ def worst(
     emulator: str,
     galaxies: list[Galaxies] = [  # noqa: B006
         Galaxies(),
-        Galaxies(k_max=20.0),
-        Galaxies(sigma=0.2),
-        Galaxies(ranges=PLANCK),
-        Galaxies(k_max=10.0, ranges=PLANCK),
+        Galaxies(resolved=False),
+        Galaxies(resolved=False, k_max=10.0),
+        Galaxies(resolved=False, ranges=PLANCK),
+        Galaxies(resolved=False, k_max=10.0, ranges=PLANCK),
     ],
     search: Search = Search(),
     occupation: str = "",
@@ -134,8 +143,17 @@ def worst(
     model = OnnxEmulator(emulator, occupation=occupation or None)
     space = Space.from_dict(model.metadata["parameters"])
     config = HaloModelConfig.from_dict(model.metadata["halo_model"] | _FINE)
-    code = HaloModel(config, linear_power(config, space, ray), space.occupation)
-    found = [_search(model, code, space, one, search) for one in galaxies]
+    power = linear_power(config, space, ray)
+    light = replace(config, log10M_max=_HEAVY)
+    codes = (
+        HaloModel(config, power, space.occupation),
+        HaloModel(light, power, space.occupation),
+    )
+    seeds = range(search.seed, search.seed + search.starts)
+    found = []
+    for one in galaxies:
+        of_one = [_search(model, codes, space, one, replace(search, seed=s)) for s in seeds]
+        found.append(max(of_one, key=lambda result: float(result["error"])))
     return {
         "emulator": model.path.stem,
         "occupation": space.occupation,
@@ -144,12 +162,16 @@ def worst(
 
 
 def _search(
-    model: OnnxEmulator, code: HaloModel, space: Space, galaxies: Galaxies, search: Search
+    model: OnnxEmulator,
+    codes: tuple[HaloModel, HaloModel],
+    space: Space,
+    galaxies: Galaxies,
+    search: Search,
 ) -> dict[str, Any]:
     """The worst point that meets the conditions."""
     space = galaxies.within(space)
     count, evaluations = len(space.names), 0
-    errors = _errors(model, code, space, galaxies)
+    errors = _errors(model, codes, space, galaxies)
     size = search.population * count
     with tqdm(
         total=search.generations + 1, desc="worst point", unit="generation", disable=None
@@ -197,10 +219,11 @@ def _search(
 
 
 def _errors(
-    model: OnnxEmulator, code: HaloModel, space: Space, galaxies: Galaxies
+    model: OnnxEmulator, codes: tuple[HaloModel, HaloModel], space: Space, galaxies: Galaxies
 ) -> Callable[[Array], Array]:
     """Function of points in the unit cube (N, P) that gives errors (N, spectra, K), or 0."""
     within = model.k <= galaxies.k_max
+    code, light = codes  # all haloes, and those that are not too heavy
 
     def errors(unit: Array) -> Array:
         theta = space.from_unit(unit)
@@ -212,6 +235,12 @@ def _errors(
         counts &= true["f_sat"] >= galaxies.f_sat
         if threshold is not None:
             counts &= threshold[1] >= galaxies.sigma
+        if galaxies.resolved:
+            counts &= model.is_resolved(theta)
+        if counts.any():
+            less = light(theta[counts])
+            shares = [np.abs(1 - less[n] / true[n][counts]).max(axis=1) for n in SPECTRA]
+            counts[counts] = np.max(shares, axis=0) < galaxies.heavy
         each = np.stack([fractional_error(predicted[n], true[n]) for n in SPECTRA], axis=1)
         kept: Array = np.where(counts[:, None, None] & within, np.nan_to_num(each), 0.0)
         return kept
@@ -240,6 +269,9 @@ def render(results: dict[str, Any]) -> str:
 def _counted(galaxies: dict[str, Any]) -> str:
     parts = [f"n_g > {galaxies['n_g']:g} 1/Mpc^3", f"b_eff < {galaxies['b_eff']:g}"]
     parts.append(f"f_sat >= {galaxies['f_sat']:g}")
+    parts.append(f"less than {100 * galaxies['heavy']:g} % from haloes above 10^{_HEAVY:g} Msun")
+    if galaxies["resolved"]:
+        parts.append("resolved thresholds")
     if galaxies["sigma"]:
         parts.append(f"sigma >= {galaxies['sigma']:g}")
     if np.isfinite(galaxies["k_max"]):
