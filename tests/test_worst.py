@@ -35,9 +35,8 @@ def test_ranges_that_there_are_not_are_refused(ranges, message):
 @pytest.mark.slow
 def test_a_worst_point_has_the_error_that_is_stated():
     ranges = {"z": (0.2, 0.4), "sigma": (0.5, 1.0), "sigma_8": (0.8, 0.8)}
-    found = worst(
-        "standard", [Galaxies(ranges=ranges)], Search(generations=1, population=2, seed=3)
-    )
+    search = Search(generations=1, population=2, starts=1, seed=3)
+    found = worst("standard", [Galaxies(ranges=ranges)], search)
     (one,) = found["found"]
     assert one["evaluations"] > 2 * 2 * 13
     assert one["error"] == max(one["errors"].values()) == one["errors"][one["spectrum"]]
