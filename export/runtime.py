@@ -172,7 +172,7 @@ class OnnxEmulator:
             _ranges=ranges,
             _lowest_mass=_lowest_mass(file, whose),
             _sharp_thresholds=SharpThresholds(
-                names, file.nodes.spacing if file.nodes else 0.0, file.k[-1], whose, self._biases
+                names, file.nodes.spacing if file.nodes else 0.0, file.k[-1], whose, self._numbers
             ),
             sessions=sessions,
             _galaxies=[name for name in file.units if not is_matter(name)],
@@ -570,8 +570,8 @@ class OnnxEmulator:
         """Warn of points with a threshold that is too sharp; uses results that are known."""
         self._sharp_thresholds.warn(x, results)
 
-    def _biases(self, name: str, x: NDArray[np.float32]) -> NDArray[Any]:
-        """Effective biases (N,) of points (N, P); NaN if they are no output."""
+    def _numbers(self, name: str, x: NDArray[np.float32]) -> NDArray[Any]:
+        """Values (N,) of an output that is a number, at points (N, P); NaN if it is none."""
         if name not in self._is_number:
             return np.full(len(x), np.nan)
         return self.sessions.run((name,), x)[0]

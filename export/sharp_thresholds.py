@@ -5,7 +5,6 @@ next, so that haloes just above a sharp threshold decide. On small scales, the p
 oscillations of their profiles changes by several radians between two nodes.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -18,15 +17,19 @@ from export.populations import Populations, Thresholds
 
 __all__ = ["SharpThresholdWarning", "SharpThresholds"]
 
-# Limits above which errors of 1 % were found in comparison with a grid eight times finer, over the
+# Where errors of 1 % were found in comparison with a grid eight times finer, by searches over the
 # boxes of `standard` and `tinker10`, with some margin.
 _WIDEST = 1.2  # width of thresholds, in spacings
-_BIAS, _SCALE = 2.9, 0.75  # b_eff for a step, and the width in spacings at which it is e times more
+_BIAS, _SCALE = (
+    2.2,
+    0.636,
+)  # b_eff for a step, and the width in spacings at which it is e times more
+_BIAS_OF_SATELLITES, _SCALE_OF_SATELLITES = 1.6, 0.705  # if there are hardly any centrals
+_SATELLITES = 0.9  # their fraction from there on
 _FINE = 3.0  # spacing in ln M times the largest k [1/Mpc]
-
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-Biases = Callable[[str, NDArray[np.float32]], NDArray[Any]]
+Numbers = Callable[[str, NDArray[np.float32]], NDArray[Any]]
 
 
 class SharpThresholdWarning(UserWarning):
@@ -41,7 +44,7 @@ class SharpThresholds:
         spacing: Spacing of the grid in ln M; 0 switches warnings off.
         k_max: Largest wavenumber [1/Mpc].
         populations: The galaxies.
-        b_eff: Effective biases (N,) by name of the output, such as ``b_eff``, at points (N, P).
+        numbers: Values (N,) of an output, such as ``b_eff``, at points (N, P); NaN if unknown.
     """
 
     def __init__(
@@ -50,14 +53,14 @@ class SharpThresholds:
         spacing: float,
         k_max: float,
         populations: Populations,
-        b_eff: Biases,
+        numbers: Numbers,
     ) -> None:
-        self._spacing, self._b_eff = spacing, b_eff
+        self._spacing, self._numbers = spacing, numbers
         self._narrow = _WIDEST * spacing
         self._threshold = Thresholds(names, populations)
         some = np.ones(len(names))
         self._near = [
-            (one, f"{one.prefix}b_eff")
+            (one, f"{one.prefix}b_eff", f"{one.prefix}f_sat")
             for one in populations.each
             if spacing * k_max > _FINE and self._threshold(one, some) is not None
         ]
@@ -69,17 +72,23 @@ class SharpThresholds:
             point: The point, physical units.
             results: Outputs of the point by name, as far as they are known.
         """
-        for one, name in self._near:
+        for one, b_eff, f_sat in self._near:
             threshold = self._threshold(one, point)
             if threshold is not None and threshold[1] < self._narrow:
-                b_eff = results.get(name)
-                if b_eff is None or b_eff > self._limit(threshold[1]):
+                b, f = results.get(b_eff), results.get(f_sat)
+                if b is None or f is None or self._is_sharp(threshold[1], b, f):
                     return True
         return False
 
-    def _limit(self, width: Any) -> Any:
-        """Effective bias above which a threshold of a width in ln M is too sharp."""
-        return _BIAS * np.exp((width / (_SCALE * self._spacing)) ** 2)
+    def _is_sharp(self, width: Any, b_eff: Any, f_sat: Any) -> Any:
+        """Whether thresholds of a width in ln M are too sharp."""
+        w = width / self._spacing
+        limit = np.where(
+            f_sat < _SATELLITES,
+            _BIAS * np.exp((w / _SCALE) ** 2),
+            _BIAS_OF_SATELLITES * np.exp((w / _SCALE_OF_SATELLITES) ** 2),
+        )
+        return b_eff > limit
 
     def rows(
         self, x: NDArray[np.float32], results: Mapping[str, Any] = _NOTHING
@@ -91,16 +100,20 @@ class SharpThresholds:
             results: Outputs of the points by name, as far as they are known.
         """
         sharp = np.zeros(len(x), np.bool_)
-        for one, name in self._near:
+        for one, *names in self._near:
             threshold = self._threshold(one, x.astype(np.float64).T)
-            width = (
-                np.full(len(x), math.inf) if threshold is None else threshold[1] + np.zeros(len(x))
-            )
+            if threshold is None:
+                continue
+            width = threshold[1] + np.zeros(len(x))
             near = np.flatnonzero(width < self._narrow)
             if len(near):
-                known = results.get(name)
-                b_eff = self._b_eff(name, x[near]) if known is None else np.atleast_1d(known)[near]
-                sharp[near] |= b_eff > self._limit(width[near])
+                b_eff, f_sat = (
+                    np.atleast_1d(results[name])[near]
+                    if name in results
+                    else self._numbers(name, x[near])
+                    for name in names
+                )
+                sharp[near] |= self._is_sharp(width[near], b_eff, f_sat)
         return np.flatnonzero(sharp)
 
     def warn(self, x: NDArray[np.float32], results: Mapping[str, Any] = _NOTHING) -> None:

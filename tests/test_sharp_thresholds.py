@@ -64,14 +64,27 @@ def test_other_occupations_are_warned_of_by_their_own_thresholds():
 
 def test_grids_that_resolve_every_phase_need_no_warning():
     names = tuple(SHARP)
-    point = [*SHARP.values()]
+    point, values = [*SHARP.values()], {"b_eff": 10.0, "f_sat": 0.2}
     for spacing, k_max, told in ((0.22, 100.0, True), (0.0275, 100.0, False), (0.22, 10.0, False)):
         thresholds = SharpThresholds(
-            names, spacing, k_max, populations("linke22"), lambda _, x: np.full(len(x), 10.0)
+            names,
+            spacing,
+            k_max,
+            populations("linke22"),
+            lambda name, x: np.full(len(x), values[name]),
         )
         assert thresholds.is_near(point) == told
         assert len(thresholds.rows(np.array([point], np.float32))) == told
-    assert not thresholds.is_near(point, {"b_eff": 2.0})
+
+
+def test_satellites_alone_are_warned_of_at_a_lower_bias():
+    point = [*SHARP.values()]
+    thresholds = SharpThresholds(
+        tuple(SHARP), 0.22, 100.0, populations("linke22"), lambda _, x: np.full(len(x), np.nan)
+    )
+    for b_eff, f_sat, told in ((2.1, 0.5, False), (2.4, 0.5, True), (2.1, 0.95, True)):
+        assert thresholds.is_near(point, {"b_eff": b_eff, "f_sat": f_sat}) == told
+    assert not len(thresholds.rows(np.array([point], np.float32)))  # neither is an output
 
 
 def test_errors_above_a_percent_are_warned_of():
