@@ -24,7 +24,7 @@ _BIAS, _SCALE = (
     2.2,
     0.636,
 )  # b_eff for a step, and the width in spacings at which it is e times more
-_BIAS_OF_SATELLITES, _SCALE_OF_SATELLITES = 1.6, 0.705  # if there are hardly any centrals
+_BIAS_OF_SATELLITES, _SCALE_OF_SATELLITES = 1.6, 0.745  # if there are hardly any centrals
 _SATELLITES = 0.9  # their fraction from there on
 _FINE = 3.0  # spacing in ln M times the largest k [1/Mpc]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})

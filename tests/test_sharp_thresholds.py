@@ -82,7 +82,7 @@ def test_satellites_alone_are_warned_of_at_a_lower_bias():
     thresholds = SharpThresholds(
         tuple(SHARP), 0.22, 100.0, populations("linke22"), lambda _, x: np.full(len(x), np.nan)
     )
-    for b_eff, f_sat, told in ((2.1, 0.5, False), (2.4, 0.5, True), (2.1, 0.95, True)):
+    for b_eff, f_sat, told in ((1.9, 0.5, False), (2.2, 0.5, True), (1.9, 0.95, True)):
         assert thresholds.is_near(point, {"b_eff": b_eff, "f_sat": f_sat}) == told
     assert not len(thresholds.rows(np.array([point], np.float32)))  # neither is an output
 

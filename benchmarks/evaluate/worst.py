@@ -116,7 +116,6 @@ def worst(
     galaxies: list[Galaxies] = [  # noqa: B006
         Galaxies(),
         Galaxies(resolved=False),
-        Galaxies(resolved=False, k_max=10.0),
         Galaxies(resolved=False, ranges=PLANCK),
         Galaxies(resolved=False, k_max=10.0, ranges=PLANCK),
     ],
