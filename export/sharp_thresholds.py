@@ -20,10 +20,7 @@ __all__ = ["SharpThresholdWarning", "SharpThresholds"]
 # Where errors of 1 % were found in comparison with a grid eight times finer, by searches over the
 # boxes of `standard` and `tinker10`, with some margin.
 _WIDEST = 1.2  # width of thresholds, in spacings
-_BIAS, _SCALE = (
-    2.2,
-    0.636,
-)  # b_eff for a step, and the width in spacings at which it is e times more
+_BIAS, _SCALE = 2.0, 0.636  # b_eff for a step; the width, in spacings, at which it is e times more
 _BIAS_OF_SATELLITES, _SCALE_OF_SATELLITES = 1.6, 0.745  # if there are hardly any centrals
 _SATELLITES = 0.9  # their fraction from there on
 _FINE = 3.0  # spacing in ln M times the largest k [1/Mpc]
