@@ -5,7 +5,7 @@ import gc
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # What fixtures need is imported within: pytest-xdist's first process, which runs no test, loads
 # this file before it starts the others, and all imports take it seconds
 
+# Read when libraries are imported: workers share the cores, and threads would wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # JAX reads them when it is imported: functions are compiled for a call or two
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"  # 0.4 of the time of compilation
@@ -32,11 +34,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in FIRST)
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Collect garbage rarely, and never what was imported: else a tenth of the time of tests."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)
