@@ -66,11 +66,23 @@ def cache(made_once) -> Path:
 
 @pytest.fixture(scope="session")
 def ray():
-    """Ray on two cores, for all tests that need it."""
+    """Ray on two cores, for tests of what it does; for labels alone see `serial`."""
     from datagen.parallel import RayConfig, ray_session
 
     with ray_session(RayConfig(cpus=2)) as session:
         yield session
+
+
+@pytest.fixture(scope="module")
+def serial():
+    """Labels are computed in this process, until the end of the module: it starts no Ray."""
+    from support.serial import without_ray
+
+    from datagen import generate
+
+    with pytest.MonkeyPatch.context() as patch:
+        without_ray(patch, generate)
+        yield
 
 
 @pytest.fixture(scope="session")

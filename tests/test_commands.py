@@ -223,7 +223,7 @@ def test_shipped_models_are_whole_and_say_how_accurate_they_are():
 
 
 @pytest.fixture(scope="module")
-def fresh(ray, tmp_path_factory) -> Path:
+def fresh(serial, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("fresh") / "fresh.h5"
     return generate(path, Design(60, seed=5), SMALL_SPACE, SMALL_MODEL)
 
@@ -276,7 +276,7 @@ def test_a_record_is_written_into_files_alone(fresh):
         evaluate("standard", fresh, write_record=True)
 
 
-def test_a_box_within_makes_a_record_by_a_name(onnx_file, ray, tmp_path):
+def test_a_box_within_makes_a_record_by_a_name(onnx_file, serial, tmp_path):
     space = replace(SMALL_SPACE, h=Range(0.68, 0.69))
     path = generate(tmp_path / "within.h5", Design(40, seed=6), space, SMALL_MODEL)
     with pytest.raises(ValueError, match="name: the labels are of a box within the emulator's"):
@@ -288,7 +288,7 @@ def test_a_box_within_makes_a_record_by_a_name(onnx_file, ray, tmp_path):
     assert "test" not in record
 
 
-def test_masses_drawn_otherwise_make_a_record_of_their_own(onnx_file, ray, tmp_path):
+def test_masses_drawn_otherwise_make_a_record_of_their_own(onnx_file, serial, tmp_path):
     evenly = {name: replace(SMALL_SPACE[name], sampling="linear") for name in ("Mth", "Mprime")}
     space = replace(SMALL_SPACE, **evenly)
     path = generate(tmp_path / "linear.h5", Design(40, seed=6), space, SMALL_MODEL)
@@ -310,7 +310,7 @@ def test_evaluation_refuses_labels_that_prove_nothing(onnx_file, label_file, fre
         evaluate(str(onnx_file), tmp_path / "other.h5")
 
 
-def test_verify_recomputes_and_compares(onnx_file, ray, capsys):
+def test_verify_recomputes_and_compares(onnx_file, serial, capsys):
     assert command(verify, onnx_file, "-n", 20, "--seed", 3) == 0
     out = capsys.readouterr().out
     assert out.startswith("abs(P/P_true - 1) in percent, on 20 points\n")  # nothing of a file
@@ -320,7 +320,7 @@ def test_verify_recomputes_and_compares(onnx_file, ray, capsys):
     assert "It agrees with its record: no error is more than 3 times the recorded" in out
 
 
-def test_verify_notices_a_record_that_is_too_good(onnx_file, ray, capsys):
+def test_verify_notices_a_record_that_is_too_good(onnx_file, serial, capsys):
     record = load(onnx_file).metadata["record"]
     record["validation"]["gg_1h"]["all"]["95"] /= 100
     rewrite(onnx_file, record=record)

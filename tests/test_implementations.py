@@ -91,12 +91,12 @@ def test_speed_times_every_contender(onnx_file, spectra, monkeypatch, capsys):
         module.times(load(onnx_file), spectra.theta, config, wrong)
 
 
-def test_pyccl_has_no_other_model(table):
+def test_pyccl_has_no_other_model():
     config = HaloModelConfig(model="g3lhalo", camb="converged")
     assert set(direct(config, SPACE)) == {"labels"}
 
 
-def test_pyccl_has_no_other_occupation(table):
+def test_pyccl_has_no_other_occupation():
     space = Space(**{name: SPACE[name] for name in BACKGROUND}, occupation="zheng07")
     implementations = direct(HaloModelConfig(), space)
     assert set(implementations) == {"labels"}

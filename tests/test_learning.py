@@ -41,7 +41,7 @@ def test_one_thing_changes_at_a_time():
 
 
 @pytest.fixture(scope="module")
-def test_labels(ray, label_file, tmp_path_factory):
+def test_labels(serial, label_file, tmp_path_factory):
     out = tmp_path_factory.mktemp("test") / "labels.h5"
     return generate(out, Design(points=30, seed=2), SMALL_SPACE, SMALL_MODEL)
 

@@ -118,7 +118,7 @@ def test_emulators_of_different_truths_are_refused_before_one_is_computed(
         true_spectra([model, load(other)])
 
 
-def test_points_are_drawn_in_the_emulators_own_box_and_halo_model(model, ray):
+def test_points_are_drawn_in_the_emulators_own_box_and_halo_model(model, serial):
     truth = true_spectra([model], points=20, seed=9)
     assert len(truth.labels) == 20
     assert truth.source["file"] == ""
