@@ -103,7 +103,8 @@ def test_altered_files_are_refused(onnx_file, where):
         weights.raw_data = weights.raw_data[:-1] + bytes([weights.raw_data[-1] ^ 1])
     else:
         (entry,) = (e for e in proto.metadata_props if e.key == where)
-        entry.value = entry.value.replace("1", "2", 1)
+        digit = min(set(entry.value) & set("12345678"))  # a checksum may lack any one of them
+        entry.value = entry.value.replace(digit, str(int(digit) + 1), 1)
     onnx.save(proto, onnx_file)
     with pytest.raises(OnnxEmulatorError, match="was altered: its checksum does not match"):
         load(onnx_file)
