@@ -95,7 +95,7 @@ def test_cobaya_recovers_the_parameters_of_a_mock():
         for name, value in values.items()
     }
     mass = {"Mth": {"value": "lambda log10Mth: 10**log10Mth", "derived": False}}
-    mcmc = {"seed": 1, "max_samples": 1500, "Rminus1_stop": 0.02, "learn_proposal": True}
+    mcmc = {"seed": 1, "max_samples": 400, "Rminus1_stop": 0.1, "learn_proposal": True}
     info = inputs(sampled | mass, (outputs, k), likelihood)
     _, sampler = run(info | {"sampler": {"mcmc": mcmc}, "debug": 50})
     chain = sampler.products(skip_samples=0.3)["sample"]

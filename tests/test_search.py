@@ -124,7 +124,8 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, monk
     command = {"data": label_file, "out": out, "train": BRIEF, "space": SPACE,
                "final": BRIEF.schedule, "ray": RayConfig(cpus=1)}  # fmt: skip
     monkeypatch.setattr("emulator.train.save_figure", lambda *_: None)  # they take seconds
-    best = search(**command, budget=Budget(2, scheduler="none"))
+    one_by_one = Budget(2, at_once=1, scheduler="none")  # in one process, which takes seconds
+    best = search(**command, budget=one_by_one)
     table = pd.read_csv(out / "trials.csv", dtype={"trial": str})
     assert list(table["state"]) == ["finished"] * 2
     assert table["val_loss"].is_monotonic_increasing
@@ -157,13 +158,14 @@ def test_search_finds_trains_and_writes_the_best(ray, label_file, tmp_path, monk
     # the same command finds all done, and does nothing again
     monkeypatch.setattr("tuning.command.report", lambda _: None)
     before = first.stat().st_mtime_ns
-    search(**command, budget=Budget(2, scheduler="none"))
+    search(**command, budget=one_by_one)
     assert "trial 0" not in capsys.readouterr().out.split("emulator.safetensors")[0]
     assert first.stat().st_mtime_ns == before
     # another request is refused and changes nothing
     with pytest.raises(ValueError, match="other settings .space.units is .8, 32., not .8, 64."):
         search(
-            **command | {"space": replace(SPACE, units=(8, 64))}, budget=Budget(3, scheduler="none")
+            **command | {"space": replace(SPACE, units=(8, 64))},
+            budget=replace(one_by_one, trials=3),
         )
     assert len(Journal(out).trials()) == 2
 

@@ -127,7 +127,7 @@ def test_command_line_needs_no_labels(tmp_path, capsys):
 
 def test_command_line_takes_an_occupation(tmp_path):
     main([f"--out={tmp_path}", "--semianalytic.cosmology.units=20", "--fit.iterations=0",
-          "--semianalytic.cosmology.rank=8", "--fit.cosmologies=200",
+          "--semianalytic.cosmology.rank=8", "--fit.cosmologies=200", "--model.k.points=8",
           "--space.occupation=zheng07", "--space.log10Mmin.high=14", *GRID])  # fmt: skip
     made = Emulator.load(tmp_path / "emulator.safetensors")
     assert made.spec.provenance["training"]["fit"]["cosmologies"] == 200
