@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.small_emulator import small_semianalytic
 from support.small_network import SMALL_TRAINING
 
 from emulator.checkpoint import LAST_CHECKPOINT, Keeper
@@ -175,9 +174,10 @@ def test_a_file_of_another_kind_is_named(label_file, tmp_path):
         finetune(tmp_path / "e.onnx", label_file, tmp_path / "out", BRIEF)
 
 
-def test_what_was_not_trained_on_labels_is_refused(emulator, label_file, tmp_path):
+def test_what_was_not_trained_on_labels_is_refused(emulator, label_file, small_file, tmp_path):
+    fitted = Emulator.load(small_file.with_suffix(".safetensors"))
     for name, one, message in (
-        ("fitted", small_semianalytic(), "is a semianalytic emulator, which is not trained on"),
+        ("fitted", fitted, "is a semianalytic emulator, which is not trained on"),
         ("bare", emulator.update_spec(provenance={}), "does not say what it was trained on"),
     ):
         one.save(tmp_path / name)

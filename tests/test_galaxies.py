@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy.interpolate import CubicSpline
 from support.own_occupations import Delegate, Evolving, Kinked, Smooth, Step
-from support.small_emulator import SPACE, analytic_power, small_onnx, small_semianalytic
+from support.small_emulator import SPACE, analytic_power, small_onnx
 
 from datagen.haloes import haloes_of
 from datagen.halomodel import HaloModel, HaloModelConfig, nfw_fourier
@@ -122,7 +122,7 @@ def test_a_part_of_the_graph_gives_what_integrals_give(name, small_file):
 @every
 def test_a_part_of_the_graph_is_what_torch_computes(name, small_file):
     space = space_of(name)
-    torch_emulator = small_semianalytic()
+    torch_emulator = Emulator.load(small_file.with_suffix(".safetensors"))
     grid = torch_emulator.model.grid
     file = OnnxFile.read(small_file.read_bytes(), small_file)
     part = sampled(occupation(name), space.names, file.nodes)

@@ -1,6 +1,7 @@
 """The semi-analytic emulator against the halo model, piece by piece, and its exact properties."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,8 +59,8 @@ def labels(theta: np.ndarray) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def small() -> SemiAnalyticEmulator:
-    return small_semianalytic()
+def small(small_file: Path) -> Emulator:
+    return Emulator.load(small_file.with_suffix(".safetensors"))
 
 
 @pytest.fixture(scope="module")
