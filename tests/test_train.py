@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -591,7 +592,9 @@ def test_a_signal_ends_a_training_with_its_status_and_the_same_command_goes_on(
     assert len(epochs(out)) == 150
 
 
-def test_workers_that_cannot_run_are_refused(ray, label_file, tmp_path):
+def test_workers_that_cannot_run_are_refused(label_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("emulator.workers.ray_session", nullcontext)
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
     hardware = Hardware(accelerator="cpu", workers=64)
     with pytest.raises(ValueError, match="workers = 64 take 64 CPUs, but Ray sees 2"):
         train(label_file, tmp_path, QUICK, hardware)
