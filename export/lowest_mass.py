@@ -100,12 +100,12 @@ class LowestMass:
             share = self.share(one, x[near])
             bad = np.flatnonzero(share > SHARE)
             if len(bad):
-                more = f", and in {len(bad) - 1} more rows" if len(bad) > 1 else ""
+                more = f" (and {len(bad) - 1} more rows)" if len(bad) > 1 else ""
                 warnings.warn(
                     f"row {near[bad[0]]}: {100 * share[bad[0]]:.0f} % of the central galaxies "
                     f"would live below the lowest halo mass of this halo model, {self.M_min:g} "
-                    f"Msun, and are missing in n_g and in the spectra{more}; raise the threshold "
-                    f"or narrow it",
+                    f"Msun, and are missing in n_g and in the spectra; raise the threshold or "
+                    f"narrow it{more}",
                     BelowLowestMassWarning,
                     stacklevel=4,  # past `OnnxEmulator.__call__`, to the caller
                 )

@@ -117,11 +117,11 @@ class SharpThresholds:
         """Warn of points with a threshold that is too sharp; arguments as for `rows`."""
         rows = self.rows(x, results)
         if len(rows):
-            more = f", and in {len(rows) - 1} more rows" if len(rows) > 1 else ""
+            more = f" (and {len(rows) - 1} more rows)" if len(rows) > 1 else ""
             warnings.warn(
                 f"row {rows[0]}: the threshold is too sharp for the grid of halo masses, as haloes "
-                f"are very rare there; errors above k = 5 1/Mpc may exceed 1 %{more}; widen the "
-                f"threshold, or export with --finer 8",
+                f"are very rare there; errors above k = 5 1/Mpc may exceed 1 %; widen the "
+                f"threshold, or export with --finer 8{more}",
                 SharpThresholdWarning,
                 stacklevel=4,  # past `OnnxEmulator.__call__`, to the caller
             )
