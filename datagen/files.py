@@ -37,7 +37,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
-        raise OSError(f"{path} is no file that could be replaced; give another name")
+        raise OSError(f"{path} is not a file that could be replaced; give another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:

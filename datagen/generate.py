@@ -102,7 +102,7 @@ def generate(
         if base is not None:
             if answers(base, request):
                 remove_shards(folder, request_of(base))  # of a run that was killed at its very end
-                print(f"{out} is there already and answers this request"  # noqa: T201
+                print(f"{out} is complete already"  # noqa: T201
                       f"{other_makers(base, request)}")  # fmt: skip
                 return out
             request["extends"] = extension(out, base, request)
@@ -146,7 +146,7 @@ def _given_points(path: Path, design: Design, space: Space) -> Points:
     if design != Design():
         raise ValueError(f"design: the points come from {path}; leave one of the two out")
     if space not in (Space(), points.space):
-        raise ValueError(f"space: {path} tells its own, another one; leave space out")
+        raise ValueError(f"space: {path} has its own, which differs; leave space out")
     return points
 
 
@@ -191,7 +191,7 @@ def _blocks(base: Path | None, shards: Shards, pieces: dict[int, Array]) -> Iter
         if shard is None:
             raise OSError(
                 f"{shards.folder}: the shard of point {start} was damaged just now; "
-                f"give the same command again"
+                f"rerun the command"
             )
         rows, failed = shard
         if rows:

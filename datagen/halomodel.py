@@ -292,7 +292,7 @@ class HaloModel:
         if config.model == "g3lhalo" and galaxies != "linke22":
             raise ValueError(
                 f"occupation = {galaxies!r}: the g3lhalo model, which reproduces published code, "
-                f"has linke22 alone; take model: standard"
+                f"supports linke22 only; use model: standard"
             )
         self.config = config
         self.k = config.k.values()

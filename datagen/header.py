@@ -125,10 +125,12 @@ def check_replaceable(path: Path, schema: str, what: str, overwrite: bool) -> No
     if not path.exists():
         return
     if not path.is_file():
-        raise FileExistsError(f"{path} is no file; give another --out")
+        raise FileExistsError(f"{path} is not a file; give another --out")
     is_ours = kind_of(path).rpartition("-")[0] == schema.rpartition("-")[0]
     if not is_ours and path.stat().st_size > 0:
-        raise FileExistsError(f"{path} exists and is not a {what}, so it stays; give another --out")
+        raise FileExistsError(
+            f"{path} exists and is not a {what}, so it is kept; give another --out"
+        )
     if not overwrite:
         raise FileExistsError(f"{path} exists; pass --overwrite true or another --out")
 

@@ -114,7 +114,7 @@ def check_partners(mass_function: str, halo_bias: str) -> None:
     if halo_bias not in biases:
         partners = [name for name, names in PARTNERS.items() if halo_bias in names]
         raise ValueError(
-            f"halo_bias = {halo_bias!r} is no partner of mass_function = {mass_function!r}, which "
+            f"halo_bias = {halo_bias!r} does not go with mass_function = {mass_function!r}, which "
             f"takes {' or '.join(biases) or 'none'}; it belongs to {', '.join(partners) or 'none'}"
         )
 

@@ -104,7 +104,7 @@ def extension(out: Path, base: Spectra, request: dict[str, Any]) -> dict[str, An
     more = design.get("points", 0) > have.get("points", 0)
     if not (len(differ) == 1 and differ[0].startswith("design.points") and more):
         raise FileExistsError(
-            f"{out} exists and answers another request ({'; '.join(differ)}); "
+            f"{out} exists and has other settings ({'; '.join(differ)}); "
             f"pass --overwrite true or another --out"
         )
     if design.get("method") != "sobol":
@@ -115,7 +115,7 @@ def extension(out: Path, base: Spectra, request: dict[str, Any]) -> dict[str, An
         )
     if others := other_makers(base, request):
         raise FileExistsError(
-            f"{out} cannot be extended{others}; pass --overwrite true to compute all of it anew, "
+            f"{out} cannot be extended{others}; pass --overwrite true to recompute all of it, "
             f"or another --out"
         )
     earlier = {"extends": base.metadata["extends"]} if "extends" in base.metadata else {}

@@ -449,7 +449,7 @@ def _occupation_of(data: Any) -> str:
     )
     found = next((group for group in groups if _is_occupation(group)), None)
     if groups and found is None:
-        raise RecordError(f"space has parameters of {groups[0]!r}, which is no occupation")
+        raise RecordError(f"space has parameters of {groups[0]!r}, which is not an occupation")
     return found or "linke22"
 
 

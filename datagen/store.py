@@ -163,7 +163,7 @@ class Spectra:
             there = [name for name in ARRAYS if name in digests]
             wanted = dict.fromkeys(there if asked is None else asked)
             if missing := [name for name in wanted if name not in there]:
-                raise StoreError(f"{path} lacks {', '.join(missing)}; it was made elsewhere")
+                raise StoreError(f"{path} lacks {', '.join(missing)}; hodspectra did not write it")
             arrays = {name: file[name][()] for name in ("theta", "k", *wanted)}
             return cls(
                 theta=arrays.pop("theta"),
@@ -246,14 +246,14 @@ def _fill(
             raise StoreError(f"labels lack {', '.join(missing)}")
         stop = start + len(block["theta"])
         if stop > rows:
-            raise StoreError(f"more than the {rows} rows of labels that were announced came")
+            raise StoreError(f"labels have more rows than the {rows} that were announced")
         for name in shapes:
             file[name][start:stop] = block[name]
             content[name].update(block[name])
         start = stop
         disk.check()
     if start < rows:
-        raise StoreError(f"{start} rows of labels came where {rows} were announced")
+        raise StoreError(f"labels have {start} rows, not the {rows} that were announced")
     return {name: array.hexdigest() for name, array in content.items()}
 
 
@@ -282,7 +282,7 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"no label file at {path}; make one with python -m datagen.generate --out {path}"
+            f"no label file at {path}; make one with hodspectra generate --out {path}"
         )
     try:
         check_header(path, SCHEMA, "label file")

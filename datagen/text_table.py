@@ -109,7 +109,7 @@ def _head(file: TextIO) -> tuple[list[str], str, str]:
         elif _has_cells(line):
             return before, separator, line
         before.append(line)
-    what = "has comments alone" if any(map(_COMMENT.match, before)) else "is empty"
+    what = "has only comments" if any(map(_COMMENT.match, before)) else "is empty"
     raise ValueError(f"it {what}; its first line must name the parameters")
 
 
@@ -197,7 +197,7 @@ def split_cells(line: str, separator: str = "") -> list[str]:
             cells = next(reader, [])
         except csv.Error as error:
             raise ValueError(
-                f"{line[:40]!r}... has no cells that can be told apart ({error})"
+                f"{line[:40]!r}... has no cells that can be separated ({error})"
             ) from None
     return [cell.strip().strip("\"'") for cell in cells]
 

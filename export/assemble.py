@@ -94,7 +94,7 @@ class Assembly(nn.Module):
                 ("box", _ends(self.spec.space), _ends(space)),
             ):
                 if ours != theirs:
-                    raise ValueError(f"{path} is of another {what} than the emulator")
+                    raise ValueError(f"{path} has another {what} than the emulator")
         positive = {n: np.concatenate([one.is_positive([n]) for one in read]) for n in terms}
         negative = [name for name in terms if not positive[name].all()]
         if not negative:
@@ -135,7 +135,7 @@ def _check_together(first: Spec, other: Spec) -> None:
     )
     if differ := differences(one, two):
         shown = "; ".join(shortened(text, 100) for text in differ)
-        raise ValueError(f"the emulators do not belong together: {shown}")
+        raise ValueError(f"the emulators differ and cannot be merged: {shown}")
 
 
 def _together(first: Spec, others: Sequence[Spec], outputs: tuple[str, ...]) -> Spec:

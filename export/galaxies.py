@@ -234,7 +234,7 @@ def without_galaxies(graph: Graph) -> Graph:
         if not any(name.startswith(PREFIX) or name == COSMOLOGY for name in one.outputs)
     )
     if len(nodes) == len(graph.nodes):
-        raise ValueError("its galaxies are no part by themselves: it has learnt its occupation")
+        raise ValueError("its galaxies are not a separate part: it was trained for one occupation")
     tensors = {n: tensor for n, tensor in graph.tensors.items() if not n.startswith(PREFIX)}
     return replace(graph, nodes=nodes, tensors=tensors)
 

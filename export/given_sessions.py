@@ -81,7 +81,7 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
         The changed file, and whether its galaxies are integrated in Python.
 
     Raises:
-        OccupationError: An emulator that has learnt its occupation, or that already has additions;
+        OccupationError: An emulator that was trained for one occupation, or already has additions;
             additions that the file has no part for.
     """
     one, *others = whose.each
@@ -89,8 +89,8 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
         return file, False
     if (nodes := file.nodes) is None:
         raise OccupationError(
-            f"{path.stem} has learnt its occupation, {file.occupation}; others need a "
-            f"semi-analytic emulator (tinker10, standard, or one of emulator.train_semianalytic)"
+            f"{path.stem} was trained for one occupation, {file.occupation}; others need a "
+            f"semi-analytic emulator (tinker10, standard, or one of hodspectra train-semianalytic)"
         )
     background = tuple(p for p in file.parameters if not p.is_occupation)
     given = tuple(
@@ -105,7 +105,10 @@ def with_populations(file: OnnxFile, whose: Populations, path: Path) -> tuple[On
         )
     if one.added:
         if file.spare is None:
-            raise OccupationError(f"{path.stem} has no part for {one.occupation.name}")
+            raise OccupationError(
+                f"{path.stem} does not support {one.occupation.name}; use an occupation without "
+                f"additions, or tinker10 or standard"
+            )
         file = replace(file, graph=together(file.graph, file.spare))
     graph = None
     if not others and (one.is_registered or _is_plain(one, (*background, *given))):

@@ -91,7 +91,7 @@ def _lines(model: OnnxEmulator) -> list[str]:
         f"labels       {made['labels']['design']}, sha256 {made['labels']['sha256'][:16]}..."
         if "labels" in made
         else "labels       unknown",
-        *(f"and          {one['design']}, in training alone" for one in made.get("more", [])),
+        *(f"and          {one['design']}, for training only" for one in made.get("more", [])),
         f"made with    {_versions(made)}",
         f"written with {_versions(meta['export'])}",
         f"please cite  {meta['citation']}",

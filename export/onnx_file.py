@@ -88,7 +88,7 @@ class OnnxFile:
         try:
             return Graph.read(self.spare_content) if self.spare_content else None
         except ValueError as error:
-            raise RecordError(f"spare is no graph ({error})") from None
+            raise RecordError(f"spare is not a graph ({error})") from None
 
     @cached_property
     def wider(self) -> "OnnxFile":
@@ -179,10 +179,10 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
     meta = {name: _json(text, name) for name, text in texts.items() if name not in _LATER}
     for name in _RECORDS:
         if not isinstance(meta[name], dict):
-            raise RecordError(f"{name} is no record")
+            raise RecordError(f"{name} is not a record")
     record = texts["record"]
     if not (record.startswith("{") and record.endswith("}")):
-        raise RecordError("record is no record")
+        raise RecordError("record is not a record")
     units, totals, k = meta["outputs"], meta["learnt_totals"], _array(meta["k"], "k", 1)
     parameters = _parameters(meta["parameters"])
     if not units or not all(type(u) is str for u in units.values()):
@@ -196,7 +196,7 @@ def _described(texts: dict[str, str]) -> dict[str, Any]:
         raise RecordError(f"learnt_totals is {totals}, not a list of outputs")
     for name in ("limits", "domains"):
         if not isinstance(meta[name], list):
-            raise RecordError(f"{name} is no list")
+            raise RecordError(f"{name} is not a list")
     more_k, between = _between(meta.get("between"), k)
     return {
         "parameters": parameters,
@@ -255,7 +255,7 @@ def _spare(text: Any) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise RecordError(f"spare is no graph ({error})") from None
+        raise RecordError(f"spare is not a graph ({error})") from None
 
 
 def _json(text: str, name: str) -> Any:

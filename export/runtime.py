@@ -189,8 +189,8 @@ class OnnxEmulator:
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(
-            f"{name} of an emulator cannot be changed; load it anew, or pass to a call what is "
-            f"different in it"
+            f"{name} of an emulator cannot be changed; load another one, or pass the new value to "
+            f"the call"
         )
 
     def __delattr__(self, name: str) -> NoReturn:

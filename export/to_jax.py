@@ -213,7 +213,7 @@ class JaxFunction:
                     raise OutOfRange(f"{name} = {mass[0]:g} must be a mass [Msun], not below 0")
             if not self._emulator.is_inside(np.asarray(x)):
                 self._emulator(np.asarray(x), self._emulator.outputs[0], out_of_range="raise")
-                raise OutOfRange("a point is outside of the ranges")
+                raise OutOfRange("a point is outside the trained ranges")
             return None
         single = x.astype(jnp.float32)
         inside = jnp.all((single >= self._low) & (single <= self._high))
@@ -235,7 +235,8 @@ class _Statistics:
         for one in statistics:
             if one.is_bent:
                 raise ValueError(
-                    f"{one.name}: scale-dependent bias and halo exclusion are for export.runtime"
+                    f"{one.name}: scale-dependent bias and halo exclusion are not available in "
+                    f"JAX; use hodspectra.load"
                 )
         measured = emulator.measured(statistics)
         self.needed, self._at, self._learnt = measured.needed, measured.at_nodes, measured.learnt

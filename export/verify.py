@@ -55,7 +55,7 @@ def verify(
     rows = np.flatnonzero(labels.is_positive(model.outputs) & model.is_inside(labels.theta))
     if not len(rows):
         raise ValueError(
-            f"{model.path} answers for none of these {points} points; ask for more with --points"
+            f"{model.path} covers none of these {points} points; draw more with --points"
         )
     predicted = model(labels.theta[rows])
     result = {}

@@ -38,7 +38,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "fit": _ours("posterior.fit", "fit measured galaxies"),
         "survey-tables": _ours("posterior.survey_tables", "read published tables to fit"),
         "gallery": _ours("studies.gallery", "draw what each parameter does to the outputs"),
-        "verify": Command("export.verify", "recompute some points with the true code"),
+        "verify": Command("export.verify", "recompute some points with the halo model"),
     },
     "compute labels (spectra of the halo model)": {
         "design": Command("datagen.design", "sample points of a parameter space"),
@@ -62,25 +62,27 @@ GROUPS: dict[str, dict[str, Command]] = {
     "evaluate emulators": {
         "evaluate": _ours("evaluate.accuracy", "measure errors on fresh labels; write the record"),
         "report": _ours("evaluate.report", "accuracy and speed on the test split, as a page"),
-        "worst": _ours("evaluate.worst", "search for the points where an emulator errs most"),
+        "worst": _ours("evaluate.worst", "search for the points with the largest errors"),
         "statistics": _ours("evaluate.statistics", "errors and times of xi, w_p, Delta Sigma"),
-        "analyse": _ours("evaluate.analyse", "where and when an emulator errs, as a page"),
+        "analyse": _ours("evaluate.analyse", "errors over k and parameter space, as a page"),
         "compare": _ours("evaluate.compare", "accuracy, time and size of several emulators"),
-        "posterior": _ours("posterior.comparison", "posterior of the emulator and of the code"),
-        "speed": _ours("codes.speed", "time beside the label code and pyccl"),
+        "posterior": _ours("posterior.comparison", "posteriors of an emulator and of its code"),
+        "speed": _ours("codes.speed", "speed, compared with the label code and pyccl"),
         "peers": _ours("codes.peers", "w_p and Delta Sigma by other codes: values and times"),
     },
-    "studies behind the documents": {
-        "label-speed": _ours("codes.label_speed", "time of the labels beside pyccl"),
+    "studies behind the documentation": {
+        "label-speed": _ours("codes.label_speed", "speed of the label code, compared with pyccl"),
         "convergence": _ours("studies.convergence", "numerical accuracy of the labels"),
-        "camb-accuracy": _ours("studies.camb_accuracy", "what each setting of CAMB is worth"),
-        "ingredients": _ours("studies.ingredients", "fits for haloes beside pyccl's own"),
-        "scaling": _ours("studies.scaling", "time and memory by points and weights"),
+        "camb-accuracy": _ours("studies.camb_accuracy", "effect of each setting of CAMB"),
+        "ingredients": _ours("studies.ingredients", "fits for haloes, compared with pyccl"),
+        "scaling": _ours("studies.scaling", "time and memory against points and weights"),
         "learning": _ours("studies.learning", "what makes a network accurate: labels, size, ..."),
-        "published": _ours("studies.published", "accuracy beside published networks"),
+        "published": _ours("studies.published", "accuracy, compared with published networks"),
         "search-summary": _ours("studies.search_summary", "what searches found, as a table"),
-        "sampler-comparison": _ours("studies.sampler_comparison", "what a search buys"),
-        "samplers": _ours("posterior.samplers", "one posterior by emcee and by NUTS"),
+        "sampler-comparison": _ours(
+            "studies.sampler_comparison", "Bayesian and random search, compared"
+        ),
+        "samplers": _ours("posterior.samplers", "emcee and NUTS on one posterior"),
         "transitions": _ours("posterior.transitions", "fits with models of the 1h-2h transition"),
     },
 }

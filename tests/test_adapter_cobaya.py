@@ -524,7 +524,7 @@ def test_what_an_emulator_holds_fixed(small_file, tmp_path):
     assert loglike(info) == pytest.approx(truth(w0=-0.9))
     with pytest.raises(LoggedError, match=r"w0 = -1 is outside the trained range \[-0.9, -0.9\]"):
         get_model(inputs(options=options))
-    with pytest.raises(LoggedError, match="z = 1: fixed is for z = 0.5 alone"):
+    with pytest.raises(LoggedError, match="z = 1: fixed is for z = 0.5 only"):
         get_model(inputs(options=options | {"z": 1.0}))
 
 

@@ -124,7 +124,7 @@ def test_what_an_emulator_holds_fixed(host, rewritten, capsys):
     assert block["galaxy_power", "z"].tolist() == [0.5]
     assert module.execute(fill(DataBlock()), config) == 1  # no w is a cosmological constant
     assert "w0 = -1 is outside the trained range [-0.9, -0.9]" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="z_max = 1: rewritten is for z = 0.5 alone"):
+    with pytest.raises(ValueError, match="z_max = 1: rewritten is for z = 0.5 only"):
         module.setup(options(DataBlock(), emulator=str(rewritten), z_max=1))
 
 

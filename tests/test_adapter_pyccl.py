@@ -300,10 +300,10 @@ def test_a_file_of_one_redshift_is_for_one_scale_factor(today):
     inside = k >= 0.01
     expected = load(today)(POINT, "gg_total", k[inside])["gg_total"]
     np.testing.assert_allclose(values[inside], expected, rtol=1e-6)
-    with pytest.raises(ValueError, match="a = 0.5, z = 1: today is for z = 0 alone"):
+    with pytest.raises(ValueError, match="a = 0.5, z = 1: today is for z = 0 only"):
         Pk.get_pk_at_a(cosmology(), 0.5)
     with pytest.raises(
-        ValueError, match=r"today is for z = 0 alone, .*; use get_pk_at_a\(cosmo, 1\)"
+        ValueError, match=r"today is for z = 0 only, .*; use get_pk_at_a\(cosmo, 1\)"
     ):
         Pk.get_pk2d(cosmology())
 

@@ -114,7 +114,7 @@ def test_redshifts_are_checked_by_value(changed, emulator):
     ):
         with pytest.raises(ValueError, match=message):
             redshifts(bad, emulator)
-    with pytest.raises(ValueError, match="^z = 0: changed is for z = 0.5 alone$"):
+    with pytest.raises(ValueError, match="^z = 0: changed is for z = 0.5 only$"):
         redshifts(0.0, changed(z=(0.5, 0.5)))
 
 

@@ -211,7 +211,7 @@ def test_unknown_masses_are_refused():
 
 
 def test_bias_without_a_partner_is_refused_with_those_that_there_are():
-    message = "'Tinker10' is no partner of mass_function = 'Sheth99', which takes Sheth01 or Sheth"
+    message = "'Tinker10' does not go with mass_function = 'Sheth99', which takes Sheth01 or Sheth"
     with pytest.raises(ValueError, match=message):
         HaloModelConfig(halo_bias="Tinker10")
     with pytest.raises(ValueError, match="'Sheth01' .* takes Tinker10; it belongs to .*Sheth99"):

@@ -142,7 +142,7 @@ W_P = RECORDS["clustering"]
         ({"w": W_P | {"pimax": 3}}, "statistics: w: Wp: no option pimax"),
         ({"w": W_P | {"r_p": [1.0, 0.5]}}, r"w: Wp: r_p must increase, but r_p\[0\] = 1"),
         ({"w": W_P | {"r_p": [1e-3]}}, "Wp: r_p reaches .* outside"),
-        ({"w": {"r_p": [1.0]}}, "statistics: w: .* is no statistic: give Xi, Wp"),
+        ({"w": {"r_p": [1.0]}}, "statistics: w: .* is not a statistic: give Xi, Wp"),
         ({"w": W_P | {"name": "v"}}, "w is called v in its record; remove that name"),
         ({"n_g": W_P}, "n_g is an output of the emulator; give .* another name"),
         ({"w": W_P, "w_1h": W_P, "v": W_P | {"terms": "1h"}, "v_1h": W_P}, "two are called v_1h"),

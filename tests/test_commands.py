@@ -185,7 +185,7 @@ def test_a_learnt_occupation_cannot_be_changed(onnx_file, capsys):
     assert command(info, onnx_file) == 0
     assert "learnt; it cannot be changed" in capsys.readouterr().out
     assert command(info, onnx_file, "--occupation", "zheng07") == 2
-    assert "has learnt its occupation, linke22" in capsys.readouterr().err
+    assert "was trained for one occupation, linke22" in capsys.readouterr().err
 
 
 def test_occupations_are_listed_with_their_parameters(capsys):

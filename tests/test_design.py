@@ -388,7 +388,7 @@ def test_command_replaces_nothing_but_parameter_files_even_when_told_to(tmp_path
         with pytest.raises(SystemExit, match="2"):
             main(["--out", str(tmp_path / name), "--design.points", "3", *more])
         message = capsys.readouterr().err
-        assert f"{name} exists and is not a parameter file, so it stays; give another" in message
+        assert f"{name} exists and is not a parameter file, so it is kept; give another" in message
         assert "overwrite" not in message
     assert (tmp_path / name).read_text() == "Om_c,Om_b\n1,2\n"
 

@@ -122,7 +122,7 @@ def test_the_card_tells_of_it(model, small_file):
     left_out = f"{made['dropped']:,} of 200,000 points, 63 %"
     assert f"points left out of the training: {left_out}" in text
     assert "of 34,500 test points" in text
-    assert "'points': 100000, 'seed': 37}, in training alone" in text
+    assert "'points': 100000, 'seed': 37}, for training only" in text
     assert "gg_total is learnt separately: it is not the sum of gg_1h and gg_2h" in text
     separate = card(load("published-gm-separate"))
     assert "part of this box" not in separate
@@ -224,6 +224,6 @@ def test_a_domain_can_be_told_from_other_labels(scarce, label_file, emulator, tm
     ):
         other.metadata = scarce.metadata | change
         other.write(tmp_path / "other.h5")
-        with pytest.raises(ValueError, match=rf"other.h5 is of another {what} than the emulator"):
+        with pytest.raises(ValueError, match=rf"other.h5 has another {what} than the emulator"):
             to_onnx(file, tmp_path / "b.onnx", domain=[tmp_path / "other.h5"])
     assert not (tmp_path / "b.onnx").exists()

@@ -141,9 +141,11 @@ def test_totals_of_labels_and_emulators_are_as_smooth(small_file):
 
 
 def test_refusals(small_file):
-    with pytest.raises(OccupationError, match="adds 'off_centering' .*; there are incomplete"):
+    with pytest.raises(
+        OccupationError, match="no addition 'off_centering' .*; there are incomplete"
+    ):
         load(small_file, occupation="zheng07+off_centering")
-    with pytest.raises(OccupationError, match="something is there twice"):
+    with pytest.raises(OccupationError, match="an addition is there twice"):
         load(small_file, occupation="zheng07+damping+damping")
     with pytest.raises(OccupationError, match="nothing can be added to one of two populations"):
         load(small_file, occupation={"red": "zheng07+damping", "blue": "linke22"})

@@ -97,7 +97,7 @@ def test_where_a_link_leads_is_replaced_and_the_link_stays(tmp_path):
 @pytest.mark.parametrize("what", ["folder", "device"])
 def test_what_is_no_file_is_not_replaced_by_one(tmp_path, what):
     path = tmp_path if what == "folder" else Path("/dev/null")
-    with pytest.raises(OSError, match=f"{path} is no file that could be replaced"), atomic(path):
+    with pytest.raises(OSError, match=f"{path} is not a file that could be replaced"), atomic(path):
         raise AssertionError
     assert path.is_dir() if what == "folder" else path.is_char_device()
 
@@ -203,7 +203,7 @@ def test_files_say_what_they_are(tmp_path):
         with pytest.raises(FileExistsError, match="exists; pass --overwrite true or another --out"):
             check_replaceable(tmp_path / name, "hodspectra-parameters-9", "parameter file", False)
         check_replaceable(tmp_path / name, "hodspectra-parameters-9", "parameter file", True)
-        with pytest.raises(FileExistsError, match="is not a label file, so it stays"):
+        with pytest.raises(FileExistsError, match="is not a label file, so it is kept"):
             check_replaceable(tmp_path / name, "hodspectra-labels-4", "label file", True)
     (tmp_path / "text").write_text("hodspectra is a package")
     assert kind_of(tmp_path / "text") == ""

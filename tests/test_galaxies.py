@@ -668,7 +668,7 @@ def test_a_network_has_learnt_its_occupation(small_file, tmp_path):
     rewrite(path, kind="perceptron", nodes={})
     for given in ("zheng07", Step(), {"a": "linke22", "b": "zheng07"}):
         with pytest.raises(
-            OccupationError, match="network has learnt its occupation, linke22; oth"
+            OccupationError, match="network was trained for one occupation, linke22; oth"
         ):
             load(path, occupation=given)
     assert load(path, occupation="linke22").names == load(path).names

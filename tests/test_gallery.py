@@ -83,7 +83,7 @@ def test_steps_stay_within_the_range():
         ({"reach": 0.0}, "reach = 0 must be above 0 and at most 1"),
         ({"z": 5.0}, "z = 5"),
         ({"occupation": "zheng"}, "no occupation 'zheng' (did you mean 'zheng07'?)"),
-        ({"emulator": "published-gg"}, "has learnt its occupation"),
+        ({"emulator": "published-gg"}, "was trained for one occupation"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_drawn(tmp_path, given, message):

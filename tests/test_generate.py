@@ -60,7 +60,7 @@ def test_file_tells_how_it_was_made(four_shards):
 def test_a_finished_request_is_not_computed_again(four_shards, capsys, monkeypatch):
     monkeypatch.setattr(generate_module, "ray_map", None)
     assert make(four_shards, 4 * SHARD) == four_shards
-    assert "is there already and answers this request" in capsys.readouterr().out
+    assert "is complete already" in capsys.readouterr().out
 
 
 def test_shards_are_gone_when_the_label_file_is_there(four_shards):
@@ -124,7 +124,7 @@ def test_failed_points_of_the_extended_file_keep_their_place(table, tmp_path):
     ("points", "method", "message"),
     [
         (300, "lhs", "a Latin hypercube, which cannot be extended .* use design.method sobol"),
-        (100, "lhs", "answers another request .design.points is 200, not 100.; pass --overwrite"),
+        (100, "lhs", "has other settings .design.points is 200, not 100.; pass --overwrite"),
         (300, "sobol", "design.method is lhs, not sobol; design.points is 200, not 300"),
     ],
 )
@@ -156,7 +156,7 @@ def test_what_is_no_label_file_is_replaced_by_nothing_and_no_advice_says_so(
 ):
     out = tmp_path / "emulator.onnx"
     out.write_bytes(content)
-    message = "is not a label file, so it stays; give another --out$"
+    message = "is not a label file, so it is kept; give another --out$"
     with pytest.raises(FileExistsError, match=message):
         make(out, 20, overwrite=overwrite)
     assert out.read_bytes() == content
@@ -305,7 +305,7 @@ def test_own_points_are_labelled_in_a_space_that_holds_them(table, tmp_path):
         (["--space.h.high", "2"], "h: range [0.64, 2] leaves [0.3, 1.2]"),
         (["--model.mass_function", "Shet99"], "mass_function = 'Shet99' must be one of "),
         (["--model.mass_def", "200c"], "'Sheth99' has no fit for mass_def = '200c'"),
-        (["--model.halo_bias", "Tinker10"], "'Tinker10' is no partner of mass_function"),
+        (["--model.halo_bias", "Tinker10"], "'Tinker10' does not go with mass_function"),
         (["--space.z.low", "-0.1"], "z: range [-0.1, 0] leaves [0, 10]"),
         (["--space.w0.low", "-0.1", "--space.w0.high", "0"], "w0 + wa is at least -0.1 in the"),
         (["--space.Om_k.low", "0"], "space.Om_k"),

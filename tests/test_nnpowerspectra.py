@@ -240,7 +240,9 @@ def test_nothing_but_a_label_file_is_replaced(tmp_path, published):
     paths = write(tmp_path, *published)
     before = paths[0].read_bytes()
     for overwrite in (False, True):
-        with pytest.raises(FileExistsError, match="is not a label file, so it stays; give another"):
+        with pytest.raises(
+            FileExistsError, match="is not a label file, so it is kept; give another"
+        ):
             import_labels(*paths, out=paths[0], overwrite=overwrite)
     assert paths[0].read_bytes() == before
 

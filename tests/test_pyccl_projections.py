@@ -397,7 +397,7 @@ def test_a_file_of_one_redshift_is_not_projected(cosmo, small_file, tmp_path):
     parameters = load(path).metadata["parameters"]
     parameters["z"] |= {"low": 0.0, "high": 0.0, "default": 0.0}
     rewrite(path, parameters=parameters)
-    with pytest.raises(ValueError, match="today is for z = 0 alone; a projection needs a range"):
+    with pytest.raises(ValueError, match="today is for z = 0 only; a projection needs a range"):
         angular_power(cosmo, ELL, LENSES, emulator=path, **OCCUPATION)
 
 

@@ -270,7 +270,7 @@ def test_trials_that_cannot_run_are_refused(ray, label_file, tmp_path, name, kin
 
 
 def test_missing_labels_name_the_command(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"make one with python -m datagen\.generate"):
+    with pytest.raises(FileNotFoundError, match=r"make one with hodspectra generate"):
         search(tmp_path / "none.h5", tmp_path / "out", TrainConfig())
 
 

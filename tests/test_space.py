@@ -217,7 +217,7 @@ def test_a_record_of_no_occupation_is_refused():
     record = Space().as_dict()
     for name in NAMES:
         record[name]["group"] = record[name]["group"].replace("linke22", "mine")
-    with pytest.raises(ValueError, match="space has parameters of 'mine', which is no occupation"):
+    with pytest.raises(ValueError, match="parameters of 'mine', which is not an occupation"):
         Space.from_dict(record)
 
 

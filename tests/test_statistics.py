@@ -488,7 +488,7 @@ def test_more_wavenumbers_change_nothing_at_the_emulators_own(emulator):
         (lambda: statistic({"kind": "wp", "r_p": 1.0}), "no statistic wp .did you mean 'Wp'"),
         (lambda: statistic({"r_p": 1.0}), "a record with its kind"),
         (lambda: statistic({"kind": "Wp"}), "Wp: .*r_p"),
-        (lambda: statistic("w_p"), "is no statistic"),
+        (lambda: statistic("w_p"), "is not a statistic"),
     ],
 )
 def test_statistics_that_there_cannot_be(make, message):

@@ -122,7 +122,7 @@ def test_a_file_read_in_blocks_is_the_file(spectra, path):
 
 @pytest.mark.parametrize("announced", [N - 1, N + 1])
 def test_rows_that_do_not_come_or_come_unannounced_are_an_error(spectra, tmp_path, announced):
-    with pytest.raises(StoreError, match=f"rows of labels .* (announced|{N})"):
+    with pytest.raises(StoreError, match=f"labels have (more|{N}) rows.* announced"):
         write_blocks(tmp_path / "x.h5", blocks(spectra, 250), announced, spectra.k, METADATA, {})
     assert list(tmp_path.iterdir()) == []
 
@@ -181,7 +181,7 @@ def test_metadata_that_lack_something_or_hold_more_are_neither_written_nor_read(
 
 
 def test_missing_file_names_the_command_that_makes_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"make one with python -m datagen\.generate"):
+    with pytest.raises(FileNotFoundError, match=r"make one with hodspectra generate"):
         Spectra.read(tmp_path / "none.h5")
 
 

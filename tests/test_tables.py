@@ -178,10 +178,10 @@ CELLS = {
     "0.5,0.5": " has 14 values, the header 13 names",
     "#N/A": ": alpha = '#N/A' is not a number",
     "#DIV/0!": ": alpha = '#DIV/0!' is not a number",
-    '"0.5': ": .* has no cells that can be told apart .unexpected end of data",
-    '"1"8': ": .* has no cells that can be told apart",
-    '""0.5': ": .* has no cells that can be told apart",
-    "x" * 200_000: ": .* has no cells that can be told apart .field larger than field limit",
+    '"0.5': ": .* has no cells that can be separated .unexpected end of data",
+    '"1"8': ": .* has no cells that can be separated",
+    '""0.5': ": .* has no cells that can be separated",
+    "x" * 200_000: ": .* has no cells that can be separated .field larger than field limit",
 }
 
 
@@ -215,7 +215,7 @@ def test_nan_is_a_number_that_the_ranges_refuse(write):
 TABLES = {
     "": "it is empty; its first line must name the parameters",
     "\n \n": "it is empty",
-    "# one\n# two\n": "it has comments alone",
+    "# one\n# two\n": "it has only comments",
     HEADER: "holds no points",
     f"{HEADER}\n# note\n": "holds no points",
     PLAIN.replace(f"{HEADER}\n", ""): "its first line must name the parameters; it has numbers",
@@ -234,8 +234,8 @@ TABLES = {
     indexed((0.5, 1.5, 2.5)): "its first column has no name and holds more than row numbers",
     indexed("abc"): "line 2: row 0: the first column = 'a' is not a number",
     indexed("012", "id"): "unknown parameters: id; expected",
-    PLAIN.replace(FIRST, f'"{FIRST}'): "no cells that can be told apart",
-    "x" * 200_000 + PLAIN: "no cells that can be told apart",
+    PLAIN.replace(FIRST, f'"{FIRST}'): "no cells that can be separated",
+    "x" * 200_000 + PLAIN: "no cells that can be separated",
     f"# {','.join(NAMES)}\n# {PLAIN}": "two lines behind # name the parameters, in different",
 }
 

@@ -151,5 +151,5 @@ def test_galaxies_are_taken_out_and_put_in_again(small_file):
 
 def test_a_graph_without_a_part_for_galaxies_is_refused(small_file):
     haloes = without_galaxies(OnnxFile.read(small_file.read_bytes(), small_file).graph)
-    with pytest.raises(ValueError, match="its galaxies are no part by themselves"):
+    with pytest.raises(ValueError, match="its galaxies are not a separate part"):
         without_galaxies(haloes)

@@ -184,7 +184,7 @@ def test_arrays():
                 | {"Bcent": 0.1},
                 h,
             ),
-            "Bcent = 0.1 of AbacusHOD is in no occupation here; it must be 0",
+            "Bcent = 0.1 of AbacusHOD is not supported by any occupation here; it must be 0",
         ),
         (lambda: translate.from_halotools(LOG10, 68.0), "h = 68 is the Hubble constant in 100"),
         (lambda: translate.from_h("zheng07", LOG10, h), "did you mean 'log10Mmin'"),
@@ -193,7 +193,7 @@ def test_arrays():
                 {"log10Mmin_0": 12.2, "siglnM_0": 0.4, "log10M0_0": 11.9, "log10M1_0": 13.3}
                 | {"alpha_0": 1.0, "fc_0": 0.5, "ns_independent": True}
             ),
-            "fc other than 1 beside ns_independent",
+            "both ns_independent and fc other than 1",
         ),
     ],
 )

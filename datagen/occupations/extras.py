@@ -81,10 +81,10 @@ class Extended(Occupation):
     def __init__(self, base: Occupation, extras: Sequence[str]) -> None:
         if unknown := [name for name in extras if name not in EXTRAS]:
             raise ValueError(
-                f"nothing that adds {unknown[0]!r} to an occupation; there are {', '.join(EXTRAS)}"
+                f"no addition {unknown[0]!r} to an occupation; there are {', '.join(EXTRAS)}"
             )
         if len(set(extras)) < len(extras):
-            raise ValueError(f"{base.name} with {' and '.join(extras)}: something is there twice")
+            raise ValueError(f"{base.name} with {' and '.join(extras)}: an addition is there twice")
         self.base, self.extras = base, tuple(extras)
         name = "+".join([base.name, *extras])
         given = [*base.parameters, *parameters_of(extras)]

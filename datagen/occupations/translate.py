@@ -121,7 +121,7 @@ def from_pyccl(parameters: Mapping[str, Any], z: float = 0.0) -> Translation:
     complete = bool(np.all(now["fc"] == 1))
     if given["ns_independent"]:
         if not complete:
-            raise ValueError("fc other than 1 beside ns_independent is in no occupation here")
+            raise ValueError("no occupation here has both ns_independent and fc other than 1")
         return Translation("zheng05", ours)
     return (
         Translation("zheng07", ours) if complete else Translation("ccl", ours | {"f_c": now["fc"]})
@@ -345,7 +345,7 @@ def _known(
     for name, value in neutral.items():
         if np.any(parameters.get(name, value) != value):
             raise ValueError(
-                f"{name} = {parameters[name]} of {code} is in no occupation here; "
+                f"{name} = {parameters[name]} of {code} is not supported by any occupation here; "
                 f"it must be {value:g}"
             )
     return {name: parameters[name] for name in needed} | {

@@ -113,7 +113,7 @@ def redshifts(z: ArrayLike, emulator: OnnxEmulator, said: str = "z") -> Array:
     inside = is_inside(values, p.low, p.high) | np.isclose(values, 0, atol=1e-9) & (p.low == 0)
     if not inside.all():
         value = values[np.argmin(inside)]
-        known = f"z = {p.low:g} alone" if p.low == p.high else f"z = {p.low:g} to {p.high:g}"
+        known = f"z = {p.low:g} only" if p.low == p.high else f"z = {p.low:g} to {p.high:g}"
         raise ValueError(f"{said} = {value:g}: {emulator.path.stem} is for {known}")
     return np.clip(values, p.low, p.high)
 

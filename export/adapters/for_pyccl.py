@@ -157,7 +157,7 @@ def _nodes(emulator: OnnxEmulator) -> Array:
     p = redshift(emulator)
     if p.low == p.high:
         raise ValueError(
-            f"{emulator.path.stem} is for z = {p.low:g} alone, and a Pk2D is a function of z; use "
+            f"{emulator.path.stem} is for z = {p.low:g} only, and a Pk2D is a function of z; use "
             f"get_pk_at_a(cosmo, {1 / (1 + p.low):g})"
         )
     low, high = np.log1p([p.low, p.high])

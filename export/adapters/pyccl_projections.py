@@ -286,7 +286,7 @@ class _Sample:
             raise ValueError(f"{said} is empty: n = 0 at all of its {len(z)} redshifts")
         first, last = max(there[0] - 1, 0), min(there[-1] + 1, len(z) - 1)
         if first == last:
-            raise ValueError(f"{said} has galaxies at z = {z[first]:g} alone; give it a width")
+            raise ValueError(f"{said} has galaxies at z = {z[first]:g} only; give it a width")
         fine = np.unique(np.r_[np.linspace(z[first], z[last], _FINE), z[first : last + 1]])
         return cls(fine, np.interp(fine, z, n))
 
@@ -496,9 +496,7 @@ def _ends(emulator: OnnxEmulator, galaxies: Any, one: _Sample, two: _Sample) -> 
     name = emulator.path.stem
     low, high = p.low, p.high
     if low == high:
-        raise ValueError(
-            f"{name} is for z = {low:g} alone; a projection needs a range of redshifts"
-        )
+        raise ValueError(f"{name} is for z = {low:g} only; a projection needs a range of redshifts")
     ends = []
     for sample, said in galaxies:
         for z in sample.z[[0, -1]]:

@@ -542,7 +542,7 @@ def statistic(given: Any) -> Statistic:
         return given
     if not isinstance(given, Mapping) or "kind" not in given:
         raise ValueError(
-            f"{given!r} is no statistic: give {', '.join(KINDS)}, or a record with its kind, "
+            f"{given!r} is not a statistic: give {', '.join(KINDS)}, or a record with its kind, "
             f"{{'kind': 'Wp', 'r_p': [...], 'pi_max': 60}}"
         )
     arguments = {name: value for name, value in given.items() if name != "kind"}
