@@ -105,6 +105,7 @@ class OnnxEmulator:
     _sharp_thresholds: SharpThresholds
     sessions: Sessions | GivenSessions
     _galaxies: list[str]
+    _of_galaxies: frozenset[str]
     _is_pair: bool
     _is_number: dict[str, bool]
     _last_k: tuple[AtK, tuple[bool, bool]] | None
@@ -156,6 +157,7 @@ class OnnxEmulator:
             sessions = GivenSessions(file.graph, whose, file.nodes, names, path, threads)
         else:
             sessions = Sessions(file.graph, path, threads)
+        is_number = sessions.check(names, tuple(file.units), len(file.k))
         vars(self).update(
             state,
             parameters=file.parameters,
@@ -176,8 +178,9 @@ class OnnxEmulator:
             ),
             sessions=sessions,
             _galaxies=[name for name in file.units if not is_matter(name)],
+            _of_galaxies=frozenset(n for n in file.units if not is_matter(n) and not is_number[n]),
             _is_pair=whose.is_pair,
-            _is_number=sessions.check(names, tuple(file.units), len(file.k)),
+            _is_number=is_number,
             _last_k=None,
             _measures=Measures(
                 file,
@@ -397,7 +400,7 @@ class OnnxEmulator:
         else:
             results = self._many(names, x, at_k)
         self._lose(results, lost, out_of_range)
-        self._tell(x, results)
+        self._tell(x, names, measured, results)
         return {name: one[0] for name, one in results.items()} if single else results
 
     def jacobian(
@@ -462,7 +465,7 @@ class OnnxEmulator:
                     warnings.simplefilter("ignore", known)
                 found = self(rows, outputs, k, out_of_range="nan")
             slopes = {name: calls.derivatives(values) for name, values in found.items()}
-        self._tell(x)
+        self._tell(x, self._named(outputs or self.outputs) if measured is None else (), measured)
         result: dict[str, dict[str, NDArray[np.float64]]] = {}
         for name, each in slopes.items():
             each[lost] = np.nan
@@ -528,7 +531,7 @@ class OnnxEmulator:
         else:
             found = self._in_graph(measured, point)
             results = found or self.wider.sessions.point(measured.everything, point)
-        if self._sharp_thresholds.is_near(point, results):
+        if self._sharp_thresholds.is_near(point, results) and self._has_galaxies(names, measured):
             self._sharp_thresholds.warn(np.array([point], np.float32), results)
         if measured is not None and found is not None:
             return found
@@ -565,10 +568,26 @@ class OnnxEmulator:
         return x, lost, single
 
     def _tell(
-        self, x: NDArray[np.float32], results: Mapping[str, Any] = MappingProxyType({})
+        self,
+        x: NDArray[np.float32],
+        names: Iterable[str],
+        measured: Measured | None,
+        results: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Warn of points with a threshold that is too sharp; uses results that are known."""
-        self._sharp_thresholds.warn(x, results)
+        """Warn of points with a threshold that is too sharp for what was asked for.
+
+        Args:
+            x: Points, shape (N, P).
+            names: Names of the outputs.
+            measured: The statistics.
+            results: Outputs that are known.
+        """
+        if self._has_galaxies(names, measured):
+            self._sharp_thresholds.warn(x, results)
+
+    def _has_galaxies(self, names: Iterable[str], measured: Measured | None) -> bool:
+        """Whether spectra of galaxies are asked for, or needed for statistics."""
+        return not self._of_galaxies.isdisjoint(measured.everything if measured else names)
 
     def _numbers(self, name: str, x: NDArray[np.float32]) -> NDArray[Any]:
         """Values (N,) of an output that is a number, at points (N, P); NaN if it is none."""

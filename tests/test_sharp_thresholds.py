@@ -10,6 +10,7 @@ from datagen.space import Space
 from export.populations import populations
 from export.runtime import load
 from export.sharp_thresholds import SharpThresholds, SharpThresholdWarning
+from export.statistics import DeltaSigma, Wp, Xi
 
 # galaxies in haloes above 8e14 Msun at z = 1, with an effective bias of 9
 SHARP = {
@@ -26,10 +27,23 @@ warned = pytest.mark.filterwarnings("error::export.sharp_thresholds.SharpThresho
 def test_sharp_thresholds_among_rare_haloes_are_warned_of(outputs):
     emulator = load("standard")
     for point in (SHARP, [SHARP], SHARP | {"z": [0.9, 1.0]}):
-        with pytest.warns(SharpThresholdWarning, match="row 0: the threshold is too sharp"):
+        with pytest.warns(SharpThresholdWarning, match="row 0: the threshold is too sharp") as told:
             emulator(point, outputs)
+        assert told[0].filename == __file__
     for point in (WIDE, [WIDE], COMMON, COMMON | {"z": [0.0, 0.5]}):
         emulator(point, outputs)
+
+
+@warned
+def test_only_what_is_inexact_is_warned_of():
+    emulator = load("standard")
+    for outputs in ("mm_total", ["P_lin", "n_g", "b_eff"], Xi([1.0], "mm")):
+        for point in (SHARP, [SHARP]):
+            emulator(point, outputs)
+    with pytest.warns(SharpThresholdWarning):
+        emulator(SHARP, Wp([1.0]))
+    with pytest.warns(SharpThresholdWarning):
+        emulator([SHARP], DeltaSigma([1.0]))
 
 
 @warned
