@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from datagen.large_scales import FEATURES, N_S, features, linear_shape
 from datagen.outputs import output
-from export.ranges import is_inside, read_only
+from export.ranges import is_inside, outsider, read_only
 
 __all__ = ["NONE", "AtK", "spline_matrix"]
 
@@ -302,8 +302,8 @@ def _check(k: NDArray[Any], grid: Array, extrapolate: bool, above: bool) -> Arra
         elif wanted[i] > high:
             hint = "; above them there is no continuation"
         raise ValueError(
-            f"k[{i}] = {wanted[i]:g} 1/Mpc is outside [{low:g}, {high:g}], the wavenumbers "
-            f"of the emulator{hint}"
+            f"k[{i}] = {outsider(wanted[i], low, high)} 1/Mpc is outside [{low:g}, {high:g}], the "
+            f"wavenumbers of the emulator{hint}"
         )
     return wanted
 

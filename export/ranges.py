@@ -20,6 +20,7 @@ __all__ = [
     "Policy",
     "Ranges",
     "is_inside",
+    "outsider",
     "read_only",
 ]
 
@@ -53,6 +54,12 @@ def is_inside(values: NDArray[Any], low: Any, high: Any) -> NDArray[np.bool_]:
         x, low, high = (np.asarray(each).astype(np.float32) for each in (values, low, high))
     inside: NDArray[np.bool_] = (x >= low) & (x <= high)
     return inside
+
+
+def outsider(value: float, low: float, high: float, digits: int = 6) -> str:
+    """Text of a number outside an interval; digits that hide that it is outside are not enough."""
+    text = f"{value:.{digits}g}"
+    return repr(float(value)) if low <= float(text) <= high else text
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -227,10 +234,7 @@ class Ranges:
         where = np.argwhere(~inside)
         for row, column in where[:_NAMED]:
             p, value = self.parameters[column], points[row, column]
-            text = f"{value:g}"
-            if p.low <= float(text) <= p.high:  # %g hides that the value is outside
-                text = repr(float(value))
-            hint = p.hint(float(value))
+            text, hint = outsider(value, p.low, p.high), p.hint(float(value))
             texts.append(
                 f"row {row}: {p.name} = {text} is outside the trained range {p.limits}{hint}"
             )

@@ -137,7 +137,7 @@ class OnnxEmulator:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         path, threads = state["path"], state["threads"]
-        if type(threads) is not int or threads < 1:
+        if not _is_count(threads):
             raise ValueError(f"threads = {threads!r} must be at least 1, a whole number")
         file, galaxies = OnnxFile.read(state["content"], path), state["occupation"]
         if state["_is_wider"]:
@@ -160,6 +160,7 @@ class OnnxEmulator:
         is_number = sessions.check(names, tuple(file.units), len(file.k))
         vars(self).update(
             state,
+            threads=int(threads),
             parameters=file.parameters,
             names=names,
             outputs=tuple(file.units),
@@ -247,11 +248,14 @@ class OnnxEmulator:
             Arrays of shape (n,) by parameter.
 
         Raises:
-            ValueError: n is not a positive integer.
+            ValueError: n is not a positive integer, or seed not a valid seed.
         """
-        if type(n) is not int or n < 1:
+        if not _is_count(n):
             raise ValueError(f"n = {n!r} must be a number of points, at least 1")
-        rng = np.random.default_rng(seed)
+        try:
+            rng = np.random.default_rng(seed)
+        except (TypeError, ValueError):
+            raise ValueError(f"seed = {seed!r} must be a whole number, at least 0") from None
         found = np.empty((0, len(self.names)))
         while len(found) < n:
             unit = rng.random((2 * n, len(self.names)))
@@ -379,10 +383,12 @@ class OnnxEmulator:
             Traceback (most recent call last):
             export.ranges.OutOfRange: ...
         """
+        outputs = outputs if outputs is None or type(outputs) is str else _listed(outputs)
         measured = None if outputs is None or type(outputs) is str else self._statistics(outputs)
         own: Sequence[tuple[str, NDArray[np.float64]]] = ()
         if measured is not None:
-            names, (theta, own) = measured.names, measured.split(theta)
+            names = measured.names
+            theta, own = measured.split(theta, self._inputs, self._defaults)
         else:
             names = self.outputs if outputs is None else self._named(outputs)
         if k is None and not out_of_range and not own:
@@ -445,7 +451,8 @@ class OnnxEmulator:
             >>> float(slopes["b_eff"]["sigma_8"].round(1))
             -2.5
         """
-        measured = None if outputs is None or type(outputs) is str else self._statistics(outputs)
+        outputs = self.outputs if outputs is None else _listed(outputs)
+        measured = self._statistics(outputs)
         if measured is not None and (own := measured.projection.parameters):
             raise ValueError(
                 f"derivatives: {', '.join(own)} are parameters of statistics, which are linear in "
@@ -453,8 +460,11 @@ class OnnxEmulator:
             )
         columns = self._columns(parameters)
         x, lost, single = self._points(theta, out_of_range)
-        slopes = self._exact(x, outputs, measured, columns, k)
-        if slopes is None:
+        slopes = self._exact(x, outputs, measured, columns, k) if len(x) else None
+        if not len(x):
+            shapes = {name: one.shape[1:] for name, one in self(x, outputs, k).items()}
+            slopes = {name: np.empty((0, len(columns), *shape)) for name, shape in shapes.items()}
+        elif slopes is None:
             calls = stencil(x, self.parameters, columns, self.domains)
             rows = calls.points.reshape(-1, x.shape[1])
             with warnings.catch_warnings():
@@ -487,7 +497,7 @@ class OnnxEmulator:
         sessions = self.sessions if measured is None and k is None else self.wider.sessions
         if isinstance(sessions, GivenSessions) or (measured and measured.excluding):
             return None
-        names = measured.names if measured else self._named(outputs or self.outputs)
+        names = measured.names if measured else self._named(outputs)
         at_k = None if k is None else self.at_wavenumbers(k, False)
         needed = self._needed(names, measured, at_k)
         results: list[dict[str, NDArray[np.float64]]] = []
@@ -511,6 +521,8 @@ class OnnxEmulator:
         """Columns of the parameters of `jacobian`."""
         free = [p.name for p in self.parameters if p.high > p.low]
         given = [parameters] if isinstance(parameters, str) else parameters
+        if not (given is None or isinstance(given, Iterable)):
+            raise ValueError(f"parameters = {parameters!r} must be a name or several")
         wanted = free if given is None else list(given)
         for name in wanted:
             if name not in self.names:
@@ -589,11 +601,11 @@ class OnnxEmulator:
         """Whether spectra of galaxies are asked for, or needed for statistics."""
         return not self._of_galaxies.isdisjoint(measured.everything if measured else names)
 
-    def _numbers(self, name: str, x: NDArray[np.float32]) -> NDArray[Any]:
-        """Values (N,) of an output that is a number, at points (N, P); NaN if it is none."""
-        if name not in self._is_number:
-            return np.full(len(x), np.nan)
-        return self.sessions.run((name,), x)[0]
+    def _numbers(self, names: Sequence[str], x: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Values (N,) of outputs that are numbers, at points (N, P); NaN if there are none."""
+        known = tuple(name for name in names if name in self._is_number)
+        found = self._many(known, x, None) if known else {}
+        return {name: np.full(len(x), np.nan) for name in names} | found
 
     def _lose(
         self, results: dict[str, Any], lost: NDArray[np.intp], out_of_range: Policy | None
@@ -629,11 +641,8 @@ class OnnxEmulator:
             return self.wider.measured(statistics, names)
         return self._measures(names, tuple(statistics))
 
-    def _statistics(self, outputs: Any) -> Measured | None:
+    def _statistics(self, given: Sequence[Any]) -> Measured | None:
         """Statistics among the outputs, prepared for evaluation; None without any."""
-        given = (outputs,) if isinstance(outputs, Statistic) else outputs
-        if not isinstance(given, list | tuple):
-            return None
         others = [one for one in given if type(one) is not str]  # a fast check
         if not any(isinstance(one, Statistic) for one in others):
             return None
@@ -664,7 +673,7 @@ class OnnxEmulator:
             rows: Any = slice(start, start + CHUNK)
             rows = rows if order is None else order[rows]
             columns: dict[str, Any] = dict(zip(self.names, x[rows].T, strict=True))
-            columns |= {name: one if len(one) == 1 else one[rows] for name, one in own}
+            columns |= {name: one[rows] for name, one in own}
             values = self.wider.sessions.run(needed, x[rows])
             on_grid = dict(zip(needed, values, strict=True))
             parts.append(self._from_grid(on_grid, columns, measured.names, measured, at_k))
@@ -713,7 +722,8 @@ class OnnxEmulator:
         """
         if policy == "nan":
             return
-        first = [one[:, 0] if one.ndim == 2 else one for one in results.values()]
+        some = [one for one in results.values() if one.ndim == 1 or one.shape[1]]
+        first = [one[:, 0] if one.ndim == 2 else one for one in some]
         rows = np.flatnonzero(np.any(np.isnan(first), axis=0))
         if not len(rows) or not len(rows := np.setdiff1d(rows, lost)):
             return
@@ -764,9 +774,7 @@ class OnnxEmulator:
     def _named(self, outputs: Any) -> tuple[str, ...]:
         if type(outputs) is str and outputs in self._is_number:
             return (outputs,)
-        if not isinstance(outputs, Iterable):
-            raise ValueError(f"outputs = {outputs!r} must be a name or several")
-        given = [outputs] if isinstance(outputs, str) else list(outputs)
+        given = _listed(outputs)
         if unknown := [n for n in given if not isinstance(n, str) or n not in self._is_number]:
             named = ", ".join(f"{name}{did_you_mean(name, self.outputs)}" for name in unknown)
             raise ValueError(f"no output {named}; there are {', '.join(self.outputs)}")
@@ -818,6 +826,21 @@ class OnnxEmulator:
             for name, values in self._chunk(names, x[rows], at_k).items():
                 results[name][rows] = values
         return results
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
+
+
+def _listed(outputs: Any) -> list[Any] | tuple[Any, ...]:
+    """Outputs of a call, one or several, as a list or tuple."""
+    if isinstance(outputs, list | tuple):
+        return outputs
+    if isinstance(outputs, str | Statistic):
+        return (outputs,)
+    if isinstance(outputs, bytes) or not isinstance(outputs, Iterable):
+        raise ValueError(f"outputs = {outputs!r} must be a name or several")
+    return tuple(outputs)
 
 
 def _middle(parameter: Parameter) -> float:

@@ -26,7 +26,7 @@ _SATELLITES = 0.9  # their fraction from there on
 _FINE = 3.0  # spacing in ln M times the largest k [1/Mpc]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-Numbers = Callable[[str, NDArray[np.float32]], NDArray[Any]]
+Numbers = Callable[[Sequence[str], NDArray[np.float32]], Mapping[str, NDArray[Any]]]
 
 
 class SharpThresholdWarning(UserWarning):
@@ -41,7 +41,8 @@ class SharpThresholds:
         spacing: Spacing of the grid in ln M; 0 switches warnings off.
         k_max: Largest wavenumber [1/Mpc].
         populations: The galaxies.
-        numbers: Values (N,) of an output, such as ``b_eff``, at points (N, P); NaN if unknown.
+        numbers: Values (N,) of outputs, such as ``b_eff``, by name, at points (N, P); NaN if
+            unknown.
     """
 
     def __init__(
@@ -104,13 +105,9 @@ class SharpThresholds:
             width = threshold[1] + np.zeros(len(x))
             near = np.flatnonzero(width < self._narrow)
             if len(near):
-                b_eff, f_sat = (
-                    np.atleast_1d(results[name])[near]
-                    if name in results
-                    else self._numbers(name, x[near])
-                    for name in names
-                )
-                sharp[near] |= self._is_sharp(width[near], b_eff, f_sat)
+                known = {n: np.atleast_1d(results[n])[near] for n in names if n in results}
+                known |= self._numbers([name for name in names if name not in known], x[near])
+                sharp[near] |= self._is_sharp(width[near], *(known[name] for name in names))
         return np.flatnonzero(sharp)
 
     def warn(self, x: NDArray[np.float32], results: Mapping[str, Any] = _NOTHING) -> None:

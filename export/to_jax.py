@@ -123,7 +123,9 @@ class JaxFunction:
         given = emulator.outputs if outputs is None else outputs
         given = [given] if isinstance(given, str | Statistic) else list(given)
         statistics = [one for one in given if isinstance(one, Statistic)]
-        self._plain = tuple(name for name in given if not isinstance(name, Statistic))
+        self._plain = tuple(
+            dict.fromkeys(name for name in given if not isinstance(name, Statistic))
+        )
         self._parts: list[Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = []
         needed = list(self._plain)
         if unknown := [name for name in self._plain if name not in emulator.outputs]:
@@ -137,7 +139,7 @@ class JaxFunction:
             needed += self._at_k.needed(self._plain, emulator.outputs)
         self._measured = None
         if statistics:
-            self._measured = _Statistics(emulator, statistics)
+            self._measured = _Statistics(emulator, statistics, self._plain)
             needed += self._measured.needed
         self._own_k: Any = slice(None)
         if evaluated is not emulator:
@@ -169,9 +171,11 @@ class JaxFunction:
         if isinstance(point, Mapping):
             more = self._measured.parameters if self._measured else ()
             check_names(point, (*self.names, *more), optional=self._defaults)
-            own = {name: jnp.asarray(point[name], self._dtype)[None] for name in more}
-            values = [point.get(name, self._defaults.get(name)) for name in self.names]
-            x = jnp.stack([jnp.asarray(value, self._dtype) for value in values])
+            own = {name: self._number(name, point[name])[None] for name in more}
+            values = {name: point.get(name, self._defaults.get(name)) for name in self.names}
+            x = jnp.stack([self._number(name, value) for name, value in values.items()])
+        elif self._measured and (more := self._measured.parameters):
+            raise ValueError(f"the statistics have {', '.join(more)}: give the point by name")
         else:
             x = jnp.asarray(point, self._dtype)
         if x.shape != (len(self.names),):
@@ -187,6 +191,17 @@ class JaxFunction:
         # multiply by NaN rather than replace, so that derivatives are NaN, too
         known = jnp.where(inside, 1.0, jnp.nan).astype(self._dtype)
         return {name: one * known for name, one in results.items()}
+
+    def _number(self, name: str, value: Any) -> Any:
+        try:
+            number = jnp.asarray(value, self._dtype)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} = {value!r} is not a number") from None
+        if number.ndim:
+            raise ValueError(
+                f"{name} has shape {number.shape}, expected a number; use jax.vmap for many points"
+            )
+        return number
 
     def _evaluate(self, x: Any, own: dict[str, Any]) -> dict[str, Any]:
         """The outputs of a point (P,), without a check of ranges; compiled by JAX."""
@@ -231,14 +246,16 @@ class JaxFunction:
 class _Statistics:
     """Statistics from the spectra on an emulator's grid."""
 
-    def __init__(self, emulator: OnnxEmulator, statistics: Sequence[Statistic]) -> None:
+    def __init__(
+        self, emulator: OnnxEmulator, statistics: Sequence[Statistic], names: tuple[str, ...]
+    ) -> None:
         for one in statistics:
             if one.is_bent:
                 raise ValueError(
                     f"{one.name}: scale-dependent bias and halo exclusion are not available in "
                     f"JAX; use hodspectra.load"
                 )
-        measured = emulator.measured(statistics)
+        measured = emulator.measured(statistics, names)
         self.needed, self._at, self._learnt = measured.needed, measured.at_nodes, measured.learnt
         self._projection = measured.projection
         self.parameters = self._projection.parameters

@@ -198,3 +198,15 @@ def test_what_is_refused():
     assert all(np.isnan(slope) for slope in lost["n_g"].values())
     with pytest.raises(ValueError, match="are parameters of statistics, which are linear in them"):
         model.jacobian(POINT, [DeltaSigma([1.0], point_mass="log10M_pm")], "z")
+
+
+@pytest.mark.parametrize("occupation", ["zheng07", OCCUPATIONS["zheng07"]])
+def test_no_points_have_no_derivatives(occupation):
+    emulator = load("tinker10", occupation=occupation)
+    slopes = emulator.jacobian(np.empty((0, len(emulator.names))), ["gg_total", "n_g"], "h", [0.1])
+    assert slopes["gg_total"]["h"].shape == (0, 1)
+    assert slopes["n_g"]["h"].shape == (0,)
+    with pytest.raises(ValueError, match="no output is requested"):
+        emulator.jacobian(emulator.example, [])
+    with pytest.raises(ValueError, match="parameters = 3 must be a name or several"):
+        emulator.jacobian(emulator.example, "n_g", 3)

@@ -220,3 +220,20 @@ def test_statistics_without_an_answer_are_not_numbers():
     with pytest.raises(OutOfRange, match="M_point = -1 must be a mass"):
         lens(POINT | {"M_point": -1.0})
     assert np.isnan(jax.jit(lens)(POINT | {"M_point": -1.0})["Delta_Sigma"]).all()
+
+
+def test_a_point_is_of_single_numbers():
+    lens = function(
+        "tinker10", ["n_g", DeltaSigma(R, point_mass="M_point"), "n_g"], occupation="zheng07"
+    )
+    assert lens.outputs == ("n_g", "Delta_Sigma")
+    with pytest.raises(ValueError, match=r"M_point has shape \(2,\), .*; use jax.vmap"):
+        lens(POINT | {"M_point": [1e11, 1e12]})
+    with pytest.raises(ValueError, match=r"h has shape \(1,\), expected a number"):
+        lens(POINT | {"M_point": 1e11, "h": [0.7]})
+    with pytest.raises(ValueError, match="h = None is not a number"):
+        lens(POINT | {"M_point": 1e11, "h": None})
+    with pytest.raises(ValueError, match="the statistics have M_point: give the point by name"):
+        lens(list(POINT.values()))
+    with pytest.raises(ValueError, match="Wp is called n_g, an output that is requested, too"):
+        function("tinker10", [Wp(R, name="n_g"), "n_g"], occupation="zheng07")

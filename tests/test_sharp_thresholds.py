@@ -85,7 +85,7 @@ def test_grids_that_resolve_every_phase_need_no_warning():
             spacing,
             k_max,
             populations("linke22"),
-            lambda name, x: np.full(len(x), values[name]),
+            lambda names, x: {name: np.full(len(x), values[name]) for name in names},
         )
         assert thresholds.is_near(point) == told
         assert len(thresholds.rows(np.array([point], np.float32))) == told
@@ -94,7 +94,11 @@ def test_grids_that_resolve_every_phase_need_no_warning():
 def test_satellites_alone_are_warned_of_at_a_lower_bias():
     point = [*SHARP.values()]
     thresholds = SharpThresholds(
-        tuple(SHARP), 0.22, 100.0, populations("linke22"), lambda _, x: np.full(len(x), np.nan)
+        tuple(SHARP),
+        0.22,
+        100.0,
+        populations("linke22"),
+        lambda names, x: {name: np.full(len(x), np.nan) for name in names},
     )
     for b_eff, f_sat, told in ((1.9, 0.5, False), (2.2, 0.5, True), (1.9, 0.95, True)):
         assert thresholds.is_near(point, {"b_eff": b_eff, "f_sat": f_sat}) == told

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from scipy.integrate import quad
 from scipy.special import kn, loggamma
@@ -234,9 +235,9 @@ def test_physical_lengths_are_comoving_ones_over_1_plus_z(emulator):
 
 @pytest.mark.parametrize(("kind", "power"), [(Xi, 3), (Wp, 2), (DeltaSigma, 2)])
 def test_bins_are_averages(emulator, kind, power):
-    edges = np.array([0.5, 1.0, 3.0, 20.0])
+    edges = np.array([0.5, 1.0, 3.0, 20.0, 200.0])  # the last one has the acoustic peak
     (averaged,) = emulator(POINT, [kind(edges, bins=True)]).values()
-    assert averaged.shape == (3,)
+    assert averaged.shape == (4,)
     for i, (low, high) in enumerate(itertools.pairwise(edges)):
         r = np.geomspace(low, high, 400)
         (values,) = emulator(POINT, [kind(r)]).values()
@@ -265,12 +266,34 @@ def test_a_point_mass_is_one_over_area(emulator):
     np.testing.assert_allclose(with_mass["Delta_Sigma"] - without, added, rtol=1e-6, atol=1e-3)
     both = with_mass["Delta_Sigma_1h"] + with_mass["Delta_Sigma_2h"]
     np.testing.assert_allclose(with_mass["Delta_Sigma"], both, rtol=1e-9)
-    with pytest.raises(ValueError, match="missing parameters: M_point, of the statistics"):
+    with pytest.raises(ValueError, match="missing parameters: M_point"):
         emulator(POINT, [named])
-    with pytest.raises(ValueError, match="give points by name"):
+    with pytest.raises(ValueError, match="with columns .*, M_point"):
         emulator(np.zeros((2, len(emulator.names))), [named])
-    with pytest.raises(ValueError, match="M_point = .* must be masses"):
+    with pytest.raises(ValueError, match="row 0: M_point = -1 must be a mass"):
         emulator(POINT | {"M_point": -1.0}, [named])
+
+
+def test_parameters_of_statistics_are_columns_like_all_others(emulator):
+    lensing = DeltaSigma(R, point_mass="M_point")
+    masses = np.array([0.0, 2e11, 1e12])
+    each = [emulator(POINT | {"M_point": one}, lensing)["Delta_Sigma"] for one in masses]
+    several = emulator(POINT | {"M_point": masses}, lensing)["Delta_Sigma"]
+    np.testing.assert_allclose(several, each, rtol=1e-5)
+    assert emulator(POINT | {"M_point": masses[:1]}, lensing)["Delta_Sigma"].shape == (1, len(R))
+    rows = [POINT | {"M_point": one} for one in masses]
+    for table in (rows, pandas.DataFrame(rows)):
+        np.testing.assert_allclose(emulator(table, lensing)["Delta_Sigma"], several, rtol=1e-9)
+    two = [lensing, DeltaSigma(R, point_mass="M_2", name="other")]
+    both = emulator(POINT | {"M_point": 2e11, "M_2": masses}, two)
+    np.testing.assert_allclose(both["other"], several, rtol=1e-9)
+    np.testing.assert_allclose(both["Delta_Sigma"], several[[1, 1, 1]], rtol=1e-9)
+    many = emulator(POINT | {"M_point": np.linspace(0, 1e12, CHUNK + 7)}, lensing)["Delta_Sigma"]
+    np.testing.assert_allclose(many[[0, -1]], several[[0, 2]], rtol=1e-5)
+    with pytest.raises(ValueError, match="differ in length: {'h': 2, 'M_point': 3}"):
+        emulator(POINT | {"h": [0.6, 0.7], "M_point": masses}, lensing)
+    with pytest.raises(ValueError, match="point_mass = 'h' is a parameter of the emulator"):
+        emulator(POINT, DeltaSigma(R, point_mass="h"))
 
 
 def test_of_two_populations_each_and_both():
@@ -480,11 +503,19 @@ def test_more_wavenumbers_change_nothing_at_the_emulators_own(emulator):
         (lambda: Wp(1.0, 40, kaiser=True, correlation="mm"), "is for galaxies"),
         (lambda: Xi(1.0, "mg"), "correlation = 'mg' must be one of mm, gm, gg"),
         (lambda: Xi(1.0, terms="3h"), "must be some of 1h, 2h, total"),
+        (lambda: Xi(1.0, terms=("1h", "1h")), "must be some of .*, each once"),
+        (lambda: Xi(1.0, physical="false"), "physical = 'false' must be True or False"),
+        (lambda: Xi([1.0, 2.0], bins=2), "bins = 2 must be True or False"),
+        (lambda: Wp(1.0, 60, kaiser="F"), "kaiser = 'F' must be True or False"),
+        (lambda: Xi(1.0, name=3), "name = 3 must be a text"),
         (lambda: Xi(1.0, lengths="kpc"), "must be 'Mpc' or 'Mpc/h'"),
         (lambda: Xi(1.0, unit="Mpc"), "no option unit"),
         (lambda: DeltaSigma(1.0, units="Msun/kpc^2"), "units = 'Msun/kpc"),
         (lambda: DeltaSigma(1.0, correlation="gg"), "must be 'gm' or 'mm'"),
         (lambda: DeltaSigma(1.0, point_mass=-1.0), "must be a mass"),
+        (lambda: DeltaSigma(1.0, point_mass=[1e11]), "must be a mass"),
+        (lambda: DeltaSigma(1.0, point_mass=True), "is not a real number"),
+        (lambda: DeltaSigma(1.0, point_mass="log10M_point"), "not of its logarithm"),
         (lambda: statistic({"kind": "wp", "r_p": 1.0}), "no statistic wp .did you mean 'Wp'"),
         (lambda: statistic({"r_p": 1.0}), "a record with its kind"),
         (lambda: statistic({"kind": "Wp"}), "Wp: .*r_p"),
@@ -494,6 +525,23 @@ def test_more_wavenumbers_change_nothing_at_the_emulators_own(emulator):
 def test_statistics_that_there_cannot_be(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_statistic_cannot_replace_another_output(emulator):
+    for at in ({}, {"h": np.array([0.68, 0.7])}):
+        with pytest.raises(ValueError, match="Wp is called n_g, an output that is requested, too"):
+            emulator(POINT | at, [Wp(R, name="n_g"), "n_g"])
+    with pytest.raises(ValueError, match="Wp is called gg_1h"):
+        emulator.jacobian(POINT, ["gg_1h", Wp(R, name="gg", terms="1h")])
+
+
+def test_outputs_may_be_in_any_container(emulator):
+    expected = emulator(POINT, [Wp(R), "n_g"])
+    for given in ({Wp(R), "n_g"}, iter([Wp(R), "n_g"]), np.array([Wp(R), "n_g"], object)):
+        found = emulator(POINT, given)
+        assert all(np.array_equal(found[name], values) for name, values in expected.items())
+    slopes = emulator.jacobian(POINT, iter([Wp(R), "n_g"]), "h")
+    assert slopes["w_p"]["h"].shape == R.shape
 
 
 def test_what_an_emulator_cannot_give_is_said(emulator):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.outputs import output
+from export.ranges import outsider
 from export.statistics.growth import growth_rate
 from export.statistics.hankel import Modes, Rows
 from export.statistics.kinds import LONGEST, SHORTEST, Moment, Statistic, Wp
@@ -313,8 +314,8 @@ class _Velocities:
 def _check_scale(one: Statistic, scale: Array) -> None:
     low, high = scale.min() * one.radii[0], scale.max() * one.radii[-1]
     if low < SHORTEST * (1 - 1e-6) or high > LONGEST * (1 + 1e-6):
-        bad = low if low < SHORTEST else high
+        bad = outsider(low if low < SHORTEST else high, SHORTEST, LONGEST, digits=4)
         raise ValueError(
-            f"{one.kind}: {one.axis} reaches {bad:.4g} Mpc (comoving), outside [{SHORTEST:g}, "
-            f"{LONGEST:g}] Mpc; leave such separations out"
+            f"{one.kind}: {one.axis} reaches {bad} Mpc (comoving), "
+            f"outside [{SHORTEST:g}, {LONGEST:g}] Mpc; leave such separations out"
         )

@@ -41,7 +41,8 @@ Densities = Literal["Msun/Mpc^2", "Msun/pc^2", "h Msun/pc^2"]
 RHO_CRITICAL = 2.77536627204e11  # h^2 Msun / Mpc^3, pyccl's value
 SHORTEST, LONGEST = 0.02, 300.0  # Mpc, comoving: range of separations
 
-_PER_BIN = 8  # Gauss-Legendre nodes of the average over a bin
+_PER_PART = 8  # Gauss-Legendre nodes of the average over a part of a bin
+_WIDEST_PART = 0.5  # of a bin, in ln r; errors are then below 1e-5
 _ALONG = 160  # Gauss-Legendre nodes of the integral along the line of sight
 _FAINTEST = 1e-3  # smallest pi_max / r_p: below, w_p would be a local quantity
 
@@ -130,12 +131,18 @@ class Statistic(metaclass=_Sealed):
                 f"{self.kind}: correlation = {correlation!r} must be one of "
                 f"{', '.join(CORRELATIONS)}"
             )
-        self.radii = read_only(_radii(radii, f"{self.kind}: {self.axis}", lengths, bins))
-        self.bins, self.lengths, self.physical = bool(bins), lengths, bool(physical)
+        self.bins, self.physical = self._choice("bins", bins), self._choice("physical", physical)
+        self.lengths = lengths
+        self.radii = read_only(_radii(radii, f"{self.kind}: {self.axis}", lengths, self.bins))
+        if not isinstance(name, str):
+            raise ValueError(f"{self.kind}: name = {name!r} must be a text")
         self.correlation, self.name = correlation, name or self._name(correlation)
         self.terms = (terms,) if isinstance(terms, str) else tuple(terms)
-        if not self.terms or not set(self.terms) <= set(TERMS):
-            raise ValueError(f"{self.kind}: terms = {terms!r} must be some of {', '.join(TERMS)}")
+        once = [term for term in TERMS if term in self.terms]
+        if not self.terms or len(once) != len(self.terms):
+            raise ValueError(
+                f"{self.kind}: terms = {terms!r} must be some of {', '.join(TERMS)}, each once"
+            )
         self.of = (of,) if isinstance(of, str) else tuple(of)
         if len(self.of) > 2 or not all(isinstance(one, str) for one in self.of):
             raise ValueError(f"{self.kind}: of = {of!r} must be one population or two, by name")
@@ -159,6 +166,11 @@ class Statistic(metaclass=_Sealed):
                 f"{name} of a statistic cannot be changed; make another {self.kind}"
             )
         super().__setattr__(name, value)
+
+    def _choice(self, option: str, value: Any) -> bool:
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{self.kind}: {option} = {value!r} must be True or False")
+        return bool(value)
 
     def called(self, name: str) -> "Statistic":
         """Return a copy with another name."""
@@ -258,10 +270,12 @@ class Statistic(metaclass=_Sealed):
         """Radii and weights of the averages over bins, (R, Q); Q = 1 without bins."""
         if not self.bins:
             return self.radii[:, None], np.ones((len(self.radii), 1))
-        x, w = np.polynomial.legendre.leggauss(_PER_BIN)
+        x, w = np.polynomial.legendre.leggauss(_PER_PART)
         low, high = np.log(self.radii[:-1, None]), np.log(self.radii[1:, None])
-        r = np.exp(low + 0.5 * (high - low) * (x + 1))
-        weights = w * r**self._volume
+        parts = int(np.ceil((high - low).max() / _WIDEST_PART))
+        x = (np.arange(parts)[:, None] + 0.5 * (x + 1)).ravel() / parts
+        r = np.exp(low + (high - low) * x)
+        weights = np.tile(w, parts) * r**self._volume
         return r, weights / weights.sum(axis=1, keepdims=True)
 
 
@@ -342,12 +356,12 @@ class Wp(Statistic):
         given = np.inf if pi_max is None else numbers(pi_max, "Wp: pi_max", self.lengths)
         if np.ndim(given) or not given > 0:
             raise ValueError(f"Wp: pi_max = {pi_max!r} must be one number above 0 {self.lengths}")
-        self.pi_max, self.kaiser = float(given), bool(kaiser)
+        self.pi_max, self.kaiser = float(given), self._choice("kaiser", kaiser)
         if self.pi_max < _FAINTEST * self.radii[-1]:
             raise ValueError(
                 f"Wp: pi_max = {self.pi_max:g} {self.lengths} is below a thousandth of r_p"
             )
-        if kaiser and (correlation != "gg" or np.isinf(self.pi_max)):
+        if self.kaiser and (correlation != "gg" or np.isinf(self.pi_max)):
             raise ValueError(
                 "Wp: kaiser is for galaxies (correlation 'gg') and a finite pi_max: of an "
                 "infinite one w_p does not depend on velocities"
@@ -499,9 +513,17 @@ class DeltaSigma(Sigma):
         **options: Any,
     ) -> None:
         super().__init__(R, **options)
-        self.point_mass = point_mass if isinstance(point_mass, str) else float(point_mass)
-        if isinstance(self.point_mass, float) and not 0 <= self.point_mass < np.inf:
-            raise ValueError(f"{self.kind}: point_mass = {point_mass!r} must be a mass [Msun]")
+        self.point_mass = point_mass
+        if not isinstance(point_mass, str):
+            given = numbers(point_mass, f"{self.kind}: point_mass", "Msun")
+            if np.ndim(given) or not 0 <= given < np.inf:
+                raise ValueError(f"{self.kind}: point_mass = {point_mass!r} must be a mass [Msun]")
+            self.point_mass = float(given)
+        elif not point_mass or point_mass.startswith("log"):
+            raise ValueError(
+                f"{self.kind}: point_mass = {point_mass!r} must be the name of a mass in Msun, not "
+                f"of its logarithm"
+            )
 
     @property
     def parameters(self) -> tuple[str, ...]:

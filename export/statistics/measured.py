@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.columns import numbers
 from export.interpolate import AtK
 from export.onnx_file import OnnxFile
+from export.points import as_points
 from export.populations import Populations
 from export.sessions import Sessions
 from export.statistics.evaluate import NODES, Projection
@@ -89,8 +89,15 @@ class Measured:
         statistics = {name: found[called] for name, called in self._statistics.items()}
         return {name: found[name] for name in self.names}, statistics
 
-    def split(self, theta: Any) -> tuple[Any, list[tuple[str, Array]]]:
+    def split(
+        self, theta: Any, units: Mapping[str, str], defaults: Mapping[str, float]
+    ) -> tuple[Any, list[tuple[str, Array]]]:
         """Split points into those for the emulator and parameters of the statistics, each (N,).
+
+        Args:
+            theta: Points of the emulator, with the parameters of the statistics.
+            units: Units of the emulator's parameters by name, in the order of columns.
+            defaults: Values of its parameters that may be omitted.
 
         Raises:
             ValueError: If the statistics have parameters that the points lack.
@@ -98,17 +105,14 @@ class Measured:
         wanted = self.projection.parameters
         if not wanted:
             return theta, []
-        if not isinstance(theta, Mapping):
-            raise ValueError(
-                f"the statistics have {', '.join(wanted)}: give points by name, as a dictionary"
-            )
-        if missing := [name for name in wanted if name not in theta]:
-            raise ValueError(f"missing parameters: {', '.join(missing)}, of the statistics")
-        own = [(n, np.atleast_1d(numbers(theta[n], n, "Msun")).astype(float)) for n in wanted]
+        points = as_points(theta, {**units, **dict.fromkeys(wanted, "Msun")}, defaults)
+        own = list(zip(wanted, np.atleast_2d(points)[:, len(units) :].T.astype(float), strict=True))
         for name, values in own:
-            if not (np.isfinite(values) & (values >= 0)).all():
-                raise ValueError(f"{name} = {values} must be masses [Msun], not below 0")
-        return {name: value for name, value in theta.items() if name not in wanted}, own
+            for row in np.flatnonzero(~(np.isfinite(values) & (values >= 0)))[:1]:
+                raise ValueError(
+                    f"row {row}: {name} = {values[row]:g} must be a mass [Msun], not below 0"
+                )
+        return points[..., : len(units)], own
 
     def __call__(
         self, on_grid: Mapping[str, NDArray[np.float32]], point: Mapping[str, Any]
@@ -169,6 +173,11 @@ class Measures:
         projection = Projection(statistics)
         for one in statistics:
             self._check(one)
+            if clash := [name for name in one.outputs if name in names]:
+                raise ValueError(
+                    f"{one.kind} is called {clash[0]}, an output that is requested, too; give it "
+                    f"another name, name='...'"
+                )
         if self._at_nodes is None:
             if file.k[0] > _FROM or file.k[-1] < _TO:
                 raise ValueError(
@@ -234,6 +243,11 @@ class Measures:
         return Smaller.of_matter(at(P_name), at(P_above), share, above)
 
     def _check(self, one: Statistic) -> None:
+        if clash := [p.name for p in self._file.parameters if p.name in one.parameters]:
+            raise ValueError(
+                f"{one.kind}: point_mass = {clash[0]!r} is a parameter of the emulator; give it "
+                f"another name"
+            )
         known = [population.prefix.removesuffix("_") for population in self._whose.each]
         is_pair = self._whose.is_pair
         if is_pair and not one.of and one.correlation != "mm":
