@@ -9,10 +9,14 @@ __all__ = ["hint"]
 
 _DENSITIES = "Om_c and Om_b, the densities of dark matter and of baryons over the critical one"
 _AMPLITUDE = "sigma_8, which goes with the square root of A_s"
+_WIDTH = "sigma_logM, a width in log10 M: 1 / ln 10 of one in ln M"
 # equivalents by name, in lower case without _ and blanks
 _INSTEAD = {
     "omegam": _DENSITIES,
     "om": _DENSITIES,
+    "omm": _DENSITIES,
+    "omegam0": _DENSITIES,
+    "omegamatter": _DENSITIES,
     "om0": _DENSITIES,
     "omegac": "Om_c",
     "omegacdm": "Om_c",
@@ -42,6 +46,8 @@ _INSTEAD = {
     "logm1": "log10M1",
     "logmcut": "log10M0",
     "siglogm": "sigma_logM",
+    "siglnm": _WIDTH,
+    "sigmalnm": _WIDTH,
     "sigmalogm": "sigma_logM",
 }
 
@@ -59,8 +65,6 @@ def hint(name: object, known: Collection[str]) -> str:
     instead = _INSTEAD.get(str(name).lower().replace("_", "").replace(" ", ""), "")
     if instead and (instead.split(" ")[0].strip(",:") in {*known, "nothing"}):
         return f" (give {instead})"
-    if guess := did_you_mean(name, known):
-        return guess
     owners = [
         label
         for label, one in OCCUPATIONS.items()
@@ -68,4 +72,4 @@ def hint(name: object, known: Collection[str]) -> str:
     ]
     if owners:
         return f" (of the occupation {' or '.join(owners[:3])}: choose it with occupation=)"
-    return ""
+    return did_you_mean(name, known)

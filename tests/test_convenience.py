@@ -35,8 +35,14 @@ def test_every_occupation_has_an_example_with_galaxies(occupation):
 
 
 def test_points_of_no_number_are_refused():
-    with pytest.raises(ValueError, match="n = 0 must be a number of points"):
-        load("standard").sample(0)
+    model = load("standard", threads=np.int64(1))
+    for n in (0, True, 1.5):
+        with pytest.raises(ValueError, match=f"n = {n} must be a number of points"):
+            model.sample(n)
+    for seed in ("a", -1, 1.5):
+        with pytest.raises(ValueError, match=f"seed = {seed!r} must be a whole number"):
+            model.sample(1, seed)
+    assert len(model.sample(np.int64(3))["h"]) == 3
 
 
 @pytest.mark.filterwarnings("ignore::export.lowest_mass.BelowLowestMassWarning")
@@ -56,6 +62,7 @@ def test_a_plot_has_a_panel_for_each_spectrum_and_a_line_for_each_term():
     ("given", "says"),
     [
         ("Omega_m", "(give Om_c and Om_b, the densities"),
+        ("Om_m", "(give Om_c and Om_b, the densities"),
         ("omega_m", "(give Om_c and Om_b, the densities"),
         ("ombh2", "(give Om_b = ombh2 / h^2)"),
         ("H0", "(give h = H0 / 100)"),
@@ -67,6 +74,13 @@ def test_a_plot_has_a_panel_for_each_spectrum_and_a_line_for_each_term():
 )
 def test_names_of_other_codes_get_a_hint(given, says):
     assert says in hint(given, load("standard").names)
+
+
+def test_names_that_differ_in_meaning_are_no_typing_errors():
+    names = load("tinker10", occupation="zheng07").names
+    assert "(give sigma_logM, a width in log10 M: 1 / ln 10 of" in hint("sigma_lnM", names)
+    assert "(of the occupation kwan15 or abacus or more15" in hint("kappa", names)
+    assert "(of the occupation linke22" in hint("sigma", names)
 
 
 def test_nothing_is_said_of_names_that_nobody_knows():
