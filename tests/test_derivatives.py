@@ -197,7 +197,7 @@ def test_what_is_refused():
     lost = model.jacobian(POINT | {"sigma_8": 2.0}, "n_g", out_of_range="nan")
     assert all(np.isnan(slope) for slope in lost["n_g"].values())
     with pytest.raises(ValueError, match="are parameters of statistics, which are linear in them"):
-        model.jacobian(POINT, [DeltaSigma([1.0], point_mass="log10M_pm")], "z")
+        model.jacobian(POINT, [DeltaSigma([1.0], point_mass="M_pm")], "z")
 
 
 @pytest.mark.parametrize("occupation", ["zheng07", OCCUPATIONS["zheng07"]])
