@@ -184,7 +184,7 @@ def test_what_it_does_not_do_is_said():
         P(np.zeros((3, 13)))
     with pytest.raises(ValueError, match="no output gg_totl"):
         function("tinker10", "gg_totl")
-    with pytest.raises(ValueError, match="bias and halo exclusion are for export.runtime"):
+    with pytest.raises(ValueError, match="bias and halo exclusion are not available in JAX"):
         function("tinker10", Wp(R, bias="tinker05"))
     with pytest.raises(ValueError, match="are integrated in Python"):
         function("tinker10", occupation={"red": "zheng07", "blue": "hmq"})
