@@ -168,7 +168,7 @@ def test_what_does_not_belong_together_is_not_merged(spectra, emulator, tmp_path
         to_onnx(file, tmp_path / "x.onnx", merge=file)
     later = replace(emulator.spec.space, z=Range(0.5, 0.5))
     other = separate(spectra, tmp_path, "2h", space=later)
-    message = r"not belong together: .*space.z.high is 0.0, not 0.5; space.z.low is 0.0, not 0.5$"
+    message = r"cannot be merged: .*space.z.high is 0.0, not 0.5; space.z.low is 0.0, not 0.5$"
     with pytest.raises(ValueError, match=message):
         to_onnx(file, tmp_path / "x.onnx", merge=other)
     with pytest.raises(ValueError, match="no output mm_1h; there are gg_1h, gg_2h, gg_total"):

@@ -195,7 +195,7 @@ def test_page_has_the_parameters_there_are():
 
 def test_page_has_every_occupation_and_its_pairs():
     section = PAGE.read_text().split("## Available occupations")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| (\w+) \|.*\| (independent|beside)[\w, ]* \|$", section, re.M)
+    rows = re.findall(r"^\| (\w+) \|.*\| (independent|with central)[\w, ]* \|$", section, re.M)
     assert [name for name, _ in rows] == [*OCCUPATIONS]
     assert {name for name, pairs in rows if pairs == "independent"} == INDEPENDENT
 

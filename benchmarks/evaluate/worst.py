@@ -1,6 +1,5 @@
 """Search for the points where an emulator is worst: ``hodspectra worst``."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,7 +20,6 @@ from datagen.power import linear_power
 from datagen.space import Space, columns_by_name
 from emulator.metrics import fractional_error
 from export.runtime import OnnxEmulator
-from export.sharp_thresholds import SharpThresholdWarning
 
 __all__ = ["PLANCK", "STUDY", "Galaxies", "Search", "render", "worst"]
 
@@ -230,9 +228,7 @@ def _errors(
         theta = space.from_unit(unit)
         true = code(theta)
         threshold = by_name(space.occupation).threshold(columns_by_name(theta, space.names))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SharpThresholdWarning)  # there errors are looked for
-            predicted = model(theta, SPECTRA, out_of_range="nan")
+        predicted = model(theta, SPECTRA, out_of_range="nan")
         counts: NDArray[np.bool_] = true["n_g"] > galaxies.n_g
         counts &= true["b_eff"] < galaxies.b_eff
         counts &= true["f_sat"] >= galaxies.f_sat
