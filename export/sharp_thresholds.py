@@ -5,6 +5,7 @@ next, so that haloes just above a sharp threshold decide. On small scales, the p
 oscillations of their profiles changes by several radians between two nodes.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -74,19 +75,9 @@ class SharpThresholds:
             threshold = self._threshold(one, point)
             if threshold is not None and threshold[1] < self._narrow:
                 b, f = results.get(b_eff), results.get(f_sat)
-                if b is None or f is None or self._is_sharp(threshold[1], b, f):
+                if b is None or f is None or b > _limit(threshold[1] / self._spacing, f):
                     return True
         return False
-
-    def _is_sharp(self, width: Any, b_eff: Any, f_sat: Any) -> Any:
-        """Whether thresholds of a width in ln M are too sharp."""
-        w = width / self._spacing
-        limit = np.where(
-            f_sat < _SATELLITES,
-            _BIAS * np.exp((w / _SCALE) ** 2),
-            _BIAS_OF_SATELLITES * np.exp((w / _SCALE_OF_SATELLITES) ** 2),
-        )
-        return b_eff > limit
 
     def rows(
         self, x: NDArray[np.float32], results: Mapping[str, Any] = _NOTHING
@@ -107,7 +98,9 @@ class SharpThresholds:
             if len(near):
                 known = {n: np.atleast_1d(results[n])[near] for n in names if n in results}
                 known |= self._numbers([name for name in names if name not in known], x[near])
-                sharp[near] |= self._is_sharp(width[near], *(known[name] for name in names))
+                b_eff, f_sat = (known[name] for name in names)
+                each = zip((width[near] / self._spacing).tolist(), f_sat.tolist(), strict=True)
+                sharp[near] |= b_eff > np.array([_limit(*one) for one in each])
         return np.flatnonzero(sharp)
 
     def warn(self, x: NDArray[np.float32], results: Mapping[str, Any] = _NOTHING) -> None:
@@ -122,3 +115,15 @@ class SharpThresholds:
                 SharpThresholdWarning,
                 stacklevel=4,  # past `OnnxEmulator.__call__`, to the caller
             )
+
+
+def _limit(width: float, f_sat: float) -> float:
+    """Effective bias above which a threshold is too sharp.
+
+    Args:
+        width: Its width, in spacings of the grid.
+        f_sat: Fraction of satellites.
+    """
+    if f_sat < _SATELLITES:
+        return _BIAS * math.exp((width / _SCALE) ** 2)
+    return _BIAS_OF_SATELLITES * math.exp((width / _SCALE_OF_SATELLITES) ** 2)
