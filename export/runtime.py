@@ -3,7 +3,7 @@
 import copy
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -745,11 +745,7 @@ class OnnxEmulator:
         Raises:
             ValueError: Missing or unknown names, a wrong shape, or values that are not numbers.
         """
-        points = as_points(theta, self._inputs, self._defaults)
-        rows = np.atleast_2d(points)
-        inside = np.ones(len(rows), np.bool_)
-        inside[self._ranges.apply(rows, "nan")[1]] = False
-        return inside if points.ndim == 2 else inside[0]
+        return self._all_but(theta, lambda rows: self._ranges.apply(rows, "nan")[1])
 
     def is_resolved(self, theta: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
         """Whether the grid of halo masses resolves the threshold of the galaxies.
@@ -765,11 +761,19 @@ class OnnxEmulator:
         Raises:
             ValueError: Missing or unknown names, a wrong shape, or values that are not numbers.
         """
+        return self._all_but(
+            theta, lambda rows: self._sharp_thresholds.rows(rows.astype(np.float32))
+        )
+
+    def _all_but(
+        self, theta: Any, found: Callable[[NDArray[Any]], NDArray[np.intp]]
+    ) -> NDArray[np.bool_]:
+        """Booleans for points: all are True but the rows that a function of them finds."""
         points = as_points(theta, self._inputs, self._defaults)
         rows = np.atleast_2d(points)
-        resolved = np.ones(len(rows), np.bool_)
-        resolved[self._sharp_thresholds.rows(rows.astype(np.float32))] = False
-        return resolved if points.ndim == 2 else resolved[0]
+        others = np.ones(len(rows), np.bool_)
+        others[found(rows)] = False
+        return others if points.ndim == 2 else others[0]
 
     def _named(self, outputs: Any) -> tuple[str, ...]:
         if type(outputs) is str and outputs in self._is_number:
