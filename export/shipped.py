@@ -1,5 +1,6 @@
 """Shipped emulators, by name."""
 
+from os import PathLike
 from pathlib import Path
 
 from datagen.messages import did_you_mean
@@ -20,7 +21,10 @@ def find(path_or_name: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: No such file or name.
+        TypeError: Neither a text nor a path.
     """
+    if not isinstance(path_or_name, str | PathLike):
+        raise TypeError(f"emulator = {path_or_name!r} must be a file or the name of a shipped one")
     path, known = Path(path_or_name), shipped()
     if path.is_file():
         return path
@@ -28,7 +32,7 @@ def find(path_or_name: str | Path) -> Path:
     if name in known:
         return known[name]
     guess = did_you_mean(path.name.removesuffix(SUFFIX), known)
-    if path.is_dir():
+    if name and path.is_dir():
         raise FileNotFoundError(f"{path} is a folder, not an emulator ({SUFFIX}){guess}")
     if path.suffix == SUFFIX or len(path.parts) > 1:
         raise FileNotFoundError(f"no emulator at {path}{guess}; make one with hodspectra export")

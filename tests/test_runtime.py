@@ -392,6 +392,12 @@ def test_names_that_were_mistyped_get_a_suggestion(model, point):
         load("standrad")
     with pytest.raises(FileNotFoundError, match=r"standard2.onnx \(did you mean 'standard'"):
         load("runs/standard2.onnx")
+    with pytest.raises(
+        FileNotFoundError, match="no emulator '': neither a file nor one that comes"
+    ):
+        load("")
+    with pytest.raises(TypeError, match="emulator = None must be a file or the name of a shipped"):
+        load(None)
     with pytest.raises(FileNotFoundError, match="is a folder, not an emulator"):
         load(".")
 
