@@ -1,7 +1,6 @@
 """Warnings about galaxies in haloes below the lowest mass of the halo model."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.populations import Population, Populations, Thresholds
+from export.ranges import warn_of
 
 __all__ = ["FAR", "SHARE", "SLOPE", "BelowLowestMassWarning", "LowestMass"]
 
@@ -94,18 +94,18 @@ class LowestMass:
         """
         for one in self._near:
             threshold = self._threshold(one, x.astype(np.float64).T)
-            near = np.flatnonzero(self._reaches(*threshold)) if threshold else ()
+            near = np.flatnonzero(self._reaches(*threshold)) if threshold else np.empty(0, np.intp)
             if not len(near):
                 continue
             share = self.share(one, x[near])
             bad = np.flatnonzero(share > SHARE)
             if len(bad):
-                more = f" (and {len(bad) - 1} more rows)" if len(bad) > 1 else ""
-                warnings.warn(
-                    f"row {near[bad[0]]}: {100 * share[bad[0]]:.0f} % of the central galaxies "
-                    f"would live below the lowest halo mass of this halo model, {self.M_min:g} "
-                    f"Msun, and are missing in n_g and in the spectra; raise the threshold or "
-                    f"narrow it{more}",
+                warn_of(
+                    near[bad],
+                    f"{100 * share[bad[0]]:.0f} % of the central galaxies would live below the "
+                    f"lowest halo mass of this halo model, {self.M_min:g} Msun, and are missing in "
+                    f"n_g and in the spectra",
+                    "raise the threshold or narrow it",
                     BelowLowestMassWarning,
                     stacklevel=4,  # past `OnnxEmulator.__call__`, to the caller
                 )

@@ -22,6 +22,7 @@ __all__ = [
     "is_inside",
     "outsider",
     "read_only",
+    "warn_of",
 ]
 
 Policy = Literal["raise", "warn", "nan", "clip"]
@@ -60,6 +61,22 @@ def outsider(value: float, low: float, high: float, digits: int = 6) -> str:
     """Text of a number outside an interval; digits that hide that it is outside are not enough."""
     text = f"{value:.{digits}g}"
     return repr(float(value)) if low <= float(text) <= high else text
+
+
+def warn_of(
+    rows: NDArray[np.intp], text: str, advice: str, category: type[Warning], stacklevel: int
+) -> None:
+    """Warn of rows of the points of a call.
+
+    Args:
+        rows: The rows, at least one.
+        text: What is wrong with the first of them.
+        advice: What to change.
+        category: Category of the warning.
+        stacklevel: That of `warnings.warn`, in the function that calls this one.
+    """
+    more = f" (and {len(rows) - 1} more rows)" if len(rows) > 1 else ""
+    warnings.warn(f"row {rows[0]}: {text}; {advice}{more}", category, stacklevel=stacklevel + 1)
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

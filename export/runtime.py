@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -105,7 +104,6 @@ class OnnxEmulator:
     _sharp_thresholds: SharpThresholds
     sessions: Sessions | GivenSessions
     _galaxies: list[str]
-    _of_galaxies: frozenset[str]
     _is_pair: bool
     _is_number: dict[str, bool]
     _last_k: tuple[AtK, tuple[bool, bool]] | None
@@ -157,7 +155,6 @@ class OnnxEmulator:
             sessions = GivenSessions(file.graph, whose, file.nodes, names, path, threads)
         else:
             sessions = Sessions(file.graph, path, threads)
-        is_number = sessions.check(names, tuple(file.units), len(file.k))
         vars(self).update(
             state,
             threads=int(threads),
@@ -179,9 +176,8 @@ class OnnxEmulator:
             ),
             sessions=sessions,
             _galaxies=[name for name in file.units if not is_matter(name)],
-            _of_galaxies=frozenset(n for n in file.units if not is_matter(n) and not is_number[n]),
             _is_pair=whose.is_pair,
-            _is_number=is_number,
+            _is_number=sessions.check(names, tuple(file.units), len(file.k)),
             _last_k=None,
             _measures=Measures(
                 file,
@@ -383,8 +379,10 @@ class OnnxEmulator:
             Traceback (most recent call last):
             export.ranges.OutOfRange: ...
         """
-        outputs = outputs if outputs is None or type(outputs) is str else _listed(outputs)
-        measured = None if outputs is None or type(outputs) is str else self._statistics(outputs)
+        measured = None
+        if outputs is not None and type(outputs) is not str:
+            outputs = _listed(outputs)
+            measured = self._statistics(outputs)
         own: Sequence[tuple[str, NDArray[np.float64]]] = ()
         if measured is not None:
             names = measured.names
@@ -460,22 +458,20 @@ class OnnxEmulator:
             )
         columns = self._columns(parameters)
         x, lost, single = self._points(theta, out_of_range)
-        slopes = self._exact(x, outputs, measured, columns, k) if len(x) else None
         if not len(x):
             shapes = {name: one.shape[1:] for name, one in self(x, outputs, k).items()}
             slopes = {name: np.empty((0, len(columns), *shape)) for name, shape in shapes.items()}
-        elif slopes is None:
+        elif (found := self._exact(x, outputs, measured, columns, k)) is not None:
+            slopes = found
+        else:
             calls = stencil(x, self.parameters, columns, self.domains)
             rows = calls.points.reshape(-1, x.shape[1])
             with warnings.catch_warnings():
-                for known in (
-                    BelowLowestMassWarning,
-                    SharpThresholdWarning,
-                ):  # the points have warned
-                    warnings.simplefilter("ignore", known)
-                found = self(rows, outputs, k, out_of_range="nan")
-            slopes = {name: calls.derivatives(values) for name, values in found.items()}
-        self._tell(x, self._named(outputs or self.outputs) if measured is None else (), measured)
+                for told in (BelowLowestMassWarning, SharpThresholdWarning):  # of the points
+                    warnings.simplefilter("ignore", told)
+                around = self(rows, outputs, k, out_of_range="nan")
+            slopes = {name: calls.derivatives(values) for name, values in around.items()}
+        self._tell(x, self._named(outputs) if measured is None else (), measured, {})
         result: dict[str, dict[str, NDArray[np.float64]]] = {}
         for name, each in slopes.items():
             each[lost] = np.nan
@@ -584,7 +580,7 @@ class OnnxEmulator:
         x: NDArray[np.float32],
         names: Iterable[str],
         measured: Measured | None,
-        results: Mapping[str, Any] = MappingProxyType({}),
+        results: Mapping[str, Any],
     ) -> None:
         """Warn of points with a threshold that is too sharp for what was asked for.
 
@@ -599,7 +595,8 @@ class OnnxEmulator:
 
     def _has_galaxies(self, names: Iterable[str], measured: Measured | None) -> bool:
         """Whether spectra of galaxies are asked for, or needed for statistics."""
-        return not self._of_galaxies.isdisjoint(measured.everything if measured else names)
+        asked = measured.everything if measured else names
+        return any(name in self._galaxies and not self._is_number[name] for name in asked)
 
     def _numbers(self, names: Sequence[str], x: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Values (N,) of outputs that are numbers, at points (N, P); NaN if there are none."""

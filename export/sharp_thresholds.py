@@ -6,7 +6,6 @@ oscillations of their profiles changes by several radians between two nodes.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.populations import Populations, Thresholds
+from export.ranges import warn_of
 
 __all__ = ["SharpThresholdWarning", "SharpThresholds"]
 
@@ -25,6 +25,7 @@ _BIAS, _SCALE = 2.0, 0.636  # b_eff for a step; the width, in spacings, at which
 _BIAS_OF_SATELLITES, _SCALE_OF_SATELLITES = 1.6, 0.745  # if there are hardly any centrals
 _SATELLITES = 0.9  # their fraction from there on
 _FINE = 3.0  # spacing in ln M times the largest k [1/Mpc]
+_NOWHERE = math.inf, math.inf  # threshold and width of galaxies without one
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 Numbers = Callable[[Sequence[str], NDArray[np.float32]], Mapping[str, NDArray[Any]]]
@@ -72,10 +73,10 @@ class SharpThresholds:
             results: Outputs of the point by name, as far as they are known.
         """
         for one, b_eff, f_sat in self._near:
-            threshold = self._threshold(one, point)
-            if threshold is not None and threshold[1] < self._narrow:
+            _, width = self._threshold(one, point) or _NOWHERE
+            if width < self._narrow:
                 b, f = results.get(b_eff), results.get(f_sat)
-                if b is None or f is None or b > _limit(threshold[1] / self._spacing, f):
+                if b is None or f is None or b > _limit(width / self._spacing, f):
                     return True
         return False
 
@@ -90,28 +91,27 @@ class SharpThresholds:
         """
         sharp = np.zeros(len(x), np.bool_)
         for one, *names in self._near:
-            threshold = self._threshold(one, x.astype(np.float64).T)
-            if threshold is None:
-                continue
-            width = threshold[1] + np.zeros(len(x))
+            _, each = self._threshold(one, x.astype(np.float64).T) or _NOWHERE
+            width = np.broadcast_to(each, len(x))
             near = np.flatnonzero(width < self._narrow)
             if len(near):
                 known = {n: np.atleast_1d(results[n])[near] for n in names if n in results}
                 known |= self._numbers([name for name in names if name not in known], x[near])
                 b_eff, f_sat = (known[name] for name in names)
-                each = zip((width[near] / self._spacing).tolist(), f_sat.tolist(), strict=True)
-                sharp[near] |= b_eff > np.array([_limit(*one) for one in each])
+                spacings = width[near] / self._spacing
+                limits = map(_limit, spacings.tolist(), f_sat.tolist())
+                sharp[near] |= b_eff > np.array([*limits])
         return np.flatnonzero(sharp)
 
     def warn(self, x: NDArray[np.float32], results: Mapping[str, Any] = _NOTHING) -> None:
         """Warn of points with a threshold that is too sharp; arguments as for `rows`."""
         rows = self.rows(x, results)
         if len(rows):
-            more = f" (and {len(rows) - 1} more rows)" if len(rows) > 1 else ""
-            warnings.warn(
-                f"row {rows[0]}: the threshold is too sharp for the grid of halo masses, as haloes "
-                f"are very rare there; errors above k = 5 1/Mpc may exceed 1 %; widen the "
-                f"threshold, or export with --finer 8{more}",
+            warn_of(
+                rows,
+                "the threshold is too sharp for the grid of halo masses, as haloes are very rare "
+                "there; errors above k = 5 1/Mpc may exceed 1 %",
+                "widen the threshold, or export with --finer 8",
                 SharpThresholdWarning,
                 stacklevel=4,  # past `OnnxEmulator.__call__`, to the caller
             )
